@@ -1,0 +1,11 @@
+//! latentd learns a Kafka topic, writes it smaller, and gives it back exactly.
+//!
+//! Data flows one way: intake -> interpret -> encode -> deliver. `ARCHITECTURE.md` has the map; a test holds the
+//! imports to it. Without the default feature `daemon` the crate is the pure codec path: records, frames, codecs.
+
+pub mod codec;
+pub mod record;
+pub mod units;
+
+#[cfg(feature = "daemon")]
+pub mod pipeline;

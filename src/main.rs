@@ -1,0 +1,2 @@
+//! latentd.
+fn main() {}

@@ -1,0 +1,151 @@
+//! What one pipeline is told to do, resolved and checked. `config` makes it; nothing here reads a file.
+
+use std::time::Duration;
+
+use crate::codec::CodecSpec;
+use crate::units::ByteSize;
+
+/// What happens to the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Records in, fewer bytes out.
+    Compress,
+    /// What `Compress` wrote in, the same records out.
+    Restore,
+}
+
+/// Which topics are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceTopics {
+    /// These.
+    Names(Vec<String>),
+    /// All whose name matches this regular expression (librdkafka's, `^` in front).
+    Pattern(String),
+}
+
+/// The name of a target topic; `{topic}` stands for the source topic's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicTemplate(String);
+
+impl TopicTemplate {
+    /// From what the user wrote.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+    /// The target of a source topic.
+    pub fn resolve(&self, source_topic: &str) -> String {
+        self.0.replace("{topic}", source_topic)
+    }
+    /// What the user wrote.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How output records lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// One output record per input record.
+    Record,
+    /// One output record per run of input records, columnar.
+    Block,
+}
+
+/// What a crash may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Offsets and records in one Kafka transaction.
+    ExactlyOnce,
+    /// Offsets after records; a crash repeats some.
+    AtLeastOnce,
+}
+
+/// Where records go that cannot be processed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeadLetter {
+    /// To this topic, with the reason in headers.
+    Topic(TopicTemplate),
+    /// Nowhere: the pipeline stops and says why.
+    Stop,
+}
+
+/// How an output record says what it is coded with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncodingHeader {
+    /// A `content-encoding` header on every record.
+    ContentEncoding,
+    /// No header: streams without a magic of their own travel in latentd's frame.
+    None,
+}
+
+/// What a restore does when the registry has no model that a record names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingModelPolicy {
+    /// Not ready, nothing consumed, until the model is there.
+    Wait,
+    /// To the dead letters, like any record that cannot be decoded.
+    DeadLetter,
+}
+
+/// Limits of one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockSettings {
+    /// Most records in a block.
+    pub max_records: usize,
+    /// Most raw bytes (keys, values, headers) in a block.
+    pub max_bytes: ByteSize,
+    /// How long a block may stay open after its first record. A commit closes it in any case.
+    pub linger: Duration,
+}
+
+/// How the pipeline learns (a dictionary, for now).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LearnSettings {
+    /// Time between two trainings.
+    pub every: Duration,
+    /// Bytes of records kept to learn from.
+    pub reservoir: ByteSize,
+    /// Size of a trained dictionary.
+    pub dictionary: ByteSize,
+}
+
+/// Everything one pipeline is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Its name: label of its metrics, part of group and transactional ids.
+    pub name: String,
+    /// What happens to the records.
+    pub operation: Operation,
+    /// Topics read.
+    pub from: SourceTopics,
+    /// Topic written.
+    pub to: TopicTemplate,
+    /// Codec and level (compress only).
+    pub codec: CodecSpec,
+    /// Layout written (compress only).
+    pub layout: Layout,
+    /// What a crash may do.
+    pub delivery: Delivery,
+    /// Worker threads, each with a consumer and a producer of its own.
+    pub workers: usize,
+    /// Whether missing target topics are created.
+    pub create_topics: bool,
+    /// Time between commits.
+    pub commit_interval: Duration,
+    /// Whether a transaction commits while the next one's records are encoded and spooled.
+    pub overlap_commits: bool,
+    /// Where bad records go.
+    pub dead_letter: DeadLetter,
+    /// Limits of a block.
+    pub block: BlockSettings,
+    /// Most bytes that one record or block may decode to.
+    pub max_decoded: ByteSize,
+    /// Whether records carry `content-encoding`.
+    pub headers: EncodingHeader,
+    /// Whether every encoded record is decoded and compared before it is sent.
+    pub verify: bool,
+    /// What a restore does when a model is missing.
+    pub missing_model: MissingModelPolicy,
+    /// Whether and how the pipeline learns.
+    pub learn: Option<LearnSettings>,
+}
