@@ -9,3 +9,7 @@ pub mod units;
 
 #[cfg(feature = "daemon")]
 pub mod pipeline;
+#[cfg(feature = "daemon")]
+pub mod sink;
+#[cfg(feature = "daemon")]
+pub mod source;

@@ -1,7 +1,32 @@
 //! What moves through the daemon: a Kafka record, borrowed or owned. Pure data.
 
+use std::fmt;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
+
+/// A partition of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition's number.
+    pub partition: i32,
+}
+
+impl TopicPartition {
+    /// `topic`/`partition`.
+    pub fn new(topic: impl Into<Arc<str>>, partition: i32) -> Self {
+        Self { topic: topic.into(), partition }
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
 
 /// Which clock a record's timestamp came from (KIP-32).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

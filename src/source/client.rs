@@ -1,0 +1,217 @@
+//! How a client of the cluster is set up, and what its errors mean to us.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Mutex;
+
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// Where the cluster is and how to speak to it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct KafkaSettings {
+    /// `host:port` of some brokers.
+    pub brokers: Vec<String>,
+    /// librdkafka properties, passed on as they are. May hold secrets: `Debug` prints names only.
+    pub properties: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSettings")
+            .field("brokers", &self.brokers)
+            .field("properties", &self.properties.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+impl KafkaSettings {
+    /// A client configuration with the brokers, our own settings, and the user's on top of them.
+    pub(crate) fn client_config(&self, ours: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.brokers.join(","));
+        config.set("client.id", "latentd");
+        // A broker that comes back is found within a second, not within the default ten.
+        config.set("reconnect.backoff.max.ms", "1000");
+        config.set_log_level(RDKafkaLogLevel::Warning);
+        for (name, value) in ours {
+            config.set(*name, *value);
+        }
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        config
+    }
+}
+
+/// What an error asks us to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Diagnosis {
+    /// Nobody answers: wait and try again, for ever.
+    Unreachable,
+    /// The brokers know us and refuse: a human must change rights or a password, then it goes on by itself.
+    Refused,
+    /// A topic that must be there is not.
+    MissingTopic,
+    /// Wait and call again.
+    Retriable,
+    /// The transaction must be aborted and its records read again.
+    Abortable,
+    /// Another producer has our transactional id, or another member our place.
+    Fenced,
+    /// The record is larger than the topic allows.
+    TooLarge,
+    /// The client is beyond repair: drop it and make a new one.
+    Fatal,
+}
+
+/// An error of the Kafka client, with what it means and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{doing}: {text}{remedy}")]
+pub struct ClientError {
+    /// What it asks us to do.
+    pub diagnosis: Diagnosis,
+    /// What was being done.
+    pub doing: &'static str,
+    /// What the library said.
+    pub text: String,
+    /// What a human can do; empty or starts with `: `.
+    pub remedy: &'static str,
+}
+
+impl ClientError {
+    /// An error that we found ourselves.
+    pub fn new(diagnosis: Diagnosis, doing: &'static str, text: impl Into<String>) -> Self {
+        Self { diagnosis, doing, text: text.into(), remedy: remedy(diagnosis) }
+    }
+
+    /// Sorts an error of the library.
+    pub(crate) fn from_kafka(doing: &'static str, error: &KafkaError) -> Self {
+        let diagnosis = match error {
+            KafkaError::Transaction(error) => {
+                let sorted = diagnose(error.code());
+                if error.is_retriable() {
+                    Diagnosis::Retriable
+                } else if error.txn_requires_abort() {
+                    Diagnosis::Abortable
+                } else if error.is_fatal() && sorted != Diagnosis::Fenced {
+                    Diagnosis::Fatal
+                } else {
+                    match sorted {
+                        // A call that failed without saying "retry" or "abort" leaves the producer in doubt.
+                        Diagnosis::Unreachable | Diagnosis::Retriable => Diagnosis::Fatal,
+                        other => other,
+                    }
+                }
+            }
+            KafkaError::MessageConsumptionFatal(_) | KafkaError::ClientCreation(_) => Diagnosis::Fatal,
+            other => other.rdkafka_error_code().map_or(Diagnosis::Retriable, diagnose),
+        };
+        let text = match error {
+            KafkaError::Transaction(error) => format!("{} ({})", error.string(), error.name()),
+            other => other.rdkafka_error_code().map_or_else(|| other.to_string(), |code| code.to_string()),
+        };
+        Self::new(diagnosis, doing, text)
+    }
+}
+
+fn diagnose(code: RDKafkaErrorCode) -> Diagnosis {
+    use RDKafkaErrorCode as Code;
+    match code {
+        Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve | Code::OperationTimedOut => {
+            Diagnosis::Unreachable
+        }
+        Code::Authentication
+        | Code::SaslAuthenticationFailed
+        | Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed
+        | Code::SSL => Diagnosis::Refused,
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => Diagnosis::MissingTopic,
+        Code::MessageSizeTooLarge => Diagnosis::TooLarge,
+        Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch | Code::FencedInstanceId => Diagnosis::Fenced,
+        Code::Fatal | Code::OutOfOrderSequenceNumber | Code::UnknownProducerId => Diagnosis::Fatal,
+        Code::IllegalGeneration | Code::UnknownMemberId | Code::AssignmentLost => Diagnosis::Abortable,
+        _ => Diagnosis::Retriable,
+    }
+}
+
+fn remedy(diagnosis: Diagnosis) -> &'static str {
+    match diagnosis {
+        Diagnosis::Unreachable => ": check `kafka.brokers`, the network and, with TLS, `security.protocol`",
+        Diagnosis::Refused => {
+            ": check `sasl.username`, `sasl.password` and `security.protocol` in [kafka.properties], and the \
+             principal's ACLs (Read on source topics and the group, Write on target topics and the transactional id)"
+        }
+        Diagnosis::MissingTopic => ": create the topic, or correct its name in the configuration",
+        Diagnosis::Fenced => ": another running process has the same `daemon.name` and `daemon.instance`",
+        Diagnosis::TooLarge => ": raise the topic's `max.message.bytes`",
+        Diagnosis::Retriable | Diagnosis::Abortable | Diagnosis::Fatal => "",
+    }
+}
+
+/// Keeps the newest complaint of a client's background threads, which no call returns.
+#[derive(Debug, Default)]
+pub(crate) struct Complaints {
+    newest: Mutex<Option<ClientError>>,
+}
+
+impl Complaints {
+    /// Takes what `ClientContext::error` is given.
+    pub(crate) fn note(&self, error: &KafkaError, reason: &str) {
+        let mut sorted = ClientError::from_kafka("talking to the brokers", error);
+        sorted.text = format!("{}: {reason}", sorted.text);
+        let mut newest = self.newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // "All brokers down" follows a refusal and must not hide it.
+        let hides = matches!(&*newest, Some(old) if old.diagnosis == Diagnosis::Refused)
+            && sorted.diagnosis != Diagnosis::Refused;
+        if !hides {
+            *newest = Some(sorted);
+        }
+    }
+
+    /// The newest complaint, once.
+    pub(crate) fn take(&self) -> Option<ClientError> {
+        self.newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+}
+
+/// The context of clients that only ask (metadata, offsets, admin).
+#[derive(Default)]
+pub(crate) struct AskingContext {
+    pub(crate) complaints: Complaints,
+}
+
+impl ClientContext for AskingContext {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.complaints.note(&error, reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_not_hidden_by_the_brokers_that_are_down_because_of_it() {
+        let complaints = Complaints::default();
+        complaints.note(&KafkaError::Global(RDKafkaErrorCode::Authentication), "SASL: wrong password");
+        complaints.note(&KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
+        let error = complaints.take().unwrap();
+        assert_eq!(error.diagnosis, Diagnosis::Refused);
+        assert!(error.to_string().contains("wrong password"), "{error}");
+        assert!(error.to_string().contains("sasl.password"), "{error}");
+        assert_eq!(complaints.take(), None);
+    }
+
+    #[test]
+    fn settings_never_print_the_values_of_properties() {
+        let settings = KafkaSettings {
+            brokers: vec!["b:9092".into()],
+            properties: [("sasl.password".to_owned(), "hunter2".to_owned())].into(),
+        };
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,335 @@
+//! A member of a Kafka consumer group as a [`Source`].
+//!
+//! Rebalances are taken out of librdkafka's callback and handed to the worker as events: librdkafka waits in its
+//! `WAIT_ASSIGN_CALL` / `WAIT_UNASSIGN_CALL` state until [`Source::accept`] is called, so the worker can finish and
+//! commit its transaction before a partition goes, on its own stack and not inside a callback.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::statistics::Statistics;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::client::Complaints;
+use super::{
+    Backlog, ClientError, Diagnosis, KafkaSettings, Polled, Positions, Rebalance, Source, SourceRecord,
+    UnreadableRecord,
+};
+use crate::record::{HeaderRef, HeaderRefs, RecordRef, Timestamp, TimestampKind, TopicPartition};
+
+/// What a group member is told.
+#[derive(Clone, Debug)]
+pub struct ConsumerSettings {
+    /// The cluster.
+    pub kafka: KafkaSettings,
+    /// `group.id`.
+    pub group: String,
+    /// Topic names; a name that starts with `^` is a regular expression.
+    pub topics: Vec<String>,
+    /// Bytes that may lie fetched and not yet polled.
+    pub queue_bytes: u64,
+}
+
+/// librdkafka counts payload only; a queued message costs it about this much beside.
+const MESSAGE_OVERHEAD: u64 = 512;
+
+impl ConsumerSettings {
+    fn create(&self, context: GroupContext) -> Result<BaseConsumer<GroupContext>, KafkaError> {
+        let kilobytes = (self.queue_bytes / 1024).max(1).to_string();
+        let messages = (self.queue_bytes / MESSAGE_OVERHEAD).clamp(1_000, 100_000).to_string();
+        // One answer may not be much larger than the queue that holds it.
+        let fetch = self.queue_bytes.clamp(1 << 20, 50 << 20);
+        let receive = (fetch + (1 << 20)).to_string();
+        self.kafka
+            .client_config(&[
+                ("group.id", &self.group),
+                ("isolation.level", "read_committed"),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("partition.assignment.strategy", "cooperative-sticky"),
+                ("auto.offset.reset", "earliest"),
+                ("enable.partition.eof", "true"),
+                // The default of one second starves a fast worker whenever the queue was full for a moment.
+                ("fetch.queue.backoff.ms", "10"),
+                ("fetch.wait.max.ms", "100"),
+                ("queued.max.messages.kbytes", &kilobytes),
+                ("queued.min.messages", &messages),
+                ("fetch.max.bytes", &fetch.to_string()),
+                ("receive.message.max.bytes", &receive),
+                ("statistics.interval.ms", "2000"),
+                ("topic.metadata.refresh.interval.ms", "30000"),
+                ("allow.auto.create.topics", "false"),
+            ])
+            .create_with_context(context)
+    }
+}
+
+/// What identifies a group member to the transaction coordinator.
+pub struct GroupMetadata(pub(crate) ConsumerGroupMetadata);
+
+/// A member of a consumer group.
+pub struct KafkaSource {
+    consumer: Arc<BaseConsumer<GroupContext>>,
+}
+
+struct GroupContext {
+    rebalances: Mutex<VecDeque<Rebalance>>,
+    backlog: Mutex<Backlog>,
+    complaints: Complaints,
+    closing: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ClientContext for GroupContext {
+    fn stats(&self, statistics: Statistics) {
+        let mut backlog = Backlog::default();
+        for (topic, stats) in &statistics.topics {
+            for (partition, stats) in &stats.partitions {
+                backlog.fetched_bytes += stats.fetchq_size;
+                if stats.ls_offset >= 0 && stats.fetch_state == "active" {
+                    backlog.ends.push((TopicPartition::new(topic.as_str(), *partition), stats.ls_offset));
+                }
+            }
+        }
+        *lock(&self.backlog) = backlog;
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.complaints.note(&error, reason);
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let assigned = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.closing.load(Ordering::Acquire) {
+            // Nobody polls for events any more; closing waits for this call.
+            if !assigned && let Err(error) = consumer.incremental_unassign(partitions) {
+                tracing::debug!(%error, "partitions were let go while closing");
+            }
+            return;
+        }
+        let list = partitions.elements().iter().map(|e| TopicPartition::new(e.topic(), e.partition())).collect();
+        lock(&self.rebalances).push_back(if assigned {
+            Rebalance::Assigned(list)
+        } else {
+            Rebalance::Revoked { partitions: list, lost: consumer.assignment_lost() }
+        });
+    }
+}
+
+impl KafkaSource {
+    /// Joins the group. Returns before the group has answered; what goes wrong later comes out of `poll`.
+    pub fn join(settings: &ConsumerSettings) -> Result<Self, ClientError> {
+        let context = GroupContext {
+            rebalances: Mutex::default(),
+            backlog: Mutex::default(),
+            complaints: Complaints::default(),
+            closing: AtomicBool::new(false),
+        };
+        let consumer =
+            settings.create(context).map_err(|error| ClientError::from_kafka("creating the consumer", &error))?;
+        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics).map_err(|error| ClientError::from_kafka("subscribing", &error))?;
+        Ok(Self { consumer: Arc::new(consumer) })
+    }
+
+    /// A handle with which another thread can make this member leave its group when the owner no longer answers.
+    pub fn leaver(&self) -> Leaver {
+        Leaver { consumer: Arc::clone(&self.consumer) }
+    }
+
+    fn list(positions: &[(TopicPartition, i64)]) -> Result<TopicPartitionList, ClientError> {
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for (at, offset) in positions {
+            list.add_partition_offset(&at.topic, at.partition, Offset::Offset(*offset))
+                .map_err(|error| ClientError::from_kafka("naming an offset", &error))?;
+        }
+        Ok(list)
+    }
+
+    fn partitions(partitions: &[TopicPartition]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for at in partitions {
+            list.add_partition(&at.topic, at.partition);
+        }
+        list
+    }
+}
+
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        self.consumer.context().closing.store(true, Ordering::Release);
+    }
+}
+
+/// Makes a member leave its group from another thread.
+pub struct Leaver {
+    consumer: Arc<BaseConsumer<GroupContext>>,
+}
+
+impl Leaver {
+    /// Leaves the group, waiting at most `timeout` for the goodbye to be said.
+    pub fn leave(self, timeout: Duration) {
+        self.consumer.context().closing.store(true, Ordering::Release);
+        if self.consumer.close_queue().is_err() {
+            return;
+        }
+        let deadline = Instant::now() + timeout;
+        while !self.consumer.closed() && Instant::now() < deadline {
+            let _ = self.consumer.poll(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Source for KafkaSource {
+    type Record<'a> = KafkaRecord<'a>;
+    type Group = GroupMetadata;
+
+    fn poll(&self, timeout: Duration) -> Result<Polled<KafkaRecord<'_>>, ClientError> {
+        let context = self.consumer.context();
+        if let Some(rebalance) = lock(&context.rebalances).pop_front() {
+            return Ok(Polled::Rebalance(rebalance));
+        }
+        match self.consumer.poll(timeout) {
+            Some(Ok(message)) => Ok(Polled::Record(KafkaRecord { message })),
+            Some(Err(KafkaError::PartitionEOF(partition))) => Ok(Polled::EndOfPartition(partition)),
+            Some(Err(error)) => Err(ClientError::from_kafka("consuming", &error)),
+            None => match lock(&context.rebalances).pop_front() {
+                Some(rebalance) => Ok(Polled::Rebalance(rebalance)),
+                None => match context.complaints.take() {
+                    Some(complaint) => Err(complaint),
+                    None => Ok(Polled::Nothing),
+                },
+            },
+        }
+    }
+
+    fn accept(&self, rebalance: &Rebalance) -> Result<(), ClientError> {
+        match rebalance {
+            Rebalance::Assigned(partitions) => self
+                .consumer
+                .incremental_assign(&Self::partitions(partitions))
+                .map_err(|error| ClientError::from_kafka("taking partitions", &error)),
+            Rebalance::Revoked { partitions, .. } => self
+                .consumer
+                .incremental_unassign(&Self::partitions(partitions))
+                .map_err(|error| ClientError::from_kafka("letting partitions go", &error)),
+        }
+    }
+
+    fn seek(&self, to: &Positions, timeout: Duration) -> Result<(), ClientError> {
+        if to.is_empty() {
+            return Ok(());
+        }
+        let doing = "seeking back";
+        let answer = self
+            .consumer
+            .seek_partitions(Self::list(to)?, timeout)
+            .map_err(|error| ClientError::from_kafka(doing, &error))?;
+        match answer.elements().iter().find_map(|element| element.error().err()) {
+            Some(error) => Err(ClientError::from_kafka(doing, &error)),
+            None => Ok(()),
+        }
+    }
+
+    fn committed(&self, of: &[TopicPartition], timeout: Duration) -> Result<Positions, ClientError> {
+        let doing = "asking for committed offsets";
+        let answer = self
+            .consumer
+            .committed_offsets(Self::partitions(of), timeout)
+            .map_err(|error| ClientError::from_kafka(doing, &error))?;
+        let mut positions = Positions::new();
+        for element in answer.elements() {
+            element.error().map_err(|error| ClientError::from_kafka(doing, &error))?;
+            if let Offset::Offset(offset) = element.offset() {
+                positions.push((TopicPartition::new(element.topic(), element.partition()), offset));
+            }
+        }
+        Ok(positions)
+    }
+
+    fn commit(&self, positions: &Positions) -> Result<(), ClientError> {
+        if positions.is_empty() {
+            return Ok(());
+        }
+        self.consumer
+            .commit(&Self::list(positions)?, CommitMode::Sync)
+            .map_err(|error| ClientError::from_kafka("committing offsets", &error))
+    }
+
+    fn pause(&self, partitions: &[TopicPartition], paused: bool) -> Result<(), ClientError> {
+        let list = Self::partitions(partitions);
+        let result = if paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
+        result.map_err(|error| ClientError::from_kafka("pausing or resuming", &error))
+    }
+
+    fn group(&self) -> Option<GroupMetadata> {
+        self.consumer.group_metadata().map(GroupMetadata)
+    }
+
+    fn backlog(&self) -> Backlog {
+        lock(&self.consumer.context().backlog).clone()
+    }
+}
+
+/// A record in librdkafka's memory.
+pub struct KafkaRecord<'a> {
+    message: BorrowedMessage<'a>,
+}
+
+impl SourceRecord for KafkaRecord<'_> {
+    fn topic(&self) -> &str {
+        self.message.topic()
+    }
+
+    fn partition(&self) -> i32 {
+        self.message.partition()
+    }
+
+    fn offset(&self) -> i64 {
+        self.message.offset()
+    }
+
+    fn record(&self) -> Result<RecordRef<'_>, UnreadableRecord> {
+        let mut headers = HeaderRefs::new();
+        if let Some(borrowed) = self.message.headers() {
+            // rdkafka panics on a header name that is not UTF-8, which the protocol forbids and a broker lets pass.
+            catch_unwind(AssertUnwindSafe(|| {
+                headers.extend(borrowed.iter().map(|h| HeaderRef { name: h.key, value: h.value }));
+            }))
+            .map_err(|_| UnreadableRecord { detail: "a header's name is not UTF-8" })?;
+        }
+        let timestamp = match self.message.timestamp() {
+            rdkafka::Timestamp::NotAvailable => Timestamp::create(-1),
+            rdkafka::Timestamp::CreateTime(millis) => Timestamp::create(millis),
+            rdkafka::Timestamp::LogAppendTime(millis) => Timestamp { kind: TimestampKind::LogAppendTime, millis },
+        };
+        Ok(RecordRef {
+            key: self.message.key(),
+            value: self.message.payload(),
+            headers,
+            timestamp,
+            offset: self.message.offset(),
+        })
+    }
+}
+
+/// Whether an error says that the member itself cannot go on.
+impl ClientError {
+    /// The consumer must be dropped and made anew.
+    pub fn ends_consumer(&self) -> bool {
+        matches!(self.diagnosis, Diagnosis::Fatal | Diagnosis::Fenced)
+    }
+}

@@ -1,0 +1,96 @@
+//! What the cluster says about topics.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::client::AskingContext;
+use super::{ClientError, Diagnosis, KafkaSettings};
+
+/// A topic and its number of partitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// Name.
+    pub name: String,
+    /// Partitions.
+    pub partitions: i32,
+}
+
+/// A connection that asks about topics.
+pub struct TopicReader {
+    consumer: BaseConsumer<AskingContextAsConsumer>,
+}
+
+/// The consumer twin of [`AskingContext`]: the traits ask for one type.
+struct AskingContextAsConsumer(AskingContext);
+
+impl rdkafka::ClientContext for AskingContextAsConsumer {
+    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
+        rdkafka::ClientContext::error(&self.0, error, reason);
+    }
+}
+
+impl rdkafka::consumer::ConsumerContext for AskingContextAsConsumer {}
+
+impl TopicReader {
+    /// A connection to the cluster. Does not wait for it.
+    pub fn connect(kafka: &KafkaSettings) -> Result<Self, ClientError> {
+        let consumer = kafka
+            .client_config(&[("allow.auto.create.topics", "false")])
+            .create_with_context(AskingContextAsConsumer(AskingContext::default()))
+            .map_err(|error| ClientError::from_kafka("creating a client", &error))?;
+        Ok(Self { consumer })
+    }
+
+    /// All topics of the cluster.
+    pub fn list(&self, timeout: Duration) -> Result<Vec<TopicInfo>, ClientError> {
+        self.metadata(None, timeout)
+    }
+
+    /// One topic; a missing one is [`Diagnosis::MissingTopic`].
+    pub fn topic(&self, name: &str, timeout: Duration) -> Result<TopicInfo, ClientError> {
+        self.metadata(Some(name), timeout)?
+            .into_iter()
+            .find(|topic| topic.partitions > 0)
+            .ok_or_else(|| ClientError::new(Diagnosis::MissingTopic, "looking a topic up", format!("no topic `{name}`")))
+    }
+
+    /// First and next offset of a partition.
+    pub fn watermarks(&self, topic: &str, partition: i32, timeout: Duration) -> Result<(i64, i64), ClientError> {
+        self.consumer
+            .fetch_watermarks(topic, partition, timeout)
+            .map_err(|error| self.sorted("asking for the ends of a partition", &error))
+    }
+
+    fn metadata(&self, topic: Option<&str>, timeout: Duration) -> Result<Vec<TopicInfo>, ClientError> {
+        let doing = "asking for topics";
+        // Serves the event queue, where refusals arrive.
+        let _ = self.consumer.poll(Duration::ZERO);
+        let metadata =
+            self.consumer.fetch_metadata(topic, timeout).map_err(|error| self.sorted(doing, &error))?;
+        let mut topics = Vec::new();
+        for topic in metadata.topics() {
+            if let Some(code) = topic.error() {
+                let code = rdkafka::error::RDKafkaErrorCode::from(code);
+                let error = ClientError::from_kafka(doing, &rdkafka::error::KafkaError::MetadataFetch(code));
+                if error.diagnosis == Diagnosis::MissingTopic || metadata.topics().len() > 1 {
+                    continue;
+                }
+                return Err(ClientError { text: format!("topic `{}`: {}", topic.name(), error.text), ..error });
+            }
+            let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+            topics.push(TopicInfo { name: topic.name().to_owned(), partitions });
+        }
+        Ok(topics)
+    }
+
+    /// A call that found nobody is explained by the refusal that arrived beside it, when there is one.
+    fn sorted(&self, doing: &'static str, error: &rdkafka::error::KafkaError) -> ClientError {
+        let _ = self.consumer.poll(Duration::ZERO);
+        let own = ClientError::from_kafka(doing, error);
+        match self.consumer.context().0.complaints.take() {
+            Some(complaint) if complaint.diagnosis == Diagnosis::Refused => complaint,
+            _ => own,
+        }
+    }
+}
