@@ -5,11 +5,12 @@ use std::marker::PhantomData;
 use super::deliver::Deliver;
 use super::slots::Slot;
 use super::stage::{Halt, Output, Publication, Reason};
-use super::tally::{Kind, Tally};
+use super::tally::Tally;
 use super::topology::Route;
 use crate::record::{HeaderRef, HeaderRefs, RecordRef};
 use crate::sink::OutRecord;
 use crate::source::Source;
+use crate::telemetry::PublishedKind;
 
 /// Header of a dead letter: why, as a label.
 pub const ERROR_REASON: &str = "latentd-error-reason";
@@ -30,13 +31,13 @@ pub struct SlotOutput<'a, S, D> {
     deliver: &'a mut D,
     slot: &'a Slot,
     tally: &'a mut Tally,
-    kind: Kind,
+    kind: PublishedKind,
     source: PhantomData<fn(&S)>,
 }
 
 impl<'a, S: Source, D: Deliver<S>> SlotOutput<'a, S, D> {
     /// The output of a slot, whose publications count as `kind`.
-    pub fn new(deliver: &'a mut D, slot: &'a Slot, tally: &'a mut Tally, kind: Kind) -> Self {
+    pub fn new(deliver: &'a mut D, slot: &'a Slot, tally: &'a mut Tally, kind: PublishedKind) -> Self {
         Self { deliver, slot, tally, kind, source: PhantomData }
     }
 }
@@ -83,7 +84,7 @@ impl<S: Source, D: Deliver<S>> Output for SlotOutput<'_, S, D> {
         let message = &message[..message.floor_char_boundary(MAX_MESSAGE)];
         let partition_text = slot.at.partition.to_string();
         let offset_text = record.offset.to_string();
-        let mut headers: HeaderRefs<'_> = record.headers.clone();
+        let mut headers: HeaderRefs<'_> = record.headers.iter().copied().collect();
         for (name, value) in [
             (ERROR_REASON, reason.name()),
             (ERROR_MESSAGE, message),

@@ -1,15 +1,7 @@
 //! What one worker counts: plain integers, moved to the shared metrics once per batch.
 
 use super::stage::Reason;
-
-/// The kinds of published records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// By a compressing stage.
-    Compressed,
-    /// By a restoring stage.
-    Restored,
-}
+use crate::telemetry::PublishedKind;
 
 /// Counts since they were last taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,10 +10,10 @@ pub struct Tally {
     pub consumed_records: u64,
     /// Bytes of their keys, values and headers.
     pub consumed_bytes: u64,
-    /// Records published by [`Kind`].
-    pub published_records: [u64; 2],
+    /// Records published by [`PublishedKind`].
+    pub published_records: [u64; PublishedKind::ALL.len()],
     /// Their bytes.
-    pub published_bytes: [u64; 2],
+    pub published_bytes: [u64; PublishedKind::ALL.len()],
     /// Dead letters by reason.
     pub dead_letters: Vec<(Reason, u64)>,
     /// Bytes of dead letters.
@@ -36,7 +28,7 @@ impl Tally {
     }
 
     /// A record was published.
-    pub fn published(&mut self, kind: Kind, bytes: usize) {
+    pub fn published(&mut self, kind: PublishedKind, bytes: usize) {
         self.published_records[kind as usize] += 1;
         self.published_bytes[kind as usize] += bytes as u64;
     }

@@ -70,6 +70,12 @@ const ASK: Duration = Duration::from_secs(10);
 const DEAD_LETTER_ROOM: usize = 16 << 10;
 
 impl Topology {
+    /// A topology of known routes, by source topic.
+    #[cfg(test)]
+    pub(crate) fn of(routes: impl IntoIterator<Item = (String, Route)>) -> Self {
+        Self { routes: routes.into_iter().map(|(topic, route)| (topic, Arc::new(route))).collect() }
+    }
+
     /// Looks everything up, and creates what is missing and may be created.
     pub fn resolve(settings: &Settings, kafka: &KafkaSettings) -> Result<Self, ClientError> {
         let reader = TopicReader::connect(kafka)?;

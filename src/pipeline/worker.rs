@@ -4,8 +4,8 @@
 //! over. Everything that can go wrong comes back as a [`Halt`] and is cured here: by reading again from the last
 //! committed positions, by a new producer, by waiting, or by ending with a reason.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::deliver::{Deliver, Interrupted, SlotId};
 use super::observer::Observer;
@@ -13,10 +13,11 @@ use super::output::SlotOutput;
 use super::pulse::Pulse;
 use super::slots::Slots;
 use super::stage::{Halt, Output, Reason, Stage};
-use super::tally::{Kind, Tally};
+use super::tally::Tally;
 use super::topology::Topology;
 use crate::record::{RecordRef, Timestamp, TopicPartition};
 use crate::source::{ClientError, Diagnosis, Polled, Positions, Rebalance, Source, SourceRecord};
+use crate::telemetry::PublishedKind;
 
 /// Most records of one batch: bounds the time between two looks at the clock.
 const BATCH_RECORDS: usize = 1024;
@@ -68,7 +69,7 @@ pub struct WorkerParts<S, D, T> {
     /// Which topic goes where.
     pub topology: Arc<Topology>,
     /// The kind its publications count as.
-    pub kind: Kind,
+    pub kind: PublishedKind,
     /// Time between commits.
     pub commit_interval: Duration,
     /// Time to finish in when asked to stop, or when partitions are taken away.
@@ -87,7 +88,7 @@ pub struct Worker<S, D, T> {
     deliver: D,
     stage: T,
     topology: Arc<Topology>,
-    kind: Kind,
+    kind: PublishedKind,
     commit_interval: Duration,
     drain_timeout: Duration,
     open_bytes: usize,
@@ -175,6 +176,10 @@ where
         if let Some(positions) = self.deliver.progress(&self.source, Duration::ZERO)? {
             self.durable(&positions);
         }
+        if self.dirty_since.is_none() && self.deliver.can_commit() && self.slots.is_dirty() {
+            // Not everything was durable at the last commit.
+            self.dirty_since = Some(now);
+        }
         let due = self.dirty_since.is_some_and(|since| now.duration_since(since) >= self.commit_interval);
         if due && self.deliver.can_commit() {
             self.commit()?;
@@ -199,10 +204,11 @@ where
         let mut bytes = 0;
         while records < BATCH_RECORDS && bytes < BATCH_BYTES {
             let wait = if records == 0 { self.patience() } else { Duration::ZERO };
-            match self.source.poll(wait) {
+            // The record borrows the source, so an event that needs all of `self` leaves the match first.
+            let rebalance = match self.source.poll(wait) {
                 Ok(Polled::Record(record)) => {
                     records += 1;
-                    bytes += take_one(
+                    bytes += take_one::<S, D, T>(
                         &record,
                         &mut self.slots,
                         &mut self.stage,
@@ -210,25 +216,25 @@ where
                         &mut self.tally,
                         &mut self.latencies,
                         self.kind,
-                        std::marker::PhantomData::<S>,
                     )?;
+                    continue;
                 }
                 Ok(Polled::EndOfPartition(partition)) => {
                     for slot in self.slots.iter_mut().filter(|slot| slot.at.partition == partition) {
                         slot.at_end = true;
                     }
+                    continue;
                 }
-                Ok(Polled::Rebalance(rebalance)) => {
-                    self.rebalance(&rebalance)?;
-                    break;
-                }
+                Ok(Polled::Rebalance(rebalance)) => rebalance,
                 Ok(Polled::Nothing) => break,
                 Err(error) if error.ends_consumer() => return Err(Interrupted::Restart(error).into()),
                 Err(error) => {
                     self.observer.trouble(&error);
                     break;
                 }
-            }
+            };
+            self.rebalance(&rebalance)?;
+            break;
         }
         if records > 0 {
             self.dirty_since.get_or_insert_with(Instant::now);
@@ -428,7 +434,8 @@ where
     /// Commits what is before the record whose model is missing, and tries it again later. Other partitions go on.
     fn hold_back(&mut self) -> Result<(), Halt> {
         self.settle()?;
-        let Some((at, next)) = self.slots.iter().find(|slot| slot.waiting).map(|slot| (slot.at.clone(), slot.next)) else {
+        let Some((at, next)) = self.slots.iter().find(|slot| slot.waiting).map(|slot| (slot.at.clone(), slot.next))
+        else {
             return Ok(());
         };
         for slot in self.slots.iter_mut() {
@@ -500,7 +507,7 @@ fn restart(error: ClientError) -> Halt {
     Interrupted::Restart(error).into()
 }
 
-#[expect(clippy::too_many_arguments, reason = "the worker's fields, borrowed apart while the record borrows the source")]
+/// Takes one record: the worker's fields, borrowed apart while the record borrows the source.
 fn take_one<S: Source, D: Deliver<S>, T: Stage>(
     record: &S::Record<'_>,
     slots: &mut Slots,
@@ -508,8 +515,7 @@ fn take_one<S: Source, D: Deliver<S>, T: Stage>(
     deliver: &mut D,
     tally: &mut Tally,
     latencies: &mut Latencies,
-    kind: Kind,
-    _source: std::marker::PhantomData<S>,
+    kind: PublishedKind,
 ) -> Result<usize, Halt> {
     let offset = record.offset();
     let Some(slot) = slots.find(record.topic(), record.partition()) else {

@@ -9,12 +9,12 @@ use super::observer::Observer;
 use super::pulse::Pulse;
 use super::settings::{Delivery, Operation, Settings};
 use super::stage::{Compress, Restore, Stage};
-use super::tally::Kind;
 use super::topology::Topology;
 use super::worker::{Exit, Worker, WorkerParts};
 use crate::codec::{CodecError, ModelSource};
 use crate::sink::{KafkaProducer, ProducerSettings};
 use crate::source::{ClientError, ConsumerSettings, Diagnosis, KafkaSettings, KafkaSource, Leaver};
+use crate::telemetry::PublishedKind;
 use crate::units::ByteSize;
 
 /// Who this process is among the processes of a group.
@@ -177,8 +177,8 @@ impl Workshop {
             stage,
             topology: Arc::clone(topology),
             kind: match settings.operation {
-                Operation::Compress => Kind::Compressed,
-                Operation::Restore => Kind::Restored,
+                Operation::Compress => PublishedKind::Compressed,
+                Operation::Restore => PublishedKind::Restored,
             },
             commit_interval: settings.commit_interval,
             drain_timeout: self.parts.drain_timeout,

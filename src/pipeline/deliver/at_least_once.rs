@@ -25,6 +25,8 @@ pub struct AtLeastOnce<P: Producer, F> {
     slots: BTreeMap<SlotId, Track>,
     partitions: BTreeMap<TopicPartition, SlotId>,
     reports: Vec<usize>,
+    /// Positions committed and not told to the worker yet.
+    told: Positions,
 }
 
 #[derive(Default)]
@@ -48,6 +50,7 @@ where
             slots: BTreeMap::new(),
             partitions: BTreeMap::new(),
             reports: Vec::new(),
+            told: Positions::new(),
         }
     }
 
@@ -176,7 +179,8 @@ where
 
     fn progress(&mut self, _source: &S, wait: Duration) -> Result<Option<Positions>, Interrupted> {
         self.reports(wait)?;
-        Ok(None)
+        let told = std::mem::take(&mut self.told);
+        Ok((!told.is_empty()).then_some(told))
     }
 
     fn can_commit(&self) -> bool {
@@ -188,7 +192,8 @@ where
             debug_assert!(self.partitions.contains_key(&at), "`watch` names every partition");
         }
         self.reports(Duration::ZERO)?;
-        self.commit_durable(source).map(drop)
+        self.told = self.commit_durable(source)?.unwrap_or_default();
+        Ok(())
     }
 
     fn settle(&mut self, source: &S, deadline: Instant) -> Result<Option<Positions>, Interrupted> {

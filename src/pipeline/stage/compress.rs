@@ -109,7 +109,7 @@ impl Compress {
             }
             algorithm = self.encode(value);
         }
-        let mut headers: HeaderRefs<'_> = record.headers.clone();
+        let mut headers: HeaderRefs<'_> = record.headers.iter().copied().collect();
         let coded: Option<&[u8]>;
         let sealed;
         match self.headers {

@@ -1,11 +1,5 @@
 //! What happens to a record between intake and delivery: [`Compress`] or [`Restore`].
 
-mod compress;
-mod restore;
-
-pub use compress::Compress;
-pub use restore::Restore;
-
 use std::time::Instant;
 
 use super::deliver::{Interrupted, SlotId};

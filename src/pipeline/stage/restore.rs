@@ -115,7 +115,7 @@ impl Stage for Restore {
         let position = Some(record.offset + 1);
         // Ours is the last header of that name: the others came with the record.
         let ours = record.headers.iter().rposition(|header| header.name == CONTENT_ENCODING);
-        let mut headers: HeaderRefs<'_> = record.headers.clone();
+        let mut headers: HeaderRefs<'_> = record.headers.iter().copied().collect();
         let coding = match ours.map(|index| (index, headers.remove(index).value.unwrap_or_default())) {
             None => frame::sniff(record.value.unwrap_or_default()),
             Some((_, token)) if token == LATENTD.as_bytes() => Some(Coding::Frame),
