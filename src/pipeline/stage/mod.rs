@@ -1,10 +1,29 @@
-//! What happens to a record between intake and delivery: [`Compress`] or [`Restore`].
+//! What happens to a record between intake and delivery: [`CompressRecords`], [`CompressBlocks`] or [`Restore`].
+
+mod coder;
+mod compress_blocks;
+mod compress_records;
+mod restore;
+
+pub use coder::Coder;
+pub use compress_blocks::CompressBlocks;
+pub use compress_records::CompressRecords;
+pub use restore::Restore;
 
 use std::time::Instant;
 
 use super::deliver::{Interrupted, SlotId};
 use crate::codec::MissingModel;
 use crate::record::{HeaderRef, RecordRef};
+
+/// The header that names the coding of a record's value (RFC 9110, 8.4).
+pub const CONTENT_ENCODING: &str = "content-encoding";
+
+/// The `content-encoding` of latentd's own frame.
+pub const LATENTD: &str = "latentd";
+
+/// Why a record with timestamp 0 cannot be written.
+const WRITES_NOW: &str = "its timestamp is 0, which the client library would write as the current time";
 
 /// Why a record becomes a dead letter. The names are metric labels and header values: a closed set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::compress::{CONTENT_ENCODING, LATENTD};
-use super::{Halt, Output, Publication, Reason, Stage};
+use super::{CONTENT_ENCODING, Halt, LATENTD, Output, Publication, Reason, Stage, WRITES_NOW};
 use crate::codec::block::{BlockReader, DecodeLimits};
 use crate::codec::{Algorithm, CodecError, Decoders, ModelSource};
 use crate::frame::{self, Opened};
@@ -100,8 +99,7 @@ fn publish(record: &RecordRef<'_>, position: Option<i64>, output: &mut dyn Outpu
         timestamp: record.timestamp.millis,
     };
     if record.timestamp.millis == 0 {
-        let message = "its timestamp is 0, which the client library writes as the current time";
-        return output.dead_letter(record, Reason::Timestamp, message, position);
+        return output.dead_letter(record, Reason::Timestamp, WRITES_NOW, position);
     }
     if !output.fits(&publication) {
         let message = "restored, it is larger than the target topic's `max.message.bytes`";

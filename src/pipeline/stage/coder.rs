@@ -1,0 +1,112 @@
+//! The codec of a compressing stage, with what surrounds it: timing, verification, newly learned models.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::codec::{self, Algorithm, Codec, CodecError, CodecSpec, Decoders, ModelSource};
+use crate::pipeline::learn::Learner;
+use crate::pipeline::settings::Settings;
+use crate::telemetry::{CodecBatch, Direction, PipelineMetrics};
+
+/// A codec at work.
+pub struct Coder {
+    spec: CodecSpec,
+    codec: Box<dyn Codec>,
+    verifier: Option<Decoders>,
+    checked: Vec<u8>,
+    learner: Option<Learner>,
+    model_version: u64,
+    counts: CodecBatch,
+}
+
+impl Coder {
+    /// The codec that the settings name, at its newest model.
+    pub fn new(
+        settings: &Settings,
+        models: &Arc<dyn ModelSource>,
+        learner: Option<Learner>,
+        metrics: &PipelineMetrics,
+    ) -> Result<Self, CodecError> {
+        let spec = settings.codec;
+        let mut coder = Self {
+            spec,
+            codec: codec::build(spec, models)?,
+            verifier: settings.verify.then(|| Decoders::new(models)),
+            checked: Vec::new(),
+            learner,
+            model_version: 0,
+            counts: metrics.codec(spec.algorithm().name()).batch(Direction::Encode),
+        };
+        coder.take_model();
+        Ok(coder)
+    }
+
+    /// Which codec it is.
+    pub fn spec(&self) -> CodecSpec {
+        self.spec
+    }
+
+    /// The codec itself.
+    pub fn codec(&mut self) -> &mut dyn Codec {
+        &mut *self.codec
+    }
+
+    /// What decodes for verification, when the settings ask for it.
+    pub fn verifier(&mut self) -> Option<&mut Decoders> {
+        self.verifier.as_mut()
+    }
+
+    /// Shows a value to what learns.
+    pub fn tap(&self, value: &[u8]) {
+        if let Some(learner) = &self.learner {
+            learner.tap(value);
+        }
+    }
+
+    /// Codes a value into `encoded`, which it empties first; says with what it really was coded: a value that the codec
+    /// makes larger, or that does not come back, is [`Algorithm::Identity`] and `encoded` is of no use.
+    pub fn encode(&mut self, value: &[u8], encoded: &mut Vec<u8>) -> Algorithm {
+        encoded.clear();
+        let started = Instant::now();
+        let result = self.codec.encode(value, encoded);
+        let seconds = started.elapsed().as_secs_f64();
+        let mut algorithm = self.spec.algorithm();
+        if let Err(error) = result {
+            tracing::warn!(codec = %self.spec, "a record was not coded and is sent as it is: {error}");
+            algorithm = Algorithm::Identity;
+        } else if encoded.len() >= value.len() {
+            algorithm = Algorithm::Identity;
+        } else if let Some(verifier) = &mut self.verifier {
+            self.checked.clear();
+            let decoded = verifier.decode(algorithm, encoded, value.len(), &mut self.checked);
+            if decoded.is_err() || self.checked != value {
+                tracing::error!(codec = %self.spec, "a record did not decode to itself and is sent as it is");
+                algorithm = Algorithm::Identity;
+            }
+        }
+        let size = if algorithm == Algorithm::Identity { value.len() } else { encoded.len() };
+        self.counts.coded(value.len(), size, seconds);
+        algorithm
+    }
+
+    /// Counts something that was coded through [`Coder::codec`].
+    pub fn coded(&mut self, input: usize, output: usize, seconds: f64) {
+        self.counts.coded(input, output, seconds);
+    }
+
+    /// A moment between two transactions: moves the counts, and takes the newest model.
+    pub fn at_boundary(&mut self) {
+        self.counts.flush();
+        self.take_model();
+    }
+
+    fn take_model(&mut self) {
+        let Some(learner) = &self.learner else { return };
+        let Some((version, artefact)) = learner.newer_than(self.model_version) else { return };
+        self.model_version = version;
+        match codec::ZstdDictCodec::with_dictionary(self.spec.level(), artefact) {
+            Ok(codec) => self.codec = Box::new(codec),
+            Err(error) => tracing::error!("a published dictionary cannot be used, and the old one stays: {error}"),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The `record` layout: each input record becomes one output record with the same key, headers and timestamp.
+
+use std::time::Instant;
+
+use super::coder::Coder;
+use super::{CONTENT_ENCODING, Halt, Output, Publication, Reason, Stage, WRITES_NOW};
+use crate::codec::Algorithm;
+use crate::frame;
+use crate::pipeline::deliver::SlotId;
+use crate::pipeline::settings::EncodingHeader;
+use crate::record::{HeaderRef, HeaderRefs, RecordRef};
+
+/// Codes record by record.
+pub struct CompressRecords {
+    coder: Coder,
+    header: EncodingHeader,
+    encoded: Vec<u8>,
+    sealed: Vec<u8>,
+}
+
+impl CompressRecords {
+    /// A stage around a codec.
+    pub fn new(coder: Coder, header: EncodingHeader) -> Self {
+        Self { coder, header, encoded: Vec::new(), sealed: Vec::new() }
+    }
+}
+
+impl Stage for CompressRecords {
+    fn take(&mut self, _slot: SlotId, record: &RecordRef<'_>, output: &mut dyn Output) -> Result<(), Halt> {
+        let position = Some(record.offset + 1);
+        if record.timestamp.millis == 0 {
+            return output.dead_letter(record, Reason::Timestamp, WRITES_NOW, position);
+        }
+        let mut algorithm = Algorithm::Identity;
+        if let Some(value) = record.value {
+            self.coder.tap(value);
+            algorithm = self.coder.encode(value, &mut self.encoded);
+        }
+        let mut value = match algorithm {
+            Algorithm::Identity => record.value,
+            _ => Some(&self.encoded[..]),
+        };
+        let mut headers: HeaderRefs<'_> = record.headers.iter().copied().collect();
+        match self.header {
+            EncodingHeader::ContentEncoding => {
+                let token = algorithm.content_encoding().as_bytes();
+                headers.push(HeaderRef { name: CONTENT_ENCODING, value: Some(token) });
+            }
+            EncodingHeader::None => {
+                if let (Some(coded), Some(raw)) = (value, record.value) {
+                    self.sealed.clear();
+                    frame::seal_without_header(algorithm, coded, raw, &mut self.sealed);
+                    value = Some(&self.sealed);
+                }
+            }
+        }
+        let publication =
+            Publication { key: record.key, value, headers: &headers, timestamp: record.timestamp.millis };
+        if !output.fits(&publication) {
+            let message = "compressed, it is still larger than the target topic's `max.message.bytes`";
+            return output.dead_letter(record, Reason::TooLarge, message, position);
+        }
+        output.publish(&publication, position)
+    }
+
+    fn close(&mut self, _slot: SlotId, _output: &mut dyn Output) -> Result<(), Halt> {
+        Ok(())
+    }
+    fn due(&self, _now: Instant, _into: &mut Vec<SlotId>) {}
+    fn next_due(&self) -> Option<Instant> {
+        None
+    }
+    fn open(&self, _into: &mut Vec<SlotId>) {}
+    fn discard(&mut self) {}
+    fn remove(&mut self, _slot: SlotId) {}
+    fn at_boundary(&mut self) {
+        self.coder.at_boundary();
+    }
+    fn buffered_bytes(&self) -> usize {
+        0
+    }
+}
