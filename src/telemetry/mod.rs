@@ -2,14 +2,33 @@
 //!
 //! Written by whoever does the work, at the place where it happens; read by the admin server. Nothing here decides.
 
+mod board;
+mod clock;
+mod events;
 pub mod families;
+mod limiter;
+mod liveness;
+pub mod log;
 mod metrics;
 mod pipeline_metrics;
+mod pipeline_status;
 mod process;
+mod rates;
+mod snapshot;
 mod state;
+mod worker_status;
 
+pub use board::{Hold, NotReady, Readiness, StatusBoard};
+pub use events::{Event, EventId, EventKind, Events, Heard, Subscription};
+pub use limiter::{Limiter, Verdict};
+pub use liveness::{Liveness, Stuck, Watched};
+pub use log::ErrorLog;
 pub use metrics::Metrics;
 pub use pipeline_metrics::{
     CodecBatch, CodecMetrics, Direction, Lag, PipelineFamilies, PipelineMetrics, Published, PublishedKind,
 };
+pub use pipeline_status::{Control, PipelineStatus};
+pub use rates::{Rates, Totals};
+pub use snapshot::{ErrorReport, ModelReport, PartitionSnapshot, PipelineInfo, PipelineSnapshot, WorkerSnapshot};
 pub use state::PipelineState;
+pub use worker_status::{Progress, WorkerStatus};
