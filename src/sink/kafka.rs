@@ -134,10 +134,10 @@ impl Producer for KafkaProducer {
         out.key = record.key;
         out.payload = record.value;
         if !record.headers.is_empty() {
-            let headers = record.headers.iter().fold(
-                OwnedHeaders::new_with_capacity(record.headers.len()),
-                |headers, header| headers.insert(Header { key: header.name, value: header.value }),
-            );
+            let headers =
+                record.headers.iter().fold(OwnedHeaders::new_with_capacity(record.headers.len()), |headers, header| {
+                    headers.insert(Header { key: header.name, value: header.value })
+                });
             out.headers = Some(headers);
         }
         match self.producer.send(out) {
@@ -175,9 +175,7 @@ impl TransactionalProducer for KafkaProducer {
 
     fn begin(&self) -> Result<(), ClientError> {
         *lock(&self.context().failure) = None;
-        self.producer
-            .begin_transaction()
-            .map_err(|error| ClientError::from_kafka("beginning a transaction", &error))
+        self.producer.begin_transaction().map_err(|error| ClientError::from_kafka("beginning a transaction", &error))
     }
 
     fn send_offsets(&self, positions: &Positions, group: &GroupMetadata, timeout: Duration) -> Result<(), ClientError> {
