@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::deflate::DeflateCodec;
-use super::gzip::GzipCodec;
-use super::identity::IdentityCodec;
-use super::zstd::{ZstdCodec, ZstdDictCodec};
-use super::{Algorithm, Codec, CodecError, CodecSpec, ModelSource};
+use super::{
+    Algorithm, BrotliCodec, Bzip2Codec, Codec, CodecError, CodecSpec, DeflateCodec, GzipCodec, IdentityCodec, Lz4Codec,
+    LzwCodec, ModelSource, XzCodec, ZstdCodec, ZstdDictCodec,
+};
 
 /// Makes a codec. Its contexts are made at first use, so a codec that only decodes costs no encoder.
 ///
@@ -22,6 +21,11 @@ pub fn build(spec: CodecSpec, models: &Arc<dyn ModelSource>) -> Result<Box<dyn C
         Algorithm::Gzip => Box::new(GzipCodec::new(unsigned)),
         Algorithm::Zstd => Box::new(ZstdCodec::new(level, models)),
         Algorithm::ZstdDict => Box::new(ZstdDictCodec::new(level, models)),
+        Algorithm::Lzw => Box::new(LzwCodec::new()),
+        Algorithm::Brotli => Box::new(BrotliCodec::new(level)),
+        Algorithm::Lz4 => Box::new(Lz4Codec::new(level)),
+        Algorithm::Xz => Box::new(XzCodec::new(unsigned)),
+        Algorithm::Bzip2 => Box::new(Bzip2Codec::new(unsigned)),
         other => {
             return Err(CodecError::Coder { algorithm: other, detail: "it is not part of this build".to_owned() });
         }

@@ -4,21 +4,34 @@
 //! `encode` appends one self-contained stream to `output`, `decode` reads exactly one back and refuses to write more
 //! than `limit` bytes. Standard codecs write plain standard streams that any other program reads.
 
+mod brotli;
 mod build;
+mod bzip2;
+mod decoders;
 mod deflate;
 mod error;
 mod gzip;
 mod identity;
+mod lz4;
+mod lzw;
 mod sink;
 mod spec;
+mod stream;
+mod xz;
 mod zstd;
 
+pub use brotli::BrotliCodec;
 pub use build::build;
+pub use bzip2::Bzip2Codec;
+pub use decoders::Decoders;
 pub use deflate::DeflateCodec;
 pub use error::{CodecError, MissingModel};
 pub use gzip::GzipCodec;
 pub use identity::IdentityCodec;
+pub use lz4::Lz4Codec;
+pub use lzw::LzwCodec;
 pub use spec::{Algorithm, CodecSpec, ParseCodecSpecError};
+pub use xz::XzCodec;
 pub use zstd::{ZstdCodec, ZstdDictCodec};
 
 use std::sync::Arc;

@@ -1,0 +1,64 @@
+//! All decoders of one worker, made as streams of their kind turn up.
+
+use std::sync::Arc;
+
+use super::{Algorithm, Codec, CodecError, CodecSpec, ModelSource, build};
+
+/// The decoders of a worker that reads whatever mixture of codecs a topic holds.
+pub struct Decoders {
+    models: Arc<dyn ModelSource>,
+    /// By frame byte.
+    made: [Option<Box<dyn Codec>>; Algorithm::ALL.len()],
+}
+
+impl Decoders {
+    /// No decoder yet.
+    pub fn new(models: &Arc<dyn ModelSource>) -> Self {
+        Self { models: models.clone(), made: Default::default() }
+    }
+
+    /// Appends the decoded bytes of `input` to `output`, as [`Codec::decode`] does.
+    ///
+    /// `zstd` and `zstd-dict` are one format and share one decoder with its dictionaries.
+    pub fn decode(
+        &mut self,
+        algorithm: Algorithm,
+        input: &[u8],
+        limit: usize,
+        output: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
+        let algorithm = match algorithm {
+            Algorithm::ZstdDict => Algorithm::Zstd,
+            other => other,
+        };
+        let decoder = match &mut self.made[algorithm as usize] {
+            Some(decoder) => decoder,
+            empty => empty.insert(build(CodecSpec::new(algorithm), &self.models)?),
+        };
+        decoder.decode(input, limit, output)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::NoModels;
+
+    #[test]
+    fn a_mixture_of_codecs_is_decoded_by_the_token_of_each() {
+        let models: Arc<dyn ModelSource> = Arc::new(NoModels);
+        let mut decoders = Decoders::new(&models);
+        for round in 0..2 {
+            for algorithm in Algorithm::ALL {
+                let record = format!("record {round} of {algorithm}");
+                let mut coded = Vec::new();
+                build(CodecSpec::new(algorithm), &models).unwrap().encode(record.as_bytes(), &mut coded).unwrap();
+                let token = algorithm.content_encoding().as_bytes();
+                let named = Algorithm::from_content_encoding(token).unwrap();
+                let mut decoded = Vec::new();
+                decoders.decode(named, &coded, 100, &mut decoded).unwrap();
+                assert_eq!(decoded, record.as_bytes());
+            }
+        }
+    }
+}
