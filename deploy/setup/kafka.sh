@@ -8,7 +8,7 @@ set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/latentd"
-libs="$cache/kafka-4.3.1/libs"
+libs="$cache/kafka/4.3.1/libs"
 
 say() { echo "setup: kafka: $*" >&2; }
 die() { echo "setup: kafka: error: $*" >&2; exit 1; }
