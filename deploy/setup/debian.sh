@@ -18,6 +18,7 @@ die() { echo "setup: debian: error: $*" >&2; exit 1; }
 runs() { command -v "$1" >/dev/null 2>&1; }
 library() { runs pkg-config && pkg-config --exists "$1"; }
 pip() { python3 -m pip --version >/dev/null 2>&1; }
+venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 links() { echo 'int main(void) { return 0; }' | "$1" -x "$2" - -o /dev/null 2>/dev/null; }
 
 # One need a line: the Debian package, then the command that succeeds when it is met.
@@ -49,6 +50,7 @@ lz4 runs lz4
 xz-utils runs xz
 bzip2 runs bzip2
 python3 runs python3
+python3-venv venv
 kcat runs kcat
 curl runs curl
 systemd runs systemd-analyze
