@@ -13,3 +13,5 @@ pub mod pipeline;
 pub mod sink;
 #[cfg(feature = "daemon")]
 pub mod source;
+#[cfg(feature = "daemon")]
+pub mod telemetry;

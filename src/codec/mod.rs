@@ -4,11 +4,22 @@
 //! `encode` appends one self-contained stream to `output`, `decode` reads exactly one back and refuses to write more
 //! than `limit` bytes. Standard codecs write plain standard streams that any other program reads.
 
+mod build;
+mod deflate;
 mod error;
+mod gzip;
+mod identity;
+mod sink;
 mod spec;
+mod zstd;
 
+pub use build::build;
+pub use deflate::DeflateCodec;
 pub use error::{CodecError, MissingModel};
+pub use gzip::GzipCodec;
+pub use identity::IdentityCodec;
 pub use spec::{Algorithm, CodecSpec, ParseCodecSpecError};
+pub use zstd::{ZstdCodec, ZstdDictCodec};
 
 use std::sync::Arc;
 

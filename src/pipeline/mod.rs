@@ -1,7 +1,23 @@
-//! The data's way through one pipeline.
+//! The data's way through one pipeline: intake, interpret, encode, deliver.
 
+pub mod deliver;
+#[cfg(test)]
+mod faults;
+mod observer;
+mod output;
+mod pulse;
 mod settings;
+mod slots;
+mod stage;
 
+mod tally;
+#[cfg(test)]
+mod testing;
+mod topology;
+mod worker;
+
+pub use observer::{MemoryUse, Observer};
+pub use pulse::Pulse;
 pub use settings::{
     BlockSettings, DeadLetter, Delivery, EncodingHeader, Layout, LearnSettings, MissingModelPolicy, Operation,
     Settings, SourceTopics, TopicTemplate,

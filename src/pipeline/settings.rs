@@ -23,6 +23,16 @@ pub enum SourceTopics {
     Pattern(String),
 }
 
+impl SourceTopics {
+    /// What a consumer subscribes to: names, or a pattern that begins with `^`.
+    pub fn subscription(&self) -> Vec<String> {
+        match self {
+            Self::Names(names) => names.clone(),
+            Self::Pattern(pattern) => vec![pattern.clone()],
+        }
+    }
+}
+
 /// The name of a target topic; `{topic}` stands for the source topic's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicTemplate(String);

@@ -24,7 +24,9 @@ pub struct ProducerSettings {
     pub transactional_id: Option<String>,
     /// Bytes that may lie queued or in flight.
     pub queue_bytes: u64,
-    /// Largest record batch that every target topic takes.
+    /// Largest record batch that some target topic takes: larger records are refused here.
+    pub max_record_bytes: usize,
+    /// Largest record batch that every target topic takes: several records together stay below it.
     pub max_batch_bytes: usize,
 }
 
@@ -87,14 +89,14 @@ impl KafkaProducer {
     pub fn create(settings: &ProducerSettings) -> Result<Self, ClientError> {
         let kilobytes = (settings.queue_bytes / 1024).max(64).to_string();
         let messages = (settings.queue_bytes / 256).clamp(10_000, 1_000_000).to_string();
-        let max_batch = settings.max_batch_bytes.to_string();
+        let max_record = settings.max_record_bytes.to_string();
         let batch = settings.max_batch_bytes.min(BATCH_BYTES).to_string();
         let timeout = TRANSACTION_TIMEOUT.as_millis().to_string();
         let mut ours = vec![
             ("enable.idempotence", "true"),
             ("queue.buffering.max.kbytes", kilobytes.as_str()),
             ("queue.buffering.max.messages", &messages),
-            ("message.max.bytes", &max_batch),
+            ("message.max.bytes", &max_record),
             ("batch.size", &batch),
             ("batch.num.messages", "10000"),
             ("linger.ms", "5"),
@@ -134,10 +136,10 @@ impl Producer for KafkaProducer {
         out.key = record.key;
         out.payload = record.value;
         if !record.headers.is_empty() {
-            let headers = record.headers.iter().fold(
-                OwnedHeaders::new_with_capacity(record.headers.len()),
-                |headers, header| headers.insert(Header { key: header.name, value: header.value }),
-            );
+            let headers =
+                record.headers.iter().fold(OwnedHeaders::new_with_capacity(record.headers.len()), |headers, header| {
+                    headers.insert(Header { key: header.name, value: header.value })
+                });
             out.headers = Some(headers);
         }
         match self.producer.send(out) {
@@ -175,9 +177,7 @@ impl TransactionalProducer for KafkaProducer {
 
     fn begin(&self) -> Result<(), ClientError> {
         *lock(&self.context().failure) = None;
-        self.producer
-            .begin_transaction()
-            .map_err(|error| ClientError::from_kafka("beginning a transaction", &error))
+        self.producer.begin_transaction().map_err(|error| ClientError::from_kafka("beginning a transaction", &error))
     }
 
     fn send_offsets(&self, positions: &Positions, group: &GroupMetadata, timeout: Duration) -> Result<(), ClientError> {

@@ -3,7 +3,7 @@
 mod kafka;
 pub mod topics;
 
-pub use kafka::{KafkaProducer, ProducerSettings};
+pub use kafka::{KafkaProducer, ProducerSettings, TRANSACTION_TIMEOUT};
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ mod kafka;
 pub mod topics;
 
 pub use client::{ClientError, Diagnosis, KafkaSettings};
-pub use kafka::{ConsumerSettings, GroupMetadata, KafkaSource};
+pub use kafka::{ConsumerSettings, GroupMetadata, KafkaSource, Leaver};
 
 use std::time::Duration;
 

@@ -49,10 +49,9 @@ impl TopicReader {
 
     /// One topic; a missing one is [`Diagnosis::MissingTopic`].
     pub fn topic(&self, name: &str, timeout: Duration) -> Result<TopicInfo, ClientError> {
-        self.metadata(Some(name), timeout)?
-            .into_iter()
-            .find(|topic| topic.partitions > 0)
-            .ok_or_else(|| ClientError::new(Diagnosis::MissingTopic, "looking a topic up", format!("no topic `{name}`")))
+        self.metadata(Some(name), timeout)?.into_iter().find(|topic| topic.partitions > 0).ok_or_else(|| {
+            ClientError::new(Diagnosis::MissingTopic, "looking a topic up", format!("no topic `{name}`"))
+        })
     }
 
     /// First and next offset of a partition.
@@ -66,8 +65,7 @@ impl TopicReader {
         let doing = "asking for topics";
         // Serves the event queue, where refusals arrive.
         let _ = self.consumer.poll(Duration::ZERO);
-        let metadata =
-            self.consumer.fetch_metadata(topic, timeout).map_err(|error| self.sorted(doing, &error))?;
+        let metadata = self.consumer.fetch_metadata(topic, timeout).map_err(|error| self.sorted(doing, &error))?;
         let mut topics = Vec::new();
         for topic in metadata.topics() {
             if let Some(code) = topic.error() {

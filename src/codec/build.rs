@@ -1,0 +1,53 @@
+//! From a codec's name to the codec.
+
+use std::sync::Arc;
+
+use super::deflate::DeflateCodec;
+use super::gzip::GzipCodec;
+use super::identity::IdentityCodec;
+use super::zstd::{ZstdCodec, ZstdDictCodec};
+use super::{Algorithm, Codec, CodecError, CodecSpec, ModelSource};
+
+/// Makes a codec. Its contexts are made at first use, so a codec that only decodes costs no encoder.
+///
+/// `models` is where dictionaries that frames name are looked for. `zstd-dict` made here has no dictionary of its own
+/// and writes plain frames; [`ZstdDictCodec::with_dictionary`] makes one that has.
+pub fn build(spec: CodecSpec, models: &Arc<dyn ModelSource>) -> Result<Box<dyn Codec>, CodecError> {
+    let level = spec.level();
+    let unsigned = level.unsigned_abs();
+    Ok(match spec.algorithm() {
+        Algorithm::Identity => Box::new(IdentityCodec),
+        Algorithm::Zlib => Box::new(DeflateCodec::zlib(unsigned)),
+        Algorithm::Deflate => Box::new(DeflateCodec::raw(unsigned)),
+        Algorithm::Gzip => Box::new(GzipCodec::new(unsigned)),
+        Algorithm::Zstd => Box::new(ZstdCodec::new(level, models)),
+        Algorithm::ZstdDict => Box::new(ZstdDictCodec::new(level, models)),
+        other => {
+            return Err(CodecError::Coder { algorithm: other, detail: "it is not part of this build".to_owned() });
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::NoModels;
+
+    #[test]
+    fn every_codec_that_is_built_gives_its_input_back() {
+        let models: Arc<dyn ModelSource> = Arc::new(NoModels);
+        for algorithm in Algorithm::ALL {
+            let Ok(mut codec) = build(CodecSpec::new(algorithm), &models) else { continue };
+            for input in [&b""[..], b"x", b"abcabcabcabcabcabcabcabc", &[0; 100_000]] {
+                let mut coded = b"before".to_vec();
+                codec.encode(input, &mut coded).unwrap();
+                let mut decoded = b"before".to_vec();
+                codec.decode(&coded[6..], input.len(), &mut decoded).unwrap();
+                assert_eq!(&decoded[6..], input, "{algorithm}");
+                let before = decoded.clone();
+                codec.decode(&coded[6..coded.len() - usize::from(coded.len() > 6)], input.len(), &mut decoded).ok();
+                assert!(decoded.starts_with(&before));
+            }
+        }
+    }
+}

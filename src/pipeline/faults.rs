@@ -1,0 +1,325 @@
+//! The worker against a cluster that fails as told: after every fault each record is there once and in order.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::deliver::{AtLeastOnce, Deliver, ExactlyOnce, ExactlyOnceParts, Limits, SlotId};
+use super::observer::{MemoryUse, Observer};
+use super::pulse::Pulse;
+use super::stage::{Halt, Output, Publication, Stage};
+use super::testing::{Call, Cluster, Fault, MemorySource};
+use super::topology::{Route, Topology};
+use super::worker::{Exit, Worker, WorkerParts};
+use crate::record::{RecordRef, TopicPartition};
+use crate::source::Rebalance;
+use crate::telemetry::{Metrics, PublishedKind};
+
+/// Publishes every record as it is; with `hold`, in pairs, as a block does.
+struct Echo {
+    hold: bool,
+    held: Vec<(SlotId, crate::record::Record)>,
+}
+
+impl Stage for Echo {
+    fn take(&mut self, slot: SlotId, record: &RecordRef<'_>, output: &mut dyn Output) -> Result<(), Halt> {
+        self.held.push((slot, record.to_owned()));
+        if self.hold && self.held.iter().filter(|(held, _)| *held == slot).count() < 2 {
+            return Ok(());
+        }
+        self.close(slot, output)
+    }
+
+    fn close(&mut self, slot: SlotId, output: &mut dyn Output) -> Result<(), Halt> {
+        let held = std::mem::take(&mut self.held);
+        let (mine, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|(held, _)| *held == slot);
+        self.held = others;
+        for (_, record) in mine {
+            let publication = Publication {
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+                headers: &[],
+                timestamp: record.timestamp.millis,
+            };
+            output.publish(&publication, Some(record.offset + 1))?;
+        }
+        Ok(())
+    }
+
+    fn due(&self, _now: Instant, _into: &mut Vec<SlotId>) {}
+    fn next_due(&self) -> Option<Instant> {
+        None
+    }
+    fn open(&self, into: &mut Vec<SlotId>) {
+        into.extend(self.held.iter().map(|(slot, _)| *slot));
+        into.sort_unstable();
+        into.dedup();
+    }
+    fn discard(&mut self) {
+        self.held.clear();
+    }
+    fn remove(&mut self, slot: SlotId) {
+        self.held.retain(|(held, _)| *held != slot);
+    }
+    fn buffered_bytes(&self) -> usize {
+        0
+    }
+}
+
+struct Running {
+    cluster: Cluster,
+    pulse: Arc<Pulse>,
+    thread: std::thread::JoinHandle<Exit>,
+}
+
+fn limits() -> Limits {
+    Limits { call: Duration::from_millis(100), whole: Duration::from_millis(300), grace: Duration::from_millis(100) }
+}
+
+fn partition(number: i32) -> TopicPartition {
+    TopicPartition::new("t", number)
+}
+
+fn fill(cluster: &Cluster, partitions: i32, records: usize) {
+    for number in 0..partitions {
+        for i in 0..records {
+            cluster.append(&partition(number), format!("{number}:{i}").as_bytes());
+        }
+    }
+}
+
+fn run_with<D>(cluster: &Cluster, pulse: &Arc<Pulse>, deliver: D, hold: bool) -> Running
+where
+    D: Deliver<MemorySource> + Send + 'static,
+{
+    let observer = Observer::new("p", Arc::new(Metrics::new("test")), Arc::new(MemoryUse::default()), false);
+    let topology = Topology::of([("t".to_owned(), Route::for_tests())]);
+    let worker = Worker::new(WorkerParts {
+        source: cluster.source(),
+        deliver,
+        stage: Echo { hold, held: Vec::new() },
+        topology: Arc::new(topology),
+        kind: PublishedKind::Compressed,
+        commit_interval: Duration::from_millis(5),
+        drain_timeout: Duration::from_secs(5),
+        open_bytes: 1 << 20,
+        pulse: Arc::clone(pulse),
+        observer,
+    });
+    let thread = std::thread::spawn(move || worker.run());
+    Running { cluster: cluster.clone(), pulse: Arc::clone(pulse), thread }
+}
+
+fn exactly_once(cluster: &Cluster, overlap: bool, hold: bool) -> Running {
+    let pulse = Arc::new(Pulse::default());
+    let observer = Observer::new("p", Arc::new(Metrics::new("test")), Arc::new(MemoryUse::default()), false);
+    let producers = cluster.clone();
+    let deliver = ExactlyOnce::new(ExactlyOnceParts {
+        name: "p-0".to_owned(),
+        make: move || Ok(producers.producer()),
+        limits: limits(),
+        overlap,
+        spool_bytes: 1 << 20,
+        pulse: Arc::clone(&pulse),
+        metrics: observer.metrics().clone(),
+        on_trouble: Box::new(|_| {}),
+    });
+    run_with(cluster, &pulse, deliver, hold)
+}
+
+impl Running {
+    /// Waits until everything is committed, or panics with what is there.
+    fn wait(&self, partitions: i32, records: usize) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let done =
+            |number| self.cluster.committed(&partition(number)).is_some_and(|position| position >= records as i64);
+        while !(0..partitions).all(done) {
+            assert!(
+                Instant::now() < deadline,
+                "not committed in time: {:?} after {:?}",
+                (0..partitions).map(|number| self.cluster.committed(&partition(number))).collect::<Vec<_>>(),
+                self.cluster.happened()
+            );
+            assert!(!self.thread.is_finished(), "the worker ended: {:?}", self.cluster.happened());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn stop(self) -> Exit {
+        self.pulse.stop();
+        self.thread.join().unwrap()
+    }
+}
+
+/// Every record once, in order, in its partition.
+fn assert_exact(cluster: &Cluster, partitions: i32, records: usize) {
+    for number in 0..partitions {
+        let output = cluster.output();
+        let values: Vec<String> = output
+            .iter()
+            .filter(|(_, partition, _)| *partition == Some(number))
+            .map(|(_, _, record)| String::from_utf8(record.value.clone().unwrap().to_vec()).unwrap())
+            .collect();
+        let expected: Vec<String> = (0..records).map(|i| format!("{number}:{i}")).collect();
+        assert_eq!(values, expected, "partition {number} after {:?}", cluster.happened());
+    }
+}
+
+const CALLS: [Call; 6] = [Call::Init, Call::Begin, Call::Send, Call::Deliver, Call::SendOffsets, Call::Commit];
+
+/// Faults that a call can really have: only a commit can take effect without an answer.
+fn faults(call: Call) -> Vec<Fault> {
+    let mut faults = vec![Fault::Retriable, Fault::LostUnanswered, Fault::Fenced];
+    if !matches!(call, Call::Init | Call::Begin) {
+        faults.push(Fault::Abortable);
+    }
+    if call == Call::Commit {
+        faults.push(Fault::DoneButUnanswered);
+    }
+    if matches!(call, Call::Init | Call::SendOffsets | Call::Commit) {
+        faults.push(Fault::Hangs(Duration::from_millis(1_000)));
+    }
+    faults.retain(|fault| !(call == Call::Deliver && *fault == Fault::Retriable));
+    faults
+}
+
+#[test]
+fn after_any_single_fault_each_record_is_there_once_and_in_order() {
+    for overlap in [false, true] {
+        for call in CALLS {
+            for fault in faults(call) {
+                if fault == Fault::Fenced && call != Call::Commit {
+                    // Each costs the pause that keeps two processes from fighting; one call shows it.
+                    continue;
+                }
+                let cluster = Cluster::default();
+                fill(&cluster, 2, 50);
+                cluster.rebalance(Rebalance::Assigned(vec![partition(0), partition(1)]));
+                let running = exactly_once(&cluster, overlap, false);
+                running.wait(2, 50);
+                cluster.fail(call, fault);
+                if call == Call::Init {
+                    // A new producer is made only after another fault.
+                    cluster.fail(Call::Commit, Fault::LostUnanswered);
+                }
+                for number in 0..2 {
+                    for i in 50..100 {
+                        cluster.append(&partition(number), format!("{number}:{i}").as_bytes());
+                    }
+                }
+                running.wait(2, 100);
+                assert!(!cluster.happened().is_empty(), "{call:?} {fault:?} did not happen");
+                assert_eq!(running.stop(), Exit::Stopped, "{call:?} {fault:?}");
+                assert_exact(&cluster, 2, 100);
+            }
+        }
+    }
+}
+
+#[test]
+fn after_many_faults_in_any_order_each_record_is_there_once_and_in_order() {
+    for seed in 0..40 {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let cluster = Cluster::default();
+        fill(&cluster, 3, 200);
+        cluster.rebalance(Rebalance::Assigned((0..3).map(partition).collect()));
+        for _ in 0..random.random_range(1..8) {
+            let call = CALLS[random.random_range(0..CALLS.len())];
+            let kinds: Vec<Fault> =
+                faults(call).into_iter().filter(|fault| !matches!(fault, Fault::Hangs(_) | Fault::Fenced)).collect();
+            cluster.fail(call, kinds[random.random_range(0..kinds.len())]);
+        }
+        let running = exactly_once(&cluster, random.random_bool(0.5), random.random_bool(0.5));
+        running.wait(3, 200);
+        assert_eq!(running.stop(), Exit::Stopped, "seed {seed}");
+        assert_exact(&cluster, 3, 200);
+    }
+}
+
+#[test]
+fn a_partition_is_let_go_only_after_what_was_read_from_it_is_committed() {
+    let cluster = Cluster::default();
+    fill(&cluster, 2, 31);
+    cluster.rebalance(Rebalance::Assigned(vec![partition(0), partition(1)]));
+    let running = exactly_once(&cluster, true, true);
+    running.wait(2, 30);
+    let revoked = Rebalance::Revoked { partitions: vec![partition(0)], lost: false };
+    cluster.rebalance(revoked.clone());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !cluster.accepted().contains(&revoked) {
+        assert!(Instant::now() < deadline, "the revocation was not accepted");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // The odd last record was held back by the stage; giving the partition up committed it.
+    assert_eq!(cluster.committed(&partition(0)), Some(31));
+    assert_eq!(running.stop(), Exit::Stopped);
+    assert_exact(&cluster, 2, 31);
+}
+
+#[test]
+fn nothing_of_a_lost_partition_is_committed_and_the_others_are_read_again() {
+    let cluster = Cluster::default();
+    fill(&cluster, 2, 11);
+    cluster.rebalance(Rebalance::Assigned(vec![partition(0), partition(1)]));
+    // With a long hold the last record of each partition is read and not committed.
+    let running = exactly_once(&cluster, false, true);
+    running.wait(2, 10);
+    let lost = Rebalance::Revoked { partitions: vec![partition(0)], lost: true };
+    cluster.rebalance(lost.clone());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !cluster.accepted().contains(&lost) {
+        assert!(Instant::now() < deadline, "the loss was not accepted");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let position = cluster.committed(&partition(0)).unwrap();
+    running.wait(0, 0);
+    assert_eq!(running.stop(), Exit::Stopped);
+    assert_eq!(cluster.committed(&partition(0)), Some(position), "the new owner's position was touched");
+    let output = cluster.output();
+    let of = |number| output.iter().filter(|(_, partition, _)| *partition == Some(number)).count() as i64;
+    assert_eq!(of(0), position);
+    assert_eq!(of(1), 11);
+}
+
+#[test]
+fn an_abandoned_worker_does_nothing_more() {
+    let cluster = Cluster::default();
+    fill(&cluster, 1, 10);
+    cluster.rebalance(Rebalance::Assigned(vec![partition(0)]));
+    let running = exactly_once(&cluster, true, false);
+    running.wait(1, 10);
+    running.pulse.abandon();
+    assert_eq!(running.thread.join().unwrap(), Exit::Abandoned);
+    assert_exact(&cluster, 1, 10);
+}
+
+#[test]
+fn at_least_once_commits_no_offset_of_a_record_that_was_not_delivered() {
+    for seed in 0..20 {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let cluster = Cluster::default();
+        fill(&cluster, 2, 100);
+        cluster.rebalance(Rebalance::Assigned(vec![partition(0), partition(1)]));
+        for _ in 0..random.random_range(1..4) {
+            let call = [Call::Send, Call::Deliver, Call::ConsumerCommit][random.random_range(0..3)];
+            cluster.fail(call, if call == Call::Send { Fault::Retriable } else { Fault::LostUnanswered });
+        }
+        let pulse = Arc::new(Pulse::default());
+        let producers = cluster.clone();
+        let deliver = AtLeastOnce::new(move || Ok(producers.producer()), limits(), Arc::clone(&pulse));
+        let running = run_with(&cluster, &pulse, deliver, random.random_bool(0.5));
+        running.wait(2, 100);
+        assert_eq!(running.stop(), Exit::Stopped, "seed {seed}");
+        // Some may be there twice; none may be missing.
+        let output = cluster.output();
+        for number in 0..2 {
+            for i in 0..100 {
+                let value = format!("{number}:{i}");
+                let there = output.iter().any(|(_, _, record)| record.value.as_deref() == Some(value.as_bytes()));
+                assert!(there, "seed {seed}: {value} is missing after {:?}", cluster.happened());
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The input partitions a worker holds, and how far it is in each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::deliver::SlotId;
+use super::topology::Route;
+use crate::record::TopicPartition;
+use crate::source::Positions;
+
+/// One input partition.
+#[derive(Debug)]
+pub struct Slot {
+    /// Its number in this worker's life.
+    pub id: SlotId,
+    /// The partition.
+    pub at: TopicPartition,
+    /// Where its records go.
+    pub route: Arc<Route>,
+    /// Everything before this is committed, or was never ours; `None` until the first record is read.
+    pub base: Option<i64>,
+    /// The next offset to read.
+    pub next: i64,
+    /// Whether its next record waits for a model.
+    pub waiting: bool,
+    /// Whether the newest poll said that there is no more.
+    pub at_end: bool,
+}
+
+/// All input partitions of a worker.
+#[derive(Debug, Default)]
+pub struct Slots {
+    slots: Vec<Slot>,
+    issued: SlotId,
+    last: usize,
+}
+
+impl Slots {
+    /// Adds a partition.
+    pub fn add(&mut self, at: TopicPartition, route: Arc<Route>) -> SlotId {
+        let id = self.issued;
+        self.issued += 1;
+        self.slots.push(Slot { id, at, route, base: None, next: 0, waiting: false, at_end: false });
+        id
+    }
+
+    /// Removes a partition.
+    pub fn remove(&mut self, at: &TopicPartition) -> Option<Slot> {
+        let index = self.slots.iter().position(|slot| slot.at == *at)?;
+        Some(self.slots.swap_remove(index))
+    }
+
+    /// The slot of a partition; records of one partition come in runs, so the last one is looked at first.
+    pub fn find(&mut self, topic: &str, partition: i32) -> Option<&mut Slot> {
+        let matches = |slot: &Slot| slot.at.partition == partition && *slot.at.topic == *topic;
+        if !self.slots.get(self.last).is_some_and(matches) {
+            self.last = self.slots.iter().position(matches)?;
+        }
+        self.slots.get_mut(self.last)
+    }
+
+    /// The slot of a number.
+    pub fn get(&self, id: SlotId) -> Option<&Slot> {
+        self.slots.iter().find(|slot| slot.id == id)
+    }
+
+    /// All slots.
+    pub fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
+    }
+
+    /// All slots, to change them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.slots.iter_mut()
+    }
+
+    /// Whether something was read and is not committed yet.
+    pub fn is_dirty(&self) -> bool {
+        self.slots.iter().any(|slot| slot.base.is_some_and(|base| slot.next > base))
+    }
+
+    /// The positions to commit.
+    pub fn positions(&self) -> Positions {
+        let dirty = self.slots.iter().filter(|slot| slot.base.is_some_and(|base| slot.next > base));
+        dirty.map(|slot| (slot.at.clone(), slot.next)).collect()
+    }
+
+    /// Notes that positions are durable.
+    pub fn committed(&mut self, positions: &Positions) {
+        for (at, position) in positions {
+            if let Some(slot) = self.slots.iter_mut().find(|slot| slot.at == *at) {
+                slot.base = slot.base.map_or(Some(*position), |base| Some(base.max(*position)));
+            }
+        }
+    }
+
+    /// Goes back to what is committed: the positions to seek to.
+    pub fn rewind(&mut self) -> Positions {
+        let mut positions = Positions::new();
+        for slot in &mut self.slots {
+            if let Some(base) = slot.base {
+                slot.next = base;
+                slot.at_end = false;
+                positions.push((slot.at.clone(), base));
+            }
+        }
+        positions
+    }
+
+    /// Takes the group's word for what is committed.
+    pub fn believe(&mut self, committed: &Positions) {
+        let committed: BTreeMap<_, _> = committed.iter().map(|(at, position)| (at, *position)).collect();
+        for slot in &mut self.slots {
+            if let Some(position) = committed.get(&slot.at) {
+                slot.base = Some(*position);
+            }
+        }
+    }
+
+    /// The partitions.
+    pub fn partitions(&self) -> Vec<TopicPartition> {
+        self.slots.iter().map(|slot| slot.at.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rewinding_goes_to_the_last_committed_position_and_not_past_it() {
+        let mut slots = Slots::default();
+        let route = Arc::new(Route::for_tests());
+        let at = TopicPartition::new("t", 1);
+        slots.add(at.clone(), Arc::clone(&route));
+        slots.add(TopicPartition::new("t", 2), route);
+        let slot = slots.find("t", 1).unwrap();
+        slot.base = Some(10);
+        slot.next = 20;
+        assert!(slots.is_dirty());
+        assert_eq!(slots.positions(), vec![(at.clone(), 20)]);
+        slots.committed(&vec![(at.clone(), 20)]);
+        assert!(!slots.is_dirty());
+        slots.find("t", 1).unwrap().next = 33;
+        assert_eq!(slots.rewind(), vec![(at, 20)]);
+        assert!(slots.find("t", 3).is_none());
+    }
+}

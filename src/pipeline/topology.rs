@@ -1,0 +1,211 @@
+//! Which topic goes where, looked up before a worker starts: sources must exist, targets are made when they may be.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use regex::Regex;
+
+use super::settings::{DeadLetter, Settings, SourceTopics};
+use crate::sink::topics::{DEFAULT_MAX_MESSAGE_BYTES, TopicAdmin};
+use crate::source::topics::{TopicInfo, TopicReader};
+use crate::source::{ClientError, Diagnosis, KafkaSettings};
+
+/// Where records of one source topic go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Target topic.
+    pub target: Arc<str>,
+    /// Its number of partitions.
+    pub target_partitions: i32,
+    /// Dead-letter topic; `None` stops the pipeline instead.
+    pub dead_letter: Option<Arc<str>>,
+    /// Its number of partitions.
+    pub dead_letter_partitions: i32,
+    /// Partitions of the source topic.
+    pub source_partitions: i32,
+    /// Largest record batch that the target takes.
+    pub target_max_batch: usize,
+    /// Largest record batch that the dead-letter topic takes.
+    pub dead_letter_max_batch: usize,
+}
+
+impl Route {
+    /// The target partition of a record: the same number where the counts agree; otherwise by the key's hash, or,
+    /// without a key, folded, so that order within a source partition stays.
+    pub fn partition(source: i32, source_count: i32, target_count: i32, has_key: bool) -> Option<i32> {
+        if source_count == target_count {
+            Some(source)
+        } else if has_key {
+            None
+        } else {
+            Some(source % target_count.max(1))
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            target: "t.z".into(),
+            target_partitions: 4,
+            dead_letter: Some("t.dead".into()),
+            dead_letter_partitions: 4,
+            source_partitions: 4,
+            target_max_batch: 1 << 20,
+            dead_letter_max_batch: 1 << 20,
+        }
+    }
+}
+
+/// All routes of a pipeline, by source topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topology {
+    routes: BTreeMap<String, Arc<Route>>,
+}
+
+/// How long to wait for one answer.
+const ASK: Duration = Duration::from_secs(10);
+
+/// Room that a dead letter's added headers take over the record itself.
+const DEAD_LETTER_ROOM: usize = 16 << 10;
+
+impl Topology {
+    /// A topology of known routes, by source topic.
+    #[cfg(test)]
+    pub(crate) fn of(routes: impl IntoIterator<Item = (String, Route)>) -> Self {
+        Self { routes: routes.into_iter().map(|(topic, route)| (topic, Arc::new(route))).collect() }
+    }
+
+    /// Looks everything up, and creates what is missing and may be created.
+    pub fn resolve(settings: &Settings, kafka: &KafkaSettings) -> Result<Self, ClientError> {
+        let reader = TopicReader::connect(kafka)?;
+        let sources = sources(settings, &reader)?;
+        let admin = TopicAdmin::connect(kafka)?;
+        let mut routes = BTreeMap::new();
+        for source in sources {
+            let target = settings.to.resolve(&source.name);
+            let (target_info, target_max_batch) =
+                target_topic(&reader, &admin, &target, source.partitions, settings.create_topics, &[])?;
+            let mut route = Route {
+                target: target.as_str().into(),
+                target_partitions: target_info.partitions,
+                dead_letter: None,
+                dead_letter_partitions: 0,
+                source_partitions: source.partitions,
+                target_max_batch,
+                dead_letter_max_batch: 0,
+            };
+            if let DeadLetter::Topic(template) = &settings.dead_letter {
+                let name = template.resolve(&source.name);
+                // A record that is too large for its target must still fit here.
+                let source_max = admin.max_message_bytes(&source.name, ASK)?;
+                let room = (source_max.max(target_max_batch) + DEAD_LETTER_ROOM).to_string();
+                let properties = [("max.message.bytes", room.as_str())];
+                let (info, max_batch) =
+                    target_topic(&reader, &admin, &name, source.partitions, settings.create_topics, &properties)?;
+                route.dead_letter = Some(name.as_str().into());
+                route.dead_letter_partitions = info.partitions;
+                route.dead_letter_max_batch = max_batch;
+            }
+            routes.insert(source.name, Arc::new(route));
+        }
+        Ok(Self { routes })
+    }
+
+    /// The route of a source topic.
+    pub fn route(&self, source_topic: &str) -> Option<&Arc<Route>> {
+        self.routes.get(source_topic)
+    }
+
+    /// The largest record batch that some topic written takes.
+    pub fn max_record(&self) -> usize {
+        self.batch_limits().max().unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)
+    }
+
+    /// The largest batch of several records that every topic written takes.
+    pub fn max_batch(&self) -> usize {
+        self.batch_limits().min().unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)
+    }
+
+    fn batch_limits(&self) -> impl Iterator<Item = usize> {
+        self.routes.values().flat_map(|route| {
+            let dead = route.dead_letter.as_ref().map(|_| route.dead_letter_max_batch);
+            [Some(route.target_max_batch), dead].into_iter().flatten()
+        })
+    }
+
+    /// The source topics.
+    pub fn source_topics(&self) -> impl Iterator<Item = &str> {
+        self.routes.keys().map(String::as_str)
+    }
+}
+
+fn sources(settings: &Settings, reader: &TopicReader) -> Result<Vec<TopicInfo>, ClientError> {
+    match &settings.from {
+        SourceTopics::Names(names) => names.iter().map(|name| reader.topic(name, ASK)).collect(),
+        SourceTopics::Pattern(pattern) => {
+            let doing = "looking for source topics";
+            let regex = Regex::new(pattern)
+                .map_err(|error| ClientError::new(Diagnosis::MissingTopic, doing, error.to_string()))?;
+            let mut topics = reader.list(ASK)?;
+            // What we write must not match: the pipeline would read its own output.
+            let ours: Vec<String> = topics
+                .iter()
+                .filter(|topic| regex.is_match(&topic.name))
+                .flat_map(|topic| {
+                    let dead = match &settings.dead_letter {
+                        DeadLetter::Topic(template) => Some(template.resolve(&topic.name)),
+                        DeadLetter::Stop => None,
+                    };
+                    [Some(settings.to.resolve(&topic.name)), dead].into_iter().flatten()
+                })
+                .collect();
+            topics.retain(|topic| regex.is_match(&topic.name) && !topic.name.starts_with("__"));
+            if let Some(loops) = topics.iter().find(|topic| ours.contains(&topic.name)) {
+                let text = format!("`{}` is written by this pipeline and matches its pattern `{pattern}`", loops.name);
+                return Err(ClientError::new(Diagnosis::MissingTopic, doing, text));
+            }
+            if topics.is_empty() {
+                return Err(ClientError::new(Diagnosis::MissingTopic, doing, format!("no topic matches `{pattern}`")));
+            }
+            Ok(topics)
+        }
+    }
+}
+
+fn target_topic(
+    reader: &TopicReader,
+    admin: &TopicAdmin,
+    name: &str,
+    partitions: i32,
+    create: bool,
+    properties: &[(&str, &str)],
+) -> Result<(TopicInfo, usize), ClientError> {
+    let info = match reader.topic(name, ASK) {
+        Ok(info) => info,
+        Err(error) if error.diagnosis == Diagnosis::MissingTopic && create => {
+            admin.create(name, partitions, properties, ASK)?;
+            tracing::info!(topic = name, partitions, "created topic");
+            TopicInfo { name: name.to_owned(), partitions }
+        }
+        Err(error) if error.diagnosis == Diagnosis::MissingTopic => {
+            let text = format!("no target topic `{name}`, and `create_topics` is false");
+            return Err(ClientError::new(Diagnosis::MissingTopic, "looking a topic up", text));
+        }
+        Err(error) => return Err(error),
+    };
+    Ok((info, admin.max_message_bytes(name, ASK)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_keeps_its_partition_where_it_can_and_its_order_everywhere() {
+        assert_eq!(Route::partition(3, 4, 4, true), Some(3));
+        assert_eq!(Route::partition(3, 4, 4, false), Some(3));
+        assert_eq!(Route::partition(3, 4, 2, true), None);
+        assert_eq!(Route::partition(3, 4, 2, false), Some(1));
+    }
+}
