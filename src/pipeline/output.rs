@@ -7,7 +7,7 @@ use super::slots::Slot;
 use super::stage::{Halt, Output, Publication, Reason};
 use super::tally::Tally;
 use super::topology::Route;
-use crate::record::{HeaderRef, HeaderRefs, RecordRef};
+use crate::record::{HeaderRef, HeaderRefs, RecordRef, TopicPartition};
 use crate::sink::OutRecord;
 use crate::source::Source;
 use crate::telemetry::PublishedKind;
@@ -57,6 +57,10 @@ fn out<'r>(slot: &'r Slot, publication: &Publication<'r>) -> OutRecord<'r> {
 }
 
 impl<S: Source, D: Deliver<S>> Output for SlotOutput<'_, S, D> {
+    fn origin(&self) -> &TopicPartition {
+        &self.slot.at
+    }
+
     fn fits(&self, publication: &Publication<'_>) -> bool {
         out(self.slot, publication).batch_len() <= self.slot.route.target_max_batch
     }
@@ -116,8 +120,7 @@ impl<S: Source, D: Deliver<S>> Output for SlotOutput<'_, S, D> {
                 out.batch_len()
             )));
         }
-        self.tally.dead_letter(reason, out.payload_len());
-        tracing::debug!(place, reason = reason.name(), message, "dead letter");
+        self.tally.dead_letter(reason, out.payload_len(), &slot.at, record.offset, message);
         Ok(self.deliver.emit(&out, topic, slot.id, position)?)
     }
 }

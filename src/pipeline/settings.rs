@@ -31,6 +31,14 @@ impl SourceTopics {
             Self::Pattern(pattern) => vec![pattern.clone()],
         }
     }
+
+    /// The first of the named topics in alphabetical order; `None` for a pattern.
+    pub fn first_topic(&self) -> Option<&str> {
+        match self {
+            Self::Names(names) => names.iter().map(String::as_str).min(),
+            Self::Pattern(_) => None,
+        }
+    }
 }
 
 /// The name of a target topic; `{topic}` stands for the source topic's name.

@@ -216,7 +216,7 @@ impl Supervisor {
             let worker = self.workers.swap_remove(position);
             worker.pulse.abandon();
             let text = format!("worker {} did not move for {} s and was replaced", worker.index, STALL.as_secs());
-            self.workshop.observer().replaced(&ClientError::new(Diagnosis::Fatal, "working", text));
+            self.workshop.observer().replaced(worker.index, &ClientError::new(Diagnosis::Fatal, "working", text));
             if let Ok(leaver) = worker.leaver.try_recv() {
                 // Its partitions are free as soon as it has left; the thread itself cannot be ended from outside.
                 let _ = thread::Builder::new().name("leave".to_owned()).spawn(move || leaver.leave(LEAVE));
@@ -230,7 +230,6 @@ impl Supervisor {
 
     /// One worker cannot go on: the others finish, and the pipeline stays stopped with the reason.
     fn fail(&mut self, reason: &str, inbox: &Receiver<LastWord>) {
-        self.workshop.observer().failing(reason);
         for worker in &self.workers {
             worker.pulse.stop();
         }

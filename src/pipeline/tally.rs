@@ -1,6 +1,7 @@
 //! What one worker counts: plain integers, moved to the shared metrics once per batch.
 
 use super::stage::Reason;
+use crate::record::TopicPartition;
 use crate::telemetry::PublishedKind;
 
 /// Counts since they were last taken.
@@ -14,10 +15,25 @@ pub struct Tally {
     pub published_records: [u64; PublishedKind::ALL.len()],
     /// Their bytes.
     pub published_bytes: [u64; PublishedKind::ALL.len()],
-    /// Dead letters by reason.
-    pub dead_letters: Vec<(Reason, u64)>,
-    /// Bytes of dead letters.
-    pub dead_letter_bytes: u64,
+    /// Dead letters, by reason.
+    pub dead_letters: Vec<DeadLetters>,
+}
+
+/// Dead letters of one reason, and the newest of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetters {
+    /// Why.
+    pub reason: Reason,
+    /// How many.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Where the newest came from.
+    pub at: TopicPartition,
+    /// Its offset there.
+    pub offset: i64,
+    /// What was wrong with it.
+    pub message: String,
 }
 
 impl Tally {
@@ -34,11 +50,17 @@ impl Tally {
     }
 
     /// A dead letter was published.
-    pub fn dead_letter(&mut self, reason: Reason, bytes: usize) {
-        self.dead_letter_bytes += bytes as u64;
-        match self.dead_letters.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, count)) => *count += 1,
-            None => self.dead_letters.push((reason, 1)),
-        }
+    pub fn dead_letter(&mut self, reason: Reason, bytes: usize, at: &TopicPartition, offset: i64, message: &str) {
+        let index = self.dead_letters.iter().position(|letters| letters.reason == reason).unwrap_or_else(|| {
+            let (at, message) = (at.clone(), String::new());
+            self.dead_letters.push(DeadLetters { reason, count: 0, bytes: 0, at, offset, message });
+            self.dead_letters.len() - 1
+        });
+        let letters = &mut self.dead_letters[index];
+        letters.count += 1;
+        letters.bytes += bytes as u64;
+        letters.at.clone_from(at);
+        letters.offset = offset;
+        message.clone_into(&mut letters.message);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::deliver::{Deliver, Interrupted, SlotId};
-use super::observer::Observer;
+use super::observer::WorkerObserver;
 use super::output::SlotOutput;
 use super::pulse::Pulse;
 use super::slots::Slots;
@@ -79,7 +79,7 @@ pub struct WorkerParts<S, D, T> {
     /// Its pulse.
     pub pulse: Arc<Pulse>,
     /// Who is told what happens.
-    pub observer: Observer,
+    pub observer: Arc<WorkerObserver>,
 }
 
 /// One worker.
@@ -93,7 +93,7 @@ pub struct Worker<S, D, T> {
     drain_timeout: Duration,
     open_bytes: usize,
     pulse: Arc<Pulse>,
-    observer: Observer,
+    observer: Arc<WorkerObserver>,
     slots: Slots,
     tally: Tally,
     dirty_since: Option<Instant>,
@@ -142,6 +142,12 @@ where
 
     /// Runs until there is a reason to end.
     pub fn run(mut self) -> Exit {
+        let exit = self.work();
+        self.observer.ended(&self.slots.partitions());
+        exit
+    }
+
+    fn work(&mut self) -> Exit {
         let mut result = self.deliver.start().map_err(Halt::from);
         loop {
             self.pulse.beat();
@@ -238,7 +244,7 @@ where
         }
         if records > 0 {
             self.dirty_since.get_or_insert_with(Instant::now);
-            self.observer.flowing();
+            self.observer.well();
         }
         Ok(())
     }
@@ -331,7 +337,6 @@ where
                     if let Some(slot) = self.slots.remove(at) {
                         self.stage.remove(slot.id);
                         self.deliver.unwatch(at);
-                        self.observer.gone(at);
                     }
                     self.held.retain(|(held, _)| held != at);
                 }

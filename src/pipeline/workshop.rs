@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::deliver::{AtLeastOnce, Deliver, ExactlyOnce, ExactlyOnceParts, Limits};
 use super::learn::Learner;
-use super::observer::Observer;
+use super::observer::{Observer, WorkerObserver};
 use super::pulse::Pulse;
-use super::settings::{Delivery, Operation, Settings};
-use super::stage::{Compress, Restore, Stage};
+use super::settings::{Delivery, Layout, Operation, Settings};
+use super::stage::{Coder, CompressBlocks, CompressRecords, Restore, Stage};
 use super::topology::Topology;
 use super::worker::{Exit, Worker, WorkerParts};
 use crate::codec::{CodecError, ModelSource};
@@ -138,9 +138,9 @@ impl Workshop {
             max_batch_bytes: topology.max_batch(),
         };
         let make = move || KafkaProducer::create(&producer);
-        let observer = self.parts.observer.for_worker(index);
+        let observer = Arc::new(self.parts.observer.for_worker(index));
         if exactly_once {
-            let trouble = observer.clone();
+            let trouble = Arc::clone(&observer);
             let deliver = ExactlyOnce::new(ExactlyOnceParts {
                 name: format!("{}-{index}", self.parts.settings.name),
                 make,
@@ -168,7 +168,7 @@ impl Workshop {
         stage: Box<dyn Stage>,
         topology: &Arc<Topology>,
         pulse: &Arc<Pulse>,
-        observer: Observer,
+        observer: Arc<WorkerObserver>,
     ) -> Exit {
         let settings = &self.parts.settings;
         Worker::new(WorkerParts {
@@ -190,17 +190,14 @@ impl Workshop {
     }
 
     fn stage(&self) -> Result<Box<dyn Stage>, CodecError> {
-        let parts = &self.parts;
-        Ok(match parts.settings.operation {
-            Operation::Compress => Box::new(Compress::new(
-                &parts.settings,
-                &parts.models,
-                parts.learner.clone(),
-                parts.observer.metrics().clone(),
-            )?),
-            Operation::Restore => {
-                Box::new(Restore::new(&parts.settings, &parts.models, parts.observer.metrics().clone()))
-            }
+        let WorkshopParts { settings, models, learner, observer, .. } = &*self.parts;
+        if settings.operation == Operation::Restore {
+            return Ok(Box::new(Restore::new(settings, models, observer.metrics())));
+        }
+        let coder = Coder::new(settings, models, learner.clone(), observer.metrics())?;
+        Ok(match settings.layout {
+            Layout::Record => Box::new(CompressRecords::new(coder, settings.headers)),
+            Layout::Block => Box::new(CompressBlocks::new(coder, settings.headers, settings.block)),
         })
     }
 }

@@ -66,6 +66,22 @@ pub enum Diagnosis {
     Fatal,
 }
 
+impl Diagnosis {
+    /// The kind of error under which repeated log lines are counted: a closed set.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::MissingTopic => "missing_topic",
+            Self::Retriable => "retriable",
+            Self::Abortable => "abortable",
+            Self::Fenced => "fenced",
+            Self::TooLarge => "too_large",
+            Self::Fatal => "fatal",
+        }
+    }
+}
+
 /// An error of the Kafka client, with what it means and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{doing}: {text}{remedy}")]

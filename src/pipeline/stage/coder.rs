@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::codec::{self, Algorithm, Codec, CodecError, CodecSpec, Decoders, ModelSource};
 use crate::pipeline::learn::Learner;
 use crate::pipeline::settings::Settings;
+use crate::record::TopicPartition;
 use crate::telemetry::{CodecBatch, Direction, PipelineMetrics};
 
 /// A codec at work.
@@ -14,9 +15,21 @@ pub struct Coder {
     codec: Box<dyn Codec>,
     verifier: Option<Decoders>,
     checked: Vec<u8>,
-    learner: Option<Learner>,
-    model_version: u64,
+    tap: Option<Tap>,
     counts: CodecBatch,
+}
+
+/// Most bytes that one worker shows to what learns between two commits.
+const TAPPED_BYTES: usize = 1 << 20;
+
+/// What shows records to the learner: every `stride`-th, so that a fast stream costs no more than a slow one.
+struct Tap {
+    learner: Learner,
+    model_version: u64,
+    stride: u64,
+    seen: u64,
+    seen_bytes: usize,
+    skipped: u64,
 }
 
 impl Coder {
@@ -33,8 +46,14 @@ impl Coder {
             codec: codec::build(spec, models)?,
             verifier: settings.verify.then(|| Decoders::new(models)),
             checked: Vec::new(),
-            learner,
-            model_version: 0,
+            tap: learner.map(|learner| Tap {
+                learner,
+                model_version: 0,
+                stride: 1,
+                seen: 0,
+                seen_bytes: 0,
+                skipped: 0,
+            }),
             counts: metrics.codec(spec.algorithm().name()).batch(Direction::Encode),
         };
         coder.take_model();
@@ -57,9 +76,14 @@ impl Coder {
     }
 
     /// Shows a value to what learns.
-    pub fn tap(&self, value: &[u8]) {
-        if let Some(learner) = &self.learner {
-            learner.tap(value);
+    pub fn tap(&mut self, at: &TopicPartition, offset: i64, value: &[u8]) {
+        let Some(tap) = &mut self.tap else { return };
+        tap.seen += 1;
+        tap.seen_bytes += value.len();
+        if tap.seen.is_multiple_of(tap.stride) {
+            tap.learner.tap(at, offset, value);
+        } else {
+            tap.skipped += 1;
         }
     }
 
@@ -97,13 +121,17 @@ impl Coder {
     /// A moment between two transactions: moves the counts, and takes the newest model.
     pub fn at_boundary(&mut self) {
         self.counts.flush();
+        if let Some(tap) = &mut self.tap {
+            tap.learner.dropped(std::mem::take(&mut tap.skipped));
+            tap.stride = (std::mem::take(&mut tap.seen_bytes) / TAPPED_BYTES).max(1) as u64;
+        }
         self.take_model();
     }
 
     fn take_model(&mut self) {
-        let Some(learner) = &self.learner else { return };
-        let Some((version, artefact)) = learner.newer_than(self.model_version) else { return };
-        self.model_version = version;
+        let Some(tap) = &mut self.tap else { return };
+        let Some((version, artefact)) = tap.learner.newer_than(tap.model_version) else { return };
+        tap.model_version = version;
         match codec::ZstdDictCodec::with_dictionary(self.spec.level(), artefact) {
             Ok(codec) => self.codec = Box::new(codec),
             Err(error) => tracing::error!("a published dictionary cannot be used, and the old one stays: {error}"),

@@ -143,7 +143,7 @@ impl CompressBlocks {
 impl Stage for CompressBlocks {
     fn take(&mut self, slot: SlotId, record: &RecordRef<'_>, output: &mut dyn Output) -> Result<(), Halt> {
         if let Some(value) = record.value {
-            self.coder.tap(value);
+            self.coder.tap(output.origin(), record.offset, value);
         }
         let limits = self.limits;
         let raw = self.block(slot).builder.raw_bytes();

@@ -33,7 +33,7 @@ impl Stage for CompressRecords {
         }
         let mut algorithm = Algorithm::Identity;
         if let Some(value) = record.value {
-            self.coder.tap(value);
+            self.coder.tap(output.origin(), record.offset, value);
             algorithm = self.coder.encode(value, &mut self.encoded);
         }
         let mut value = match algorithm {

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use super::deliver::{Interrupted, SlotId};
 use crate::codec::MissingModel;
-use crate::record::{HeaderRef, RecordRef};
+use crate::record::{HeaderRef, RecordRef, TopicPartition};
 
 /// The header that names the coding of a record's value (RFC 9110, 8.4).
 pub const CONTENT_ENCODING: &str = "content-encoding";
@@ -88,6 +88,8 @@ pub struct Publication<'a> {
 
 /// Where a stage's outputs go: one input partition's view of delivery.
 pub trait Output {
+    /// The input partition.
+    fn origin(&self) -> &TopicPartition;
     /// Whether the target topic takes it.
     fn fits(&self, publication: &Publication<'_>) -> bool;
     /// Publishes. `position` is where reading goes on after it; `None` while more of the same record follows.
