@@ -4,11 +4,16 @@
 //! imports to it. Without the default feature `daemon` the crate is the pure codec path: records, frames, codecs.
 
 pub mod codec;
+pub mod model;
 pub mod record;
 pub mod units;
 
 #[cfg(feature = "daemon")]
+pub mod cli;
+#[cfg(feature = "daemon")]
 pub mod pipeline;
+#[cfg(feature = "daemon")]
+pub mod registry;
 #[cfg(feature = "daemon")]
 pub mod sink;
 #[cfg(feature = "daemon")]
