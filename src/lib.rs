@@ -5,11 +5,16 @@
 
 pub mod codec;
 pub mod frame;
+pub mod model;
 pub mod record;
 pub mod units;
 
 #[cfg(feature = "daemon")]
+pub mod cli;
+#[cfg(feature = "daemon")]
 pub mod pipeline;
+#[cfg(feature = "daemon")]
+pub mod registry;
 #[cfg(feature = "daemon")]
 pub mod sink;
 #[cfg(feature = "daemon")]

@@ -175,7 +175,7 @@ impl std::str::FromStr for ModelId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || ParseModelIdError { text: text.to_owned() };
-        if text.len() != 64 || !text.is_ascii() {
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(error());
         }
         let mut bytes = [0; 32];
@@ -183,6 +183,18 @@ impl std::str::FromStr for ModelId {
             *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| error())?;
         }
         Ok(Self(bytes))
+    }
+}
+
+impl serde::Serialize for ModelId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for ModelId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

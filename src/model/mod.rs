@@ -1,0 +1,18 @@
+//! What is learned from a topic, as data: the artefact's bytes, the manifest that describes them, the samples they are
+//! learned from, and the comparison that decides whether they replace what is in use.
+//!
+//! Pure: no I/O, no clock, no random generator of its own. Loading a model executes nothing and trusts nothing.
+
+pub mod dictionary;
+pub mod manifest;
+pub mod package;
+pub mod reservoir;
+pub mod split;
+
+mod challenge;
+
+pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Verdict, challenge};
+pub use dictionary::{Dictionary, DictionaryError};
+pub use manifest::{Family, Manifest, ManifestError, Span};
+pub use reservoir::{Kept, Reservoir, Sample, Snapshot};
+pub use split::{Parts, Split, SplitBy};

@@ -1,0 +1,308 @@
+//! Removes models that nothing can need any more, and what writers that died left behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::models::MAX_SMALL;
+use super::{Activation, Change, Registry, RegistryError, Result, layout};
+use crate::codec::ModelId;
+use crate::model::{Dictionary, Family, Manifest};
+
+/// What may be removed.
+///
+/// A model is kept while any pipeline uses it, while it is among the last `keep_last` that a pipeline used (a rollback
+/// may want it), while it is named in `keep`, and for `unused_for` after its last use. A frame that a model coded can
+/// lie in its topic for the topic's whole retention after that: `unused_for` must be longer than the longest of them.
+#[derive(Clone, Debug)]
+pub struct GcPolicy {
+    /// The time now.
+    pub now: SystemTime,
+    /// How long after its last use (or, if it never was in use, its creation) a model is kept.
+    pub unused_for: Duration,
+    /// How many of the models that each pipeline used last are kept whatever their age.
+    pub keep_last: usize,
+    /// Models that are kept because something else refers to them.
+    pub keep: BTreeSet<ModelId>,
+    /// How old a model without a manifest must be to count as abandoned and not as being written.
+    pub half_written_after: Duration,
+    /// Whether to say only what would be removed.
+    pub dry_run: bool,
+}
+
+impl GcPolicy {
+    /// The shortest `unused_for` that is accepted: a model that was just published has not been put to use yet.
+    pub const SHORTEST: Duration = Duration::from_secs(60 * 60);
+
+    /// A policy with the usual care: three models per pipeline to roll back to, and a day to finish writing.
+    pub fn new(now: SystemTime, unused_for: Duration) -> Self {
+        Self {
+            now,
+            unused_for,
+            keep_last: 3,
+            keep: BTreeSet::new(),
+            half_written_after: Duration::from_secs(24 * 60 * 60),
+            dry_run: false,
+        }
+    }
+}
+
+/// What was removed and what was not.
+#[derive(Clone, Debug, Default)]
+pub struct GcReport {
+    /// Whole models.
+    pub removed: Vec<RemovedModel>,
+    /// Models that stay, and why.
+    pub kept: Vec<KeptModel>,
+    /// Artefacts without a manifest, dictionary numbers of no model, and staged files of writers that died.
+    pub debris: Vec<String>,
+    /// Bytes of all of it.
+    pub freed_bytes: u64,
+    /// Whether nothing was done.
+    pub dry_run: bool,
+}
+
+/// A model that was removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemovedModel {
+    /// The model.
+    pub model: ModelId,
+    /// The pipeline that it was made for.
+    pub pipeline: String,
+    /// Size of its artefact.
+    pub bytes: u64,
+    /// When it was last in use, or made.
+    pub unused_since: SystemTime,
+}
+
+/// A model that stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptModel {
+    /// The model.
+    pub model: ModelId,
+    /// Why.
+    pub why: KeptWhy,
+}
+
+/// Why a model stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptWhy {
+    /// A pipeline uses it.
+    Active,
+    /// A rollback may want it.
+    Rollback,
+    /// The policy names it.
+    Named,
+    /// It was in use, or made, too short a time ago.
+    Recent,
+}
+
+/// What the active pointers say about a model.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    active: bool,
+    rollback: bool,
+    until: SystemTime,
+}
+
+impl Registry {
+    /// Removes what the policy lets go: the manifest first, so that a model that is half removed is one that does not
+    /// exist, and is finished by the next run.
+    pub async fn gc(&self, policy: &GcPolicy) -> Result<GcReport> {
+        if policy.unused_for < GcPolicy::SHORTEST {
+            let detail = "models younger than an hour are never removed: they may be on their way into use".to_owned();
+            return Err(RegistryError::Invalid { detail });
+        }
+        if !self.exists().await? {
+            return Err(RegistryError::NoRegistry { registry: self.url().to_owned() });
+        }
+        let mut report = GcReport { dry_run: policy.dry_run, ..GcReport::default() };
+        let listing = self.list().await?;
+        let uses = self.uses(policy).await?;
+        let mut doomed: Vec<(&Manifest, SystemTime)> = Vec::new();
+        for manifest in &listing.models {
+            match judge(manifest, uses.get(&manifest.model), policy) {
+                Ok(unused_since) => doomed.push((manifest, unused_since)),
+                Err(why) => report.kept.push(KeptModel { model: manifest.model, why }),
+            }
+        }
+        // Asked again just before anything goes: a model may have been put to use while the rest was looked at.
+        let uses = self.uses(policy).await?;
+        for (manifest, unused_since) in doomed {
+            if let Err(why) = judge(manifest, uses.get(&manifest.model), policy) {
+                report.kept.push(KeptModel { model: manifest.model, why });
+                continue;
+            }
+            if !policy.dry_run {
+                self.remove(manifest).await?;
+            }
+            report.freed_bytes += manifest.artefact_bytes;
+            report.removed.push(RemovedModel {
+                model: manifest.model,
+                pipeline: manifest.pipeline.clone(),
+                bytes: manifest.artefact_bytes,
+                unused_since,
+            });
+        }
+        self.remove_debris(policy, &mut report).await?;
+        Ok(report)
+    }
+
+    /// How each model is used, by the histories of all pipelines.
+    async fn uses(&self, policy: &GcPolicy) -> Result<BTreeMap<ModelId, Use>> {
+        let mut uses = BTreeMap::new();
+        for pipeline in self.pipelines().await? {
+            let history = self.history(&pipeline.pipeline).await?;
+            note_uses(&history, policy, &mut uses);
+        }
+        Ok(uses)
+    }
+
+    async fn remove(&self, manifest: &Manifest) -> Result<()> {
+        let number = match manifest.family == Family::ZSTD_DICTIONARY {
+            // Its number is in the artefact; a damaged one has none that is sure, and the debris is found another time.
+            true => self.load(&manifest.model).await.ok().and_then(|model| Dictionary::parse(&model.artefact).ok()),
+            false => None,
+        };
+        self.store.delete(&layout::manifest(&manifest.model)).await?;
+        if let Some(dictionary) = number {
+            self.store.delete(&layout::dictionary(dictionary.id())).await?;
+        }
+        self.store.delete(&layout::artefact(&manifest.model)).await
+    }
+
+    /// Removes what belongs to no model and is old enough not to be on its way to one.
+    async fn remove_debris(&self, policy: &GcPolicy, report: &mut GcReport) -> Result<()> {
+        let Some(before) = policy.now.checked_sub(policy.half_written_after) else { return Ok(()) };
+        let mut models: BTreeMap<ModelId, (bool, Vec<object_store::ObjectMeta>)> = BTreeMap::new();
+        for object in self.store.list(&layout::models()).await? {
+            let Some((model, file)) = layout::parse_model_object(&object.location) else { continue };
+            let entry = models.entry(model).or_default();
+            entry.0 |= file == layout::MANIFEST;
+            entry.1.push(object);
+        }
+        for (_, objects) in models.values().filter(|(whole, _)| !whole) {
+            for object in objects.iter().filter(|object| SystemTime::from(object.last_modified) < before) {
+                report.debris.push(self.store.url_of(&object.location));
+                report.freed_bytes += object.size;
+                if !policy.dry_run {
+                    self.store.delete(&object.location).await?;
+                }
+            }
+        }
+        for object in self.store.list(&layout::dictionaries()).await? {
+            let path = &object.location;
+            if SystemTime::from(object.last_modified) >= before {
+                continue;
+            }
+            let Some(content) = self.store.get(path, MAX_SMALL).await? else { continue };
+            let Some(model) = super::models::numbered_model(&content.bytes) else { continue };
+            if models.get(&model).is_some_and(|(whole, _)| *whole) || content.modified >= before {
+                continue;
+            }
+            report.debris.push(self.store.url_of(path));
+            if !policy.dry_run {
+                self.store.delete(path).await?;
+            }
+        }
+        if let Some(folder) = self.store.folder.clone() {
+            let dry_run = policy.dry_run;
+            let sweep = move || {
+                let mut swept = Vec::new();
+                for part in ["models", "dictionaries", "active"] {
+                    sweep_folder(&folder.join(part), before, dry_run, &mut swept);
+                }
+                swept
+            };
+            for (path, bytes) in tokio::task::spawn_blocking(sweep).await.unwrap_or_default() {
+                report.debris.push(path.display().to_string());
+                report.freed_bytes += bytes;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Since when a model may go, or why it stays.
+fn judge(manifest: &Manifest, used: Option<&Use>, policy: &GcPolicy) -> Result<SystemTime, KeptWhy> {
+    if policy.keep.contains(&manifest.model) {
+        return Err(KeptWhy::Named);
+    }
+    // A time that cannot be read is as good as now: nothing goes for lack of knowledge.
+    let made = humantime::parse_rfc3339(&manifest.created).unwrap_or(policy.now);
+    let unused_since = match used {
+        Some(Use { active: true, .. }) => return Err(KeptWhy::Active),
+        Some(Use { rollback: true, .. }) => return Err(KeptWhy::Rollback),
+        Some(Use { until, .. }) => made.max(*until),
+        None => made,
+    };
+    match policy.now.duration_since(unused_since) {
+        Ok(unused) if unused > policy.unused_for => Ok(unused_since),
+        _ => Err(KeptWhy::Recent),
+    }
+}
+
+/// Adds what one pipeline's history says: what is in use, what a rollback may want, and until when the rest was used.
+fn note_uses(history: &[Activation], policy: &GcPolicy, uses: &mut BTreeMap<ModelId, Use>) {
+    let time = |activation: &Activation| humantime::parse_rfc3339(&activation.at).unwrap_or(policy.now);
+    let mut note = |model, active, rollback, until| {
+        let entry = uses.entry(model).or_insert(Use { active: false, rollback: false, until: SystemTime::UNIX_EPOCH });
+        entry.active |= active;
+        entry.rollback |= rollback;
+        entry.until = entry.until.max(until);
+    };
+    // Each model was in use until the change after it; workers take a change up a little later, which the hour that a
+    // policy lasts at least covers.
+    for (activation, next) in history.iter().zip(history.iter().skip(1)) {
+        if let Some(model) = activation.model {
+            note(model, false, false, time(next).max(time(activation)));
+        }
+    }
+    let Some(last) = history.last() else { return };
+    if let Some(model) = last.model {
+        note(model, true, false, policy.now);
+    }
+    let mut latest = BTreeSet::new();
+    for activation in history.iter().rev().filter(|activation| activation.change == Change::Promote) {
+        if latest.len() >= policy.keep_last {
+            break;
+        }
+        let Some(model) = activation.model else { continue };
+        if latest.insert(model) {
+            note(model, false, true, SystemTime::UNIX_EPOCH);
+        }
+    }
+}
+
+/// Removes the staged files (`artefact#1`) of writers that were killed, which are not among a folder's objects, and
+/// folders that are empty. What is young, or cannot be removed, is left for the next time.
+fn sweep_folder(folder: &Path, before: SystemTime, dry_run: bool, swept: &mut Vec<(PathBuf, u64)>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        // Of the entry itself: a link is neither followed nor removed.
+        let Ok(metadata) = entry.metadata() else { continue };
+        let old = metadata.modified().is_ok_and(|modified| modified < before);
+        let path = entry.path();
+        if metadata.is_dir() {
+            sweep_folder(&path, before, dry_run, swept);
+            if old && !dry_run {
+                // Fails, as it should, when something is in it.
+                let _ = std::fs::remove_dir(&path);
+            }
+        } else if metadata.is_file()
+            && old
+            && is_staged(&entry.file_name().to_string_lossy())
+            && (dry_run || std::fs::remove_file(&path).is_ok())
+        {
+            swept.push((path, metadata.len()));
+        }
+    }
+}
+
+/// Whether a file name is that of a write under way: the object's name, `#`, a number.
+fn is_staged(name: &str) -> bool {
+    name.rsplit_once('#').is_some_and(|(object, number)| {
+        let ours = object == layout::ARTEFACT || object.ends_with(".json");
+        ours && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}

@@ -1,0 +1,109 @@
+//! The names of the registry's objects. `mod.rs` has the picture.
+
+use object_store::path::Path;
+
+use crate::codec::{ModelId, ModelPrefix};
+
+/// Says that this is a registry. Without it "no such model" may only mean that a volume is not mounted.
+pub(super) fn marker() -> Path {
+    Path::from("registry.json")
+}
+
+/// The folder of all models.
+pub(super) fn models() -> Path {
+    Path::from("models")
+}
+
+/// The folder of the models whose ids begin with a frame's prefix, so that a frame finds its model with one listing.
+pub(super) fn shard(prefix: ModelPrefix) -> Path {
+    models().join(format!("{:08x}", u32::from_be_bytes(prefix)))
+}
+
+/// A model's artefact.
+pub(super) fn artefact(model: &ModelId) -> Path {
+    shard(model.prefix()).join(model.to_string()).join(ARTEFACT)
+}
+
+/// A model's manifest.
+pub(super) fn manifest(model: &ModelId) -> Path {
+    shard(model.prefix()).join(model.to_string()).join(MANIFEST)
+}
+
+/// File name of an artefact.
+pub(super) const ARTEFACT: &str = "artefact";
+
+/// File name of a manifest.
+pub(super) const MANIFEST: &str = "manifest.json";
+
+/// The model and the file name that a path under [`models`] holds.
+pub(super) fn parse_model_object(path: &Path) -> Option<(ModelId, String)> {
+    let parts: Vec<String> = path.parts().map(|part| part.as_ref().to_owned()).collect();
+    let [models, shard, id, file] = parts.as_slice() else { return None };
+    let id: ModelId = id.parse().ok()?;
+    let fits = models == "models" && *shard == id.to_string()[..8];
+    fits.then(|| (id, file.clone()))
+}
+
+/// The folder of the dictionary numbers.
+pub(super) fn dictionaries() -> Path {
+    Path::from("dictionaries")
+}
+
+/// What a zstd dictionary number names.
+pub(super) fn dictionary(id: u32) -> Path {
+    dictionaries().join(format!("{id:010}.json"))
+}
+
+/// The folder of all active pointers.
+pub(super) fn all_active() -> Path {
+    Path::from("active")
+}
+
+/// The folder of a pipeline's active pointers. What a file system or a URL would misread in a name is percent-encoded.
+pub(super) fn active(pipeline: &str) -> Path {
+    all_active().join(pipeline)
+}
+
+/// A pipeline's active pointer.
+pub(super) fn activation(pipeline: &str, sequence: u64) -> Path {
+    active(pipeline).join(format!("{sequence:010}.json"))
+}
+
+/// The sequence number of an active pointer's path.
+pub(super) fn parse_activation(path: &Path) -> Option<u64> {
+    let digits = path.filename()?.strip_suffix(".json")?;
+    (digits.len() >= 10 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_objects_are_a_promise() {
+        let id = ModelId::from_bytes([0xab; 32]);
+        let hex = "ab".repeat(32);
+        assert_eq!(artefact(&id).as_ref(), format!("models/abababab/{hex}/artefact"));
+        assert_eq!(manifest(&id).as_ref(), format!("models/abababab/{hex}/manifest.json"));
+        assert_eq!(shard(id.prefix()).as_ref(), "models/abababab");
+        assert_eq!(shard([0, 0, 0, 7]).as_ref(), "models/00000007");
+        assert_eq!(dictionary(32768).as_ref(), "dictionaries/0000032768.json");
+        assert_eq!(activation("flights", 7).as_ref(), "active/flights/0000000007.json");
+        assert_eq!(activation("../a/b", 7).as_ref(), "active/..%2Fa%2Fb/0000000007.json");
+        assert_eq!(active("..").as_ref(), "active/%2E%2E");
+    }
+
+    #[test]
+    fn names_are_read_back_and_strangers_are_not() {
+        let id = ModelId::of(b"model");
+        assert_eq!(parse_model_object(&manifest(&id)), Some((id, MANIFEST.to_owned())));
+        for stranger in ["models/x", "models/00000000/y/artefact", "other/a/b/c"] {
+            assert_eq!(parse_model_object(&Path::from(stranger)), None);
+        }
+        let misplaced = models().join("00000000").join(id.to_string()).join(ARTEFACT);
+        assert_eq!(parse_model_object(&misplaced), None);
+        assert_eq!(parse_activation(&activation("p", 12)), Some(12));
+        assert_eq!(parse_activation(&activation("p", 12_345_678_901)), Some(12_345_678_901));
+        assert_eq!(parse_activation(&Path::from("active/p/README.json")), None);
+    }
+}
