@@ -3,22 +3,30 @@
 pub mod deliver;
 #[cfg(test)]
 mod faults;
+mod holdings;
+mod learn;
 mod observer;
 mod output;
 mod pulse;
 mod settings;
 mod slots;
 mod stage;
+mod supervisor;
 
 mod tally;
 #[cfg(test)]
 mod testing;
 mod topology;
 mod worker;
+mod workshop;
 
+pub use holdings::Holdings;
+pub use learn::{Learner, Lesson, LessonParts};
 pub use observer::{MemoryUse, Observer};
 pub use pulse::Pulse;
 pub use settings::{
     BlockSettings, DeadLetter, Delivery, EncodingHeader, Layout, LearnSettings, MissingModelPolicy, Operation,
     Settings, SourceTopics, TopicTemplate,
 };
+pub use supervisor::Pipeline;
+pub use workshop::{Identity, Workshop, WorkshopParts};

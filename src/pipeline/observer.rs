@@ -12,7 +12,7 @@ use super::slots::Slots;
 use super::tally::Tally;
 use crate::codec::MissingModel;
 use crate::record::TopicPartition;
-use crate::source::{Backlog, ClientError, Diagnosis, Rebalance, Source};
+use crate::source::{Backlog, ClientError, Rebalance, Source};
 use crate::telemetry::{PipelineMetrics, PipelineState, PipelineStatus, Progress, PublishedKind, StatusBoard, WorkerStatus};
 
 /// Time between two looks at lag and memory.
@@ -58,6 +58,11 @@ impl Observer {
         &self.board
     }
 
+    /// Whether somebody asked for a pause.
+    pub fn pause_wished(&self) -> bool {
+        self.status.control().is_paused()
+    }
+
     /// The observer of a new worker of this number.
     pub fn for_worker(&self, index: usize) -> WorkerObserver {
         WorkerObserver {
@@ -75,18 +80,6 @@ impl Observer {
     /// Something outside of a worker does not work and is tried again.
     pub fn trouble(&self, error: &ClientError) {
         self.status.set_state(PipelineState::Waiting, &error.to_string());
-        self.complain(error);
-    }
-
-    fn complain(&self, error: &ClientError) {
-        let kind = error.diagnosis.name();
-        let name = &self.status.info().name;
-        match error.diagnosis {
-            Diagnosis::Refused | Diagnosis::MissingTopic | Diagnosis::Fenced => {
-                self.board.errors().error(name, kind, error);
-            }
-            _ => self.board.errors().warn(name, kind, error),
-        }
     }
 
     /// A hanging worker was replaced.
@@ -145,7 +138,6 @@ impl WorkerObserver {
     pub fn trouble(&self, error: &ClientError) {
         self.own().troubled = true;
         self.shared.status.set_state(PipelineState::Waiting, &error.to_string());
-        self.shared.complain(error);
     }
 
     /// Records flow, or would if there were any.
@@ -159,7 +151,6 @@ impl WorkerObserver {
     pub fn waiting(&self, missing: &MissingModel) {
         self.own().troubled = true;
         self.shared.status.set_state(PipelineState::Waiting, &missing.to_string());
-        self.shared.board.errors().error(&self.shared.status.info().name, "missing_model", missing);
     }
 
     /// A transaction was thrown away or is in doubt, and its records are read again.

@@ -14,6 +14,16 @@ pub enum Operation {
     Restore,
 }
 
+impl Operation {
+    /// The word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Compress => "compress",
+            Self::Restore => "restore",
+        }
+    }
+}
+
 /// Which topics are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceTopics {
@@ -69,6 +79,16 @@ pub enum Layout {
     Block,
 }
 
+impl Layout {
+    /// The word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Record => "record",
+            Self::Block => "block",
+        }
+    }
+}
+
 /// What a crash may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
@@ -76,6 +96,16 @@ pub enum Delivery {
     ExactlyOnce,
     /// Offsets after records; a crash repeats some.
     AtLeastOnce,
+}
+
+impl Delivery {
+    /// The word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ExactlyOnce => "exactly-once",
+            Self::AtLeastOnce => "at-least-once",
+        }
+    }
 }
 
 /// Where records go that cannot be processed.

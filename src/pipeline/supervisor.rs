@@ -51,11 +51,6 @@ impl Pipeline {
         self.wishes.stop();
     }
 
-    /// Asks the workers to pause or go on.
-    pub fn pause(&self, paused: bool) {
-        self.wishes.pause(paused);
-    }
-
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
@@ -109,7 +104,7 @@ impl Supervisor {
         let mut healthy_since = Instant::now();
         loop {
             for worker in &self.workers {
-                worker.pulse.pause(self.wishes.paused());
+                worker.pulse.pause(self.workshop.observer().pause_wished());
                 if self.wishes.stopping() {
                     worker.pulse.stop();
                 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
@@ -106,7 +106,10 @@ impl ClientContext for GroupContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.complaints.note(&error, reason);
+        // Told twice: here and by `poll`, which is where the end of a partition is taken.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            self.complaints.note(&error, reason);
+        }
     }
 }
 
@@ -205,7 +208,11 @@ impl Source for KafkaSource {
         match self.consumer.poll(timeout) {
             Some(Ok(message)) => Ok(Polled::Record(KafkaRecord { message })),
             Some(Err(KafkaError::PartitionEOF(partition))) => Ok(Polled::EndOfPartition(partition)),
-            Some(Err(error)) => Err(ClientError::from_kafka("consuming", &error)),
+            // The complaint about the same error has the better text.
+            Some(Err(error)) if error_is_fatal(&error) => Err(ClientError::from_kafka("consuming", &error)),
+            Some(Err(error)) => {
+                Err(context.complaints.take().unwrap_or_else(|| ClientError::from_kafka("consuming", &error)))
+            }
             None => match lock(&context.rebalances).pop_front() {
                 Some(rebalance) => Ok(Polled::Rebalance(rebalance)),
                 None => match context.complaints.take() {
@@ -284,6 +291,10 @@ impl Source for KafkaSource {
     }
 }
 
+fn error_is_fatal(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::MessageConsumptionFatal(_))
+}
+
 /// A record in librdkafka's memory.
 pub struct KafkaRecord<'a> {
     message: BorrowedMessage<'a>,
@@ -326,7 +337,6 @@ impl SourceRecord for KafkaRecord<'_> {
     }
 }
 
-/// Whether an error says that the member itself cannot go on.
 impl ClientError {
     /// The consumer must be dropped and made anew.
     pub fn ends_consumer(&self) -> bool {

@@ -1,0 +1,167 @@
+//! The running pipelines, and how a configuration becomes them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+
+use crate::codec::ModelSource;
+use crate::config::Config;
+use crate::pipeline::{
+    Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse, Observer, Operation, Pipeline, Pulse, Settings,
+    SourceTopics, Workshop, WorkshopParts,
+};
+use crate::registry::{CacheSettings, ModelCache, Registry};
+use crate::source::KafkaSettings;
+use crate::telemetry::{PipelineInfo, StatusBoard};
+use crate::units::ByteSize;
+
+/// The seed of the records that a reservoir keeps.
+const RESERVOIR_SEED: u64 = 1;
+
+/// All pipelines of the daemon.
+pub struct PipelineSet {
+    board: StatusBoard,
+    registry: Registry,
+    runtime: Handle,
+    models: Arc<dyn ModelSource>,
+    memory: Arc<MemoryUse>,
+    identity: Identity,
+    running: Mutex<BTreeMap<String, Running>>,
+}
+
+struct Running {
+    pipeline: Pipeline,
+    lesson: Option<(Arc<Pulse>, JoinHandle<()>)>,
+}
+
+/// What all pipelines of one configuration have in common.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// The cluster.
+    pub kafka: KafkaSettings,
+    /// Bytes that each worker may hold in flight.
+    pub memory_per_worker: ByteSize,
+    /// Time to finish in.
+    pub deadline: Duration,
+}
+
+impl PipelineSet {
+    /// No pipeline yet.
+    pub fn new(board: StatusBoard, registry: Registry, runtime: Handle, config: &Config) -> Self {
+        let models = ModelCache::new(registry.clone(), runtime.clone(), CacheSettings::default());
+        let budget = i64::try_from(config.resources.memory.bytes()).unwrap_or(i64::MAX);
+        board.metrics().memory_budget.set(budget);
+        Self {
+            board,
+            registry,
+            runtime,
+            models: Arc::new(models),
+            memory: Arc::default(),
+            identity: Identity { name: config.daemon.name.clone(), instance: config.daemon.instance.clone() },
+            running: Mutex::default(),
+        }
+    }
+
+    /// The daemon's condition.
+    pub fn board(&self) -> &StatusBoard {
+        &self.board
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a pipeline.
+    pub fn start(&self, settings: &Settings, common: &Common) -> io::Result<()> {
+        let status = self.board.add(describe(settings));
+        let holdings = Holdings::default();
+        let observer =
+            Observer::new(self.board.clone(), Arc::clone(&status), Arc::clone(&self.memory), holdings.clone());
+        let learner =
+            settings.learn.map(|learn| Learner::new(learn.reservoir, RESERVOIR_SEED, observer.metrics().clone()));
+        let lesson = match (settings.learn, &learner) {
+            (Some(learn), Some(learner)) => Some(self.teach(LessonParts {
+                learner: learner.clone(),
+                settings: settings.clone(),
+                learn,
+                registry: self.registry.clone(),
+                runtime: self.runtime.clone(),
+                holdings,
+                by: format!("{}/{}", self.identity.name, self.identity.instance),
+                status,
+            })?),
+            _ => None,
+        };
+        let workshop = Workshop::new(WorkshopParts {
+            settings: settings.clone(),
+            kafka: common.kafka.clone(),
+            identity: self.identity.clone(),
+            memory_per_worker: common.memory_per_worker,
+            // Something of the deadline is left for leaving the group and for the admin server.
+            drain_timeout: common.deadline * 4 / 5,
+            models: Arc::clone(&self.models),
+            learner,
+            observer,
+        });
+        let pipeline = Pipeline::spawn(workshop)?;
+        self.lock().insert(settings.name.clone(), Running { pipeline, lesson });
+        Ok(())
+    }
+
+    fn teach(&self, parts: LessonParts) -> io::Result<(Arc<Pulse>, JoinHandle<()>)> {
+        let wishes = Arc::new(Pulse::default());
+        let own = Arc::clone(&wishes);
+        let name = format!("{}-learn", parts.settings.name);
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            let mut lesson = Lesson::new(parts);
+            lesson.resume();
+            lesson.run(&own);
+        })?;
+        Ok((wishes, thread))
+    }
+
+    /// Stops pipelines, all at the same time; the names of those that did not end by the deadline.
+    pub fn stop(&self, names: &[String], deadline: Instant) -> Vec<String> {
+        let stopping: Vec<(String, Running)> = {
+            let mut running = self.lock();
+            names.iter().filter_map(|name| Some((name.clone(), running.remove(name)?))).collect()
+        };
+        for (_, running) in &stopping {
+            running.pipeline.stop();
+            if let Some((wishes, _)) = &running.lesson {
+                wishes.stop();
+            }
+        }
+        // A thread that learns ends within a training; it holds nothing that anybody waits for.
+        stopping.into_iter().filter_map(|(name, running)| (!running.pipeline.join(deadline)).then_some(name)).collect()
+    }
+
+    /// Stops everything.
+    pub fn stop_all(&self, deadline: Instant) -> Vec<String> {
+        let names: Vec<String> = self.lock().keys().cloned().collect();
+        self.stop(&names, deadline)
+    }
+}
+
+/// A pipeline as the API shows it.
+fn describe(settings: &Settings) -> PipelineInfo {
+    let compresses = settings.operation == Operation::Compress;
+    let from = match &settings.from {
+        SourceTopics::Names(names) => names.clone(),
+        SourceTopics::Pattern(pattern) => vec![pattern.clone()],
+    };
+    PipelineInfo {
+        name: settings.name.clone(),
+        operation: settings.operation.name().to_owned(),
+        several_topics: from.len() > 1 || matches!(settings.from, SourceTopics::Pattern(_)),
+        from,
+        to: settings.to.as_str().to_owned(),
+        codec: compresses.then(|| settings.codec.to_string()),
+        layout: compresses.then(|| settings.layout.name().to_owned()),
+        delivery: settings.delivery.name().to_owned(),
+    }
+}
