@@ -77,7 +77,9 @@ fn url(folder: &tempfile::TempDir) -> String {
 static DICTIONARIES: LazyLock<[Dictionary; 3]> = LazyLock::new(|| {
     ["alpha", "beta", "gamma"].map(|word| {
         let lines: Vec<String> = (0..1000u32)
-            .map(|i| format!(r#"{{"{word}":{},"state":"{word}-{}","at":"2026-11-{:02}"}}"#, i * 7919 % 997, i % 7, i % 30))
+            .map(|i| {
+                format!(r#"{{"{word}":{},"state":"{word}-{}","at":"2026-11-{:02}"}}"#, i * 7919 % 997, i % 7, i % 30)
+            })
             .collect();
         let samples: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
         Dictionary::train(&samples, 1024).unwrap()
@@ -176,7 +178,8 @@ async fn a_damaged_artefact_is_an_error_that_names_the_object_and_both_hashes(re
 async fn publishing_again_repairs_a_damaged_model(registry: Registry) {
     let model = publish(&registry, 0).await;
     let number = Path::from(format!("dictionaries/{:010}.json", DICTIONARIES[0].id()));
-    for path in [artefact_path(&model), Path::from(artefact_path(&model).as_ref().replace("artefact", "manifest.json"))] {
+    for path in [artefact_path(&model), Path::from(artefact_path(&model).as_ref().replace("artefact", "manifest.json"))]
+    {
         registry.objects().put(&path, "damaged".into()).await.unwrap();
         registry.objects().put(&number, "damaged".into()).await.unwrap();
         let manifest = manifest(&DICTIONARIES[0], "2026-11-24T20:00:00Z");
@@ -420,11 +423,10 @@ async fn what_nothing_needs_any_more_is_removed_and_nothing_else(registry: Regis
     policy.keep_last = 3;
     let report = registry.gc(&policy).await.unwrap();
     assert!(report.removed.is_empty());
-    assert_eq!([why(&report, a), why(&report, b), why(&report, c)].map(Option::unwrap), [
-        KeptWhy::Rollback,
-        KeptWhy::Rollback,
-        KeptWhy::Active
-    ]);
+    assert_eq!(
+        [why(&report, a), why(&report, b), why(&report, c)].map(Option::unwrap),
+        [KeptWhy::Rollback, KeptWhy::Rollback, KeptWhy::Active]
+    );
 
     // The first was in use until 21:10, so at 22:10 it has been out of use for an hour exactly: not longer.
     policy.keep_last = 1;
@@ -518,7 +520,10 @@ async fn of_many_changes_in_the_same_moment_none_is_lost() {
         });
         let made: Vec<_> = join_all(changes).await.into_iter().map(|done| done.unwrap().unwrap()).collect();
         let history = registry.history("p").await.unwrap();
-        assert_eq!(history.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), (1..=history.len() as u64).collect::<Vec<_>>());
+        assert_eq!(
+            history.iter().map(|entry| entry.sequence).collect::<Vec<_>>(),
+            (1..=history.len() as u64).collect::<Vec<_>>()
+        );
         assert!(history.windows(2).all(|pair| pair[1].previous == pair[0].model && pair[1].model != pair[0].model));
         assert!(made.iter().all(|change| history.contains(change)));
     }

@@ -73,6 +73,12 @@ impl<E, F: FnMut(&[u8], &mut Vec<u8>) -> Result<(), E>> BatchSizer<F> {
         Ok(Some(bytes))
     }
 
+    /// Forgets the open batch.
+    pub fn discard(&mut self) {
+        self.batch.clear();
+        self.payload = 0;
+    }
+
     /// Sums over the batches closed so far.
     pub fn totals(&self) -> BatchTotals {
         self.totals

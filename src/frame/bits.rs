@@ -214,7 +214,8 @@ mod tests {
     fn a_thousand_equal_bits_cost_two_bytes_and_random_ones_their_own_size() {
         assert!(encode(&[(true, 0); 1000]).len() <= 2);
         assert!(encode(&[(false, 0); 1000]).len() <= 2);
-        let random: Vec<_> = (0..8000u64).map(|i| ((i * i).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 1, 4)).collect();
+        let random: Vec<_> =
+            (0..8000u64).map(|i| ((i * i).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 1, 4)).collect();
         assert!((999..=1001).contains(&encode(&random).len()));
     }
 }

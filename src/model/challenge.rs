@@ -96,9 +96,7 @@ impl Verdict {
             (metric::PLAIN.to_owned(), per_record(self.plain_bytes)),
         ]);
         let measured = [(metric::INCUMBENT, self.incumbent_bytes), (metric::CANDIDATE, self.candidate_bytes)];
-        metrics.extend(
-            measured.into_iter().filter_map(|(name, bytes)| Some((name.to_owned(), per_record(bytes?)))),
-        );
+        metrics.extend(measured.into_iter().filter_map(|(name, bytes)| Some((name.to_owned(), per_record(bytes?)))));
         metrics
     }
 }
@@ -142,11 +140,7 @@ pub fn challenge(
 }
 
 /// What each sample takes: its frame, or itself where the frame is larger.
-fn coded_sizes(
-    dictionary: Option<&Dictionary>,
-    samples: &[&[u8]],
-    level: i32,
-) -> Result<Vec<u64>, DictionaryError> {
+fn coded_sizes(dictionary: Option<&Dictionary>, samples: &[&[u8]], level: i32) -> Result<Vec<u64>, DictionaryError> {
     let coder = |error: std::io::Error| DictionaryError::Coder { level, detail: error.to_string() };
     let prepared = dictionary.map(|dictionary| dictionary.encoder(level)).transpose()?;
     let mut compressor = match &prepared {

@@ -282,8 +282,7 @@ mod tests {
     use super::*;
 
     fn example() -> Manifest {
-        let mut manifest =
-            Manifest::new(b"artefact", Family::ZSTD_DICTIONARY, "flights", "2026-11-24T20:17:45.123Z");
+        let mut manifest = Manifest::new(b"artefact", Family::ZSTD_DICTIONARY, "flights", "2026-11-24T20:17:45.123Z");
         manifest.window = vec![Span { topic: "flights".to_owned(), partition: 3, first: 0, last: 19_999 }];
         manifest.seed = u64::MAX;
         manifest.config = serde_json::json!({ "bytes": 112_640 });

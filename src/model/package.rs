@@ -96,7 +96,8 @@ pub fn unpack(file: &[u8]) -> Result<Unpacked<'_>, PackageError> {
     let artefact_length = u64::from_le_bytes(artefact_length);
 
     // Nothing is allocated by these lengths: they only have to agree with what is there.
-    let expected = u64::from(manifest_length).saturating_add(artefact_length).saturating_add((HEADER + CHECKSUM) as u64);
+    let expected =
+        u64::from(manifest_length).saturating_add(artefact_length).saturating_add((HEADER + CHECKSUM) as u64);
     if expected != found {
         return Err(PackageError::Length { expected, found });
     }

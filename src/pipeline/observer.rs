@@ -13,7 +13,9 @@ use super::tally::Tally;
 use crate::codec::MissingModel;
 use crate::record::TopicPartition;
 use crate::source::{Backlog, ClientError, Rebalance, Source};
-use crate::telemetry::{PipelineMetrics, PipelineState, PipelineStatus, Progress, PublishedKind, StatusBoard, WorkerStatus};
+use crate::telemetry::{
+    PipelineMetrics, PipelineState, PipelineStatus, Progress, PublishedKind, StatusBoard, WorkerStatus,
+};
 
 /// Time between two looks at lag and memory.
 const LOOK: Duration = Duration::from_secs(1);

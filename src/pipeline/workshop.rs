@@ -110,7 +110,13 @@ impl Workshop {
     }
 
     /// Makes a worker and runs it to its end, on this thread.
-    pub fn run(&self, index: usize, topology: &Arc<Topology>, pulse: &Arc<Pulse>, started: impl FnOnce(Started)) -> Exit {
+    pub fn run(
+        &self,
+        index: usize,
+        topology: &Arc<Topology>,
+        pulse: &Arc<Pulse>,
+        started: impl FnOnce(Started),
+    ) -> Exit {
         let stage = match self.stage() {
             Ok(stage) => stage,
             Err(CodecError::MissingModel(missing)) => {

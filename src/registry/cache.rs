@@ -188,9 +188,9 @@ impl State {
         }
         let is_old = |slot: &Slot| {
             // A slot that is locked is being fetched.
-            slot.0.try_lock().is_ok_and(|miss| {
-                miss.as_ref().is_none_or(|miss| now.saturating_duration_since(miss.at) >= ttl)
-            })
+            slot.0
+                .try_lock()
+                .is_ok_and(|miss| miss.as_ref().is_none_or(|miss| now.saturating_duration_since(miss.at) >= ttl))
         };
         self.slots.retain(|model, slot| *model == keep || !is_old(slot));
         // All of them are young: a stream of made-up names. Asking again is cheaper than remembering all.

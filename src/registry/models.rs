@@ -186,9 +186,8 @@ impl Registry {
             .filter_map(|(model, file)| (file == layout::MANIFEST).then_some(model))
             .collect();
         let mut listing = Listing::default();
-        let mut manifests = stream::iter(models)
-            .map(|model| async move { self.manifest(&model).await })
-            .buffered(CONCURRENT);
+        let mut manifests =
+            stream::iter(models).map(|model| async move { self.manifest(&model).await }).buffered(CONCURRENT);
         while let Some(manifest) = manifests.next().await {
             match manifest {
                 Ok(manifest) => listing.models.push(manifest),
@@ -206,7 +205,8 @@ impl Registry {
     pub async fn resolve(&self, text: &str) -> Result<ModelId> {
         let text = text.trim().to_ascii_lowercase();
         if !(4..=64).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            let detail = format!("`{text}` is no model id: write 4 to 64 hexadecimal digits, as `models list` prints them");
+            let detail =
+                format!("`{text}` is no model id: write 4 to 64 hexadecimal digits, as `models list` prints them");
             return Err(RegistryError::Invalid { detail });
         }
         let shards = match text.get(..8) {
@@ -365,9 +365,8 @@ impl Registry {
         path: &object_store::path::Path,
         json: &[u8],
     ) -> Result<T> {
-        serde_json::from_slice(json).map_err(|error| {
-            RegistryError::Corrupt { object: self.store.url_of(path), detail: error.to_string() }
-        })
+        serde_json::from_slice(json)
+            .map_err(|error| RegistryError::Corrupt { object: self.store.url_of(path), detail: error.to_string() })
     }
 }
 

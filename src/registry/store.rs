@@ -194,7 +194,9 @@ impl Store {
         let registry = self.name.clone();
         let detail = chain(&error);
         match &error {
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => RegistryError::Denied { registry, detail },
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+                RegistryError::Denied { registry, detail }
+            }
             _ if names_bucket(&detail) => {
                 let detail = "its bucket does not exist: create it".to_owned();
                 RegistryError::Unavailable { registry, detail }

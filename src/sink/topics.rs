@@ -70,6 +70,8 @@ impl TopicAdmin {
                 Err(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed) => {
                     return Ok(DEFAULT_MAX_MESSAGE_BYTES);
                 }
+                // The embedded broker knows no configuration.
+                Err(RDKafkaErrorCode::UnsupportedFeature) => return Ok(DEFAULT_MAX_MESSAGE_BYTES),
                 Err(code) => return Err(ClientError::from_kafka(doing, &KafkaError::AdminOp(code))),
             };
             if let Some(value) = resource.get("max.message.bytes").and_then(|entry| entry.value.as_ref()) {

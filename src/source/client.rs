@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// Where the cluster is and how to speak to it.
@@ -194,7 +195,7 @@ impl Complaints {
     }
 }
 
-/// The context of clients that only ask (metadata, offsets, admin).
+/// The context of clients that are no member of a group: those that ask (metadata, offsets, admin) and those that scan.
 #[derive(Default)]
 pub(crate) struct AskingContext {
     pub(crate) complaints: Complaints,
@@ -205,6 +206,8 @@ impl ClientContext for AskingContext {
         self.complaints.note(&error, reason);
     }
 }
+
+impl ConsumerContext for AskingContext {}
 
 #[cfg(test)]
 mod tests {

@@ -206,7 +206,7 @@ impl Source for KafkaSource {
             return Ok(Polled::Rebalance(rebalance));
         }
         match self.consumer.poll(timeout) {
-            Some(Ok(message)) => Ok(Polled::Record(KafkaRecord { message })),
+            Some(Ok(message)) => Ok(Polled::Record(KafkaRecord::new(message))),
             Some(Err(KafkaError::PartitionEOF(partition))) => Ok(Polled::EndOfPartition(partition)),
             // The complaint about the same error has the better text.
             Some(Err(error)) if error_is_fatal(&error) => Err(ClientError::from_kafka("consuming", &error)),
@@ -298,6 +298,12 @@ fn error_is_fatal(error: &KafkaError) -> bool {
 /// A record in librdkafka's memory.
 pub struct KafkaRecord<'a> {
     message: BorrowedMessage<'a>,
+}
+
+impl<'a> KafkaRecord<'a> {
+    pub(super) fn new(message: BorrowedMessage<'a>) -> Self {
+        Self { message }
+    }
 }
 
 impl SourceRecord for KafkaRecord<'_> {

@@ -4,11 +4,15 @@
 //! from here, so that both sides speak to the cluster in one way.
 
 pub mod client;
+mod embedded;
 mod kafka;
+mod scan;
 pub mod topics;
 
 pub use client::{ClientError, Diagnosis, KafkaSettings};
-pub use kafka::{ConsumerSettings, GroupMetadata, KafkaSource, Leaver};
+pub use embedded::{EmbeddedBroker, PARTITION_BYTES};
+pub use kafka::{ConsumerSettings, GroupMetadata, KafkaRecord, KafkaSource, Leaver};
+pub use scan::{ScanFrom, ScanSettings, Scanned, TopicScan};
 
 use std::time::Duration;
 

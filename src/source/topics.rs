@@ -18,26 +18,15 @@ pub struct TopicInfo {
 
 /// A connection that asks about topics.
 pub struct TopicReader {
-    consumer: BaseConsumer<AskingContextAsConsumer>,
+    consumer: BaseConsumer<AskingContext>,
 }
-
-/// The consumer twin of [`AskingContext`]: the traits ask for one type.
-struct AskingContextAsConsumer(AskingContext);
-
-impl rdkafka::ClientContext for AskingContextAsConsumer {
-    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
-        rdkafka::ClientContext::error(&self.0, error, reason);
-    }
-}
-
-impl rdkafka::consumer::ConsumerContext for AskingContextAsConsumer {}
 
 impl TopicReader {
     /// A connection to the cluster. Does not wait for it.
     pub fn connect(kafka: &KafkaSettings) -> Result<Self, ClientError> {
         let consumer = kafka
             .client_config(&[("allow.auto.create.topics", "false")])
-            .create_with_context(AskingContextAsConsumer(AskingContext::default()))
+            .create_with_context(AskingContext::default())
             .map_err(|error| ClientError::from_kafka("creating a client", &error))?;
         Ok(Self { consumer })
     }
@@ -86,7 +75,7 @@ impl TopicReader {
     fn sorted(&self, doing: &'static str, error: &rdkafka::error::KafkaError) -> ClientError {
         let _ = self.consumer.poll(Duration::ZERO);
         let own = ClientError::from_kafka(doing, error);
-        match self.consumer.context().0.complaints.take() {
+        match self.consumer.context().complaints.take() {
             Some(complaint) if complaint.diagnosis == Diagnosis::Refused => complaint,
             _ => own,
         }

@@ -11,10 +11,7 @@ use tokio::runtime::Handle;
 
 use super::{Learner, lock};
 use crate::codec::ModelId;
-use crate::model::challenge::{Decision, challenge};
-use crate::model::dictionary::{Dictionary, DictionaryError};
-use crate::model::manifest::{Family, Manifest};
-use crate::model::split::Split;
+use crate::model::{Decision, Dictionary, DictionaryError, Family, Manifest, Split, challenge};
 use crate::pipeline::holdings::Holdings;
 use crate::pipeline::pulse::Pulse;
 use crate::pipeline::settings::{Layout, LearnSettings, Settings};

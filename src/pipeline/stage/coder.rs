@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::baseline::Baseline;
 use crate::codec::{self, Algorithm, Codec, CodecError, CodecSpec, Decoders, ModelSource};
+use crate::pipeline::deliver::SlotId;
 use crate::pipeline::learn::Learner;
 use crate::pipeline::settings::Settings;
-use crate::record::TopicPartition;
+use crate::record::{RecordRef, TopicPartition};
 use crate::telemetry::{CodecBatch, Direction, PipelineMetrics};
 
 /// A codec at work.
@@ -16,6 +18,7 @@ pub struct Coder {
     verifier: Option<Decoders>,
     checked: Vec<u8>,
     tap: Option<Tap>,
+    baseline: Baseline,
     counts: CodecBatch,
 }
 
@@ -54,6 +57,7 @@ impl Coder {
                 seen_bytes: 0,
                 skipped: 0,
             }),
+            baseline: Baseline::new(metrics),
             counts: metrics.codec(spec.algorithm().name()).batch(Direction::Encode),
         };
         coder.take_model();
@@ -75,8 +79,15 @@ impl Coder {
         self.verifier.as_mut()
     }
 
-    /// Shows a value to what learns.
-    pub fn tap(&mut self, at: &TopicPartition, offset: i64, value: &[u8]) {
+    /// Shows a record to what measures the rival, and its value to what learns.
+    pub fn observe(&mut self, slot: SlotId, at: &TopicPartition, record: &RecordRef<'_>) {
+        self.baseline.take(slot, record);
+        if let Some(value) = record.value {
+            self.tap(at, record.offset, value);
+        }
+    }
+
+    fn tap(&mut self, at: &TopicPartition, offset: i64, value: &[u8]) {
         let Some(tap) = &mut self.tap else { return };
         tap.seen += 1;
         tap.seen_bytes += value.len();
@@ -121,11 +132,17 @@ impl Coder {
     /// A moment between two transactions: moves the counts, and takes the newest model.
     pub fn at_boundary(&mut self) {
         self.counts.flush();
+        self.baseline.at_boundary();
         if let Some(tap) = &mut self.tap {
             tap.learner.dropped(std::mem::take(&mut tap.skipped));
             tap.stride = (std::mem::take(&mut tap.seen_bytes) / TAPPED_BYTES).max(1) as u64;
         }
         self.take_model();
+    }
+
+    /// What was read since the last commit will be read again.
+    pub fn discard(&mut self) {
+        self.baseline.discard();
     }
 
     fn take_model(&mut self) {

@@ -142,9 +142,7 @@ impl CompressBlocks {
 
 impl Stage for CompressBlocks {
     fn take(&mut self, slot: SlotId, record: &RecordRef<'_>, output: &mut dyn Output) -> Result<(), Halt> {
-        if let Some(value) = record.value {
-            self.coder.tap(output.origin(), record.offset, value);
-        }
+        self.coder.observe(slot, output.origin(), record);
         let limits = self.limits;
         let raw = self.block(slot).builder.raw_bytes();
         // A record that does not fit beside what is there starts the next block.
@@ -155,8 +153,8 @@ impl Stage for CompressBlocks {
         block.builder.push(record);
         block.position = record.offset + 1;
         block.timestamp = block.timestamp.max(record.timestamp.millis);
-        let full = block.builder.records() >= limits.max_records
-            || block.builder.raw_bytes() >= limits.max_bytes.as_usize();
+        let full =
+            block.builder.records() >= limits.max_records || block.builder.raw_bytes() >= limits.max_bytes.as_usize();
         if full { self.close(slot, output) } else { Ok(()) }
     }
 
@@ -185,6 +183,7 @@ impl Stage for CompressBlocks {
     }
 
     fn discard(&mut self) {
+        self.coder.discard();
         while let Some(block) = self.open.pop() {
             self.keep(block.builder);
         }

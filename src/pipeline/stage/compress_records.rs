@@ -54,8 +54,7 @@ impl Stage for CompressRecords {
                 }
             }
         }
-        let publication =
-            Publication { key: record.key, value, headers: &headers, timestamp: record.timestamp.millis };
+        let publication = Publication { key: record.key, value, headers: &headers, timestamp: record.timestamp.millis };
         if !output.fits(&publication) {
             let message = "compressed, it is still larger than the target topic's `max.message.bytes`";
             return output.dead_letter(record, Reason::TooLarge, message, position);

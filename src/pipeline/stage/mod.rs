@@ -1,5 +1,6 @@
 //! What happens to a record between intake and delivery: [`CompressRecords`], [`CompressBlocks`] or [`Restore`].
 
+mod baseline;
 mod coder;
 mod compress_blocks;
 mod compress_records;
