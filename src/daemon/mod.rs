@@ -8,6 +8,7 @@ mod pipelines;
 
 pub use pipelines::PipelineSet;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,10 +17,11 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{AdminError, AdminServer, AdminSettings};
-use crate::config::{self, Config, ConfigErrors, LogFormat};
+use crate::admin::{AdminError, AdminHandle, AdminServer, AdminSettings};
+use crate::config::{self, Config, ConfigErrors};
 use crate::registry::{Registry, RegistryError};
-use crate::telemetry::{LogError, LogSettings, StatusBoard};
+use crate::telemetry::log::{self, LogError};
+use crate::telemetry::StatusBoard;
 use actions::DaemonActions;
 
 /// Why the daemon did not start, or did not end well.
@@ -53,33 +55,40 @@ pub enum DaemonError {
 
 /// Runs the daemon until it is told to stop.
 pub fn run(path: &Path) -> Result<(), DaemonError> {
-    let config = config::load(path).map_err(DaemonError::Config)?;
-    let board = StatusBoard::new(env!("CARGO_PKG_VERSION"));
-    let log = LogSettings {
-        json: config.log.format == LogFormat::Json,
-        filter: config.log.level.to_string(),
-    };
-    crate::telemetry::init(&log, board.errors())?;
-    for notice in config.notices() {
-        tracing::warn!("{}", notice.rendered(config::Style::Plain));
-    }
     let runtime = Runtime::new().map_err(|source| DaemonError::System { what: "a runtime", source })?;
-    let daemon = Daemon::start(path, config, board, &runtime)?;
+    let daemon = Daemon::load(path, &runtime)?;
     let reason = runtime.block_on(daemon.until_stopped())?;
     tracing::info!(target: "latentd", reason, "draining");
     daemon.stop()
 }
 
-struct Daemon {
+/// A running daemon.
+pub struct Daemon {
     board: StatusBoard,
     pipelines: Arc<PipelineSet>,
     actions: Arc<DaemonActions>,
-    admin: crate::admin::AdminHandle,
+    admin: AdminHandle,
     stop_admin: CancellationToken,
     deadline: Duration,
 }
 
 impl Daemon {
+    /// Starts what the configuration at `path` says, its log included: one daemon per process.
+    pub fn load(path: &Path, runtime: &Runtime) -> Result<Self, DaemonError> {
+        let config = config::load(path).map_err(DaemonError::Config)?;
+        let board = StatusBoard::new(env!("CARGO_PKG_VERSION"));
+        log::init(&config.log, board.errors())?;
+        for notice in config.notices() {
+            tracing::warn!(target: "latentd", "{}", notice.rendered(config::Style::Plain));
+        }
+        Self::start(path, config, board, runtime)
+    }
+
+    /// Where page, API and metrics are served.
+    pub fn addr(&self) -> SocketAddr {
+        self.admin.addr()
+    }
+
     fn start(path: &Path, config: Config, board: StatusBoard, runtime: &Runtime) -> Result<Self, DaemonError> {
         let token = config.admin.token.as_ref().map(|token| token.expose().to_owned());
         // The port first: a daemon that cannot be watched starts nothing.
@@ -120,7 +129,8 @@ impl Daemon {
         }
     }
 
-    fn stop(self) -> Result<(), DaemonError> {
+    /// Drains and stops everything, under the configured deadline.
+    pub fn stop(self) -> Result<(), DaemonError> {
         let deadline = Instant::now() + self.deadline;
         notify(&[sd_notify::NotifyState::Stopping]);
         self.board.drain();

@@ -12,7 +12,7 @@ mod settings;
 mod slots;
 mod stage;
 mod supervisor;
-
+mod survey;
 mod tally;
 #[cfg(test)]
 mod testing;
@@ -29,4 +29,5 @@ pub use settings::{
     Settings, SourceTopics, TopicTemplate,
 };
 pub use supervisor::Pipeline;
+pub use survey::survey;
 pub use workshop::{Identity, Workshop, WorkshopParts};

@@ -140,7 +140,8 @@ impl Topology {
     }
 }
 
-fn sources(settings: &Settings, reader: &TopicReader) -> Result<Vec<TopicInfo>, ClientError> {
+/// The topics that the pipeline reads, as the cluster has them.
+pub(super) fn sources(settings: &Settings, reader: &TopicReader) -> Result<Vec<TopicInfo>, ClientError> {
     match &settings.from {
         SourceTopics::Names(names) => names.iter().map(|name| reader.topic(name, ASK)).collect(),
         SourceTopics::Pattern(pattern) => {

@@ -57,6 +57,24 @@ impl TopicAdmin {
         Ok(())
     }
 
+    /// Deletes a topic. One that does not exist is success.
+    pub fn delete(&self, name: &str, timeout: Duration) -> Result<(), ClientError> {
+        let doing = "deleting a topic";
+        let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
+        let results = block_on(self.admin.delete_topics(&[name], &options))
+            .map_err(|error| ClientError::from_kafka(doing, &error))?;
+        for result in results {
+            match result {
+                Ok(_) | Err((_, Code::UnknownTopic | Code::UnknownTopicOrPartition)) => {}
+                Err((name, code)) => {
+                    let error = ClientError::from_kafka(doing, &KafkaError::AdminOp(code));
+                    return Err(ClientError { text: format!("`{name}`: {}", error.text), ..error });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The topic's `max.message.bytes`: the largest record batch it takes.
     pub fn max_message_bytes(&self, topic: &str, timeout: Duration) -> Result<usize, ClientError> {
         let doing = "asking for a topic's configuration";

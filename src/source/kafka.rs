@@ -252,19 +252,7 @@ impl Source for KafkaSource {
     }
 
     fn committed(&self, of: &[TopicPartition], timeout: Duration) -> Result<Positions, ClientError> {
-        let doing = "asking for committed offsets";
-        let answer = self
-            .consumer
-            .committed_offsets(Self::partitions(of), timeout)
-            .map_err(|error| ClientError::from_kafka(doing, &error))?;
-        let mut positions = Positions::new();
-        for element in answer.elements() {
-            element.error().map_err(|error| ClientError::from_kafka(doing, &error))?;
-            if let Offset::Offset(offset) = element.offset() {
-                positions.push((TopicPartition::new(element.topic(), element.partition()), offset));
-            }
-        }
-        Ok(positions)
+        super::topics::committed(&self.consumer, of, timeout)
     }
 
     fn commit(&self, positions: &Positions) -> Result<(), ClientError> {

@@ -2,10 +2,34 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::AskingContext;
-use super::{ClientError, Diagnosis, KafkaSettings};
+use super::{ClientError, Diagnosis, KafkaSettings, Positions};
+use crate::record::TopicPartition;
+
+/// The committed positions of a consumer's group.
+pub(super) fn committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    of: &[TopicPartition],
+    timeout: Duration,
+) -> Result<Positions, ClientError> {
+    let doing = "asking for committed offsets";
+    let mut list = TopicPartitionList::with_capacity(of.len());
+    for at in of {
+        list.add_partition(&at.topic, at.partition);
+    }
+    let answer = consumer.committed_offsets(list, timeout).map_err(|error| ClientError::from_kafka(doing, &error))?;
+    let mut positions = Positions::new();
+    for element in answer.elements() {
+        element.error().map_err(|error| ClientError::from_kafka(doing, &error))?;
+        if let Offset::Offset(offset) = element.offset() {
+            positions.push((TopicPartition::new(element.topic(), element.partition()), offset));
+        }
+    }
+    Ok(positions)
+}
 
 /// A topic and its number of partitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +48,17 @@ pub struct TopicReader {
 impl TopicReader {
     /// A connection to the cluster. Does not wait for it.
     pub fn connect(kafka: &KafkaSettings) -> Result<Self, ClientError> {
+        Self::with(kafka, &[("allow.auto.create.topics", "false")])
+    }
+
+    /// The same, able to ask for a group's offsets. It does not join the group.
+    pub fn in_group(kafka: &KafkaSettings, group: &str) -> Result<Self, ClientError> {
+        Self::with(kafka, &[("allow.auto.create.topics", "false"), ("group.id", group)])
+    }
+
+    fn with(kafka: &KafkaSettings, ours: &[(&str, &str)]) -> Result<Self, ClientError> {
         let consumer = kafka
-            .client_config(&[("allow.auto.create.topics", "false")])
+            .client_config(ours)
             .create_with_context(AskingContext::default())
             .map_err(|error| ClientError::from_kafka("creating a client", &error))?;
         Ok(Self { consumer })
@@ -48,6 +81,11 @@ impl TopicReader {
         self.consumer
             .fetch_watermarks(topic, partition, timeout)
             .map_err(|error| self.sorted("asking for the ends of a partition", &error))
+    }
+
+    /// The group's committed positions; partitions without one are left out.
+    pub fn committed(&self, of: &[TopicPartition], timeout: Duration) -> Result<Positions, ClientError> {
+        committed(&self.consumer, of, timeout)
     }
 
     fn metadata(&self, topic: Option<&str>, timeout: Duration) -> Result<Vec<TopicInfo>, ClientError> {

@@ -1,0 +1,116 @@
+//! `latentd check`: is the configuration right, and with `--online`, is the world as it says?
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::cli::{Format, UsageError};
+use crate::config::{self, Config};
+use crate::pipeline::survey;
+use crate::registry::Registry;
+
+/// Validate a configuration and print it resolved, with the origin of every value
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The configuration (docs/configuration.md)
+    #[arg(short, long, value_name = "FILE", env = "LATENTD_CONFIG")]
+    config: PathBuf,
+    /// Ask the brokers (topics, partitions, rights to read, message sizes) and the registry too; changes nothing there
+    #[arg(long)]
+    online: bool,
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// One question to the world.
+#[derive(Debug, Serialize)]
+struct Finding {
+    /// The pipeline, or `registry`.
+    about: String,
+    /// Whether it is as it must be.
+    ok: bool,
+    /// What was found.
+    finding: String,
+}
+
+/// Checks.
+pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
+    let style = if Format::stderr_has_colour() { config::Style::Terminal } else { config::Style::Plain };
+    let config = config::load(&args.config).map_err(|errors| UsageError::new(errors.rendered(style)))?;
+    let findings = if args.online { ask(&config)? } else { Vec::new() };
+    let mut out = std::io::stdout().lock();
+    match args.format {
+        Format::Json => {
+            let values = config.explain();
+            let notices: Vec<String> =
+                config.notices().iter().map(|notice| notice.rendered(config::Style::Plain)).collect();
+            let mut report = serde_json::json!({ "values": values, "notices": notices });
+            if args.online {
+                report["findings"] = serde_json::to_value(&findings)?;
+            }
+            serde_json::to_writer_pretty(&mut out, &report)?;
+            writeln!(out)?;
+        }
+        Format::Text => {
+            let mut table = table(["key", "value", "from"]);
+            for value in config.explain() {
+                table.add_row([value.key.to_string(), value.value.to_string(), value.origin.to_string()]);
+            }
+            writeln!(out, "{table}")?;
+            for notice in config.notices() {
+                eprintln!("{}", notice.rendered(style));
+            }
+            if args.online {
+                let mut table = self::table(["about", "", "found"]);
+                for finding in &findings {
+                    let mark = if finding.ok { "ok" } else { "NOT OK" };
+                    table.add_row([finding.about.as_str(), mark, finding.finding.as_str()]);
+                }
+                writeln!(out, "\n{table}")?;
+            }
+        }
+    }
+    let wrong = findings.iter().filter(|finding| !finding.ok).count();
+    anyhow::ensure!(wrong == 0, "{wrong} of {} questions to the world have a wrong answer: see above", findings.len());
+    eprintln!("`{}` is right", args.config.display());
+    Ok(())
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header);
+    table
+}
+
+fn ask(config: &Config) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = vec![registry(config)?];
+    for settings in &config.pipelines {
+        let group = format!("{}.{}", config.daemon.name, settings.name);
+        for answer in survey(settings, &config.kafka, &group) {
+            let (ok, finding) = match answer {
+                Ok(finding) => (true, finding),
+                Err(error) => (false, error.to_string()),
+            };
+            findings.push(Finding { about: settings.name.clone(), ok, finding });
+        }
+    }
+    Ok(findings)
+}
+
+fn registry(config: &Config) -> anyhow::Result<Finding> {
+    let url = config.registry.url.as_str();
+    let options = config.registry.options.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+    let answer = match Registry::open(url, &options.collect()) {
+        Ok(registry) => tokio::runtime::Runtime::new()?.block_on(registry.list()),
+        Err(error) => Err(error),
+    };
+    let (ok, finding) = match answer {
+        Ok(listing) => (true, format!("`{url}` answers and holds {} models", listing.models.len())),
+        Err(error) => (false, format!("`{url}`: {error}")),
+    };
+    Ok(Finding { about: "registry".to_owned(), ok, finding })
+}

@@ -1,0 +1,149 @@
+//! The demonstration's streams: real records, and what is done with them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+
+/// One topic that is fed, compressed and restored.
+pub struct Stream {
+    /// The topic's name, and the pipeline's.
+    pub name: &'static str,
+    /// What the records are, for the screen.
+    pub what: &'static str,
+    /// The codec.
+    pub codec: &'static str,
+    /// The layout.
+    pub layout: &'static str,
+    /// Whether the pipeline learns from the stream.
+    pub learns: bool,
+    /// Records a second.
+    pub rate: f64,
+    /// The records, in order; the feeder begins again at their end.
+    pub records: Vec<Sample>,
+}
+
+/// One record to feed.
+pub struct Sample {
+    /// Key.
+    pub key: Vec<u8>,
+    /// Value.
+    pub value: Vec<u8>,
+    /// A header, name and value.
+    pub header: Option<(&'static str, String)>,
+}
+
+/// Partitions of each topic.
+pub const PARTITIONS: i32 = 4;
+
+/// Records of one stream that are held in memory.
+const MOST: usize = 60_000;
+
+/// Where the records lie: `--data`, `LATENTD_DATA`, or the cache that `make demo` fills.
+pub fn data_folder(asked: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = || std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    asked
+        .or_else(|| std::env::var_os("LATENTD_DATA").map(PathBuf::from))
+        .or_else(|| Some(cache()?.join("latentd").join("data")))
+        .context("no home folder: name the records' folder with --data")
+}
+
+/// The streams, with their records read from `folder`. `speed` scales their pace.
+pub fn streams(folder: &Path, speed: f64) -> anyhow::Result<Vec<Stream>> {
+    Ok(vec![
+        Stream {
+            name: "flights",
+            what: "departures from New York in 2013, one JSON object each",
+            codec: "zstd:9",
+            layout: "block",
+            learns: false,
+            rate: 4000.0 * speed,
+            records: flights(&folder.join("flights.jsonl"))?,
+        },
+        Stream {
+            name: "digits",
+            what: "MNIST, handwritten digits of 28 x 28 pixels",
+            codec: "zstd-dict:9",
+            layout: "record",
+            learns: true,
+            rate: 400.0 * speed,
+            records: digits(folder)?,
+        },
+    ])
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| {
+        format!(
+            "no records at `{}`: `make demo` fetches them, and `deploy/setup/data.py --folder FOLDER flights mnist` \
+             does so elsewhere (then --data FOLDER)",
+            path.display()
+        )
+    })
+}
+
+fn flights(path: &Path) -> anyhow::Result<Vec<Sample>> {
+    let bytes = read(path)?;
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(MOST);
+    let records: Vec<Sample> = lines
+        .map(|line| Sample { key: field(line, b"\"flight\":").to_vec(), value: line.to_vec(), header: None })
+        .collect();
+    ensure!(!records.is_empty(), "`{}` holds no lines", path.display());
+    Ok(records)
+}
+
+/// The text of a number's field; empty when the line has none.
+fn field<'a>(line: &'a [u8], name: &[u8]) -> &'a [u8] {
+    let Some(at) = line.windows(name.len()).position(|window| window == name) else { return &[] };
+    let rest = &line[at + name.len()..];
+    &rest[..rest.iter().position(|byte| *byte == b',' || *byte == b'}').unwrap_or(rest.len())]
+}
+
+fn digits(folder: &Path) -> anyhow::Result<Vec<Sample>> {
+    let images = idx(&folder.join("train-images-idx3-ubyte"), 16)?;
+    let labels = idx(&folder.join("train-labels-idx1-ubyte"), 8)?;
+    let records: Vec<Sample> = images
+        .chunks_exact(28 * 28)
+        .zip(&labels)
+        .take(MOST)
+        .enumerate()
+        .map(|(index, (image, label))| Sample {
+            key: index.to_string().into_bytes(),
+            value: image.to_vec(),
+            header: Some(("label", label.to_string())),
+        })
+        .collect();
+    ensure!(!records.is_empty(), "`{}` holds no images", folder.display());
+    Ok(records)
+}
+
+/// The content of an idx file of bytes, whose header has `header` bytes.
+fn idx(path: &Path, header: usize) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = read(path)?;
+    // The magic: two zeros, 8 for unsigned bytes, the number of dimensions.
+    if bytes.len() < header || bytes[..3] != [0, 0, 8] || usize::from(bytes[3]) * 4 + 4 != header {
+        bail!("`{}` is no idx file of bytes with {} dimensions", path.display(), header / 4 - 1);
+    }
+    bytes.drain(..header);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_flight_is_its_number() {
+        assert_eq!(field(br#"{"carrier":"UA","flight":1545,"tailnum":"N14228"}"#, b"\"flight\":"), b"1545");
+        assert_eq!(field(br#"{"flight":7}"#, b"\"flight\":"), b"7");
+        assert_eq!(field(br#"{}"#, b"\"flight\":"), b"");
+    }
+
+    #[test]
+    fn missing_records_say_how_to_get_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = streams(folder.path(), 1.0).map(|_| ()).unwrap_err();
+        assert!(format!("{error:#}").contains("make demo"), "{error:#}");
+    }
+}
