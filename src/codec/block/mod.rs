@@ -231,8 +231,10 @@ mod tests {
             let mut damaged = packed.clone();
             damaged[at] ^= 4;
             // The test's codec looks at no model id of its own.
-            if !(4..8).contains(&at) {
-                assert!(reader.decode_with(&damaged, &mut Swapper, &DecodeLimits::UNLIMITED).is_err(), "byte {at}");
+            if !(4..8).contains(&at) && reader.decode_with(&damaged, &mut Swapper, &DecodeLimits::UNLIMITED).is_ok() {
+                // The last byte of the numbers may hold bits that mean nothing.
+                let unpacked: Vec<Record> = reader.records().map(|record| record.to_owned()).collect();
+                assert_eq!(unpacked, records, "byte {at}");
             }
         }
     }
