@@ -10,7 +10,7 @@ pub mod record;
 pub mod units;
 
 #[cfg(feature = "daemon")]
-pub mod cli;
+pub mod config;
 #[cfg(feature = "daemon")]
 pub mod pipeline;
 #[cfg(feature = "daemon")]
