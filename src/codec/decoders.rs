@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Algorithm, Codec, CodecError, CodecSpec, ModelSource, build};
+use super::{Algorithm, Codec, CodecError, CodecSpec, ModelPrefix, ModelRef, ModelSource, build};
 
 /// The decoders of a worker that reads whatever mixture of codecs a topic holds.
 pub struct Decoders {
@@ -17,9 +17,30 @@ impl Decoders {
         Self { models: models.clone(), made: Default::default() }
     }
 
-    /// Appends the decoded bytes of `input` to `output`, as [`Codec::decode`] does.
+    /// The decoder of an algorithm, and of the model that a frame names beside it.
     ///
     /// `zstd` and `zstd-dict` are one format and share one decoder with its dictionaries.
+    pub fn codec(
+        &mut self,
+        algorithm: Algorithm,
+        model: Option<ModelPrefix>,
+    ) -> Result<&mut (dyn Codec + 'static), CodecError> {
+        if let Some(prefix) = model {
+            // No codec of this release has a format of its own with a model. If the registry knows it, say so.
+            self.models.artefact(ModelRef::Prefix(prefix))?;
+            return Err(algorithm.corrupt("the frame names a model, and this codec takes none: use a newer latentd"));
+        }
+        let algorithm = match algorithm {
+            Algorithm::ZstdDict => Algorithm::Zstd,
+            other => other,
+        };
+        Ok(match &mut self.made[algorithm as usize] {
+            Some(decoder) => &mut **decoder,
+            empty => &mut **empty.insert(build(CodecSpec::new(algorithm), &self.models)?),
+        })
+    }
+
+    /// Appends the decoded bytes of `input` to `output`, as [`Codec::decode`] does.
     pub fn decode(
         &mut self,
         algorithm: Algorithm,
@@ -27,15 +48,7 @@ impl Decoders {
         limit: usize,
         output: &mut Vec<u8>,
     ) -> Result<(), CodecError> {
-        let algorithm = match algorithm {
-            Algorithm::ZstdDict => Algorithm::Zstd,
-            other => other,
-        };
-        let decoder = match &mut self.made[algorithm as usize] {
-            Some(decoder) => decoder,
-            empty => empty.insert(build(CodecSpec::new(algorithm), &self.models)?),
-        };
-        decoder.decode(input, limit, output)
+        self.codec(algorithm, None)?.decode(input, limit, output)
     }
 }
 

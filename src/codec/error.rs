@@ -1,6 +1,7 @@
 //! What can go wrong in a codec.
 
 use super::{Algorithm, ModelRef};
+use crate::frame::FrameError;
 
 /// Why bytes were not encoded or decoded.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,15 @@ pub enum CodecError {
         /// The cap in bytes.
         limit: usize,
     },
+    /// The bytes around the stream are no frame of ours, or a damaged one.
+    #[error(transparent)]
+    Frame(FrameError),
+    /// The record's `content-encoding` is none that we know.
+    #[error("no codec has the content-encoding `{token}`: this record was not written by this release")]
+    UnknownEncoding {
+        /// What the header says.
+        token: String,
+    },
     /// The stream names a model that is not to be had.
     #[error(transparent)]
     MissingModel(#[from] MissingModel),
@@ -36,6 +46,12 @@ pub enum CodecError {
         /// What the library said.
         detail: String,
     },
+}
+
+impl From<FrameError> for CodecError {
+    fn from(error: FrameError) -> Self {
+        Self::Frame(error)
+    }
 }
 
 /// A model that a stream names and nobody has.

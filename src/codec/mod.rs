@@ -4,6 +4,7 @@
 //! `encode` appends one self-contained stream to `output`, `decode` reads exactly one back and refuses to write more
 //! than `limit` bytes. Standard codecs write plain standard streams that any other program reads.
 
+pub mod block;
 mod brotli;
 mod build;
 mod bzip2;
@@ -15,6 +16,8 @@ mod huffman;
 mod identity;
 mod lz4;
 mod lzw;
+mod restorer;
+mod seal;
 mod sink;
 mod spec;
 mod stream;
@@ -32,6 +35,8 @@ pub use huffman::HuffmanCodec;
 pub use identity::IdentityCodec;
 pub use lz4::Lz4Codec;
 pub use lzw::LzwCodec;
+pub use restorer::{Content, Restored, Restorer};
+pub use seal::{CONTENT_ENCODING, Coding, LATENTD, seal, sniff};
 pub use spec::{Algorithm, CodecSpec, ParseCodecSpecError};
 pub use xz::XzCodec;
 pub use zstd::{ZstdCodec, ZstdDictCodec};

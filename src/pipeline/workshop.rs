@@ -198,7 +198,7 @@ impl Workshop {
     fn stage(&self) -> Result<Box<dyn Stage>, CodecError> {
         let WorkshopParts { settings, models, learner, observer, .. } = &*self.parts;
         if settings.operation == Operation::Restore {
-            return Ok(Box::new(Restore::new(settings, models, observer.metrics())));
+            return Ok(Box::new(Restore::new(settings, models, observer.metrics().clone())));
         }
         let coder = Coder::new(settings, models, learner.clone(), observer.metrics())?;
         Ok(match settings.layout {

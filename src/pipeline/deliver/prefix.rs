@@ -45,6 +45,7 @@ impl PrefixTracker {
     }
 
     /// Outputs on their way.
+    #[cfg(test)]
     pub fn pending(&self) -> usize {
         self.entries.len()
     }

@@ -73,11 +73,6 @@ impl<P: TransactionalProducer> Transactor<P> {
         &self.producer
     }
 
-    /// Whether a request is under way.
-    pub fn is_busy(&self) -> bool {
-        self.pending.is_some()
-    }
-
     /// Asks for `init_transactions`.
     pub fn init(&mut self) {
         self.request(Request::Init);

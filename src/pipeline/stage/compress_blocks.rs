@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::coder::Coder;
-use super::{CONTENT_ENCODING, Halt, LATENTD, Output, Publication, Reason, Stage};
+use super::{Halt, Output, Publication, Reason, Stage};
 use crate::codec::block::{BlockBuilder, BlockReader, DecodeLimits};
-use crate::codec::{CodecError, IdentityCodec};
+use crate::codec::{CONTENT_ENCODING, CodecError, IdentityCodec, LATENTD};
 use crate::pipeline::deliver::SlotId;
 use crate::pipeline::settings::{BlockSettings, EncodingHeader};
 use crate::record::{HeaderRef, RecordRef};

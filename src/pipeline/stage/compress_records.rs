@@ -3,9 +3,8 @@
 use std::time::Instant;
 
 use super::coder::Coder;
-use super::{CONTENT_ENCODING, Halt, Output, Publication, Reason, Stage, WRITES_NOW};
-use crate::codec::Algorithm;
-use crate::frame;
+use super::{Halt, Output, Publication, Reason, Stage, WRITES_NOW};
+use crate::codec::{Algorithm, CONTENT_ENCODING, seal};
 use crate::pipeline::deliver::SlotId;
 use crate::pipeline::settings::EncodingHeader;
 use crate::record::{HeaderRef, HeaderRefs, RecordRef};
@@ -26,14 +25,14 @@ impl CompressRecords {
 }
 
 impl Stage for CompressRecords {
-    fn take(&mut self, _slot: SlotId, record: &RecordRef<'_>, output: &mut dyn Output) -> Result<(), Halt> {
+    fn take(&mut self, slot: SlotId, record: &RecordRef<'_>, output: &mut dyn Output) -> Result<(), Halt> {
         let position = Some(record.offset + 1);
         if record.timestamp.millis == 0 {
             return output.dead_letter(record, Reason::Timestamp, WRITES_NOW, position);
         }
         let mut algorithm = Algorithm::Identity;
+        self.coder.observe(slot, output.origin(), record);
         if let Some(value) = record.value {
-            self.coder.tap(output.origin(), record.offset, value);
             algorithm = self.coder.encode(value, &mut self.encoded);
         }
         let mut value = match algorithm {
@@ -49,7 +48,7 @@ impl Stage for CompressRecords {
             EncodingHeader::None => {
                 if let (Some(coded), Some(raw)) = (value, record.value) {
                     self.sealed.clear();
-                    frame::seal_without_header(algorithm, coded, raw, &mut self.sealed);
+                    seal(algorithm, coded, raw, &mut self.sealed);
                     value = Some(&self.sealed);
                 }
             }
@@ -70,7 +69,9 @@ impl Stage for CompressRecords {
         None
     }
     fn open(&self, _into: &mut Vec<SlotId>) {}
-    fn discard(&mut self) {}
+    fn discard(&mut self) {
+        self.coder.discard();
+    }
     fn remove(&mut self, _slot: SlotId) {}
     fn at_boundary(&mut self) {
         self.coder.at_boundary();

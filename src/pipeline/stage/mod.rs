@@ -17,12 +17,6 @@ use super::deliver::{Interrupted, SlotId};
 use crate::codec::MissingModel;
 use crate::record::{HeaderRef, RecordRef, TopicPartition};
 
-/// The header that names the coding of a record's value (RFC 9110, 8.4).
-pub const CONTENT_ENCODING: &str = "content-encoding";
-
-/// The `content-encoding` of latentd's own frame.
-pub const LATENTD: &str = "latentd";
-
 /// Why a record with timestamp 0 cannot be written.
 const WRITES_NOW: &str = "its timestamp is 0, which the client library would write as the current time";
 

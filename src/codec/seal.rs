@@ -1,0 +1,134 @@
+//! How a record's value says what it is coded with: a header beside it, its own magic, or latentd's frame around it.
+
+use super::{Algorithm, CodecError};
+use crate::frame::{self, FrameError, FrameHeader, Guard, Kind};
+
+/// The header that names the coding of a record's value (RFC 9110, 8.4).
+pub const CONTENT_ENCODING: &str = "content-encoding";
+
+/// The `content-encoding` of latentd's own frame.
+pub const LATENTD: &str = "latentd";
+
+/// How a value is coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// A plain stream of this codec.
+    Stream(Algorithm),
+    /// latentd's frame: a record or a block.
+    Frame,
+}
+
+impl Coding {
+    /// The coding that a `content-encoding` token names.
+    pub fn of_token(token: &[u8]) -> Result<Self, CodecError> {
+        if token.eq_ignore_ascii_case(LATENTD.as_bytes()) {
+            return Ok(Self::Frame);
+        }
+        Algorithm::from_content_encoding(token)
+            .map(Self::Stream)
+            .ok_or_else(|| CodecError::UnknownEncoding { token: String::from_utf8_lossy(token).into_owned() })
+    }
+}
+
+/// The magics of standard streams (gzip with its one method; a skippable zstd frame is none that we write).
+const MAGICS: [(&[u8], Algorithm); 5] = [
+    (&[0x1f, 0x8b, 0x08], Algorithm::Gzip),
+    (&[0x28, 0xb5, 0x2f, 0xfd], Algorithm::Zstd),
+    (&[0x04, 0x22, 0x4d, 0x18], Algorithm::Lz4),
+    (&[0xfd, b'7', b'z', b'X', b'Z', 0x00], Algorithm::Xz),
+    (b"BZh", Algorithm::Bzip2),
+];
+
+/// What a value without a header is, by its first bytes; `None` when they are nobody's.
+pub fn sniff(value: &[u8]) -> Option<Coding> {
+    if frame::starts_like_a_frame(value) {
+        return Some(Coding::Frame);
+    }
+    MAGICS.iter().find(|(magic, _)| value.starts_with(magic)).map(|(_, algorithm)| Coding::Stream(*algorithm))
+}
+
+/// Appends `coded`, which `algorithm` made of `raw`, in a form that [`sniff`] recognises: as it is, when its own magic
+/// says so, else in a frame. A raw value travels as it is unless it could be taken for something coded.
+pub fn seal(algorithm: Algorithm, coded: &[u8], raw: &[u8], output: &mut Vec<u8>) {
+    let seen = sniff(coded);
+    let bare = match algorithm {
+        Algorithm::Identity => seen.is_none(),
+        // One format, two ways to write it.
+        Algorithm::ZstdDict => seen == Some(Coding::Stream(Algorithm::Zstd)),
+        other => seen == Some(Coding::Stream(other)),
+    };
+    if !bare {
+        let guard = Guard::Checksum(frame::checksum(raw));
+        output.extend_from_slice(&FrameHeader { kind: Kind::Record, codec: algorithm as u8, guard }.to_bytes());
+    }
+    output.extend_from_slice(coded);
+}
+
+/// A record's frame, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RecordFrame<'a> {
+    pub algorithm: Algorithm,
+    pub guard: Guard,
+    pub body: &'a [u8],
+}
+
+/// What a frame turned out to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opened<'a> {
+    Record(RecordFrame<'a>),
+    /// A block, of this codec; the block reader takes the whole frame.
+    Block(Algorithm),
+}
+
+/// Reads a frame's header.
+pub(super) fn open(bytes: &[u8]) -> Result<Opened<'_>, FrameError> {
+    let (header, body) = FrameHeader::parse(bytes)?;
+    let algorithm = Algorithm::from_frame_byte(header.codec)
+        .ok_or(FrameError::Corrupt { what: "no codec has this byte", at: 3 })?;
+    Ok(match header.kind {
+        Kind::Record => Opened::Record(RecordFrame { algorithm, guard: header.guard, body }),
+        Kind::Block => Opened::Block(algorithm),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::codec::{CodecSpec, ModelSource, NoModels, build};
+
+    #[test]
+    fn what_is_sealed_is_recognised_whatever_its_codec() {
+        let models: Arc<dyn ModelSource> = Arc::new(NoModels);
+        for algorithm in Algorithm::ALL {
+            let raw = b"a value, a value, a value, a value, a value";
+            let mut coded = Vec::new();
+            build(CodecSpec::new(algorithm), &models).unwrap().encode(raw, &mut coded).unwrap();
+            let mut sealed = Vec::new();
+            seal(algorithm, &coded, raw, &mut sealed);
+            let expected = match algorithm {
+                Algorithm::Identity => None,
+                Algorithm::Huffman | Algorithm::Lzw | Algorithm::Zlib | Algorithm::Deflate | Algorithm::Brotli => {
+                    Some(Coding::Frame)
+                }
+                Algorithm::ZstdDict => Some(Coding::Stream(Algorithm::Zstd)),
+                other => Some(Coding::Stream(other)),
+            };
+            assert_eq!(sniff(&sealed), expected, "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn a_raw_value_that_looks_coded_is_framed() {
+        for raw in [&b"BZhello"[..], &[0x1f, 0x8b, 0x08, 0], &[0x91, 0x4c], &[0x91, 0x4c, 0x10, 0, 0, 0, 0, 0]] {
+            let mut sealed = Vec::new();
+            seal(Algorithm::Identity, raw, raw, &mut sealed);
+            assert_eq!(sealed.len(), raw.len() + 8);
+            assert_eq!(sniff(&sealed), Some(Coding::Frame));
+        }
+        let mut sealed = Vec::new();
+        seal(Algorithm::Identity, b"", b"", &mut sealed);
+        assert!(sealed.is_empty());
+    }
+}
