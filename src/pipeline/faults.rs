@@ -7,15 +7,14 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::deliver::{AtLeastOnce, Deliver, ExactlyOnce, ExactlyOnceParts, Limits, SlotId};
-use super::observer::{MemoryUse, Observer};
 use super::pulse::Pulse;
 use super::stage::{Halt, Output, Publication, Stage};
-use super::testing::{Call, Cluster, Fault, MemorySource};
+use super::testing::{Call, Cluster, Fault, MemorySource, observer};
 use super::topology::{Route, Topology};
 use super::worker::{Exit, Worker, WorkerParts};
 use crate::record::{RecordRef, TopicPartition};
 use crate::source::Rebalance;
-use crate::telemetry::{Metrics, PublishedKind};
+use crate::telemetry::PublishedKind;
 
 /// Publishes every record as it is; with `hold`, in pairs, as a block does.
 struct Echo {
@@ -94,7 +93,6 @@ fn run_with<D>(cluster: &Cluster, pulse: &Arc<Pulse>, deliver: D, hold: bool) ->
 where
     D: Deliver<MemorySource> + Send + 'static,
 {
-    let observer = Observer::new("p", Arc::new(Metrics::new("test")), Arc::new(MemoryUse::default()), false);
     let topology = Topology::of([("t".to_owned(), Route::for_tests())]);
     let worker = Worker::new(WorkerParts {
         source: cluster.source(),
@@ -106,7 +104,7 @@ where
         drain_timeout: Duration::from_secs(5),
         open_bytes: 1 << 20,
         pulse: Arc::clone(pulse),
-        observer,
+        observer: Arc::new(observer().for_worker(0)),
     });
     let thread = std::thread::spawn(move || worker.run());
     Running { cluster: cluster.clone(), pulse: Arc::clone(pulse), thread }
@@ -114,7 +112,6 @@ where
 
 fn exactly_once(cluster: &Cluster, overlap: bool, hold: bool) -> Running {
     let pulse = Arc::new(Pulse::default());
-    let observer = Observer::new("p", Arc::new(Metrics::new("test")), Arc::new(MemoryUse::default()), false);
     let producers = cluster.clone();
     let deliver = ExactlyOnce::new(ExactlyOnceParts {
         name: "p-0".to_owned(),
@@ -123,7 +120,7 @@ fn exactly_once(cluster: &Cluster, overlap: bool, hold: bool) -> Running {
         overlap,
         spool_bytes: 1 << 20,
         pulse: Arc::clone(&pulse),
-        metrics: observer.metrics().clone(),
+        metrics: observer().metrics().clone(),
         on_trouble: Box::new(|_| {}),
     });
     run_with(cluster, &pulse, deliver, hold)
@@ -233,7 +230,9 @@ fn after_many_faults_in_any_order_each_record_is_there_once_and_in_order() {
         }
         let running = exactly_once(&cluster, random.random_bool(0.5), random.random_bool(0.5));
         running.wait(3, 200);
-        assert_eq!(running.stop(), Exit::Stopped, "seed {seed}");
+        // A fault may be left for the commit at the end, which then ends in doubt; the records do not.
+        let exit = running.stop();
+        assert!(matches!(exit, Exit::Stopped | Exit::StoppedUncommitted(_)), "seed {seed}: {exit:?}");
         assert_exact(&cluster, 3, 200);
     }
 }

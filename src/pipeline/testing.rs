@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::holdings::Holdings;
+use super::observer::Observer;
 use crate::record::{Record, RecordRef, Timestamp, TopicPartition};
 use crate::sink::{OutRecord, Producer, SendError, TransactionalProducer};
 use crate::source::{
     Backlog, ClientError, Diagnosis, Polled, Positions, Rebalance, Source, SourceRecord, UnreadableRecord,
 };
+use crate::telemetry::{PipelineInfo, StatusBoard};
 
 /// What a call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -398,4 +401,20 @@ impl TransactionalProducer for MemoryProducer {
     fn purge(&self) {
         self.inner().queued.clear();
     }
+}
+
+/// An observer that nobody listens to.
+pub fn observer() -> Observer {
+    let board = StatusBoard::new("test");
+    let status = board.add(PipelineInfo {
+        name: "p".to_owned(),
+        operation: "compress".to_owned(),
+        from: vec!["t".to_owned()],
+        to: "t.z".to_owned(),
+        codec: None,
+        layout: None,
+        delivery: "exactly-once".to_owned(),
+        several_topics: false,
+    });
+    Observer::new(board, status, Arc::default(), Holdings::default())
 }

@@ -99,7 +99,6 @@ impl BlockBuilder {
             methods |= method.bits(place);
         }
         let values = &self.columns.values;
-        self.digest.bytes(&values.bytes);
         let method = match codec.columns() {
             Some(columns) => {
                 boundaries(values, &mut self.column)?;
@@ -113,6 +112,7 @@ impl BlockBuilder {
                 method
             }
         };
+        self.digest.bytes(&values.bytes);
         output[methods_at] = methods | method.bits(VALUES);
 
         let checksum = self.digest.finish();

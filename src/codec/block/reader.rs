@@ -100,6 +100,9 @@ impl BlockReader {
     ) -> Result<(), CodecError> {
         self.columns.clear();
         let parts = Parts::of(block)?;
+        if parts.algorithm()? != codec.algorithm() {
+            return Err(FrameError::Corrupt { what: "another codec wrote this block", at: 3 }.into());
+        }
         self.emptied(|reader| reader.read(parts, codec, limits))
     }
 
