@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::block::{BlockReader, DecodeLimits};
 use super::seal::{Coding, Opened, open, sniff};
 use super::{Algorithm, CONTENT_ENCODING, CodecError, Decoders, ModelSource};
-use crate::frame::{FrameError, Guard, checksum};
 use crate::record::{HeaderRef, HeaderRefs, RecordRef};
 
 /// Restores records, whatever mixture of codecs, layouts and ways to name them a topic holds.
@@ -64,15 +63,9 @@ impl Restorer {
             }
             Coding::Frame => match open(value)? {
                 Opened::Record(frame) => {
-                    let (model, expected) = match frame.guard {
-                        Guard::Checksum(expected) => (None, Some(expected)),
-                        Guard::Model(prefix) => (Some(prefix), None),
-                    };
-                    self.decoders.codec(frame.algorithm, model)?.decode(frame.body, limit, &mut self.decoded)?;
-                    let found = checksum(&self.decoded);
-                    if let Some(expected) = expected.filter(|expected| *expected != found) {
-                        return Err(FrameError::Checksum { expected, found }.into());
-                    }
+                    let decoder = self.decoders.codec(frame.algorithm, frame.header.model())?;
+                    decoder.decode(frame.body, limit, &mut self.decoded)?;
+                    frame.check(&self.decoded)?;
                     frame.algorithm
                 }
                 Opened::Block(algorithm) => {

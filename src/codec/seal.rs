@@ -58,8 +58,9 @@ pub fn seal(algorithm: Algorithm, coded: &[u8], raw: &[u8], output: &mut Vec<u8>
         other => seen == Some(Coding::Stream(other)),
     };
     if !bare {
-        let guard = Guard::Checksum(frame::checksum(raw));
-        output.extend_from_slice(&FrameHeader { kind: Kind::Record, codec: algorithm as u8, guard }.to_bytes());
+        let mut header = FrameHeader { kind: Kind::Record, codec: algorithm as u8, guard: Guard::Checksum(0) };
+        header.guard = Guard::Checksum(frame::record_checksum(raw, &header.prefix(), coded));
+        output.extend_from_slice(&header.to_bytes());
     }
     output.extend_from_slice(coded);
 }
@@ -68,8 +69,17 @@ pub fn seal(algorithm: Algorithm, coded: &[u8], raw: &[u8], output: &mut Vec<u8>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RecordFrame<'a> {
     pub algorithm: Algorithm,
-    pub guard: Guard,
+    pub header: FrameHeader,
     pub body: &'a [u8],
+}
+
+impl RecordFrame<'_> {
+    /// Whether this is what the frame held. Where it names a model, the codec itself has noticed damage.
+    pub fn check(&self, content: &[u8]) -> Result<(), FrameError> {
+        let Guard::Checksum(expected) = self.header.guard else { return Ok(()) };
+        let found = frame::record_checksum(content, &self.header.prefix(), self.body);
+        if found == expected { Ok(()) } else { Err(FrameError::Checksum { expected, found }) }
+    }
 }
 
 /// What a frame turned out to hold.
@@ -86,7 +96,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<Opened<'_>, FrameError> {
     let algorithm = Algorithm::from_frame_byte(header.codec)
         .ok_or(FrameError::Corrupt { what: "no codec has this byte", at: 3 })?;
     Ok(match header.kind {
-        Kind::Record => Opened::Record(RecordFrame { algorithm, guard: header.guard, body }),
+        Kind::Record => Opened::Record(RecordFrame { algorithm, header, body }),
         Kind::Block => Opened::Block(algorithm),
     })
 }

@@ -2,9 +2,20 @@
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::header::CHECKSUM_AT;
+
 /// The checksum of some bytes.
 pub fn checksum(bytes: &[u8]) -> u32 {
     xxh3_64(bytes) as u32
+}
+
+/// The checksum of a record's frame: of its decoded content, and of every byte of the frame but the checksum itself.
+///
+/// The content alone would not do: many a standard stream has bits that mean nothing, and damage there would pass.
+pub fn record_checksum(content: &[u8], header: &[u8; CHECKSUM_AT], body: &[u8]) -> u32 {
+    let mut state = Xxh3::new();
+    [content, header, body].into_iter().for_each(|part| state.update(part));
+    state.digest() as u32
 }
 
 /// The checksum of content that comes in pieces: bytes, and integers as eight little-endian bytes each.
@@ -75,6 +86,11 @@ mod tests {
         assert_eq!(digest.finish(), checksum(&whole));
         digest.reset();
         assert_eq!(digest.finish(), checksum(b""));
+    }
+
+    #[test]
+    fn a_record_s_checksum_is_that_of_its_parts_laid_end_to_end() {
+        assert_eq!(record_checksum(b"content", &[1, 2, 3, 4], b"body"), checksum(b"content\x01\x02\x03\x04body"));
     }
 
     #[test]

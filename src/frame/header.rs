@@ -5,7 +5,7 @@
 //! | 0, 1 | magic `91 4c` |
 //! | 2 | high nibble: version 1; bit 0: a block, else a record; bit 1: bytes 4 to 7 name a model; bits 2, 3: zero |
 //! | 3 | codec byte, never `b3` |
-//! | 4 to 7 | the first four bytes of the model's id, or the [`checksum`](super::checksum), little-endian |
+//! | 4 to 7 | the first four bytes of the model's id, or the checksum of the content and of the frame's other bytes, little-endian |
 //!
 //! The magic is one that no standard stream begins with. The low seven bits of `91` are the reserved window size of
 //! brotli (RFC 7932, 9.1), its low nibble is no zlib method (RFC 1950, 2.2), and raw deflate takes it as the start of a
@@ -23,6 +23,9 @@ pub const VERSION: u8 = 1;
 
 /// Length of the header.
 pub const HEADER_LEN: usize = 8;
+
+/// Where the checksum or the model stands: all before it is sure before anything is coded.
+pub const CHECKSUM_AT: usize = 4;
 
 /// The codec byte that makes a frame readable as raw deflate, and so never names a codec.
 pub const RESERVED_CODEC_BYTE: u8 = !MAGIC[1];
@@ -42,7 +45,7 @@ pub enum Kind {
 /// What the last four bytes of the header hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Guard {
-    /// The codec needs no model: the checksum of the decoded content.
+    /// The codec needs no model: the checksum of the decoded content and of every other byte of the frame.
     Checksum(u32),
     /// The first four bytes of the model's id. In a record the codec itself must notice damage then; a block has its
     /// checksum right after the header.
@@ -101,6 +104,12 @@ impl FrameHeader {
         };
         let flags = VERSION << 4 | kind | model;
         [MAGIC[0], MAGIC[1], flags, self.codec, tail[0], tail[1], tail[2], tail[3]]
+    }
+
+    /// The bytes before checksum or model.
+    pub fn prefix(self) -> [u8; CHECKSUM_AT] {
+        let [a, b, c, d, ..] = self.to_bytes();
+        [a, b, c, d]
     }
 
     /// The model that the frame names.

@@ -14,9 +14,11 @@ mod varint;
 
 pub use batch_sizer::{BatchSizer, BatchTotals};
 pub use bits::{Bit, BitDecoder, BitEncoder};
-pub use digest::{Digest, checksum};
+pub use digest::{Digest, checksum, record_checksum};
 pub use error::FrameError;
-pub use header::{FrameHeader, Guard, HEADER_LEN, Kind, MAGIC, RESERVED_CODEC_BYTE, VERSION, starts_like_a_frame};
+pub use header::{
+    CHECKSUM_AT, FrameHeader, Guard, HEADER_LEN, Kind, MAGIC, RESERVED_CODEC_BYTE, VERSION, starts_like_a_frame,
+};
 pub use integers::{IntegerDecoder, IntegerEncoder, IntegerModels, UnknownShape};
 pub use kafka_batch::{BATCH_HEADER_LEN, BatchCompression, RecordBatch, record_len};
 pub use varint::{Reader, put_signed, put_varint, unzigzag, varint_len, zigzag};

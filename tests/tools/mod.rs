@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "every test binary uses its own part of this folder")]
 
 use std::env;
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -60,6 +61,25 @@ pub fn run(program: &Path, arguments: &[&str]) -> Result<Said> {
         .with_context(|| format!("`{}` did not start", program.display()))?;
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     Ok(Said { success: output.status.success(), text })
+}
+
+/// Runs a program as a filter: what it writes to standard output for this standard input. What it says when it fails is
+/// in the error.
+pub fn filter(program: &Path, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
+    // From a file, so that neither side waits for the other on a full pipe.
+    let mut file = tempfile::tempfile().context("no temporary file")?;
+    file.write_all(input)?;
+    file.rewind()?;
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(file)
+        .output()
+        .with_context(|| format!("`{}` did not start", program.display()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`{} {}` failed ({}): {said}", program.display(), arguments.join(" "), output.status);
+    }
+    Ok(output.stdout)
 }
 
 /// Where the set-up keeps what it fetched, as the scripts in `deploy/setup` have it.

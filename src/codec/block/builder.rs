@@ -1,9 +1,9 @@
 //! Records into a block.
 
 use super::columns::{Columns, Index, Strings};
-use super::{BlockReader, HEADERS, KEYS, Method, NULL, VALUES};
+use super::{BlockReader, CHECKSUM_LEN, HEADERS, KEYS, Method, NULL, VALUES};
 use crate::codec::{Codec, CodecError, Column};
-use crate::frame::{Digest, FrameHeader, Guard, HEADER_LEN, IntegerEncoder, IntegerModels, Kind, put_varint};
+use crate::frame::{Digest, FrameHeader, Guard, IntegerEncoder, IntegerModels, Kind, put_varint};
 use crate::record::{RecordRef, TimestampKind};
 
 /// Gathers records and codes them as one block. Used again for the next block: its memory stays.
@@ -70,10 +70,13 @@ impl BlockBuilder {
         // A codec that takes columns has a format of its own, whose model the frame names. Where a standard stream
         // needs a dictionary, the stream says so itself.
         let model = if codec.columns().is_some() { codec.model() } else { None };
-        output.extend_from_slice(&[0; HEADER_LEN]);
+        let guard = model.map_or(Guard::Checksum(0), |model| Guard::Model(model.prefix()));
+        let header = FrameHeader { kind: Kind::Block, codec: codec.algorithm() as u8, guard };
+        output.extend_from_slice(&header.to_bytes());
         if model.is_some() {
-            output.extend_from_slice(&[0; 4]);
+            output.extend_from_slice(&[0; CHECKSUM_LEN]);
         }
+        let body = output.len();
         put_varint(self.columns.len() as u64, output);
         let methods_at = output.len();
         output.push(0);
@@ -115,16 +118,11 @@ impl BlockBuilder {
         self.digest.bytes(&values.bytes);
         output[methods_at] = methods | method.bits(VALUES);
 
+        // The checksum stands right before the body and covers every byte but itself.
+        self.digest.bytes(&output[start..body - CHECKSUM_LEN]);
+        self.digest.bytes(&output[body..]);
         let checksum = self.digest.finish();
-        let guard = match model {
-            Some(model) => {
-                output[start + HEADER_LEN..start + HEADER_LEN + 4].copy_from_slice(&checksum.to_le_bytes());
-                Guard::Model(model.prefix())
-            }
-            None => Guard::Checksum(checksum),
-        };
-        let header = FrameHeader { kind: Kind::Block, codec: codec.algorithm() as u8, guard };
-        output[start..start + HEADER_LEN].copy_from_slice(&header.to_bytes());
+        output[body - CHECKSUM_LEN..body].copy_from_slice(&checksum.to_le_bytes());
         Ok(())
     }
 

@@ -1,9 +1,9 @@
 //! A block into records.
 
 use super::columns::{Columns, Records, Strings};
-use super::{HEADERS, KEYS, Method, NULL, VALUES};
+use super::{CHECKSUM_LEN, HEADERS, KEYS, Method, NULL, VALUES};
 use crate::codec::{Algorithm, Codec, CodecError, Column, Decoders, IdentityCodec};
-use crate::frame::{Digest, FrameError, FrameHeader, Guard, IntegerDecoder, IntegerModels, Kind, Reader};
+use crate::frame::{Digest, FrameError, FrameHeader, Guard, HEADER_LEN, IntegerDecoder, IntegerModels, Kind, Reader};
 
 /// Bounds of what decoding may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +40,11 @@ pub struct BlockReader {
 
 /// A frame's parts.
 struct Parts<'a> {
+    block: &'a [u8],
     header: FrameHeader,
     checksum: u32,
-    rest: Reader<'a>,
+    /// Where the body begins.
+    body: usize,
 }
 
 impl<'a> Parts<'a> {
@@ -51,12 +53,12 @@ impl<'a> Parts<'a> {
         if header.kind != Kind::Block {
             return Err(FrameError::Corrupt { what: "a record stands where a block must be", at: 2 });
         }
-        let mut rest = Reader::new(block, crate::frame::HEADER_LEN);
+        let mut rest = Reader::new(block, HEADER_LEN);
         let checksum = match header.guard {
             Guard::Checksum(checksum) => checksum,
             Guard::Model(_) => rest.u32()?,
         };
-        Ok(Self { header, checksum, rest })
+        Ok(Self { block, header, checksum, body: rest.at() })
     }
 
     fn algorithm(&self) -> Result<Algorithm, FrameError> {
@@ -141,7 +143,8 @@ impl BlockReader {
     }
 
     fn read(&mut self, parts: Parts<'_>, codec: &mut dyn Codec, limits: &DecodeLimits) -> Result<(), CodecError> {
-        let Parts { checksum, mut rest, .. } = parts;
+        let Parts { block, checksum, body, .. } = parts;
+        let mut rest = Reader::new(block, body);
         let mut budget = Budget { left: limits.max_bytes, limit: limits.max_bytes };
         let count = rest.varint()?;
         let needed = count;
@@ -189,6 +192,8 @@ impl BlockReader {
             last(rest.rest(), values, expected, codec, &mut self.columns.values.bytes)?;
         }
         self.digest.bytes(&self.columns.values.bytes);
+        self.digest.bytes(&block[..body - CHECKSUM_LEN]);
+        self.digest.bytes(&block[body..]);
         let found = self.digest.finish();
         if found != checksum {
             return Err(FrameError::Checksum { expected: checksum, found }.into());
@@ -228,7 +233,7 @@ impl BlockReader {
         let small = |value: i64| usize::try_from(value).map_err(|_| corrupt(LENGTH));
         let names = small(stream.scalar())?;
         budget.spend_each(names, NAME_BYTES)?;
-        let mut name_lengths = Vec::new();
+        let mut name_lengths = Vec::with_capacity(names);
         for _ in 0..names {
             let length = small(stream.scalar())?;
             budget.spend(length)?;
@@ -237,10 +242,11 @@ impl BlockReader {
         }
         let lists = small(stream.scalar())?;
         budget.spend_each(lists, LIST_BYTES)?;
+        columns.lists.reserve_exact(lists);
         for _ in 0..lists {
             let length = small(stream.scalar())?;
             budget.spend_each(length, PLACE_BYTES)?;
-            let mut list = Vec::new();
+            let mut list = Vec::with_capacity(length);
             for _ in 0..length {
                 let name = small(stream.scalar())?;
                 if name >= names {

@@ -40,18 +40,17 @@ impl Stage for CompressRecords {
             _ => Some(&self.encoded[..]),
         };
         let mut headers: HeaderRefs<'_> = record.headers.iter().copied().collect();
-        match self.header {
-            EncodingHeader::ContentEncoding => {
-                let token = algorithm.content_encoding().as_bytes();
-                headers.push(HeaderRef { name: CONTENT_ENCODING, value: Some(token) });
-            }
-            EncodingHeader::None => {
-                if let (Some(coded), Some(raw)) = (value, record.value) {
-                    self.sealed.clear();
-                    seal(algorithm, coded, raw, &mut self.sealed);
-                    value = Some(&self.sealed);
-                }
-            }
+        // A record that has a header of this name already gets ours as well, or a reader would take its own for ours.
+        let named = match self.header {
+            EncodingHeader::ContentEncoding => true,
+            EncodingHeader::None => headers.iter().any(|header| header.name == CONTENT_ENCODING),
+        };
+        if named {
+            headers.push(HeaderRef { name: CONTENT_ENCODING, value: Some(algorithm.content_encoding().as_bytes()) });
+        } else if let (Some(coded), Some(raw)) = (value, record.value) {
+            self.sealed.clear();
+            seal(algorithm, coded, raw, &mut self.sealed);
+            value = Some(&self.sealed);
         }
         let publication = Publication { key: record.key, value, headers: &headers, timestamp: record.timestamp.millis };
         if !output.fits(&publication) {
