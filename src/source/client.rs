@@ -103,6 +103,11 @@ impl ClientError {
         Self { diagnosis, doing, text: text.into(), remedy: remedy(diagnosis) }
     }
 
+    /// Whether waiting may help, without anybody doing anything.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.diagnosis, Diagnosis::Unreachable | Diagnosis::Retriable)
+    }
+
     /// Sorts an error of the library.
     pub(crate) fn from_kafka(doing: &'static str, error: &KafkaError) -> Self {
         let diagnosis = match error {
