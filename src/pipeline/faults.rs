@@ -238,6 +238,31 @@ fn after_many_faults_in_any_order_each_record_is_there_once_and_in_order() {
 }
 
 #[test]
+fn records_spooled_behind_a_commit_that_then_fail_do_not_bring_back_what_was_committed() {
+    let cluster = Cluster::default();
+    fill(&cluster, 1, 50);
+    cluster.rebalance(Rebalance::Assigned(vec![partition(0)]));
+    let running = exactly_once(&cluster, true, false);
+    running.wait(1, 50);
+    cluster.fail(Call::Commit, Fault::Slow(Duration::from_millis(200)));
+    cluster.append(&partition(0), b"0:50");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while cluster.happened().is_empty() {
+        assert!(Instant::now() < deadline, "no commit");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // The commit is under way: these are spooled, and the first of them fails when the commit is done.
+    cluster.fail(Call::Send, Fault::Abortable);
+    for i in 51..60 {
+        cluster.append(&partition(0), format!("0:{i}").as_bytes());
+    }
+    running.wait(1, 60);
+    assert_eq!(cluster.happened().len(), 2);
+    assert_eq!(running.stop(), Exit::Stopped);
+    assert_exact(&cluster, 1, 60);
+}
+
+#[test]
 fn a_partition_is_let_go_only_after_what_was_read_from_it_is_committed() {
     let cluster = Cluster::default();
     fill(&cluster, 2, 31);

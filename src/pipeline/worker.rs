@@ -329,7 +329,13 @@ where
                     self.stage.discard();
                     self.dirty_since = None;
                     self.latencies.open.clear();
-                    self.deliver.discard().map_err(Halt::from)
+                    match self.deliver.discard() {
+                        Ok(positions) => {
+                            positions.iter().for_each(|positions| self.durable(positions));
+                            Ok(())
+                        }
+                        Err(interrupted) => Err(interrupted.into()),
+                    }
                 } else {
                     self.settle()
                 };

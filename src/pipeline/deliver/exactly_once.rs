@@ -185,8 +185,12 @@ where
             Outcome::Done => {
                 self.metrics.transactions_committed.inc();
                 self.metrics.transaction_seconds.observe(since.elapsed().as_secs_f64());
-                self.unspool()?;
-                Ok(Some(positions))
+                match self.unspool() {
+                    Ok(()) => Ok(Some(positions)),
+                    // The caller would go back to before these positions, which are committed: the group must say.
+                    Err(Interrupted::Rewind(error)) => Err(self.give_up(error)),
+                    Err(other) => Err(other),
+                }
             }
             Outcome::Aborted(error) => {
                 self.metrics.transactions_aborted.inc();
@@ -320,22 +324,22 @@ where
         self.ended(outcome)
     }
 
-    fn discard(&mut self) -> Result<(), Interrupted> {
+    fn discard(&mut self) -> Result<Option<Positions>, Interrupted> {
         self.spool.clear();
         match self.state {
-            State::Idle => Ok(()),
+            State::Idle => Ok(None),
             State::Open { .. } => {
                 let error = ClientError::new(Diagnosis::Abortable, "rebalancing", "the partitions were lost");
                 match self.abort(error) {
-                    Interrupted::Rewind(_) => Ok(()),
+                    Interrupted::Rewind(_) => Ok(None),
                     other => Err(other),
                 }
             }
             State::Committing { .. } => {
                 let outcome = self.wait()?;
                 match self.ended(outcome) {
-                    Ok(_) | Err(Interrupted::Rewind(_)) => Ok(()),
-                    Err(other) => Err(other),
+                    Err(Interrupted::Rewind(_)) => Ok(None),
+                    ended => ended,
                 }
             }
         }
