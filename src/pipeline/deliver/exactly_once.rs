@@ -224,12 +224,16 @@ where
                 Ok(mut transactor) => {
                     transactor.init();
                     self.transactor = Some(transactor);
-                    match self.wait_stoppable()? {
-                        Outcome::Done => {
+                    match self.wait_stoppable() {
+                        Ok(Outcome::Done) => {
                             (self.on_trouble)(None);
                             return Ok(());
                         }
-                        Outcome::Aborted(error) | Outcome::Unknown(error) => error,
+                        Ok(Outcome::Aborted(error) | Outcome::Unknown(error)) => error,
+                        Err(cancelled) => {
+                            self.transactor = None;
+                            return Err(cancelled);
+                        }
                     }
                 }
                 Err(error) => error,
@@ -253,6 +257,7 @@ where
                 self.spool.push(record, topic);
                 Ok(())
             }
+            State::Idle if self.transactor.is_none() => Err(Interrupted::Cancelled),
             State::Idle => {
                 self.begin()?;
                 self.produce(record)
@@ -301,6 +306,10 @@ where
     fn commit(&mut self, source: &S, positions: Positions) -> Result<(), Interrupted> {
         if positions.is_empty() {
             return Ok(());
+        }
+        if self.transactor.is_none() {
+            // A wish of the supervisor cut the start of a new producer short.
+            return Err(Interrupted::Cancelled);
         }
         if matches!(self.state, State::Idle) {
             // Offsets without outputs (a block that was all aborted records) still travel in a transaction.
