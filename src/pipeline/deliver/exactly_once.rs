@@ -17,6 +17,9 @@ use crate::telemetry::PipelineMetrics;
 /// How long to wait between two attempts to start a producer, at most.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
+/// Told when starting a producer fails (`Some`) and when it works again (`None`).
+pub type OnTrouble = Box<dyn FnMut(Option<&ClientError>) + Send>;
+
 /// Everything in one transaction.
 pub struct ExactlyOnce<P: TransactionalProducer, F> {
     name: String,
@@ -29,7 +32,7 @@ pub struct ExactlyOnce<P: TransactionalProducer, F> {
     transactor: Option<Transactor<P>>,
     state: State,
     spool: Spool,
-    on_trouble: Box<dyn FnMut(Option<&ClientError>) + Send>,
+    on_trouble: OnTrouble,
 }
 
 enum State {
@@ -58,7 +61,7 @@ pub struct ExactlyOnceParts<F> {
     /// Where transactions are counted.
     pub metrics: PipelineMetrics,
     /// Told when starting a producer fails (`Some`) and when it works again (`None`).
-    pub on_trouble: Box<dyn FnMut(Option<&ClientError>) + Send>,
+    pub on_trouble: OnTrouble,
 }
 
 impl<P, F> ExactlyOnce<P, F>
