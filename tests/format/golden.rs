@@ -124,6 +124,16 @@ pub enum Decoded {
     Records(Vec<Record>),
 }
 
+impl Decoded {
+    /// Bytes of keys, values and headers.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Content(content) => content.len(),
+            Self::Records(records) => records.iter().map(|record| record.as_ref().payload_len()).sum(),
+        }
+    }
+}
+
 impl Holds {
     pub fn of(decoded: &Decoded) -> Self {
         match decoded {
@@ -193,6 +203,15 @@ impl Golden {
     pub fn name(&self) -> String {
         let folder = project(FOLDER);
         self.path.strip_prefix(folder).unwrap_or(&self.path).with_extension("").display().to_string()
+    }
+
+    /// The `content-encoding` that goes with it, whether it was written with one or not.
+    pub fn token(&self) -> &str {
+        match &self.description.token {
+            Some(token) => token,
+            None if self.is_frame() => LATENTD,
+            None => self.description.spec().algorithm().content_encoding(),
+        }
     }
 
     /// Whether it is one of our frames, whose checksum covers everything.
