@@ -1,2 +1,5 @@
-//! latentd.
-fn main() {}
+//! latentd: see `latentd --help`.
+
+fn main() -> std::process::ExitCode {
+    latentd::cli::main()
+}

@@ -45,11 +45,8 @@ impl DaemonActions {
         let result = self.try_reload();
         let (applied, message) = match &result {
             Ok(summary) => {
-                let changed = [
-                    ("added", &summary.added),
-                    ("removed", &summary.removed),
-                    ("restarted", &summary.restarted),
-                ];
+                let changed =
+                    [("added", &summary.added), ("removed", &summary.removed), ("restarted", &summary.restarted)];
                 let parts: Vec<String> = changed
                     .iter()
                     .filter(|(_, names)| !names.is_empty())
@@ -71,8 +68,8 @@ impl DaemonActions {
     fn try_reload(&self) -> Result<ReloadSummary, ActionError> {
         // One reload at a time; the lock is held to its end.
         let mut current = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = config::load(&self.path)
-            .map_err(|errors| ActionError::Invalid(errors.rendered(config::Style::Plain)))?;
+        let new =
+            config::load(&self.path).map_err(|errors| ActionError::Invalid(errors.rendered(config::Style::Plain)))?;
         let restart = current.needs_restart(&new);
         if !restart.is_empty() {
             let keys: Vec<String> = restart.iter().map(ToString::to_string).collect();
@@ -112,7 +109,11 @@ impl DaemonActions {
             .board()
             .pipeline(pipeline)
             .ok_or_else(|| ActionError::NotFound(format!("there is no pipeline `{pipeline}`")))?;
-        if paused { status.control().pause() } else { status.control().resume() }
+        if paused {
+            status.control().pause()
+        } else {
+            status.control().resume()
+        }
         Ok(())
     }
 }

@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{AdminError, AdminHandle, AdminServer, AdminSettings};
 use crate::config::{self, Config, ConfigErrors};
 use crate::registry::{Registry, RegistryError};
-use crate::telemetry::log::{self, LogError};
 use crate::telemetry::StatusBoard;
+use crate::telemetry::log::{self, LogError};
 use actions::DaemonActions;
 
 /// Why the daemon did not start, or did not end well.

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::pulse::Pulse;
+use super::settings::Delivery;
 use super::topology::Topology;
 use super::worker::Exit;
 use super::workshop::{Started, Workshop};
@@ -90,6 +91,13 @@ struct LastWord {
 
 impl Supervisor {
     fn run(mut self) {
+        if self.workshop.settings().delivery == Delivery::ExactlyOnce && self.workshop.kafka().are_embedded() {
+            self.workshop.observer().failed(
+                "the embedded broker shows aborted records to readers and does not fence, so `exactly-once` is refused on it: \
+                 write `delivery = \"at-least-once\"`",
+            );
+            return;
+        }
         let count = self.workshop.settings().workers;
         let (sender, inbox) = channel();
         let Some(mut topology) = self.resolve() else {

@@ -13,6 +13,8 @@ use crate::source::{ClientError, Diagnosis, KafkaSettings};
 /// A connection that creates and describes topics.
 pub struct TopicAdmin {
     admin: AdminClient<AskingContext>,
+    /// The embedded broker knows no configuration and does not say so: a question would wait for its timeout.
+    describes: bool,
 }
 
 /// What Kafka allows when a topic does not say (`message.max.bytes` of the broker: 1 MiB and the batch overhead).
@@ -25,7 +27,7 @@ impl TopicAdmin {
             .client_config(&[])
             .create_with_context(AskingContext::default())
             .map_err(|error| ClientError::from_kafka("creating an admin client", &error))?;
-        Ok(Self { admin })
+        Ok(Self { admin, describes: !kafka.are_embedded() })
     }
 
     /// Creates a topic with the brokers' default replication. One that exists already is success.
@@ -77,6 +79,9 @@ impl TopicAdmin {
 
     /// The topic's `max.message.bytes`: the largest record batch it takes.
     pub fn max_message_bytes(&self, topic: &str, timeout: Duration) -> Result<usize, ClientError> {
+        if !self.describes {
+            return Ok(DEFAULT_MAX_MESSAGE_BYTES);
+        }
         let doing = "asking for a topic's configuration";
         let options = AdminOptions::new().request_timeout(Some(timeout));
         let results = block_on(self.admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options))
@@ -88,8 +93,6 @@ impl TopicAdmin {
                 Err(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed) => {
                     return Ok(DEFAULT_MAX_MESSAGE_BYTES);
                 }
-                // The embedded broker knows no configuration.
-                Err(RDKafkaErrorCode::UnsupportedFeature) => return Ok(DEFAULT_MAX_MESSAGE_BYTES),
                 Err(code) => return Err(ClientError::from_kafka(doing, &KafkaError::AdminOp(code))),
             };
             if let Some(value) = resource.get("max.message.bytes").and_then(|entry| entry.value.as_ref()) {

@@ -28,6 +28,11 @@ impl fmt::Debug for KafkaSettings {
 }
 
 impl KafkaSettings {
+    /// Whether these are the brokers inside this process, which can do less than real ones.
+    pub fn are_embedded(&self) -> bool {
+        super::embedded::runs(&self.brokers)
+    }
+
     /// A client configuration with the brokers, our own settings, and the user's on top of them.
     pub(crate) fn client_config(&self, ours: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
@@ -101,6 +106,11 @@ impl ClientError {
     /// An error that we found ourselves.
     pub fn new(diagnosis: Diagnosis, doing: &'static str, text: impl Into<String>) -> Self {
         Self { diagnosis, doing, text: text.into(), remedy: remedy(diagnosis) }
+    }
+
+    /// Whether waiting may help, without anybody doing anything.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.diagnosis, Diagnosis::Unreachable | Diagnosis::Retriable)
     }
 
     /// Sorts an error of the library.
@@ -178,6 +188,10 @@ pub(crate) struct Complaints {
 impl Complaints {
     /// Takes what `ClientContext::error` is given.
     pub(crate) fn note(&self, error: &KafkaError, reason: &str) {
+        // Told twice: here and by `poll`, which is where the end of a partition is taken.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         let mut sorted = ClientError::from_kafka("talking to the brokers", error);
         sorted.text = format!("{}: {reason}", sorted.text);
         let mut newest = self.newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

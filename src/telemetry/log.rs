@@ -71,6 +71,15 @@ pub enum LogError {
     Taken(#[source] tracing_subscriber::util::TryInitError),
 }
 
+/// Whether a text is a filter, as [`LogSettings::filter`] takes it.
+pub fn check_filter(filter: &str) -> Result<(), LogError> {
+    parse_filter(filter).map(drop)
+}
+
+fn parse_filter(filter: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::try_new(filter).map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
+}
+
 /// Sends log lines to standard error from here on, those of the `log` crate too. Once per process.
 pub fn init(settings: &LogSettings, errors: &ErrorLog) -> Result<(), LogError> {
     let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -94,9 +103,7 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&settings.filter)
-        .map_err(|source| LogError::Filter { filter: settings.filter.clone(), source })?
-        .and(LibraryLimit(Arc::clone(&errors.0)));
+    let filter = parse_filter(&settings.filter)?.and(LibraryLimit(Arc::clone(&errors.0)));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(color);
     let lines = match settings.format {
         LogFormat::Text => lines.with_filter(filter).boxed(),

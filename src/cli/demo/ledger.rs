@@ -70,7 +70,7 @@ impl Ledger {
         account.sums.open_bytes -= expected.payload_len() as u64;
         let equal = expected.key == restored.key
             && expected.value == restored.value
-            && expected.headers == restored.headers
+            && expected.headers.iter().eq(restored.headers.iter())
             && expected.timestamp == restored.timestamp;
         if equal {
             account.sums.restored += 1;

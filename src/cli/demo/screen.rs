@@ -175,7 +175,7 @@ pub fn summarize(courses: &[Arc<Course>], seconds: f64, format: Format) -> anyho
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header([
         "stream",
         "records",
@@ -207,7 +207,10 @@ pub fn summarize(courses: &[Arc<Course>], seconds: f64, format: Format) -> anyho
         column.set_cell_alignment(CellAlignment::Right);
     }
     writeln!(out, "{table}")?;
-    writeln!(out, "Fed for {seconds:.0} s. Sizes are bytes on the broker's log: batch and record headers, keys, all in.")?;
+    writeln!(
+        out,
+        "Fed for {seconds:.0} s. Sizes are bytes on the broker's log: batch and record headers, keys, all in."
+    )?;
     Ok(())
 }
 

@@ -1,0 +1,52 @@
+//! What the admin server can ask of the daemon.
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// The daemon, as the admin server sees it. Calls may block: each runs on a thread for that.
+pub trait Actions: Send + Sync + 'static {
+    /// Reads the configuration again.
+    fn reload(&self) -> Result<ReloadSummary, ActionError>;
+    /// Makes a pipeline finish its transaction and consume nothing more.
+    fn pause(&self, pipeline: &str) -> Result<(), ActionError>;
+    /// Makes a paused pipeline go on.
+    fn resume(&self, pipeline: &str) -> Result<(), ActionError>;
+    /// The manifests of all models.
+    fn models(&self) -> Result<Vec<Value>, ActionError>;
+    /// The manifest of one model, by its id or a prefix that only it has.
+    fn model(&self, id: &str) -> Result<Value, ActionError>;
+}
+
+/// What a reload changed, by the names of pipelines.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ReloadSummary {
+    /// Started.
+    pub added: Vec<String>,
+    /// Stopped.
+    pub removed: Vec<String>,
+    /// Stopped and started with other settings.
+    pub restarted: Vec<String>,
+    /// Left alone.
+    pub unchanged: Vec<String>,
+}
+
+/// Why an action was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ActionError {
+    /// What was asked for makes no sense, or the configuration has errors.
+    #[error("{0}")]
+    Invalid(String),
+    /// It cannot be done while the daemon runs.
+    #[error("{0}")]
+    Conflict(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// Something that it needs does not answer: later it may.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It failed.
+    #[error("{0}")]
+    Failed(String),
+}

@@ -1,0 +1,349 @@
+//! Every key there is, in one table: type, default and meaning. `docs/configuration.md` is made from it, defaults are
+//! read from it, and a test holds `config/latentd.toml` to it.
+
+use std::fmt::Write as _;
+
+/// A key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its path; `*` stands for a name that the user chooses.
+    pub path: &'static str,
+    /// What it takes.
+    pub takes: &'static str,
+    /// Its default as TOML; `None` where there is none: then the key must be given, or absence means something.
+    pub default: Option<&'static str>,
+    /// What it says.
+    pub meaning: &'static str,
+    /// Something to write there.
+    pub example: &'static str,
+}
+
+const fn key(
+    path: &'static str,
+    takes: &'static str,
+    default: Option<&'static str>,
+    example: &'static str,
+    meaning: &'static str,
+) -> Key {
+    Key { path, takes, default, meaning, example }
+}
+
+/// All keys, in the order of the documentation.
+pub const KEYS: &[Key] = &[
+    key(
+        "daemon.name",
+        "name",
+        Some("\"latentd\""),
+        "\"latentd\"",
+        "First part of consumer groups and transactional ids: `NAME.PIPELINE` and `NAME-PIPELINE-INSTANCE-WORKER`.",
+    ),
+    key(
+        "daemon.instance",
+        "name",
+        Some("\"${HOSTNAME:-0}\""),
+        "\"host-1\"",
+        "Stable over restarts, and different for every running process: with it a new process ends its predecessor's open transactions.",
+    ),
+    key(
+        "kafka.brokers",
+        "list of `host:port`",
+        Some("[\"127.0.0.1:9092\"]"),
+        "[\"a:9092\", \"b:9092\"]",
+        "Some brokers of the cluster; the others are found through them.",
+    ),
+    key(
+        "kafka.properties.*",
+        "text, or `{ file = \"…\" }`",
+        None,
+        "\"sasl_ssl\"",
+        "Any librdkafka property, passed on to consumers and producers. Those that delivery depends on are ours and refused here.",
+    ),
+    key(
+        "registry.url",
+        "URL",
+        Some("\"file:///var/lib/latentd/registry\""),
+        "\"s3://models/latentd\"",
+        "Where models are kept: `file://`, `s3://`, `gs://` or `az://`.",
+    ),
+    key(
+        "registry.options.*",
+        "text, or `{ file = \"…\" }`",
+        None,
+        "\"eu-central-1\"",
+        "Options of the store, as the `object_store` crate names them: `aws_region`, `aws_access_key_id`, `aws_endpoint`, …",
+    ),
+    key(
+        "admin.listen",
+        "`address:port`",
+        Some("\"127.0.0.1:9644\""),
+        "\"0.0.0.0:9644\"",
+        "Where page, API, metrics and health are served. Anything but the loopback interface asks for `admin.token`.",
+    ),
+    key(
+        "admin.token",
+        "text, or `{ file = \"…\" }`",
+        None,
+        "{ file = \"/run/secrets/latentd\" }",
+        "Bearer token that every POST must carry, and every GET but health and metrics.",
+    ),
+    key(
+        "resources.memory",
+        "size",
+        Some("\"512MiB\""),
+        "\"2GiB\"",
+        "Bytes of records in flight, all pipelines together; shared out evenly among all workers.",
+    ),
+    key("resources.training_threads", "whole number", Some("1"), "2", "Threads that one training may use."),
+    key(
+        "log.level",
+        "log filter",
+        Some("\"info\""),
+        "\"warn,latentd=debug\"",
+        "Which lines are logged: a level, or `RUST_LOG`'s language.",
+    ),
+    key("log.format", "`text` or `json`", Some("\"text\""), "\"json\"", "How lines look."),
+    key(
+        "shutdown.deadline",
+        "duration",
+        Some("\"30s\""),
+        "\"1m\"",
+        "Time for everything to finish and commit after SIGTERM, and for a pipeline that a reload stops.",
+    ),
+    key("cost.cpu_hour", "number", Some("0.04"), "0.05", "Price of an hour of one CPU core, in any currency."),
+    key(
+        "cost.gigabyte_moved",
+        "number",
+        Some("0.05"),
+        "0.02",
+        "Price of moving 10⁹ bytes to or from the brokers, in that currency.",
+    ),
+    key("cost.gigabyte_month", "number", Some("0.08"), "0.1", "Price of keeping 10⁹ bytes on a broker for a month."),
+    key("cost.retention", "duration", Some("\"30d\""), "\"7d\"", "How long topics keep their records."),
+    key("cost.replication", "whole number", Some("3"), "2", "On how many brokers a record lies."),
+    key(
+        "pipelines.*.from",
+        "topic, list of topics, or `{ pattern = \"^…\" }`",
+        None,
+        "\"flights\"",
+        "Topics that are read. A pattern is a regular expression that begins with `^`; topics that match it later are taken too.",
+    ),
+    key(
+        "pipelines.*.to",
+        "topic",
+        None,
+        "\"flights.z\"",
+        "Topic that is written; made when it is missing (`create_topics`). `{topic}` in it stands for the source topic's name.",
+    ),
+    key(
+        "pipelines.*.operation",
+        "`compress` or `restore`",
+        Some("\"compress\""),
+        "\"restore\"",
+        "`compress` writes records smaller; `restore` gives back what `compress` wrote, whatever codec and layout.",
+    ),
+    key(
+        "pipelines.*.payload",
+        "`auto`, `bytes`, `json`, `csv` or `text`",
+        Some("\"auto\""),
+        "\"json\"",
+        "What values are. Nothing depends on it yet: it is for learned codecs.",
+    ),
+    key(
+        "pipelines.*.codec",
+        "codec, or `codec:level`",
+        Some("\"zstd\""),
+        "\"zstd:19\"",
+        "identity, huffman, lzw, zlib, gzip, deflate, brotli, zstd, lz4, xz, bzip2 or zstd-dict.",
+    ),
+    key(
+        "pipelines.*.layout",
+        "`block` or `record`",
+        Some("\"block\""),
+        "\"record\"",
+        "`block`: consecutive records of a partition become one, columnar, much smaller. `record`: each record stays one, for consumers that read single records and for compacted topics.",
+    ),
+    key(
+        "pipelines.*.delivery",
+        "`exactly-once` or `at-least-once`",
+        Some("\"exactly-once\""),
+        "\"at-least-once\"",
+        "`exactly-once`: records and offsets in one Kafka transaction. `at-least-once`: offsets after records; a crash repeats some.",
+    ),
+    key(
+        "pipelines.*.workers",
+        "whole number, 1 to 64",
+        Some("1"),
+        "4",
+        "Threads of the pipeline in this process, each a consumer of the group with a producer of its own. More than there are partitions are idle.",
+    ),
+    key(
+        "pipelines.*.create_topics",
+        "true or false",
+        Some("true"),
+        "false",
+        "Whether missing target and dead-letter topics are created, with the source's partition count.",
+    ),
+    key(
+        "pipelines.*.commit_interval",
+        "duration, 1ms to 10s",
+        Some("\"500ms\""),
+        "\"100ms\"",
+        "Time between commits: what a crash repeats (at-least-once), and how long readers wait for records (exactly-once).",
+    ),
+    key(
+        "pipelines.*.overlap_commits",
+        "true or false",
+        Some("true"),
+        "false",
+        "Whether the next transaction's records are encoded while one commits.",
+    ),
+    key(
+        "pipelines.*.dead_letter",
+        "topic, or `stop`",
+        Some("\"{topic}.dead\""),
+        "\"stop\"",
+        "Where records go that cannot be processed, with the reason in headers; `stop` stops the pipeline instead. `{topic}` stands for the source topic's name.",
+    ),
+    key(
+        "pipelines.*.max_decoded",
+        "size",
+        Some("\"64MiB\""),
+        "\"16MiB\"",
+        "Most bytes that one record or block may decode to; larger ones are dead letters.",
+    ),
+    key(
+        "pipelines.*.headers",
+        "`content-encoding` or `none`",
+        Some("\"content-encoding\""),
+        "\"none\"",
+        "Whether output records carry a header that names their coding. Without it, codecs whose streams have no magic travel in a frame of 8 bytes.",
+    ),
+    key(
+        "pipelines.*.verify",
+        "true or false",
+        Some("false"),
+        "true",
+        "Whether everything is decoded and compared before it is sent. Learned codecs do so until a model has proved itself.",
+    ),
+    key(
+        "pipelines.*.missing_model",
+        "`wait` or `dead-letter`",
+        Some("\"wait\""),
+        "\"dead-letter\"",
+        "What a restore does with a record whose model is not in the registry.",
+    ),
+    key("pipelines.*.block.max_records", "whole number", Some("4096"), "1000", "Most records in a block."),
+    key(
+        "pipelines.*.block.max_bytes",
+        "size",
+        Some("\"1MiB\""),
+        "\"256KiB\"",
+        "Most raw bytes (keys, values, headers) in a block.",
+    ),
+    key(
+        "pipelines.*.block.linger",
+        "duration",
+        Some("\"100ms\""),
+        "\"1s\"",
+        "How long a block waits for more records. A commit closes it in any case.",
+    ),
+    key(
+        "pipelines.*.learn.every",
+        "duration",
+        Some("\"6h\""),
+        "\"10m\"",
+        "Time between two trainings. The table `learn`, even empty, switches learning on; for `zstd-dict` only, as yet.",
+    ),
+    key(
+        "pipelines.*.learn.reservoir",
+        "size",
+        Some("\"64MiB\""),
+        "\"16MiB\"",
+        "Bytes of records kept to learn from: half uniform over the stream, half recent.",
+    ),
+    key(
+        "pipelines.*.learn.dictionary",
+        "size, 1KiB to 1MiB",
+        Some("\"110KiB\""),
+        "\"32KiB\"",
+        "Size of a trained dictionary.",
+    ),
+];
+
+/// The key at this path, where `*` stands for any name.
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| matches(key.path, path))
+}
+
+/// Whether a path of the table is this path.
+pub fn matches(pattern: &str, path: &str) -> bool {
+    match pattern.split_once(".*") {
+        None => pattern == path,
+        // A name that the user chooses may have dots in it: what follows it is compared from the end.
+        Some((above, below)) => path
+            .strip_prefix(above)
+            .and_then(|rest| rest.strip_prefix('.'))
+            .and_then(|rest| rest.strip_suffix(below))
+            .is_some_and(|name| !name.is_empty()),
+    }
+}
+
+/// The text of `docs/configuration.md`.
+pub fn reference() -> String {
+    let mut text = String::from(
+        "# Configuration\n\n\
+         TOML. `latentd check -c FILE` validates a file and prints every value with its origin; `config/latentd.toml` shows \
+         every key with its default. This page is made from `src/config/keys.rs`; `LATENTD_BLESS=1 cargo test --test config` \
+         writes it anew.\n\n\
+         - **Durations** carry a unit: `\"500ms\"`, `\"10s\"`, `\"5m\"`, `\"6h\"`, `\"30d\"`. **Sizes** too: `\"16KiB\"`, \
+         `\"64MiB\"`, `\"1GB\"` (10⁹); a bare number is bytes.\n\
+         - **`${NAME}`** and **`${NAME:-default}`** in any text read the environment; `$${` is how to write `${`.\n\
+         - **`LATENTD_KAFKA__BROKERS`** style variables override keys: two underscores between tables, one for any character \
+         that a variable's name cannot have, commas in lists.\n\
+         - **Secrets** come from files with `{ file = \"…\" }` in `kafka.properties`, `registry.options` and `admin.token`. They \
+         are never printed.\n\
+         - **Unknown keys are errors**, and all errors of a file are shown at once. SIGHUP and `POST /-/reload` read the file \
+         again: a bad one changes nothing and says why, a good one restarts only the pipelines that changed. `daemon`, \
+         `registry`, `admin`, `log` and `resources` change only with a restart of the process.\n",
+    );
+    let mut section = "";
+    for key in KEYS {
+        let own = key.path.rsplit_once('.').map_or("", |(above, _)| above);
+        if own != section {
+            section = own;
+            let name = own.replace('*', "NAME");
+            write!(text, "\n## `[{name}]`\n\n| key | takes | default | example | meaning |\n|---|---|---|---|---|\n")
+                .expect("writing to a string cannot fail");
+        }
+        let name = key.path.rsplit('.').next().unwrap_or(key.path).replace('*', "NAME");
+        let default = key.default.map_or_else(|| "-".to_owned(), |default| format!("`{default}`"));
+        writeln!(text, "| `{name}` | {} | {default} | `{}` | {} |", key.takes, key.example, key.meaning)
+            .expect("writing to a string cannot fail");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_finds_its_key_whatever_name_the_user_chose() {
+        for (path, key) in [
+            ("kafka.brokers", "kafka.brokers"),
+            ("kafka.properties.security.protocol", "kafka.properties.*"),
+            ("pipelines.a.b.block.linger", "pipelines.*.block.linger"),
+            ("pipelines.block.linger", "none"),
+            ("pipelines..codec", "none"),
+        ] {
+            assert_eq!(find(path).map_or("none", |key| key.path), key, "{path}");
+        }
+    }
+
+    #[test]
+    fn no_key_is_twice_in_the_table() {
+        for (index, key) in KEYS.iter().enumerate() {
+            assert!(KEYS[..index].iter().all(|other| other.path != key.path), "{}", key.path);
+        }
+    }
+}

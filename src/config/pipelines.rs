@@ -1,0 +1,345 @@
+//! `[pipelines.*]`: from tables to [`Settings`], each for itself and then all together.
+
+use std::time::Duration;
+
+use regex::Regex;
+
+use super::node::{Node, Value};
+use super::resolve::{NAME, is_name, lasting, sized, within};
+use super::section::{Notes, Placed, Read, Section, Word, Words, nearest};
+use crate::codec::{Algorithm, CodecSpec, ParseCodecSpecError};
+use crate::pipeline::{
+    BlockSettings, DeadLetter, Delivery, EncodingHeader, Layout, LearnSettings, MissingModelPolicy, Operation,
+    Settings, SourceTopics, TopicTemplate,
+};
+use crate::units::ByteSize;
+
+/// What a pipeline can be told to do, this release's part of it.
+#[derive(Clone, Copy)]
+enum Told {
+    Operation(Operation),
+    Generate,
+}
+
+impl Words for Told {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("compress", Self::Operation(Operation::Compress)),
+        ("restore", Self::Operation(Operation::Restore)),
+        ("generate", Self::Generate),
+    ];
+}
+
+/// What values are; nothing depends on it yet.
+#[derive(Clone, Copy)]
+struct Payload;
+
+impl Words for Payload {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Self), ("bytes", Self), ("json", Self), ("csv", Self), ("text", Self)];
+}
+
+impl Words for Layout {
+    const WORDS: &'static [(&'static str, Self)] = &[("block", Self::Block), ("record", Self::Record)];
+}
+
+impl Words for Delivery {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("exactly-once", Self::ExactlyOnce), ("at-least-once", Self::AtLeastOnce)];
+}
+
+impl Words for EncodingHeader {
+    const WORDS: &'static [(&'static str, Self)] = &[("content-encoding", Self::ContentEncoding), ("none", Self::None)];
+}
+
+impl Words for MissingModelPolicy {
+    const WORDS: &'static [(&'static str, Self)] = &[("wait", Self::Wait), ("dead-letter", Self::DeadLetter)];
+}
+
+/// Codecs of the plan that this release does not have.
+const LATER: [&str; 4] = ["auto", "columns", "mixing", "latent"];
+
+impl Read for CodecSpec {
+    fn read(node: &Node) -> Result<Self, String> {
+        let text = String::read(node)?;
+        let name = text.split(':').next().unwrap_or_default();
+        text.parse().map_err(|error: ParseCodecSpecError| {
+            if LATER.contains(&name) {
+                return format!("`{name}` is not in this release: take one of {}", names());
+            }
+            match (&error, nearest(name, Algorithm::ALL.iter().map(|algorithm| algorithm.name()))) {
+                (ParseCodecSpecError::UnknownCodec { .. }, Some(near)) => format!("{error}; did you mean `{near}`?"),
+                _ => error.to_string(),
+            }
+        })
+    }
+    fn placeholder() -> Self {
+        Self::new(Algorithm::Identity)
+    }
+}
+
+fn names() -> String {
+    Algorithm::ALL.map(Algorithm::name).join(", ")
+}
+
+impl Read for SourceTopics {
+    fn read(node: &Node) -> Result<Self, String> {
+        if let Value::Table(table) = &node.value {
+            let what = "the table must be `{ pattern = \"^…\" }`";
+            let entry = table.get("pattern").filter(|_| table.len() == 1).ok_or(what)?;
+            let pattern = String::read(&entry.node)?;
+            if !pattern.starts_with('^') {
+                return Err(format!(
+                    "the pattern `{pattern}` must begin with `^`: that is how Kafka knows it from a name"
+                ));
+            }
+            Regex::new(&pattern).map_err(|error| format!("`{pattern}` is no regular expression: {error}"))?;
+            return Ok(Self::Pattern(pattern));
+        }
+        let names = Vec::<String>::read(node)
+            .map_err(|_| "this must be a topic, a list of topics, or `{ pattern = \"^…\" }`".to_owned())?;
+        if names.is_empty() {
+            return Err("the list is empty: write at least one topic".to_owned());
+        }
+        for (index, name) in names.iter().enumerate() {
+            topic(name)?;
+            if names[..index].contains(name) {
+                return Err(format!("topic `{name}` is in the list twice"));
+            }
+        }
+        Ok(Self::Names(names))
+    }
+    fn placeholder() -> Self {
+        Self::Names(Vec::new())
+    }
+}
+
+/// Kafka's rules for a topic's name.
+fn topic(name: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if name.is_empty() || name.len() > 249 || name == "." || name == ".." || !name.bytes().all(allowed) {
+        return Err(format!("`{name}` is no topic: a topic is 1 to 249 letters, digits, `.`, `_` and `-`"));
+    }
+    Ok(())
+}
+
+impl Read for TopicTemplate {
+    fn read(node: &Node) -> Result<Self, String> {
+        let text = String::read(node)?;
+        topic(&text.replace("{topic}", "t"))?;
+        Ok(Self::new(text))
+    }
+    fn placeholder() -> Self {
+        Self::new("")
+    }
+}
+
+struct Dead(DeadLetter);
+
+impl Read for Dead {
+    fn read(node: &Node) -> Result<Self, String> {
+        if matches!(&node.value, Value::String(text) if text == "stop") {
+            return Ok(Self(DeadLetter::Stop));
+        }
+        TopicTemplate::read(node).map(|template| Self(DeadLetter::Topic(template)))
+    }
+    fn placeholder() -> Self {
+        Self(DeadLetter::Stop)
+    }
+}
+
+/// A pipeline with the places of what is checked against others.
+struct Resolved {
+    settings: Settings,
+    from: Placed<SourceTopics>,
+    to: Placed<TopicTemplate>,
+    dead: Placed<Dead>,
+}
+
+/// Reads all pipelines.
+pub fn resolve(node: Option<&Node>, notes: &mut Notes) -> Vec<Settings> {
+    let section = Section::new("pipelines", node, notes);
+    let mut resolved = Vec::new();
+    for (name, entry) in section.names() {
+        let path = format!("pipelines.{name}");
+        if !is_name(name) {
+            notes.problem(path.as_str(), &entry.key, format!("`{name}` is no name of a pipeline: a name is {NAME}"));
+        }
+        resolved.push(one(name, path, &entry.node, notes));
+    }
+    if resolved.is_empty() {
+        let origin = section.origin();
+        notes.problem("pipelines", &origin, "there is no pipeline: write `[pipelines.NAME]` with `from` and `to`");
+    }
+    check_targets(&resolved, notes);
+    resolved.into_iter().map(|resolved| resolved.settings).collect()
+}
+
+fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
+    let mut section = Section::new(path, Some(node), notes);
+    let from: Placed<SourceTopics> = section.required("from", notes);
+    let to: Placed<TopicTemplate> = section.required("to", notes);
+    let told: Placed<Word<Told>> = section.get("operation", notes);
+    let operation = match told.value.0 {
+        Told::Operation(operation) => operation,
+        Told::Generate => {
+            notes.problem(
+                told.key.as_str(),
+                &told.origin,
+                "`generate` is not in this release: take `compress` or `restore`",
+            );
+            Operation::Compress
+        }
+    };
+    let _: Placed<Word<Payload>> = section.get("payload", notes);
+    let codec: Placed<CodecSpec> = section.get("codec", notes);
+    let layout: Placed<Word<Layout>> = section.get("layout", notes);
+    let delivery: Placed<Word<Delivery>> = section.get("delivery", notes);
+    let workers = within(section.get("workers", notes), 1, 64, notes);
+    let create_topics: Placed<bool> = section.get("create_topics", notes);
+    let most = Duration::from_secs(10);
+    let commit_interval = lasting(section.get("commit_interval", notes), Duration::from_millis(1), most, notes);
+    let overlap_commits: Placed<bool> = section.get("overlap_commits", notes);
+    let dead: Placed<Dead> = section.get("dead_letter", notes);
+    let max_decoded = sized(section.get("max_decoded", notes), ByteSize::kib(1), ByteSize::mib(2047), notes);
+    let headers: Placed<Word<EncodingHeader>> = section.get("headers", notes);
+    let verify: Placed<bool> = section.get("verify", notes);
+    let missing_model: Placed<Word<MissingModelPolicy>> = section.get("missing_model", notes);
+    let (block_node, learn_node) = (section.below("block"), section.below("learn"));
+    if let Some(node) = section.below("augment") {
+        notes.problem(format!("{}.augment", section.path()), &node.origin, "generating records is not in this release");
+    }
+    let block = block(format!("{}.block", section.path()), block_node, notes);
+    let learn = learn_node.map(|node| learn(format!("{}.learn", section.path()), node, notes));
+
+    if let Some(node) = learn_node.filter(|_| operation == Operation::Restore) {
+        let message = "a restore learns nothing: the models that its records name come from the registry";
+        notes.problem(format!("{}.learn", section.path()), &node.origin, message);
+    } else if let Some(node) = learn_node.filter(|_| codec.value.algorithm() != Algorithm::ZstdDict) {
+        let message = format!("`{}` learns nothing: take `zstd-dict`, or leave the table out", codec.value);
+        notes.problem(format!("{}.learn", section.path()), &node.origin, message);
+    }
+    if let Some(node) = block_node.filter(|_| layout.value.0 == Layout::Record && operation == Operation::Compress) {
+        notes.notice(format!("{}.block", section.path()), &node.origin, "this has no effect: the layout is `record`");
+    }
+    if operation == Operation::Restore {
+        for name in ["codec", "layout", "headers"] {
+            if let Some(node) = section.below(name) {
+                let message = "this has no effect: a restore reads every codec and layout";
+                notes.notice(format!("{}.{name}", section.path()), &node.origin, message);
+            }
+        }
+    }
+    section.finish(notes);
+    let settings = Settings {
+        name: name.to_owned(),
+        operation,
+        from: from.value.clone(),
+        to: to.value.clone(),
+        codec: codec.value,
+        layout: layout.value.0,
+        delivery: delivery.value.0,
+        workers: usize::try_from(workers).unwrap_or(1),
+        create_topics: create_topics.value,
+        commit_interval,
+        overlap_commits: overlap_commits.value,
+        dead_letter: dead.value.0.clone(),
+        block,
+        max_decoded,
+        headers: headers.value.0,
+        verify: verify.value,
+        missing_model: missing_model.value.0,
+        learn,
+    };
+    Resolved { settings, from, to, dead }
+}
+
+fn block(path: String, node: Option<&Node>, notes: &mut Notes) -> BlockSettings {
+    let mut section = Section::new(path, node, notes);
+    let max_records = within(section.get("max_records", notes), 1, 1 << 20, notes);
+    let settings = BlockSettings {
+        max_records: usize::try_from(max_records).unwrap_or(1),
+        max_bytes: sized(section.get("max_bytes", notes), ByteSize::kib(1), ByteSize::mib(1024), notes),
+        linger: lasting(section.get("linger", notes), Duration::ZERO, Duration::from_secs(3600), notes),
+    };
+    section.finish(notes);
+    settings
+}
+
+fn learn(path: String, node: &Node, notes: &mut Notes) -> LearnSettings {
+    let mut section = Section::new(path, Some(node), notes);
+    let long = Duration::from_secs(365 * 86_400);
+    let settings = LearnSettings {
+        every: lasting(section.get("every", notes), Duration::from_secs(1), long, notes),
+        reservoir: sized(section.get("reservoir", notes), ByteSize::kib(64), ByteSize::mib(16 << 10), notes),
+        dictionary: sized(section.get("dictionary", notes), ByteSize::kib(1), ByteSize::mib(1), notes),
+    };
+    section.finish(notes);
+    settings
+}
+
+/// What pipelines write must not be what one of them reads by mistake, nor what two of them write.
+fn check_targets(all: &[Resolved], notes: &mut Notes) {
+    for (index, own) in all.iter().enumerate() {
+        let name = &own.settings.name;
+        let targets = targets(own);
+        for (target, place) in &targets {
+            if reads(&own.from.value, target) {
+                let message = format!("the pipeline reads `{target}` itself: its output would be its input");
+                notes.problem(place.0, place.1, message);
+            }
+            if let Some(other) = all[..index].iter().find(|other| self::targets(other).iter().any(|(t, _)| t == target))
+            {
+                // Dead letters of several pipelines may go to one topic: each says where it came from.
+                if own.to.key == place.0 {
+                    let message =
+                        format!("pipeline `{}` writes `{target}` too: give `{name}` another one", other.settings.name);
+                    notes.problem(place.0, place.1, message);
+                }
+            }
+        }
+        let several = match &own.from.value {
+            SourceTopics::Names(names) => names.len() > 1,
+            SourceTopics::Pattern(_) => true,
+        };
+        if several && !own.to.value.as_str().contains("{topic}") {
+            let message = format!(
+                "several topics go to `{}`, and a restore cannot tell them apart again; `{{topic}}` in it stands for the \
+                 source's name",
+                own.to.value.as_str()
+            );
+            notes.notice(own.to.key.as_str(), &own.to.origin, message);
+        }
+    }
+}
+
+type Place<'a> = (&'a str, &'a super::node::Origin);
+
+/// The topics that a pipeline writes, as far as they are known, with the key that says so.
+fn targets<'a>(resolved: &'a Resolved) -> Vec<(String, Place<'a>)> {
+    let to: Place<'a> = (&resolved.to.key, &resolved.to.origin);
+    let dead: Place<'a> = (&resolved.dead.key, &resolved.dead.origin);
+    let mut targets = Vec::new();
+    let sources: Vec<&str> = match &resolved.from.value {
+        SourceTopics::Names(names) => names.iter().map(String::as_str).collect(),
+        SourceTopics::Pattern(_) => Vec::new(),
+    };
+    let mut add = |template: &TopicTemplate, place: Place<'a>| {
+        if template.as_str().contains("{topic}") {
+            sources.iter().for_each(|source| targets.push((template.resolve(source), place)));
+        } else {
+            targets.push((template.as_str().to_owned(), place));
+        }
+    };
+    add(&resolved.to.value, to);
+    if let DeadLetter::Topic(template) = &resolved.dead.value.0 {
+        add(template, dead);
+    }
+    targets
+}
+
+fn reads(from: &SourceTopics, topic: &str) -> bool {
+    match from {
+        SourceTopics::Names(names) => names.iter().any(|name| name == topic),
+        SourceTopics::Pattern(pattern) => Regex::new(pattern).is_ok_and(|regex| regex.is_match(topic)),
+    }
+}

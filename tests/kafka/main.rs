@@ -1,0 +1,11 @@
+//! latentd against a real Apache Kafka: `make setup` fetches it, and a test without it fails.
+
+#![allow(dead_code, reason = "the broker, the daemon and their topics serve tests that come and go")]
+
+mod broker;
+mod daemon;
+mod end_to_end;
+mod topics;
+
+#[path = "../tools/mod.rs"]
+mod tools;
