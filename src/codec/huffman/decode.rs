@@ -85,6 +85,7 @@ fn decode_indexed<const S: usize, const INDEX_BITS: u32, const BURST: usize>(
             let Some(eight) = stream.get(byte..byte + 8) else { break 'together };
             *word = u64::from_be_bytes(eight.try_into().expect("eight bytes are eight bytes")) << (position % 8);
         }
+        #[expect(clippy::needless_range_loop, reason = "it walks through the bursts of all streams at once")]
         for symbol in 0..BURST {
             for s in 0..S {
                 let entry = table.lookup::<INDEX_BITS>(words[s]);
