@@ -5,8 +5,14 @@
 mod cat;
 mod check;
 mod completions;
+mod compress;
 mod demo;
+mod file_format;
+mod models;
+mod output;
+mod records;
 mod run;
+mod streams;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -26,6 +32,9 @@ enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Demo(demo::DemoArgs),
+    Compress(compress::CompressArgs),
+    Decompress(compress::DecompressArgs),
+    Models(models::ModelsArgs),
     Cat(cat::CatArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -67,6 +76,9 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Compress(args) => compress::compress(args),
+        Command::Decompress(args) => compress::decompress(args),
+        Command::Models(args) => models::run(args),
         Command::Cat(args) => cat::run(args),
         Command::Completions(args) => completions::run(args, Cli::command()),
         Command::Man(args) => completions::man(args, Cli::command()),
