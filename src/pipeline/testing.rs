@@ -31,6 +31,8 @@ pub enum Fault {
     LostUnanswered,
     /// It does not return for so long, and has no effect.
     Hangs(Duration),
+    /// It takes so long, takes effect, and says so.
+    Slow(Duration),
     /// Another producer has taken the transactional id.
     Fenced,
 }
@@ -283,6 +285,10 @@ impl MemoryProducer {
             Some(Fault::Retriable) => Err((error(Diagnosis::Retriable), false)),
             Some(Fault::DoneButUnanswered) => Err((error(Diagnosis::Fatal), true)),
             Some(Fault::LostUnanswered) => Err((error(Diagnosis::Fatal), false)),
+            Some(Fault::Slow(time)) => {
+                std::thread::sleep(time);
+                Ok(())
+            }
             Some(Fault::Fenced) => Err((error(Diagnosis::Fenced), false)),
             Some(Fault::Hangs(time)) => {
                 std::thread::sleep(time);

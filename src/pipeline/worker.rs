@@ -40,6 +40,9 @@ const MODEL_RETRY: Duration = Duration::from_secs(2);
 /// Pause after being fenced by another process with our transactional id: a fight would help neither.
 const FENCED_PAUSE: Duration = Duration::from_secs(5);
 
+/// Pause before a cure that failed is tried again.
+const CURE_PAUSE: Duration = Duration::from_millis(200);
+
 /// One record in so many has its way from timestamp to commit measured.
 const LATENCY_SAMPLE: u64 = 64;
 
@@ -329,7 +332,13 @@ where
                     self.stage.discard();
                     self.dirty_since = None;
                     self.latencies.open.clear();
-                    self.deliver.discard().map_err(Halt::from)
+                    match self.deliver.discard() {
+                        Ok(positions) => {
+                            positions.iter().for_each(|positions| self.durable(positions));
+                            Ok(())
+                        }
+                        Err(interrupted) => Err(interrupted.into()),
+                    }
                 } else {
                     self.settle()
                 };
@@ -391,7 +400,10 @@ where
                 Err(Halt::Interrupted(Interrupted::Restart(error))) if error.doing == "seeking back" => {
                     return Err(Exit::Restart(error));
                 }
-                Err(next) => halt = next,
+                Err(next) => {
+                    halt = next;
+                    self.nap(CURE_PAUSE);
+                }
             }
             if self.pulse.is_abandoned() || self.pulse.stopping() {
                 return Ok(());

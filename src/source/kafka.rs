@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -147,7 +147,7 @@ impl KafkaSource {
 
     /// A handle with which another thread can make this member leave its group when the owner no longer answers.
     pub fn leaver(&self) -> Leaver {
-        Leaver { consumer: Arc::clone(&self.consumer) }
+        Leaver { consumer: Arc::downgrade(&self.consumer) }
     }
 
     fn list(positions: &[(TopicPartition, i64)]) -> Result<TopicPartitionList, ClientError> {
@@ -174,21 +174,23 @@ impl Drop for KafkaSource {
     }
 }
 
-/// Makes a member leave its group from another thread.
+/// Makes a member leave its group from another thread. A member that has ended has left by itself.
 pub struct Leaver {
-    consumer: Arc<BaseConsumer<GroupContext>>,
+    // Weak: a member closes where its worker ends, and not where this handle is dropped.
+    consumer: Weak<BaseConsumer<GroupContext>>,
 }
 
 impl Leaver {
     /// Leaves the group, waiting at most `timeout` for the goodbye to be said.
     pub fn leave(self, timeout: Duration) {
-        self.consumer.context().closing.store(true, Ordering::Release);
-        if self.consumer.close_queue().is_err() {
+        let Some(consumer) = self.consumer.upgrade() else { return };
+        consumer.context().closing.store(true, Ordering::Release);
+        if consumer.close_queue().is_err() {
             return;
         }
         let deadline = Instant::now() + timeout;
-        while !self.consumer.closed() && Instant::now() < deadline {
-            let _ = self.consumer.poll(Duration::from_millis(50));
+        while !consumer.closed() && Instant::now() < deadline {
+            let _ = consumer.poll(Duration::from_millis(50));
         }
     }
 }
@@ -268,7 +270,10 @@ impl Source for KafkaSource {
     }
 
     fn group(&self) -> Option<GroupMetadata> {
-        self.consumer.group_metadata().map(GroupMetadata)
+        let group = self.consumer.group_metadata()?;
+        // A member that lost its place has no id and perhaps no generation, and offsets without either are taken by the
+        // coordinator from anybody. The loss is marked before the id goes, so it is looked for after the id was read.
+        (!self.consumer.assignment_lost()).then_some(GroupMetadata(group))
     }
 
     fn backlog(&self) -> Backlog {

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::LazyLock;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tempfile::TempDir;
+
+use crate::ports::Port;
 
 /// How long the broker may take to answer.
 const START: Duration = Duration::from_secs(90);
@@ -19,15 +20,21 @@ const START: Duration = Duration::from_secs(90);
 /// A running broker. Dropping it kills it; so does the end of this process.
 pub struct Broker {
     folder: TempDir,
-    port: u16,
+    port: Port,
+    _controller: Port,
     properties: BTreeMap<String, String>,
     pid: u32,
 }
 
-/// The broker that tests share which do not hurt theirs.
-pub fn shared() -> &'static Broker {
-    static SHARED: LazyLock<Broker> = LazyLock::new(|| Broker::start(&[]));
-    &SHARED
+/// The broker that tests share which do not hurt theirs. The last of them to end stops it.
+pub fn shared() -> Arc<Broker> {
+    static SHARED: Mutex<Weak<Broker>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.upgrade().unwrap_or_else(|| {
+        let broker = Arc::new(Broker::start(&[]));
+        *shared = Arc::downgrade(&broker);
+        broker
+    })
 }
 
 fn libs() -> PathBuf {
@@ -45,23 +52,6 @@ fn java(class: &str) -> Command {
     command
 }
 
-/// Two ports below the ephemeral range, so that no client's own socket sits on them while a broker restarts.
-fn ports() -> [u16; 2] {
-    let start = u16::try_from(std::process::id() % 10_000).unwrap() + 20_000;
-    let mut free = Vec::new();
-    let mut held = Vec::new();
-    for port in (start..32_000).chain(20_000..start) {
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
-            free.push(port);
-            held.push(listener);
-            if let [one, other] = free[..] {
-                return [one, other];
-            }
-        }
-    }
-    panic!("no free ports")
-}
-
 impl Broker {
     /// Starts one, with properties over the usual ones.
     pub fn start(properties: &[(&str, &str)]) -> Self {
@@ -71,7 +61,7 @@ impl Broker {
     /// Starts one whose storage is formatted with further arguments (users of SCRAM).
     pub fn formatted(properties: &[(&str, &str)], format: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("latentd-kafka-").tempdir().unwrap();
-        let [port, controller] = ports();
+        let (port, controller) = (Port::reserve(), Port::reserve());
         let mut all: BTreeMap<String, String> = [
             ("process.roles", "broker,controller".to_owned()),
             ("node.id", "1".to_owned()),
@@ -92,6 +82,8 @@ impl Broker {
             ("group.initial.rebalance.delay.ms", "0".to_owned()),
             ("group.min.session.timeout.ms", "1000".to_owned()),
             ("auto.create.topics.enable", "false".to_owned()),
+            // The records of tests are years old: retention would delete them under the test.
+            ("log.retention.ms", "-1".to_owned()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
@@ -100,7 +92,7 @@ impl Broker {
             let value = value.replace("{port}", &port.to_string()).replace("{controller}", &controller.to_string());
             all.insert((*name).to_owned(), value);
         }
-        let mut broker = Self { folder, port, properties: all, pid: 0 };
+        let mut broker = Self { folder, port, _controller: controller, properties: all, pid: 0 };
         let text: String = broker.properties.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         fs::write(broker.path("server.properties"), text).unwrap();
         let formatted = java("kafka.tools.StorageTool")
@@ -154,7 +146,7 @@ impl Broker {
 
     fn wait_for_port(&self) {
         let deadline = Instant::now() + START;
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while std::net::TcpStream::connect(("127.0.0.1", self.port.number())).is_err() {
             assert!(Instant::now() < deadline, "the broker does not answer:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -1,7 +1,6 @@
 //! The daemon as its users run it: the program, a configuration, signals, HTTP.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -11,18 +10,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::broker::Broker;
+use crate::ports::Port;
 
 /// A running `latentd run`. Dropping it kills it.
 pub struct Daemon {
     folder: TempDir,
-    admin: String,
+    admin: Port,
     pid: u32,
     ended: Receiver<std::process::ExitStatus>,
-}
-
-/// A port that nobody has.
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// A client that takes every status for an answer.
@@ -55,10 +50,10 @@ impl Daemon {
         folder: TempDir,
         registry: &str,
     ) -> Self {
-        let admin = format!("127.0.0.1:{}", free_port());
+        let admin = Port::reserve();
         let text = format!(
             "[daemon]\nname = \"test\"\ninstance = \"{instance}\"\n[kafka]\nbrokers = [\"{}\"]\n[kafka.properties]\n{properties}\n\
-             [registry]\nurl = \"file://{registry}\"\n[admin]\nlisten = \"{admin}\"\n[log]\nformat = \"json\"\n{tables}",
+             [registry]\nurl = \"file://{registry}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n[log]\nformat = \"json\"\n{tables}",
             broker.servers()
         );
         fs::write(folder.path().join("latentd.toml"), text).unwrap();
@@ -119,13 +114,13 @@ impl Daemon {
 
     /// Asks it something; the status and the body, or `None` when it does not answer.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut response = agent().get(format!("http://{}{path}", self.admin)).call().ok()?;
+        let mut response = agent().get(format!("http://127.0.0.1:{}{path}", self.admin)).call().ok()?;
         Some((response.status().as_u16(), response.body_mut().read_to_string().ok()?))
     }
 
     /// Asks it to do something.
     pub fn post(&self, path: &str) -> (u16, String) {
-        let mut response = agent().post(format!("http://{}{path}", self.admin)).send_empty().unwrap();
+        let mut response = agent().post(format!("http://127.0.0.1:{}{path}", self.admin)).send_empty().unwrap();
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
@@ -204,7 +199,9 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = Command::new("kill").args(["-KILL", &self.pid.to_string()]).stderr(Stdio::null()).status();
         if std::thread::panicking() {
-            eprintln!("the daemon's log:\n{}", self.log());
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("the end of the daemon's log:\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
         }
     }
 }

@@ -58,7 +58,7 @@ fn total(records: &Partitions) -> usize {
 
 #[test]
 fn two_hundred_thousand_records_come_back_exactly_in_both_layouts_past_aborted_transactions() {
-    let broker = shared();
+    let broker = &shared();
     let records = records(4, 200_000);
     broker.create("e2e", 4, &[]);
     broker.produce("e2e", &records, true);
@@ -94,7 +94,7 @@ fn two_hundred_thousand_records_come_back_exactly_in_both_layouts_past_aborted_t
 
 #[test]
 fn every_codec_gives_every_record_back_in_both_layouts() {
-    let broker = shared();
+    let broker = &shared();
     let records = records(2, 3_000);
     broker.create("codecs", 2, &[]);
     broker.produce("codecs", &records, false);

@@ -1,10 +1,12 @@
 //! latentd against a real Apache Kafka: `make setup` fetches it, and a test without it fails.
 
 #![allow(dead_code, reason = "the broker, the daemon and their topics serve tests that come and go")]
+#![allow(clippy::unwrap_used, reason = "what cannot be had fails the test, in helpers too")]
 
 mod broker;
 mod daemon;
 mod end_to_end;
+mod ports;
 mod topics;
 
 #[path = "../tools/mod.rs"]

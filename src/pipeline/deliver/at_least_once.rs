@@ -212,8 +212,8 @@ where
         }
     }
 
-    fn discard(&mut self) -> Result<(), Interrupted> {
-        Ok(())
+    fn discard(&mut self) -> Result<Option<Positions>, Interrupted> {
+        Ok(None)
     }
 
     fn buffered_bytes(&self) -> usize {

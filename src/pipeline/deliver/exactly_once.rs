@@ -17,6 +17,9 @@ use crate::telemetry::PipelineMetrics;
 /// How long to wait between two attempts to start a producer, at most.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
+/// Told when starting a producer fails (`Some`) and when it works again (`None`).
+pub type OnTrouble = Box<dyn FnMut(Option<&ClientError>) + Send>;
+
 /// Everything in one transaction.
 pub struct ExactlyOnce<P: TransactionalProducer, F> {
     name: String,
@@ -29,7 +32,7 @@ pub struct ExactlyOnce<P: TransactionalProducer, F> {
     transactor: Option<Transactor<P>>,
     state: State,
     spool: Spool,
-    on_trouble: Box<dyn FnMut(Option<&ClientError>) + Send>,
+    on_trouble: OnTrouble,
 }
 
 enum State {
@@ -58,7 +61,7 @@ pub struct ExactlyOnceParts<F> {
     /// Where transactions are counted.
     pub metrics: PipelineMetrics,
     /// Told when starting a producer fails (`Some`) and when it works again (`None`).
-    pub on_trouble: Box<dyn FnMut(Option<&ClientError>) + Send>,
+    pub on_trouble: OnTrouble,
 }
 
 impl<P, F> ExactlyOnce<P, F>
@@ -185,8 +188,12 @@ where
             Outcome::Done => {
                 self.metrics.transactions_committed.inc();
                 self.metrics.transaction_seconds.observe(since.elapsed().as_secs_f64());
-                self.unspool()?;
-                Ok(Some(positions))
+                match self.unspool() {
+                    Ok(()) => Ok(Some(positions)),
+                    // The caller would go back to before these positions, which are committed: the group must say.
+                    Err(Interrupted::Rewind(error)) => Err(self.give_up(error)),
+                    Err(other) => Err(other),
+                }
             }
             Outcome::Aborted(error) => {
                 self.metrics.transactions_aborted.inc();
@@ -220,12 +227,16 @@ where
                 Ok(mut transactor) => {
                     transactor.init();
                     self.transactor = Some(transactor);
-                    match self.wait_stoppable()? {
-                        Outcome::Done => {
+                    match self.wait_stoppable() {
+                        Ok(Outcome::Done) => {
                             (self.on_trouble)(None);
                             return Ok(());
                         }
-                        Outcome::Aborted(error) | Outcome::Unknown(error) => error,
+                        Ok(Outcome::Aborted(error) | Outcome::Unknown(error)) => error,
+                        Err(cancelled) => {
+                            self.transactor = None;
+                            return Err(cancelled);
+                        }
                     }
                 }
                 Err(error) => error,
@@ -249,6 +260,7 @@ where
                 self.spool.push(record, topic);
                 Ok(())
             }
+            State::Idle if self.transactor.is_none() => Err(Interrupted::Cancelled),
             State::Idle => {
                 self.begin()?;
                 self.produce(record)
@@ -298,6 +310,10 @@ where
         if positions.is_empty() {
             return Ok(());
         }
+        if self.transactor.is_none() {
+            // A wish of the supervisor cut the start of a new producer short.
+            return Err(Interrupted::Cancelled);
+        }
         if matches!(self.state, State::Idle) {
             // Offsets without outputs (a block that was all aborted records) still travel in a transaction.
             self.begin()?;
@@ -320,22 +336,22 @@ where
         self.ended(outcome)
     }
 
-    fn discard(&mut self) -> Result<(), Interrupted> {
+    fn discard(&mut self) -> Result<Option<Positions>, Interrupted> {
         self.spool.clear();
         match self.state {
-            State::Idle => Ok(()),
+            State::Idle => Ok(None),
             State::Open { .. } => {
                 let error = ClientError::new(Diagnosis::Abortable, "rebalancing", "the partitions were lost");
                 match self.abort(error) {
-                    Interrupted::Rewind(_) => Ok(()),
+                    Interrupted::Rewind(_) => Ok(None),
                     other => Err(other),
                 }
             }
             State::Committing { .. } => {
                 let outcome = self.wait()?;
                 match self.ended(outcome) {
-                    Ok(_) | Err(Interrupted::Rewind(_)) => Ok(()),
-                    Err(other) => Err(other),
+                    Err(Interrupted::Rewind(_)) => Ok(None),
+                    ended => ended,
                 }
             }
         }

@@ -64,8 +64,9 @@ pub trait Deliver<S: Source> {
     /// A partition is no longer ours.
     fn unwatch(&mut self, _at: &TopicPartition) {}
 
-    /// Throws away what is not committed: its partitions are no longer ours.
-    fn discard(&mut self) -> Result<(), Interrupted>;
+    /// Throws away what is not committed: its partitions are no longer ours. A commit under way is waited for; the
+    /// positions are those that it made durable.
+    fn discard(&mut self) -> Result<Option<Positions>, Interrupted>;
 
     /// Bytes held in memory by this stage.
     fn buffered_bytes(&self) -> usize;
