@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, everything else to standard error. Exit 0: done; 1: it failed; 2: usage or configuration.
 
+mod bench;
 mod cat;
 mod check;
 mod completions;
@@ -34,6 +35,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Compress(compress::CompressArgs),
     Decompress(compress::DecompressArgs),
+    Bench(bench::BenchArgs),
     Models(models::ModelsArgs),
     Cat(cat::CatArgs),
     Completions(completions::CompletionsArgs),
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Compress(args) => compress::compress(args),
         Command::Decompress(args) => compress::decompress(args),
+        Command::Bench(args) => bench::run(args),
         Command::Models(args) => models::run(args),
         Command::Cat(args) => cat::run(args),
         Command::Completions(args) => completions::run(args, Cli::command()),
