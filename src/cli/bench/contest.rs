@@ -1,6 +1,7 @@
 //! One way to write the records, run several times: bytes on the broker's log, CPU both ways, and whether everything comes
 //! back.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -141,7 +142,10 @@ fn p99(mut seconds: Vec<f64>) -> f64 {
 }
 
 /// Our output records in the batches of a producer that does not compress them again.
-struct Log(BatchSizer<fn(&[u8], &mut Vec<u8>) -> Result<(), std::convert::Infallible>>);
+struct Log(BatchSizer<Leave>);
+
+/// Compresses nothing.
+type Leave = fn(&[u8], &mut Vec<u8>) -> Result<(), Infallible>;
 
 impl Log {
     fn new() -> Self {
@@ -208,7 +212,7 @@ fn single(records: &[RecordRef<'_>], codec: &mut dyn Codec) -> anyhow::Result<Pa
     let encode = cpu() - before;
     let mut log = Log::new();
     for (record, (algorithm, out)) in records.iter().zip(&coded) {
-        let mut headers: HeaderRefs<'_> = record.headers.iter().map(|header| -> HeaderRef<'_> { *header }).collect();
+        let mut headers: HeaderRefs<'_> = record.headers.iter().copied().collect();
         headers.push(HeaderRef { name: CONTENT_ENCODING, value: Some(algorithm.content_encoding().as_bytes()) });
         log.add(&RecordRef {
             key: record.key,
