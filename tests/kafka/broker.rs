@@ -82,6 +82,8 @@ impl Broker {
             ("group.initial.rebalance.delay.ms", "0".to_owned()),
             ("group.min.session.timeout.ms", "1000".to_owned()),
             ("auto.create.topics.enable", "false".to_owned()),
+            // The records of the tests are years old.
+            ("log.retention.ms", "-1".to_owned()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
