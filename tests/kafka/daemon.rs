@@ -199,7 +199,9 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = Command::new("kill").args(["-KILL", &self.pid.to_string()]).stderr(Stdio::null()).status();
         if std::thread::panicking() {
-            eprintln!("the daemon's log:\n{}", self.log());
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("the end of the daemon's log:\n{}", lines[lines.len().saturating_sub(300)..].join("\n"));
         }
     }
 }
