@@ -49,8 +49,8 @@ test: setup-test  ## run every check and test, against a real Apache Kafka
 	@cargo test --locked
 
 chaos: setup-test  ## sixty faults against the daemon and the broker, from a seed: nothing lost, nothing doubled
-	@$(say) "faults: cargo test --test chaos"
-	@LATENTD_CHAOS_ROUNDS="$${LATENTD_CHAOS_ROUNDS:-60}" cargo test --locked --test chaos -- --nocapture
+	@$(say) "faults: cargo test --test kafka chaos"
+	@LATENTD_CHAOS_ROUNDS="$${LATENTD_CHAOS_ROUNDS:-60}" cargo test --locked --test kafka chaos -- --nocapture
 
 bench: setup-test  ## measure codecs, container and the whole way through the real broker
 	@$(say) "benchmarks: cargo bench"

@@ -1,5 +1,7 @@
 //! Log lines of libraries arrive in ours, and not too many of them. One test: logging is set up once per process.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be had fails the test, in helpers too")]
+
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;

@@ -1,5 +1,7 @@
 //! The registry against memory, a local folder, and a real S3 server: the same cases on each.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be had fails the test, in helpers too")]
+
 #[path = "registry/faulty.rs"]
 mod faulty;
 #[path = "registry/moto.rs"]

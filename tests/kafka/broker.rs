@@ -82,7 +82,7 @@ impl Broker {
             ("group.initial.rebalance.delay.ms", "0".to_owned()),
             ("group.min.session.timeout.ms", "1000".to_owned()),
             ("auto.create.topics.enable", "false".to_owned()),
-            // The records of tests are years old: retention would delete them under the test.
+            // The records of the tests are years old.
             ("log.retention.ms", "-1".to_owned()),
         ]
         .into_iter()

@@ -201,7 +201,7 @@ impl Drop for Daemon {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
-            eprintln!("the end of the daemon's log:\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
+            eprintln!("the end of the daemon's log:\n{}", lines[lines.len().saturating_sub(300)..].join("\n"));
         }
     }
 }

@@ -43,7 +43,7 @@ pub fn records(partitions: i32, count: usize) -> Partitions {
             29 => record.headers = vec![header("", Some(b"x")), header("content-encoding", Some(b"gzip"))],
             31 => record.headers.clear(),
             37 => record.value = Some(Bytes::from(vec![0x91, 0x4c, 0x11, 0, 1, 2, 3, 4])),
-            41 => record.value = Some(Bytes::from((0..3000u32).map(|i| (i * i >> 3) as u8).collect::<Vec<_>>())),
+            41 => record.value = Some(Bytes::from((0..3000u32).map(|i| ((i * i) >> 3) as u8).collect::<Vec<_>>())),
             43 => record.timestamp = Timestamp::create(1),
             _ => {}
         }
@@ -102,7 +102,8 @@ fn every_codec_gives_every_record_back_in_both_layouts() {
     let mut tables = "[resources]\nmemory = \"2GiB\"\n".to_owned();
     for algorithm in Algorithm::ALL {
         for layout in layouts {
-            let headers = if layout == "record" && algorithm as u8 % 2 == 0 { "none" } else { "content-encoding" };
+            let headers =
+                if layout == "record" && (algorithm as u8).is_multiple_of(2) { "none" } else { "content-encoding" };
             write!(
                 tables,
                 "[pipelines.{algorithm}-{layout}]\nfrom = \"codecs\"\nto = \"codecs.{algorithm}.{layout}\"\n\

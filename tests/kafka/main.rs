@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be had fails the test, in helpers too")]
 
 mod broker;
+mod chaos;
 mod daemon;
 mod end_to_end;
 mod ports;

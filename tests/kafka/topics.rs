@@ -43,6 +43,13 @@ impl Broker {
         i32::try_from(found.partitions().len()).ok()
     }
 
+    /// How many members a consumer group has, if the broker can say so now.
+    pub fn group_members(&self, group: &str) -> Option<usize> {
+        let consumer: BaseConsumer = self.client().create().unwrap();
+        let list = consumer.fetch_group_list(Some(group), Duration::from_secs(5)).ok()?;
+        list.groups().first().map(|group| group.members().len())
+    }
+
     /// Asks again and again until there is an answer.
     pub fn until<T>(&self, mut ask: impl FnMut() -> Option<T>) -> T {
         let deadline = Instant::now() + ASK;
@@ -107,7 +114,7 @@ impl Broker {
                 reader.count
             );
         }
-        reader.to_the_end();
+        reader.read_to_the_end();
         reader.records
     }
 }
@@ -165,7 +172,7 @@ impl TopicReader {
     }
 
     /// Reads on until every partition says that there is no more.
-    pub fn to_the_end(&mut self) {
+    pub fn read_to_the_end(&mut self) {
         let deadline = Instant::now() + ASK;
         self.ended = vec![false; self.partitions as usize];
         // The ends seen before may be old: ask for each anew.
@@ -187,6 +194,45 @@ impl TopicReader {
         match positions.elements().iter().find(|element| element.partition() == partition).map(|e| e.offset()) {
             Some(Offset::Offset(offset)) => offset,
             _ => 0,
+        }
+    }
+}
+
+/// A reader of several topics that remembers nothing: it hands out each committed record once, in order.
+pub struct Follower {
+    consumer: BaseConsumer,
+}
+
+impl Follower {
+    /// Follows these topics, which have so many partitions each, from the beginning.
+    pub fn open(broker: &Broker, topics: &[String], partitions: i32) -> Self {
+        let consumer: BaseConsumer = broker
+            .client()
+            .set("group.id", "test")
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "error")
+            .create()
+            .unwrap();
+        let mut list = TopicPartitionList::new();
+        for topic in topics {
+            for partition in 0..partitions {
+                list.add_partition_offset(topic, partition, Offset::Offset(0)).unwrap();
+            }
+        }
+        consumer.assign(&list).unwrap();
+        Self { consumer }
+    }
+
+    /// The next record with its topic and partition, if one comes in time.
+    pub fn poll(&self, patience: Duration) -> Option<(String, i32, Record)> {
+        match self.consumer.poll(patience)? {
+            Ok(message) => Some((message.topic().to_owned(), message.partition(), own(&message))),
+            // A broker that restarts is found again.
+            Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure,
+            )) => None,
+            Err(error) => panic!("{error}"),
         }
     }
 }
