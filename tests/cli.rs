@@ -1,0 +1,302 @@
+//! The command line as scripts and people meet it: the real program, real files, other people's programs beside it.
+
+#![allow(clippy::unwrap_used, reason = "what cannot be had fails the test, in helpers too")]
+
+mod tools;
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use latentd::codec::Algorithm;
+use serde_json::Value;
+
+fn latentd(arguments: &[&str], input: Option<&[u8]>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_latentd"));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for variable in ["LATENTD_CONFIG", "LATENTD_REGISTRY", "LATENTD_DATA"] {
+        command.env_remove(variable);
+    }
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.unwrap_or_default().to_vec();
+    let writer = std::thread::spawn(move || {
+        // A program that refuses its input closes the pipe.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+/// Standard output of a call that succeeds.
+fn ok(arguments: &[&str], input: Option<&[u8]>) -> Vec<u8> {
+    let output = latentd(arguments, input);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// Exit code and standard error of a call that fails.
+fn fails(arguments: &[&str], input: Option<&[u8]>) -> (i32, String) {
+    let output = latentd(arguments, input);
+    assert!(!output.status.success(), "{arguments:?} succeeded");
+    assert_eq!(output.stdout.len(), 0, "{arguments:?} wrote data and failed");
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// The beginning of the flights.
+fn flights(bytes: usize) -> Vec<u8> {
+    let text = fs::read(tools::data("flights.jsonl").unwrap()).unwrap();
+    text[..bytes].to_vec()
+}
+
+#[test]
+fn every_codec_takes_pipes_and_gives_them_back() {
+    let input = flights(300_000);
+    for algorithm in Algorithm::ALL {
+        let coded = ok(&["compress", "--codec", algorithm.name()], Some(&input));
+        let back = ok(&["decompress", "--codec", algorithm.name()], Some(&coded));
+        assert!(back == input, "{algorithm}");
+        if algorithm != Algorithm::Identity {
+            assert!(coded.len() < input.len() * 3 / 4, "{algorithm}: {} bytes", coded.len());
+        }
+    }
+    for codec in ["gzip", "zstd", "lz4", "xz", "bzip2"] {
+        let coded = ok(&["compress", "--codec", codec], Some(&input));
+        assert!(ok(&["decompress"], Some(&coded)) == input, "{codec} says itself what it is");
+        let twice = [coded.as_slice(), coded.as_slice()].concat();
+        assert!(
+            ok(&["decompress"], Some(&twice)) == [input.as_slice(), input.as_slice()].concat(),
+            "{codec}, two members"
+        );
+    }
+}
+
+#[test]
+fn other_programs_read_what_it_writes() {
+    let input = flights(300_000);
+    for (codec, program) in
+        [("gzip", "gzip"), ("zstd:19", "zstd"), ("brotli", "brotli"), ("lz4", "lz4"), ("xz", "xz"), ("bzip2", "bzip2")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let (plain, coded) = (folder.path().join("plain"), folder.path().join("coded"));
+        fs::write(&plain, &input).unwrap();
+        ok(&["compress", "--codec", codec, plain.to_str().unwrap(), "-o", coded.to_str().unwrap()], None);
+        let output = Command::new(tools::program(program).unwrap())
+            .args(["-d", "-c"])
+            .stdin(fs::File::open(&coded).unwrap())
+            .output()
+            .unwrap();
+        assert!(output.status.success() && output.stdout == input, "{program}");
+    }
+}
+
+#[test]
+fn files_of_records_come_back_byte_for_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = b"a,b\r\n\"x\ny\",2\r\n\r\n3,\"q\"\"\"".repeat(50);
+    let json = b" {\"a\": 1}\n[2, 3]  \"x\"\n\n".repeat(50);
+    let mut idx = fs::read(tools::data("t10k-images-idx3-ubyte").unwrap()).unwrap();
+    idx.truncate(16 + 784 * 200 + 5);
+    let mut without_end = flights(100_000);
+    without_end.push(b'x');
+    for (mode, input) in
+        [("lines", &without_end), ("csv", &csv), ("json", &json), ("idx", &idx), ("lines", &Vec::new())]
+    {
+        for layout in ["record", "block"] {
+            for codec in ["zstd", "huffman", "brotli", "identity"] {
+                let file = folder.path().join("file");
+                let arguments = [
+                    "compress",
+                    "--records",
+                    mode,
+                    "--layout",
+                    layout,
+                    "--block",
+                    "16KiB",
+                    "-c",
+                    codec,
+                    "-o",
+                    file.to_str().unwrap(),
+                ];
+                ok(&arguments, Some(input));
+                let back = ok(&["decompress", file.to_str().unwrap()], None);
+                assert!(back == *input, "{mode}, {layout}, {codec}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_cut_or_damaged_fails_and_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let to = out.to_str().unwrap();
+    let input = flights(50_000);
+    let whole = [
+        ok(&["compress"], Some(&input)),
+        ok(&["compress", "-c", "gzip"], Some(&input)),
+        ok(&["compress", "--records", "lines"], Some(&input)),
+    ];
+    for coded in whole {
+        for cut in [coded.len() - 1, coded.len() / 2, 9] {
+            let (code, text) = fails(&["decompress", "-o", to], Some(&coded[..cut]));
+            assert_eq!(code, 1, "{text}");
+            assert!(!out.exists(), "half a file is there");
+        }
+        let mut damaged = coded.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 0x55;
+        fails(&["decompress", "-o", to], Some(&damaged));
+        assert!(!out.exists());
+    }
+    let (code, text) = fails(&["decompress", "-o", to], Some(b"no stream at all"));
+    assert!(code == 2 && text.contains("--codec"), "{text}");
+    let (code, text) =
+        fails(&["decompress", "--max-decoded", "1KiB", "-o", to], Some(&ok(&["compress"], Some(&input))));
+    assert!(code == 1 && text.contains("--max-decoded"), "{text}");
+    fails(&["decompress", "/nowhere"], None);
+    fails(&["decompress"], Some(b""));
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2_and_says_what_would_be_right() {
+    for (arguments, expected) in [
+        (&["compress", "--codec", "zsdt"][..], "no codec `zsdt`"),
+        (&["compress", "--codec", "zstd:99"], "levels are 1 to 22"),
+        (&["bench", "/nowhere"], "there is no file or folder `/nowhere`"),
+        (&["models", "list"], "which registry?"),
+        (&["run", "-c", "/nowhere.toml"], "cannot read the configuration"),
+        (&["check", "-c", "/nowhere.toml"], "cannot read the configuration"),
+        (&["cat", "topic"], "which cluster?"),
+        (&["demo", "--delivery", "exactly-once"], "exactly-once is refused on the embedded broker"),
+        (&["frobnicate"], "unrecognized subcommand"),
+    ] {
+        let (code, text) = fails(arguments, None);
+        assert_eq!(code, 2, "{arguments:?}: {text}");
+        assert!(text.contains(expected), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn check_prints_every_value_with_its_origin() {
+    let text = ok(&["check", "-c", "config/latentd.toml"], None);
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("pipelines.flights.codec") && text.contains("default"), "{text}");
+    let report: Value =
+        serde_json::from_slice(&ok(&["check", "-c", "config/latentd.toml", "--format", "json"], None)).unwrap();
+    let values = report["values"].as_array().unwrap();
+    let of = |key: &str| values.iter().find(|value| value["key"] == key).unwrap().clone();
+    assert_eq!(of("pipelines.flights.layout")["origin"], "default");
+    assert!(of("registry.url")["origin"].as_str().unwrap().starts_with("line "));
+}
+
+#[test]
+fn bench_always_shows_kafkas_own_zstd_and_sizes_are_the_same_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("flights.jsonl");
+    let mut input = flights(3_000_000);
+    input.truncate(input.iter().rposition(|byte| *byte == b'\n').unwrap() + 1);
+    fs::write(&file, input).unwrap();
+    let arguments = [
+        "bench",
+        file.to_str().unwrap(),
+        "--limit",
+        "3000",
+        "--time",
+        "1ms",
+        "-c",
+        "zstd,zstd-dict,huffman",
+        "--format",
+        "json",
+    ];
+    let reports = [(); 2].map(|()| serde_json::from_slice::<Value>(&ok(&arguments, None)).unwrap());
+    let sizes = |report: &Value| -> Vec<(String, u64)> {
+        let rows = report["rows"].as_array().unwrap();
+        rows.iter().map(|row| (row["way"].as_str().unwrap().to_owned(), row["log_bytes"].as_u64().unwrap())).collect()
+    };
+    assert_eq!(sizes(&reports[0]), sizes(&reports[1]));
+    let of = |way: &str| {
+        sizes(&reports[0]).into_iter().find(|(name, _)| name == way).unwrap_or_else(|| panic!("no {way}")).1
+    };
+    for level in [3, 19] {
+        for size in ["16KiB", "128KiB", "1MiB"] {
+            of(&format!("Kafka zstd-{level}, {size}"));
+        }
+    }
+    assert!(of("zstd, block 128KiB") < of("Kafka zstd-3, 128KiB"), "columns pay for themselves");
+    assert!(of("zstd-dict, record") < of("zstd, record") / 2, "the dictionary is used");
+    let table = String::from_utf8(ok(&arguments[..arguments.len() - 2], None)).unwrap();
+    assert!(table.contains("Kafka's smallest") && table.contains("our smallest"), "{table}");
+}
+
+#[test]
+fn models_are_published_shown_promoted_moved_and_removed() {
+    use latentd::model::{Dictionary, Family, Manifest, package};
+    let folder = tempfile::tempdir().unwrap();
+    let url = |name: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(&path).unwrap();
+        format!("file://{}", path.display())
+    };
+    let (here, there) = (url("here"), url("there"));
+    let text = flights(2_000_000);
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+    let dictionary = Dictionary::train(&lines, 16 << 10).unwrap();
+    let manifest = Manifest::new(dictionary.artefact(), Family::ZSTD_DICTIONARY, "flights", "2020-01-01T00:00:00Z");
+    let file = folder.path().join("model");
+    fs::write(&file, package::pack(&manifest.to_json().unwrap(), dictionary.artefact()).unwrap()).unwrap();
+    let models = |registry: &str, rest: &[&str]| -> Vec<u8> {
+        ok(&[&["models", "--registry", registry][..], rest].concat(), None)
+    };
+    models(&here, &["import", file.to_str().unwrap()]);
+    let id = manifest.model.to_string();
+    models(&here, &["promote", &id[..8]]);
+    let list = String::from_utf8(models(&here, &["list"])).unwrap();
+    assert!(list.contains(&id[..12]) && list.contains("zstd-dictionary"), "{list}");
+    let show = String::from_utf8(models(&here, &["show", &id])).unwrap();
+    assert!(show.contains("lineage") && show.contains("Promote"), "{show}");
+    let exported = folder.path().join("exported");
+    models(&here, &["export", &id, "-o", exported.to_str().unwrap()]);
+    assert_eq!(fs::read(&exported).unwrap(), fs::read(&file).unwrap());
+    models(&there, &["import", exported.to_str().unwrap()]);
+    // The model codes and decodes by its id, and other people's zstd reads it with the artefact.
+    let coded = ok(&["compress", "-c", "zstd-dict", "--model", &id, "--registry", &here], Some(lines[7]));
+    assert!(coded.len() * 3 < lines[7].len(), "{} bytes", coded.len());
+    assert_eq!(ok(&["decompress", "-c", "zstd-dict", "--registry", &there], Some(&coded)), lines[7]);
+    let report: Value =
+        serde_json::from_slice(&models(&here, &["gc", "--unused-for", "30d", "--keep-last", "0", "--format", "json"]))
+            .unwrap();
+    assert_eq!(report["removed"].as_array().unwrap().len(), 0, "it is in use");
+    models(&here, &["rollback", "flights"]);
+    let (code, text) = fails(&["models", "--registry", &here, "show", "ffff0000"], None);
+    assert!(code == 1 && text.contains("ffff0000"), "{text}");
+}
+
+#[test]
+fn help_completions_and_manual_pages_name_every_command() {
+    let help = String::from_utf8(ok(&["--help"], None)).unwrap();
+    for command in ["run", "check", "demo", "compress", "decompress", "bench", "models", "cat", "completions", "man"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{help}");
+        assert!(!ok(&[command, "--help"], None).is_empty());
+    }
+    assert!(String::from_utf8(ok(&["completions", "bash"], None)).unwrap().contains("decompress"));
+    assert!(String::from_utf8(ok(&["man"], None)).unwrap().contains(".TH latentd"));
+}
+
+#[test]
+fn the_demo_feeds_compresses_restores_and_compares() {
+    let folder = tools::data("flights.jsonl").unwrap();
+    let folder = Path::new(&folder).parent().unwrap().to_str().unwrap().to_owned();
+    let report = ok(&["demo", "--for", "4s", "--data", &folder, "--listen", "127.0.0.1:0", "--format", "json"], None);
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    for stream in report["streams"].as_array().unwrap() {
+        assert!(stream["records"].as_u64().unwrap() > 100, "{stream}");
+        assert_eq!(stream["records"], stream["restored_equal"], "{stream}");
+        assert!(
+            stream["latentd_bytes"].as_u64().unwrap() > 0 && stream["kafka_zstd_bytes"].as_u64().unwrap() > 0,
+            "{stream}"
+        );
+    }
+}
