@@ -107,6 +107,11 @@ impl Daemon {
         self.path("registry")
     }
 
+    /// Where it serves health, metrics and the API.
+    pub fn admin(&self) -> String {
+        format!("127.0.0.1:{}", self.admin.number())
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.pid

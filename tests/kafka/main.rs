@@ -8,6 +8,7 @@ mod chaos;
 mod daemon;
 mod end_to_end;
 mod ports;
+mod prometheus;
 mod topics;
 
 #[path = "../tools/mod.rs"]
