@@ -100,6 +100,22 @@ impl Broker {
         }
     }
 
+    /// Produces records as they are, without compression.
+    pub fn produce_plain(&self, topic: &str, records: &Partitions) {
+        let producer: BaseProducer =
+            self.client().set("linger.ms", "5").set("queue.buffering.max.messages", "1000000").create().unwrap();
+        for (partition, records) in records {
+            records.iter().for_each(|record| send(&producer, topic, *partition, record));
+        }
+        flush(&producer);
+    }
+
+    /// Deletes a topic.
+    pub fn delete(&self, topic: &str) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        block_on(admin.delete_topics(&[topic], &AdminOptions::new())).unwrap();
+    }
+
     /// Reads a topic, committed records only, until it holds `count` records, and then to its end: what is there that
     /// should not be comes back too.
     pub fn consume(&self, topic: &str, count: usize, patience: Duration) -> Partitions {
