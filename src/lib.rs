@@ -4,6 +4,7 @@
 //! imports to it. Without the default feature `daemon` the crate is the pure codec path: records, frames, codecs.
 
 pub mod codec;
+pub mod cost;
 pub mod frame;
 pub mod model;
 pub mod record;

@@ -1,5 +1,7 @@
 //! The configuration as its users meet it: the files in `config/`, the reference in `docs/`, and what errors say.
 
+#![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -2,11 +2,18 @@
 //!
 //! Data goes to standard output, everything else to standard error. Exit 0: done; 1: it failed; 2: usage or configuration.
 
+mod bench;
 mod cat;
 mod check;
 mod completions;
+mod compress;
 mod demo;
+mod file_format;
+mod models;
+mod output;
+mod records;
 mod run;
+mod streams;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -26,6 +33,10 @@ enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Demo(demo::DemoArgs),
+    Compress(compress::CompressArgs),
+    Decompress(compress::DecompressArgs),
+    Bench(bench::BenchArgs),
+    Models(models::ModelsArgs),
     Cat(cat::CatArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -67,6 +78,10 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Compress(args) => compress::compress(args),
+        Command::Decompress(args) => compress::decompress(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Models(args) => models::run(args),
         Command::Cat(args) => cat::run(args),
         Command::Completions(args) => completions::run(args, Cli::command()),
         Command::Man(args) => completions::man(args, Cli::command()),

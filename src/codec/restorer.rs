@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::block::{BlockReader, DecodeLimits};
 use super::seal::{Coding, Opened, open, sniff};
 use super::{Algorithm, CONTENT_ENCODING, CodecError, Decoders, ModelSource};
-use crate::record::{HeaderRef, HeaderRefs, RecordRef};
+use crate::record::{HeaderRefs, RecordRef};
 
 /// Restores records, whatever mixture of codecs, layouts and ways to name them a topic holds.
 pub struct Restorer {
@@ -45,7 +45,7 @@ impl Restorer {
     /// Restores a record. The last `content-encoding` header is ours, if there is one: the others came with the record.
     pub fn restore<'s, 'r: 's>(&'s mut self, record: &RecordRef<'r>) -> Result<Restored<'s>, CodecError> {
         let ours = record.headers.iter().rposition(|header| header.name == CONTENT_ENCODING);
-        let mut headers: HeaderRefs<'s> = record.headers.iter().map(|header| -> HeaderRef<'s> { *header }).collect();
+        let mut headers: HeaderRefs<'s> = record.headers.iter().copied().collect();
         let coding = match ours {
             Some(index) => Some(Coding::of_token(headers.remove(index).value.unwrap_or_default())?),
             None => record.value.and_then(sniff),
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::codec::block::BlockBuilder;
     use crate::codec::{CodecSpec, LATENTD, NoModels, build, seal};
-    use crate::record::{Record, Timestamp};
+    use crate::record::{HeaderRef, Record, Timestamp};
 
     fn record<'a>(value: Option<&'a [u8]>, headers: &[HeaderRef<'a>]) -> RecordRef<'a> {
         RecordRef { key: Some(b"k"), value, headers: headers.into(), timestamp: Timestamp::create(7), offset: 3 }

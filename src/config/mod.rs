@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::cost::Prices;
 use crate::pipeline::Settings;
 use crate::source::KafkaSettings;
 use crate::telemetry::log::LogSettings;
@@ -45,7 +46,7 @@ pub struct Config {
     /// `[shutdown]`.
     pub shutdown: ShutdownConfig,
     /// `[cost]`.
-    pub cost: CostConfig,
+    pub cost: Prices,
     /// `[pipelines.*]`, by name.
     pub pipelines: Vec<Settings>,
     notices: Vec<Notice>,
@@ -93,21 +94,6 @@ pub struct ResourcesConfig {
 pub struct ShutdownConfig {
     /// Time for everything to finish.
     pub deadline: Duration,
-}
-
-/// Prices, in any one currency.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CostConfig {
-    /// Of an hour of one core.
-    pub cpu_hour: f64,
-    /// Of moving 10⁹ bytes.
-    pub gigabyte_moved: f64,
-    /// Of keeping 10⁹ bytes on one broker for a month.
-    pub gigabyte_month: f64,
-    /// How long topics keep their records.
-    pub retention: Duration,
-    /// On how many brokers a record lies.
-    pub replication: u64,
 }
 
 /// What a new configuration asks of running pipelines, by name.

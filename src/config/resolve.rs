@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::node::Node;
 use super::pipelines;
 use super::section::{Notes, Placed, Read, Section, Word, Words, texts};
-use super::{AdminConfig, Config, CostConfig, DaemonConfig, RegistryConfig, ResourcesConfig, Secret, ShutdownConfig};
+use super::{AdminConfig, Config, DaemonConfig, RegistryConfig, ResourcesConfig, Secret, ShutdownConfig};
+use crate::cost::Prices;
 use crate::source::KafkaSettings;
 use crate::telemetry::log::{LogFormat, LogSettings, check_filter};
 use crate::units::ByteSize;
@@ -227,9 +228,9 @@ fn shutdown(node: Option<&Node>, notes: &mut Notes) -> ShutdownConfig {
     ShutdownConfig { deadline }
 }
 
-fn cost(node: Option<&Node>, notes: &mut Notes) -> CostConfig {
+fn cost(node: Option<&Node>, notes: &mut Notes) -> Prices {
     let mut section = Section::new("cost", node, notes);
-    let cost = CostConfig {
+    let cost = Prices {
         cpu_hour: section.get("cpu_hour", notes).value,
         gigabyte_moved: section.get("gigabyte_moved", notes).value,
         gigabyte_month: section.get("gigabyte_month", notes).value,

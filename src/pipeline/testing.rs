@@ -253,13 +253,16 @@ pub struct MemoryProducer {
     inner: Mutex<Inner>,
 }
 
+/// A record, and the topic and partition that it was written to.
+type Written = (String, Option<i32>, Record);
+
 #[derive(Default)]
 struct Inner {
     epoch: u64,
     open: bool,
     must_abort: bool,
-    queued: VecDeque<(usize, (String, Option<i32>, Record))>,
-    acknowledged: Vec<(String, Option<i32>, Record)>,
+    queued: VecDeque<(usize, Written)>,
+    acknowledged: Vec<Written>,
     offsets: Positions,
     delivered: Vec<usize>,
     failure: Option<ClientError>,

@@ -251,7 +251,7 @@ impl Registry {
 
     async fn read_activation(&self, path: &Path) -> Result<Option<Activation>> {
         let Some(object) = self.store.get(path, MAX_SMALL).await? else { return Ok(None) };
-        let activation: Activation = self.from_json(path, &object.bytes)?;
+        let activation: Activation = self.read_json(path, &object.bytes)?;
         if activation.version > VERSION {
             let detail = format!(
                 "`{}` has version {}, this program knows {VERSION}: use a newer latentd",

@@ -249,7 +249,7 @@ impl Registry {
     pub async fn exists(&self) -> Result<bool> {
         let path = layout::marker();
         let Some(object) = self.store.get(&path, MAX_SMALL).await? else { return Ok(false) };
-        let marker: Marker = self.from_json(&path, &object.bytes)?;
+        let marker: Marker = self.read_json(&path, &object.bytes)?;
         if marker.version > MARKER_VERSION {
             let detail = format!(
                 "registry `{}` has version {}, this program knows {MARKER_VERSION}: use a newer latentd",
@@ -288,7 +288,7 @@ impl Registry {
     async fn numbered(&self, number: u32) -> Result<Option<ModelId>> {
         let path = layout::dictionary(number);
         let Some(object) = self.store.get(&path, MAX_SMALL).await? else { return Ok(None) };
-        Ok(Some(self.from_json::<DictionaryNumber>(&path, &object.bytes)?.model))
+        Ok(Some(self.read_json::<DictionaryNumber>(&path, &object.bytes)?.model))
     }
 
     async fn check_number(&self, number: u32, model: ModelId) -> Result<()> {
@@ -360,7 +360,7 @@ impl Registry {
         }
     }
 
-    pub(super) fn from_json<T: for<'de> Deserialize<'de>>(
+    pub(super) fn read_json<T: for<'de> Deserialize<'de>>(
         &self,
         path: &object_store::path::Path,
         json: &[u8],

@@ -2,31 +2,33 @@
 
 use crate::codec::{Algorithm, CodecError};
 
-/// Collects bits. The last byte is filled with zeroes.
-#[derive(Default)]
-pub(super) struct BitWriter {
-    bytes: Vec<u8>,
+/// Appends bits. The last byte is filled with zeroes.
+pub(super) struct BitWriter<'a> {
+    bytes: &'a mut Vec<u8>,
     pending: u64,
     count: u32,
 }
 
-impl BitWriter {
+impl<'a> BitWriter<'a> {
+    pub fn new(bytes: &'a mut Vec<u8>) -> Self {
+        Self { bytes, pending: 0, count: 0 }
+    }
+
     /// Appends the low `count` bits of `value`; at most 32.
     pub fn put(&mut self, value: u32, count: u32) {
         debug_assert!(count <= 32 && u64::from(value) < 1 << count);
         self.pending = self.pending << count | u64::from(value);
         self.count += count;
-        while self.count >= 8 {
-            self.count -= 8;
-            self.bytes.push((self.pending >> self.count) as u8);
+        if self.count >= 32 {
+            self.count -= 32;
+            self.bytes.extend_from_slice(&((self.pending >> self.count) as u32).to_be_bytes());
         }
     }
 
-    /// The bytes.
-    pub fn finish(mut self) -> Vec<u8> {
-        let padding = (8 - self.count) % 8;
-        self.put(0, padding);
-        self.bytes
+    /// Writes what is left.
+    pub fn finish(self) {
+        let left = (self.pending << (32 - self.count)) as u32;
+        self.bytes.extend_from_slice(&left.to_be_bytes()[..self.count.div_ceil(8) as usize]);
     }
 }
 

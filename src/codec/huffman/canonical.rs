@@ -4,10 +4,20 @@ use super::MAX_CODE_BITS;
 
 /// The length of each symbol's code in bits; zero for symbols that do not occur.
 ///
-/// The lengths of two symbols or more fill the code space exactly: the sum of `2^-length` is 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The lengths of two symbols or more fill the code space exactly: the sum of `2^-length` is 1. A record of text has some
+/// forty symbols, so that everything here goes through a list of those that occur and not through all 256.
+#[derive(Clone, Debug)]
 pub(super) struct CodeLengths {
     bits: [u8; 256],
+    /// The symbols with a code, rising, in the first `used` places.
+    symbols: [u8; 256],
+    used: usize,
+}
+
+impl PartialEq for CodeLengths {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits == other.bits
+    }
 }
 
 impl CodeLengths {
@@ -15,10 +25,19 @@ impl CodeLengths {
     pub fn optimal(counts: &[u32; 256]) -> Self {
         // Symbols by rising count; equal counts by symbol, so that the result is the same everywhere.
         let mut sorted = [0u64; 256];
+        let mut symbols = [0; 256];
         let mut used = 0;
-        for (symbol, count) in counts.iter().enumerate() {
-            sorted[used] = u64::from(*count) << 8 | symbol as u64;
-            used += usize::from(*count > 0);
+        for (eighth, eight) in counts.as_chunks::<8>().0.iter().enumerate() {
+            // Symbols that occur lie close together.
+            if *eight == [0; 8] {
+                continue;
+            }
+            for (symbol, count) in (8 * eighth..).zip(eight) {
+                // At most 255 symbols come before one, so that the place is there even if this one does not occur.
+                sorted[used] = u64::from(*count) << 8 | symbol as u64;
+                symbols[used] = symbol as u8;
+                used += usize::from(*count > 0);
+            }
         }
         let sorted = &mut sorted[..used];
         sorted.sort_unstable();
@@ -27,7 +46,7 @@ impl CodeLengths {
             *weight = *entry >> 8;
         }
         let mut depths = [0; 256];
-        unlimited_depths(&mut work[..used], &mut depths);
+        unlimited_depths(&mut work[..sorted.len()], &mut depths);
         if u32::from(depths[0]) > MAX_CODE_BITS {
             package_merge(sorted, &mut depths);
         }
@@ -35,16 +54,30 @@ impl CodeLengths {
         for (entry, depth) in sorted.iter().zip(depths) {
             bits[(*entry & 0xff) as usize] = depth;
         }
-        Self { bits }
+        Self { bits, symbols, used }
     }
 
-    /// Lengths that were read, if each is at most [`MAX_CODE_BITS`] and together they fill the code space.
-    pub fn checked(bits: [u8; 256]) -> Option<Self> {
-        let mut filled = 0u32;
-        for length in bits.iter().filter(|length| **length > 0) {
-            filled += 1 << MAX_CODE_BITS.checked_sub(u32::from(*length))?;
-        }
-        (filled == 1 << MAX_CODE_BITS).then_some(Self { bits })
+    /// No symbol has a code yet.
+    pub const fn none() -> Self {
+        Self { bits: [0; 256], symbols: [0; 256], used: 0 }
+    }
+
+    /// Gives a code of 1 to [`MAX_CODE_BITS`] bits to a symbol above all that have one.
+    pub fn add(&mut self, symbol: u8, length: u8) {
+        debug_assert!((1..=MAX_CODE_BITS).contains(&u32::from(length)));
+        self.bits[usize::from(symbol)] = length;
+        self.symbols[self.used] = symbol;
+        self.used += 1;
+    }
+
+    /// Whether the codes fill the code space.
+    pub fn are_complete(&self) -> bool {
+        self.used().map(|(_, length)| 1 << (MAX_CODE_BITS - length)).sum::<u32>() == 1 << MAX_CODE_BITS
+    }
+
+    /// The length of the longest code.
+    pub fn longest(&self) -> u32 {
+        self.used().map(|(_, length)| length).max().unwrap_or(0)
     }
 
     /// The length of a symbol's code.
@@ -54,17 +87,16 @@ impl CodeLengths {
 
     /// Symbols that have a code, with its length, by rising symbol.
     pub fn used(&self) -> impl Iterator<Item = (u8, u32)> {
-        (0..=255).map(|symbol| (symbol, self.of(symbol))).filter(|(_, length)| *length > 0)
+        self.symbols[..self.used].iter().map(|symbol| (*symbol, self.of(*symbol)))
     }
 
     /// The canonical codes: shorter before longer, equal lengths by symbol, each the one before it plus one. Calls
     /// `each` with symbol, code and length, in that order of codes.
     pub fn for_each_code(&self, mut each: impl FnMut(u8, u32, u32)) {
         let mut ends = [0u16; MAX_CODE_BITS as usize + 2];
-        for length in self.bits {
-            ends[usize::from(length) + 1] += 1;
+        for (_, length) in self.used() {
+            ends[length as usize + 1] += 1;
         }
-        ends[1] = 0;
         for length in 1..ends.len() {
             ends[length] += ends[length - 1];
         }
@@ -74,9 +106,8 @@ impl CodeLengths {
             order[usize::from(*place)] = symbol;
             *place += 1;
         }
-        let total = usize::from(ends[MAX_CODE_BITS as usize]);
         let (mut code, mut previous) = (0, 0);
-        for symbol in &order[..total] {
+        for symbol in &order[..self.used] {
             let length = self.of(*symbol);
             code <<= length - previous;
             previous = length;
@@ -181,6 +212,13 @@ mod tests {
         std::array::from_fn(of)
     }
 
+    /// Symbols in a row from a first one on.
+    fn lengths_from(first: u8, bits: &[u8]) -> CodeLengths {
+        let mut lengths = CodeLengths::none();
+        (first..).zip(bits).for_each(|(symbol, length)| lengths.add(symbol, *length));
+        lengths
+    }
+
     /// The package-merge of the textbook, with explicit sets.
     fn reference(counts: &[u32; 256]) -> u64 {
         let mut leaves: Vec<(u64, Vec<u8>)> =
@@ -210,7 +248,8 @@ mod tests {
         ];
         for (case, counts) in cases.iter().enumerate() {
             let lengths = CodeLengths::optimal(counts);
-            assert_eq!(CodeLengths::checked(lengths.bits), Some(lengths.clone()), "case {case}");
+            assert!(lengths.are_complete(), "case {case}");
+            assert_eq!(Some(lengths.longest()), lengths.bits.iter().max().map(|bits| u32::from(*bits)), "case {case}");
             assert_eq!(cost(counts, &lengths), reference(counts), "case {case}");
             assert!((0..=255).all(|symbol| (lengths.of(symbol) > 0) == (counts[usize::from(symbol)] > 0)));
         }
@@ -218,24 +257,17 @@ mod tests {
 
     #[test]
     fn lengths_that_do_not_fill_the_code_space_are_refused() {
-        let with = |lengths: &[u8]| {
-            let mut bits = [0; 256];
-            bits[..lengths.len()].copy_from_slice(lengths);
-            CodeLengths::checked(bits)
-        };
-        assert!(with(&[1, 2, 2]).is_some());
-        for bad in [&[][..], &[1], &[1, 2], &[1, 1, 1], &[1, 2, 12], &[1, 200, 200]] {
-            assert_eq!(with(bad), None, "{bad:?}");
+        assert!(lengths_from(0, &[1, 2, 2]).are_complete());
+        for bad in [&[][..], &[1], &[1, 2], &[1, 1, 1], &[1, 2, 11]] {
+            assert!(!lengths_from(0, bad).are_complete(), "{bad:?}");
         }
     }
 
     #[test]
     fn canonical_codes_are_those_of_the_worked_example_in_rfc_1951() {
         // Section 3.2.2: symbols A to H with lengths 3, 3, 3, 3, 3, 2, 4, 4.
-        let mut bits = [0; 256];
-        bits[65..73].copy_from_slice(&[3, 3, 3, 3, 3, 2, 4, 4]);
         let mut codes = Vec::new();
-        CodeLengths::checked(bits).unwrap().for_each_code(|symbol, code, _| codes.push((symbol, code)));
+        lengths_from(b'A', &[3, 3, 3, 3, 3, 2, 4, 4]).for_each_code(|symbol, code, _| codes.push((symbol, code)));
         let expected = [(b'F', 0b00), (b'A', 0b010), (b'B', 0b011), (b'C', 0b100), (b'D', 0b101), (b'E', 0b110)];
         assert_eq!(codes, [&expected[..], &[(b'G', 0b1110), (b'H', 0b1111)]].concat());
     }

@@ -36,7 +36,7 @@ impl<const S: usize> Histograms<S> {
     /// The bytes that each segment takes in these codes.
     pub fn coded_sizes(&self, lengths: &CodeLengths) -> [usize; S] {
         self.0.each_ref().map(|table| {
-            let bits = (0..=255).zip(table).map(|(symbol, count)| u64::from(*count) * u64::from(lengths.of(symbol)));
+            let bits = lengths.used().map(|(symbol, length)| u64::from(table[usize::from(symbol)]) * u64::from(length));
             bits.sum::<u64>().div_ceil(8) as usize
         })
     }

@@ -9,24 +9,28 @@ use super::bits::{BitReader, BitWriter};
 use super::canonical::CodeLengths;
 use crate::codec::{Algorithm, CodecError};
 
-/// The bytes of the header.
-pub(super) fn write(lengths: &CodeLengths) -> Vec<u8> {
-    let (count, longest) =
-        lengths.used().fold((0, 0), |(count, longest), (_, length)| (count + 1, length.max(longest)));
-    let mut bits = BitWriter::default();
-    bits.put(count - 1, 8);
+/// The bits that a peek gives.
+const PEEKED_BITS: u32 = 57;
+/// The most bits of one symbol: a gap of 256, and a code ten bits shorter than the longest.
+const SYMBOL_BITS: u32 = 17 + 7;
+
+/// Writes the header into `output`, which is emptied first.
+pub(super) fn write(lengths: &CodeLengths, output: &mut Vec<u8>) {
+    output.clear();
+    let longest = lengths.longest();
+    let mut bits = BitWriter::new(output);
+    bits.put(lengths.used().count() as u32 - 1, 8);
     bits.put(longest, 4);
     let mut expected = 0;
     for (symbol, length) in lengths.used() {
         let gap = u32::from(symbol) - expected + 1;
-        // `k` zeroes, then the `k + 1` bits of the number.
-        bits.put(gap, 2 * gap.ilog2() + 1);
         let shorter = longest - length;
-        // As many zeroes as half of it, a one, and its lowest bit.
-        bits.put(0b10 | shorter & 1, shorter / 2 + 2);
+        let rice_bits = shorter / 2 + 2;
+        // `k` zeroes and the `k + 1` bits of the gap; as many zeroes as half of the difference, a one, its lowest bit.
+        bits.put(gap << rice_bits | 0b10 | shorter & 1, 2 * gap.ilog2() + 1 + rice_bits);
         expected = u32::from(symbol) + 1;
     }
-    bits.finish()
+    bits.finish();
 }
 
 /// Reads the header and returns what follows it.
@@ -38,35 +42,42 @@ pub(super) fn read(input: &[u8]) -> Result<(CodeLengths, &[u8]), CodecError> {
     if !(1..=MAX_CODE_BITS).contains(&longest) {
         return Err(corrupt("its longest code is not of 1 to 11 bits"));
     }
-    let mut lengths = [0; 256];
+    let mut lengths = CodeLengths::none();
     let mut next = 0;
+    // What was taken of the word; it is skipped before the next one is loaded.
+    let (mut word, mut taken) = (bits.peek(), 0);
     for _ in 0..count {
-        let word = bits.peek();
+        if taken > PEEKED_BITS - SYMBOL_BITS {
+            bits.skip(taken)?;
+            (word, taken) = (bits.peek(), 0);
+        }
         let zeroes = word.leading_zeros();
+        let gap_bits = 2 * zeroes + 1;
         // A gap of 256 has eight zeroes; the end of the input has many.
         if zeroes > 8 {
-            bits.skip(2 * zeroes + 1)?;
+            bits.skip(taken + gap_bits)?;
             return Err(corrupt("a gap between symbols is over 255"));
         }
-        let gap_bits = 2 * zeroes + 1;
         next += (word >> (64 - gap_bits)) as usize - 1;
-        let word = word << gap_bits;
+        word <<= gap_bits;
         let half = word.leading_zeros();
         let rice_bits = half + 2;
-        if half > MAX_CODE_BITS / 2 {
-            bits.skip(gap_bits + rice_bits)?;
-            return Err(corrupt("a code is shorter than one bit"));
-        }
-        let shorter = 2 * half + (word >> (64 - rice_bits)) as u32 % 2;
-        bits.skip(gap_bits + rice_bits)?;
-        let length = lengths.get_mut(next).ok_or_else(|| corrupt("a symbol is over 255"))?;
-        *length = longest
-            .checked_sub(shorter)
-            .filter(|length| *length > 0)
-            .ok_or_else(|| corrupt("a code is shorter than one bit"))? as u8;
+        taken += gap_bits + rice_bits;
+        // Half of the longest code leaves no bit; checked first, because the end of the input has many zeroes.
+        let shorter =
+            if half > MAX_CODE_BITS / 2 { MAX_CODE_BITS } else { 2 * half + (word >> (64 - rice_bits)) as u32 % 2 };
+        let (Ok(symbol), 1..) = (u8::try_from(next), longest.saturating_sub(shorter)) else {
+            bits.skip(taken)?;
+            return Err(corrupt("a symbol is over 255, or its code is shorter than one bit"));
+        };
+        lengths.add(symbol, (longest - shorter) as u8);
+        word <<= rice_bits;
         next += 1;
     }
-    let lengths = CodeLengths::checked(lengths).ok_or_else(|| corrupt("its codes do not fill the code space"))?;
+    bits.skip(taken)?;
+    if !lengths.are_complete() {
+        return Err(corrupt("its codes do not fill the code space"));
+    }
     Ok((lengths, bits.finish()?))
 }
 
@@ -83,7 +94,8 @@ mod tests {
             [1; 256],
         ] {
             let lengths = CodeLengths::optimal(&counts);
-            let mut header = write(&lengths);
+            let mut header = Vec::new();
+            write(&lengths, &mut header);
             let size = header.len();
             header.extend_from_slice(b"rest");
             let (read_back, rest) = read(&header).unwrap();

@@ -41,6 +41,7 @@ enum Mode {
 #[derive(Default)]
 pub struct HuffmanCodec {
     decoding: Option<Box<DecodeTable>>,
+    header: Vec<u8>,
 }
 
 impl HuffmanCodec {
@@ -60,8 +61,8 @@ impl Codec for HuffmanCodec {
             return Err(Algorithm::Huffman.failed("a record of 4 GiB or more: send it in pieces"));
         }
         match input.len() < FOUR_STREAMS_FROM {
-            true => encode_streams::<2>(input, output),
-            false => encode_streams::<4>(input, output),
+            true => encode_streams::<2>(input, &mut self.header, output),
+            false => encode_streams::<4>(input, &mut self.header, output),
         }
         Ok(())
     }
@@ -132,7 +133,7 @@ impl HuffmanCodec {
 }
 
 /// Writes a record in the shortest way there is: as it is, as a run, or coded in `S` streams.
-fn encode_streams<const S: usize>(input: &[u8], output: &mut Vec<u8>) {
+fn encode_streams<const S: usize>(input: &[u8], header: &mut Vec<u8>, output: &mut Vec<u8>) {
     let histograms = Histograms::<S>::of(input);
     let counts = histograms.total();
     if let Some(first) = input.first()
@@ -147,7 +148,7 @@ fn encode_streams<const S: usize>(input: &[u8], output: &mut Vec<u8>) {
         return;
     }
     let lengths = CodeLengths::optimal(&counts);
-    let header = header::write(&lengths);
+    header::write(&lengths, header);
     let sizes = histograms.coded_sizes(&lengths);
     let size_fields: usize = sizes[..S - 1].iter().map(|size| bits::varint_len(*size as u64)).sum();
     let coded: usize = sizes.iter().sum();
@@ -157,7 +158,7 @@ fn encode_streams<const S: usize>(input: &[u8], output: &mut Vec<u8>) {
         return;
     }
     write_size(output, input.len(), if S == 2 { Mode::Two } else { Mode::Four });
-    output.extend_from_slice(&header);
+    output.extend_from_slice(header);
     for size in &sizes[..S - 1] {
         bits::write_varint(output, *size as u64);
     }

@@ -5,6 +5,8 @@ mod coder;
 mod compress_blocks;
 mod compress_records;
 mod restore;
+#[cfg(test)]
+mod round_trip;
 
 pub use coder::Coder;
 pub use compress_blocks::CompressBlocks;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::{Halt, Output, Publication, Reason, Stage, WRITES_NOW};
 use crate::codec::{Algorithm, CodecError, Content, ModelSource, Restorer};
+use crate::frame::FrameError;
 use crate::pipeline::deliver::SlotId;
 use crate::pipeline::settings::{MissingModelPolicy, Settings};
 use crate::record::RecordRef;
@@ -46,7 +47,7 @@ fn refuse(
             return Err(Halt::Wait(missing.clone()));
         }
         CodecError::MissingModel(_) => Reason::MissingModel,
-        CodecError::LimitExceeded { .. } => Reason::OverCap,
+        CodecError::LimitExceeded { .. } | CodecError::Frame(FrameError::LimitExceeded { .. }) => Reason::OverCap,
         _ => Reason::Undecodable,
     };
     output.dead_letter(record, reason, &error.to_string(), Some(record.offset + 1))

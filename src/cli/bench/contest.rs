@@ -1,0 +1,339 @@
+//! One way to write the records, run several times: bytes on the broker's log, CPU both ways, and whether everything comes
+//! back.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, ensure};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::codec::block::{BlockBuilder, BlockReader, DecodeLimits};
+use crate::codec::{
+    self, Algorithm, CONTENT_ENCODING, Codec, CodecSpec, LATENTD, ModelSource, NoModels, ZstdDictCodec,
+};
+use crate::frame::{BatchCompression, BatchSizer};
+use crate::model::Dictionary;
+use crate::record::{HeaderRef, HeaderRefs, Record, RecordRef, Timestamp};
+
+/// A way to write records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Kafka's own batches: zstd at a level, or no compression.
+    Kafka {
+        /// Level of zstd.
+        level: Option<i32>,
+        /// Uncompressed bytes of a batch.
+        batch: usize,
+    },
+    /// One output record per record.
+    Record(CodecSpec),
+    /// Blocks of so many raw bytes.
+    Block(CodecSpec, usize),
+}
+
+/// What a way took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Figures {
+    /// Bytes on the broker's log.
+    pub log_bytes: u64,
+    /// CPU seconds to write all records once: the median of the passes.
+    pub encode_seconds: f64,
+    /// CPU seconds to read all records once: the median of the passes.
+    pub decode_seconds: f64,
+    /// Of the times to write one output record (a record, a block, a batch), the 99th percentile, in wall seconds.
+    pub p99_seconds: f64,
+    /// Bytes of the model.
+    pub model_bytes: u64,
+    /// How often it ran.
+    pub passes: usize,
+}
+
+/// Uncompressed bytes of a batch of our output: librdkafka's default `batch.size`.
+const OUTPUT_BATCH: usize = 1_000_000;
+
+/// Most passes of one way.
+const PASSES: usize = 9;
+
+/// Size of the dictionary that zstd-dict trains.
+pub const DICTIONARY: usize = 110 << 10;
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let size = |bytes: usize| crate::units::ByteSize::new(bytes as u64);
+        match self {
+            Self::Kafka { level: None, batch } => write!(f, "Kafka, no compression, {}", size(*batch)),
+            Self::Kafka { level: Some(level), batch } => write!(f, "Kafka zstd-{level}, {}", size(*batch)),
+            Self::Record(spec) => write!(f, "{spec}, record"),
+            Self::Block(spec, most) => write!(f, "{spec}, block {}", size(*most)),
+        }
+    }
+}
+
+impl Way {
+    /// Whether it is Kafka's own.
+    pub fn is_kafka(self) -> bool {
+        matches!(self, Self::Kafka { .. })
+    }
+
+    /// Runs it for about `budget`, once at least.
+    pub fn measure(
+        self,
+        records: &[Record],
+        dictionary: Option<&Dictionary>,
+        budget: Duration,
+    ) -> anyhow::Result<Figures> {
+        let views: Vec<RecordRef<'_>> = records.iter().map(Record::as_ref).collect();
+        let started = Instant::now();
+        let mut passes = Vec::new();
+        while passes.is_empty() || (passes.len() < PASSES && started.elapsed() < budget) {
+            let pass = match self {
+                Self::Kafka { level, batch } => kafka(&views, level, batch),
+                Self::Record(spec) => single(&views, &mut *coder(spec, dictionary)?),
+                Self::Block(spec, most) => blocks(&views, &mut *coder(spec, dictionary)?, most),
+            };
+            passes.push(pass.with_context(|| self.to_string())?);
+        }
+        let of = |figure: fn(&Pass) -> f64| {
+            let mut values: Vec<f64> = passes.iter().map(figure).collect();
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        let model = match self {
+            Self::Record(spec) | Self::Block(spec, _) if spec.algorithm() == Algorithm::ZstdDict => dictionary,
+            _ => None,
+        };
+        Ok(Figures {
+            log_bytes: passes[0].log_bytes,
+            encode_seconds: of(|pass| pass.encode),
+            decode_seconds: of(|pass| pass.decode),
+            p99_seconds: of(|pass| pass.p99),
+            model_bytes: model.map_or(0, |dictionary| dictionary.artefact().len() as u64),
+            passes: passes.len(),
+        })
+    }
+}
+
+/// One run.
+struct Pass {
+    log_bytes: u64,
+    encode: f64,
+    decode: f64,
+    p99: f64,
+}
+
+fn coder(spec: CodecSpec, dictionary: Option<&Dictionary>) -> anyhow::Result<Box<dyn Codec>> {
+    let models: Arc<dyn ModelSource> = Arc::new(NoModels);
+    Ok(match dictionary.filter(|_| spec.algorithm() == Algorithm::ZstdDict) {
+        Some(dictionary) => Box::new(ZstdDictCodec::with_dictionary(spec.level(), dictionary.artefact().into())?),
+        None => codec::build(spec, &models)?,
+    })
+}
+
+/// CPU seconds of this thread.
+fn cpu() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+fn p99(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds.get((seconds.len() * 99 / 100).min(seconds.len().saturating_sub(1))).copied().unwrap_or(0.0)
+}
+
+/// Our output records in the batches of a producer that does not compress them again.
+struct Log(BatchSizer<Leave>);
+
+/// Compresses nothing.
+type Leave = fn(&[u8], &mut Vec<u8>) -> Result<(), Infallible>;
+
+impl Log {
+    fn new() -> Self {
+        Self(BatchSizer::new(OUTPUT_BATCH, BatchCompression::None, |_, _| Ok(())))
+    }
+
+    fn add(&mut self, record: &RecordRef<'_>) {
+        let Ok(_) = self.0.push(record);
+    }
+
+    fn bytes(mut self) -> u64 {
+        let Ok(_) = self.0.close();
+        self.0.totals().bytes
+    }
+}
+
+fn kafka(records: &[RecordRef<'_>], level: Option<i32>, batch: usize) -> anyhow::Result<Pass> {
+    let compression = if level.is_some() { BatchCompression::Zstd } else { BatchCompression::None };
+    let mut compressor = zstd::bulk::Compressor::new(level.unwrap_or(3))?;
+    let mut frames: Vec<(Vec<u8>, usize)> = Vec::new();
+    let mut seconds = Vec::new();
+    let before = cpu();
+    let bytes = {
+        let compress = |plain: &[u8], coded: &mut Vec<u8>| -> std::io::Result<()> {
+            let started = Instant::now();
+            let frame = compressor.compress(plain)?;
+            seconds.push(started.elapsed().as_secs_f64());
+            coded.extend_from_slice(&frame);
+            frames.push((frame, plain.len()));
+            Ok(())
+        };
+        let mut sizer = BatchSizer::new(batch, compression, compress);
+        for record in records {
+            sizer.push(record)?;
+        }
+        sizer.close()?;
+        sizer.totals().bytes
+    };
+    let encode = cpu() - before;
+    let mut decompressor = zstd::bulk::Decompressor::new()?;
+    let before = cpu();
+    for (frame, plain) in &frames {
+        ensure!(decompressor.decompress(frame, *plain)?.len() == *plain, "a batch did not come back");
+    }
+    Ok(Pass { log_bytes: bytes, encode, decode: cpu() - before, p99: p99(seconds) })
+}
+
+fn single(records: &[RecordRef<'_>], codec: &mut dyn Codec) -> anyhow::Result<Pass> {
+    let mut coded: Vec<(Algorithm, Vec<u8>)> = Vec::with_capacity(records.len());
+    let mut seconds = Vec::with_capacity(records.len());
+    let before = cpu();
+    for record in records {
+        let started = Instant::now();
+        let value = record.value.unwrap_or_default();
+        let mut out = Vec::new();
+        codec.encode(value, &mut out)?;
+        coded.push(if out.len() < value.len() {
+            (codec.algorithm(), out)
+        } else {
+            (Algorithm::Identity, value.to_vec())
+        });
+        seconds.push(started.elapsed().as_secs_f64());
+    }
+    let encode = cpu() - before;
+    let mut log = Log::new();
+    for (record, (algorithm, out)) in records.iter().zip(&coded) {
+        let mut headers: HeaderRefs<'_> = record.headers.iter().copied().collect();
+        headers.push(HeaderRef { name: CONTENT_ENCODING, value: Some(algorithm.content_encoding().as_bytes()) });
+        log.add(&RecordRef {
+            key: record.key,
+            value: record.value.map(|_| out.as_slice()),
+            headers,
+            timestamp: record.timestamp,
+            offset: record.offset,
+        });
+    }
+    let mut decoded = Vec::new();
+    let before = cpu();
+    for (record, (algorithm, out)) in records.iter().zip(&coded) {
+        let value = record.value.unwrap_or_default();
+        if *algorithm != Algorithm::Identity {
+            decoded.clear();
+            codec.decode(out, value.len(), &mut decoded)?;
+            ensure!(decoded == value, "the record at offset {} did not come back", record.offset);
+        }
+    }
+    Ok(Pass { log_bytes: log.bytes(), encode, decode: cpu() - before, p99: p99(seconds) })
+}
+
+fn blocks(records: &[RecordRef<'_>], codec: &mut dyn Codec, most: usize) -> anyhow::Result<Pass> {
+    let mut builder = BlockBuilder::default();
+    let mut coded: Vec<(Vec<u8>, Timestamp)> = Vec::new();
+    let mut seconds = Vec::new();
+    let before = cpu();
+    let mut close = |builder: &mut BlockBuilder, timestamp: Timestamp| -> anyhow::Result<()> {
+        let started = Instant::now();
+        let mut out = Vec::new();
+        builder.encode(codec, &mut out)?;
+        seconds.push(started.elapsed().as_secs_f64());
+        coded.push((out, timestamp));
+        builder.clear();
+        Ok(())
+    };
+    let mut newest = Timestamp::create(-1);
+    for record in records {
+        if builder.records() > 0 && builder.raw_bytes() + record.payload_len() > most {
+            close(&mut builder, newest)?;
+        }
+        builder.push(record);
+        newest = record.timestamp;
+    }
+    if builder.records() > 0 {
+        close(&mut builder, newest)?;
+    }
+    let encode = cpu() - before;
+    let mut log = Log::new();
+    for (offset, (block, timestamp)) in (0i64..).zip(&coded) {
+        let headers = [HeaderRef { name: CONTENT_ENCODING, value: Some(LATENTD.as_bytes()) }];
+        log.add(&RecordRef {
+            key: None,
+            value: Some(block),
+            headers: headers.into_iter().collect(),
+            timestamp: *timestamp,
+            offset,
+        });
+    }
+    let mut reader = BlockReader::default();
+    let mut decode = 0.0;
+    let mut next = records.iter();
+    for (block, _) in &coded {
+        let before = cpu();
+        reader.decode_with(block, codec, &DecodeLimits::UNLIMITED)?;
+        let read = reader.records().map(|record| record.payload_len()).sum::<usize>();
+        decode += cpu() - before;
+        ensure!(read > 0 || !reader.is_empty(), "a block is empty");
+        for record in reader.records() {
+            let expected = next.next().ok_or_else(|| anyhow!("more records came back than went in"))?;
+            let same = record.key == expected.key
+                && record.value == expected.value
+                && record.headers.iter().eq(expected.headers.iter())
+                && record.timestamp == expected.timestamp
+                && record.offset == expected.offset;
+            ensure!(same, "the record at offset {} did not come back", expected.offset);
+        }
+    }
+    ensure!(next.next().is_none(), "fewer records came back than went in");
+    Ok(Pass { log_bytes: log.bytes(), encode, decode, p99: p99(seconds) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records() -> Vec<Record> {
+        (0..500)
+            .map(|i| Record {
+                key: Some(format!("k{}", i % 7).into()),
+                value: Some(format!("{{\"id\":{i},\"name\":\"record {i}\",\"amount\":{}}}", i * 7919 % 1000).into()),
+                headers: Vec::new(),
+                timestamp: Timestamp::create(1_700_000_000_000 + i),
+                offset: i,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_way_carries_every_record_and_sizes_are_the_same_each_time() {
+        let records = records();
+        let spec: CodecSpec = "zstd".parse().unwrap();
+        for way in [
+            Way::Kafka { level: None, batch: 16 << 10 },
+            Way::Kafka { level: Some(3), batch: 16 << 10 },
+            Way::Record(spec),
+            Way::Block(spec, 16 << 10),
+        ] {
+            let sizes = [(); 2].map(|()| way.measure(&records, None, Duration::ZERO).unwrap().log_bytes);
+            assert_eq!(sizes[0], sizes[1], "{way}");
+            assert!(sizes[0] > 1000, "{way}: {}", sizes[0]);
+        }
+    }
+
+    #[test]
+    fn a_plain_batch_weighs_what_its_records_weigh() {
+        let records = records();
+        let plain = Way::Kafka { level: None, batch: 1 << 20 }.measure(&records, None, Duration::ZERO).unwrap();
+        let payload: usize = records.iter().map(|record| record.as_ref().payload_len()).sum();
+        let overhead = plain.log_bytes - payload as u64;
+        // 61 bytes of batch, and 8 to 10 a record.
+        assert!((61 + 8 * 500..=61 + 10 * 500).contains(&overhead), "{overhead}");
+    }
+}

@@ -1,0 +1,164 @@
+//! `latentd bench`: every codec that fits, in both layouts, beside Kafka's own zstd, on records that nothing has seen.
+
+mod contest;
+mod report;
+mod sample;
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::records::RecordMode;
+use super::{Format, UsageError};
+use crate::codec::{Algorithm, CodecSpec};
+use crate::cost::Prices;
+use crate::model::{Dictionary, DictionaryError};
+use contest::{DICTIONARY, Way};
+use report::{Report, Row};
+use sample::Sample;
+
+/// Compare every codec on a file, a folder or a topic, always beside Kafka's own zstd
+///
+/// The earlier half of the records is there to learn from (the dictionary), the later half is measured. Sizes are bytes on
+/// the broker's log: keys, headers, record and batch overhead, all in. Speeds are by CPU time of one core. Everything is
+/// decoded and compared.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    /// A file, a folder (each file is a record), or with --brokers a topic
+    source: String,
+    /// The cluster of a topic, `host:port`, several with commas
+    #[arg(short, long, value_name = "HOST:PORT", value_delimiter = ',')]
+    brokers: Vec<String>,
+    /// How a file is cut into records [default: by its name and first bytes]
+    #[arg(short, long, value_enum)]
+    records: Option<RecordMode>,
+    /// Codecs, such as `zstd:19,xz` [default: every codec]
+    #[arg(short, long, value_delimiter = ',')]
+    codecs: Vec<CodecSpec>,
+    /// Most records that are measured
+    #[arg(short, long, default_value_t = 20_000, value_name = "N")]
+    limit: usize,
+    /// Time for the passes of one row; slow ones get one pass all the same
+    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    time: Duration,
+    /// Price of an hour of one core
+    #[arg(long, default_value_t = Prices::default().cpu_hour)]
+    cpu_hour: f64,
+    /// Price of moving 10⁹ bytes
+    #[arg(long, default_value_t = Prices::default().gigabyte_moved)]
+    gigabyte_moved: f64,
+    /// Price of keeping 10⁹ bytes on one broker for a month
+    #[arg(long, default_value_t = Prices::default().gigabyte_month)]
+    gigabyte_month: f64,
+    /// How long the topic keeps its records
+    #[arg(long, default_value = "30d", value_parser = humantime::parse_duration, value_name = "TIME")]
+    retention: Duration,
+    /// On how many brokers a record lies
+    #[arg(long, default_value_t = Prices::default().replication)]
+    replication: u64,
+    /// How the table is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Kafka's batches, and our blocks: raw bytes.
+const SIZES: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];
+
+/// Kafka's levels of zstd that are always a row.
+const LEVELS: [i32; 2] = [3, 19];
+
+/// Measures.
+pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    if args.limit == 0 {
+        return Err(UsageError::new("--limit 0 measures nothing: write a number of records").into());
+    }
+    let path = Path::new(&args.source);
+    let sample = match (args.brokers.is_empty(), path.exists()) {
+        (false, _) => Sample::from_topic(&args.source, &args.brokers, args.limit)?,
+        (true, true) => Sample::from_path(path, args.records, args.limit)?,
+        (true, false) => {
+            let message = format!("there is no file or folder `{}`; a topic needs --brokers HOST:PORT", args.source);
+            return Err(UsageError::new(message).into());
+        }
+    };
+    let ways = ways(&args.codecs);
+    let needs_dictionary = ways
+        .iter()
+        .any(|way| matches!(way, Way::Record(spec) | Way::Block(spec, _) if spec.algorithm() == Algorithm::ZstdDict));
+    let dictionary = if needs_dictionary { train(&sample)? } else { None };
+    let bar = progress(ways.len() as u64);
+    let mut rows = Vec::new();
+    for way in ways {
+        let uses = matches!(way, Way::Record(spec) | Way::Block(spec, _) if spec.algorithm() == Algorithm::ZstdDict);
+        if uses && dictionary.is_none() {
+            continue;
+        }
+        bar.set_message(way.to_string());
+        rows.push(Row { way, figures: way.measure(&sample.test, dictionary.as_ref(), args.time)? });
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let prices = Prices {
+        cpu_hour: args.cpu_hour,
+        gigabyte_moved: args.gigabyte_moved,
+        gigabyte_month: args.gigabyte_month,
+        retention: args.retention,
+        replication: args.replication,
+    };
+    Report::new(&args.source, &sample, rows, prices).print(args.format)
+}
+
+/// All ways, Kafka's own first.
+fn ways(codecs: &[CodecSpec]) -> Vec<Way> {
+    let mut ways = vec![Way::Kafka { level: None, batch: SIZES[1] }];
+    for level in LEVELS {
+        ways.extend(SIZES.map(|batch| Way::Kafka { level: Some(level), batch }));
+    }
+    let mut specs = codecs.to_vec();
+    if specs.is_empty() {
+        specs.extend(Algorithm::ALL.map(CodecSpec::new));
+        let high = [(Algorithm::Zstd, 19), (Algorithm::ZstdDict, 19), (Algorithm::Brotli, 11)];
+        specs.extend(high.into_iter().filter_map(|(algorithm, level)| CodecSpec::with_level(algorithm, level)));
+    }
+    for spec in specs {
+        ways.push(Way::Record(spec));
+        ways.extend(SIZES.map(|most| Way::Block(spec, most)));
+    }
+    ways
+}
+
+/// A dictionary of the earlier half; none where nothing repeats.
+fn train(sample: &Sample) -> anyhow::Result<Option<Dictionary>> {
+    let mut values: Vec<&[u8]> = sample.train.iter().filter_map(|record| record.value.as_deref()).collect();
+    // The newest records are the most like what comes; zstd's own advice is a hundred bytes of samples per byte.
+    let mut bytes = 0;
+    let newest = values.iter().rev().take_while(|value| {
+        bytes += value.len();
+        bytes <= DICTIONARY * 100
+    });
+    let kept = newest.count();
+    let first = values.len() - kept;
+    match Dictionary::train(&values.split_off(first), DICTIONARY) {
+        Ok(dictionary) => Ok(Some(dictionary)),
+        Err(error @ (DictionaryError::TooFewSamples { .. } | DictionaryError::Untrainable { .. })) => {
+            eprintln!("no dictionary, so no row of zstd-dict: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn progress(rows: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {eta} left");
+    ProgressBar::new(rows).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// The file's name, for the report.
+fn name(source: &str) -> String {
+    PathBuf::from(source).file_name().map_or_else(|| source.to_owned(), |name| name.to_string_lossy().into_owned())
+}

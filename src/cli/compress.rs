@@ -1,0 +1,258 @@
+//! `latentd compress` and `latentd decompress`: files and pipes.
+
+use std::io::{self, BufReader, Cursor, Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+
+use super::UsageError;
+use super::file_format::{MAGIC, RecordFileReader, RecordFileWriter};
+use super::models::{RegistryArgs, dictionary};
+use super::output::{Output, input, read_all};
+use super::records::RecordMode;
+use super::streams;
+use crate::codec::block::BlockBuilder;
+use crate::codec::{
+    self, Algorithm, Codec, CodecSpec, Coding, Content, ModelSource, NoModels, Restorer, ZstdDictCodec, seal, sniff,
+};
+use crate::pipeline::Layout;
+use crate::record::{HeaderRefs, RecordRef, Timestamp};
+use crate::units::ByteSize;
+
+/// Compress a file or a pipe
+///
+/// With a standard codec and `--records whole` the output is one standard stream, which `gzip`, `zstd`, … read. Otherwise
+/// it is a file of records (FORMAT.md, "Files").
+#[derive(Debug, clap::Args)]
+pub struct CompressArgs {
+    /// The file; `-` or none is standard input
+    file: Option<PathBuf>,
+    /// Codec and level, such as `zstd:19`
+    #[arg(short, long, default_value = "zstd")]
+    codec: CodecSpec,
+    /// A dictionary for `zstd-dict`: a file, or a model's id in the registry
+    #[arg(short, long, value_name = "FILE|ID")]
+    model: Option<String>,
+    #[command(flatten)]
+    registry: RegistryArgs,
+    /// How the file is cut into records
+    #[arg(short, long, value_enum, default_value = "whole")]
+    records: RecordMode,
+    /// With records: `block` codes many together, `record` each for itself
+    #[arg(long, default_value = "block", value_parser = layout)]
+    layout: Layout,
+    /// Most raw bytes of a block
+    #[arg(long, default_value = "1MiB", value_name = "SIZE")]
+    block: ByteSize,
+    /// Where to: a file that appears when it is whole [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Restore what `compress` or any program for a standard format wrote
+#[derive(Debug, clap::Args)]
+pub struct DecompressArgs {
+    /// The file; `-` or none is standard input
+    file: Option<PathBuf>,
+    /// The codec, where the bytes do not say it themselves: deflate, zlib, brotli, lzw, huffman
+    #[arg(short, long)]
+    codec: Option<CodecSpec>,
+    /// The dictionary that a zstd frame names: a file, or a model's id in the registry
+    #[arg(short, long, value_name = "FILE|ID")]
+    model: Option<String>,
+    #[command(flatten)]
+    registry: RegistryArgs,
+    /// Most bytes that one record, one block, or the whole of a stream without records may have
+    #[arg(long, default_value = "64GiB", value_name = "SIZE")]
+    max_decoded: ByteSize,
+    /// Where to: a file that appears when it is whole [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+fn layout(text: &str) -> Result<Layout, String> {
+    [Layout::Block, Layout::Record]
+        .into_iter()
+        .find(|layout| layout.name() == text)
+        .ok_or_else(|| "write `block` or `record`".to_owned())
+}
+
+/// Compresses.
+pub fn compress(args: &CompressArgs) -> anyhow::Result<()> {
+    let mut output = Output::open(args.output.as_deref(), true)?;
+    let mut codec = coder(args)?;
+    if args.records == RecordMode::Whole {
+        if streams::has_streams(args.codec.algorithm()) && args.model.is_none() {
+            streams::encode(args.codec, input(args.file.as_deref())?, &mut output)?;
+        } else {
+            let mut coded = Vec::new();
+            codec.encode(&read_all(args.file.as_deref())?, &mut coded)?;
+            output.write_all(&coded)?;
+        }
+        return output.finish();
+    }
+    let bytes = read_all(args.file.as_deref())?;
+    let mut file = RecordFileWriter::new(io::BufWriter::new(&mut output))?;
+    let pieces = args.records.cut(&bytes)?;
+    let values = pieces.iter().map(|piece| &bytes[piece.all.clone()]);
+    match args.layout {
+        Layout::Record => records(values, &mut *codec, &mut file)?,
+        Layout::Block => blocks(values, args.block.as_usize(), &mut *codec, &mut file)?,
+    }
+    file.finish()?.flush()?;
+    output.finish()
+}
+
+fn coder(args: &CompressArgs) -> anyhow::Result<Box<dyn Codec>> {
+    let models: Arc<dyn ModelSource> = Arc::new(NoModels);
+    match &args.model {
+        None => Ok(codec::build(args.codec, &models)?),
+        Some(model) if args.codec.algorithm() == Algorithm::ZstdDict => {
+            Ok(Box::new(ZstdDictCodec::with_dictionary(args.codec.level(), dictionary(model, &args.registry)?)?))
+        }
+        Some(_) => {
+            let message = format!("`{}` takes no model: write --codec zstd-dict", args.codec);
+            Err(UsageError::new(message).into())
+        }
+    }
+}
+
+fn records<'a, W: Write>(
+    values: impl Iterator<Item = &'a [u8]>,
+    codec: &mut dyn Codec,
+    file: &mut RecordFileWriter<W>,
+) -> anyhow::Result<()> {
+    let (mut coded, mut sealed) = (Vec::new(), Vec::new());
+    for value in values {
+        coded.clear();
+        codec.encode(value, &mut coded)?;
+        sealed.clear();
+        if coded.len() < value.len() {
+            seal(codec.algorithm(), &coded, value, &mut sealed);
+        } else {
+            seal(Algorithm::Identity, value, value, &mut sealed);
+        }
+        file.entry(&sealed, value.len())?;
+    }
+    Ok(())
+}
+
+/// A value as a record: a file has no keys, no headers and no clock.
+fn as_record(value: &[u8], offset: i64) -> RecordRef<'_> {
+    RecordRef { key: None, value: Some(value), headers: HeaderRefs::new(), timestamp: Timestamp::create(-1), offset }
+}
+
+fn blocks<'a, W: Write>(
+    values: impl Iterator<Item = &'a [u8]>,
+    most: usize,
+    codec: &mut dyn Codec,
+    file: &mut RecordFileWriter<W>,
+) -> anyhow::Result<()> {
+    let mut builder = BlockBuilder::default();
+    let mut coded = Vec::new();
+    let mut close = |builder: &mut BlockBuilder, codec: &mut dyn Codec| -> anyhow::Result<()> {
+        coded.clear();
+        builder.encode(codec, &mut coded)?;
+        file.entry(&coded, builder.raw_bytes())?;
+        builder.clear();
+        Ok(())
+    };
+    for (offset, value) in (0i64..).zip(values) {
+        if builder.records() > 0 && builder.raw_bytes() + value.len() > most {
+            close(&mut builder, codec)?;
+        }
+        builder.push(&as_record(value, offset));
+    }
+    if builder.records() > 0 {
+        close(&mut builder, codec)?;
+    }
+    Ok(())
+}
+
+/// Decompresses.
+pub fn decompress(args: &DecompressArgs) -> anyhow::Result<()> {
+    let mut output = Output::open(args.output.as_deref(), false)?;
+    let mut input = input(args.file.as_deref())?;
+    let mut head = Vec::new();
+    input.by_ref().take(MAGIC.len() as u64).read_to_end(&mut head)?;
+    if head == MAGIC {
+        restore_file(input, args, &mut output)?;
+        return output.finish();
+    }
+    let limit = args.max_decoded.bytes();
+    let named = args.codec.map(|codec| Coding::Stream(codec.algorithm()));
+    let input = Box::new(Cursor::new(head.clone()).chain(input));
+    match named.or_else(|| sniff(&head)) {
+        // The stream names a dictionary, or is not one that can be read piece by piece.
+        Some(Coding::Stream(algorithm)) if streams::has_streams(algorithm) && args.model.is_none() => {
+            streams::decode(algorithm, input, limit, &mut output)?;
+        }
+        Some(Coding::Stream(algorithm)) => restore_whole(input, Some(algorithm), args, &mut output)?,
+        Some(Coding::Frame) => restore_whole(input, None, args, &mut output)?,
+        None if head.is_empty() => bail!("the input is empty: no stream of any codec is"),
+        None => {
+            let message = "these bytes do not say what they are: name the codec with --codec";
+            return Err(UsageError::new(message).into());
+        }
+    }
+    output.finish()
+}
+
+fn models(args: &DecompressArgs) -> anyhow::Result<Arc<dyn ModelSource>> {
+    match &args.model {
+        Some(model) => super::models::one(model, &args.registry),
+        None => super::models::source(&args.registry),
+    }
+}
+
+fn restore_file(input: Box<dyn Read + Send>, args: &DecompressArgs, output: &mut Output) -> anyhow::Result<()> {
+    let mut file = RecordFileReader::new(BufReader::new(input));
+    let mut restorer = Restorer::new(&models(args)?, args.max_decoded.as_usize(), 1 << 24);
+    let mut out = io::BufWriter::new(output);
+    let mut raw = 0;
+    let mut number = 0u64;
+    while let Some(entry) = file.next(raw)? {
+        let record = as_record(entry, 0);
+        let restored = restorer.restore(&record).with_context(|| format!("entry {number}"))?;
+        let mut write = |value: Option<&[u8]>| -> io::Result<()> {
+            let value = value.unwrap_or_default();
+            raw += value.len() as u64;
+            out.write_all(value)
+        };
+        match restored.content {
+            Content::Record(record) => write(record.value)?,
+            Content::Block(block) => block.records().try_for_each(|record| write(record.value))?,
+        }
+        number += 1;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Decodes bytes that are one stream or one frame.
+fn restore_whole(
+    mut input: Box<dyn Read + Send>,
+    algorithm: Option<Algorithm>,
+    args: &DecompressArgs,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes)?;
+    let limit = args.max_decoded.as_usize();
+    let models = models(args)?;
+    if let Some(algorithm) = algorithm {
+        let mut decoded = Vec::new();
+        codec::build(CodecSpec::new(algorithm), &models)?.decode(&bytes, limit, &mut decoded)?;
+        output.write_all(&decoded)?;
+        return Ok(());
+    }
+    let mut restorer = Restorer::new(&models, limit, 1 << 24);
+    match restorer.restore(&as_record(&bytes, 0))?.content {
+        Content::Record(record) => output.write_all(record.value.unwrap_or_default())?,
+        Content::Block(block) => {
+            block.records().try_for_each(|record| output.write_all(record.value.unwrap_or_default()))?;
+        }
+    }
+    Ok(())
+}

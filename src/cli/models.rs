@@ -1,0 +1,402 @@
+//! `latentd models`: what is in the registry, what is in use, and moving models between registries.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use indicatif::HumanBytes;
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+use super::output::{Output, read_all};
+use super::{Format, UsageError};
+use crate::codec::{MissingModel, ModelId, ModelRef, ModelSource, NoModels};
+use crate::config;
+use crate::model::{Dictionary, Family, Manifest};
+use crate::registry::{Activation, CacheSettings, Expect, GcPolicy, ModelCache, Registry, Signature};
+
+/// Which registry.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RegistryArgs {
+    /// The registry: `file://`, `s3://`, `gs://` or `az://` [default: from --config]
+    #[arg(long, value_name = "URL", env = "LATENTD_REGISTRY")]
+    registry: Option<String>,
+    /// A configuration whose registry is used
+    #[arg(long, value_name = "FILE", env = "LATENTD_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+/// List, show, compare, promote, roll back, move and clean up models
+#[derive(Debug, clap::Args)]
+pub struct ModelsArgs {
+    #[command(flatten)]
+    registry: RegistryArgs,
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t, global = true)]
+    format: Format,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// All models, and which pipelines use them
+    List,
+    /// One model: what it was made from, what it measured, its lineage
+    Show {
+        /// Its id, or the beginning of it
+        id: String,
+    },
+    /// Two models side by side
+    Compare {
+        /// The first
+        a: String,
+        /// The second
+        b: String,
+    },
+    /// Put a model to use in a pipeline; running daemons take it at their next look, at a transaction boundary
+    Promote {
+        /// The model
+        id: String,
+        /// The pipeline [default: the one that it was made for]
+        #[arg(long)]
+        pipeline: Option<String>,
+    },
+    /// Take a pipeline's last promotion back
+    Rollback {
+        /// The pipeline
+        pipeline: String,
+    },
+    /// Write a model with its manifest into one file
+    Export {
+        /// The model
+        id: String,
+        /// The file [default: standard output]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Publish a model from a file that `export` wrote
+    Import {
+        /// The file; `-` is standard input
+        file: PathBuf,
+    },
+    /// Remove models that nothing has used for longer than any topic keeps its records
+    Gc {
+        /// How long: longer than the longest retention of a topic that the models wrote
+        #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
+        unused_for: Duration,
+        /// Models that each pipeline used last, and that stay whatever their age
+        #[arg(long, default_value_t = 3, value_name = "N")]
+        keep_last: usize,
+        /// Do it; without this, say only what would be removed
+        #[arg(long)]
+        delete: bool,
+    },
+}
+
+impl RegistryArgs {
+    fn location(&self) -> anyhow::Result<Option<(String, BTreeMap<String, String>)>> {
+        if let Some(url) = &self.registry {
+            return Ok(Some((url.clone(), BTreeMap::new())));
+        }
+        let Some(path) = &self.config else { return Ok(None) };
+        let config = config::load(path).map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?;
+        let options = config.registry.options.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+        Ok(Some((config.registry.url, options.collect())))
+    }
+
+    fn open(&self) -> anyhow::Result<Registry> {
+        let (url, options) = self
+            .location()?
+            .ok_or_else(|| UsageError::new("which registry? Name it with --registry URL or --config FILE"))?;
+        Ok(Registry::open(&url, &options)?)
+    }
+}
+
+/// A dictionary: a file, or a model of the registry by its id.
+pub fn dictionary(model: &str, registry: &RegistryArgs) -> anyhow::Result<Arc<[u8]>> {
+    if Path::new(model).is_file() {
+        let bytes = fs::read(model).with_context(|| format!("cannot read `{model}`"))?;
+        let dictionary = Dictionary::parse(&bytes).with_context(|| format!("`{model}`"))?;
+        return Ok(dictionary.artefact().into());
+    }
+    let registry =
+        registry.open().with_context(|| format!("there is no file `{model}`, so it must be a model's id"))?;
+    let model = Runtime::new()?.block_on(async { registry.load(&registry.resolve(model).await?).await })?;
+    if model.manifest.family != Family::ZSTD_DICTIONARY {
+        bail!(
+            "model {} is of family `{}`, and a zstd dictionary is needed",
+            model.manifest.model,
+            model.manifest.family
+        );
+    }
+    Ok(Dictionary::parse(&model.artefact)?.artefact().into())
+}
+
+/// One dictionary for decoding.
+struct One(u32, Arc<[u8]>);
+
+impl ModelSource for One {
+    fn artefact(&self, model: ModelRef) -> Result<Arc<[u8]>, MissingModel> {
+        if model == ModelRef::ZstdDictionary(self.0) {
+            return Ok(Arc::clone(&self.1));
+        }
+        let looked_in = format!("--model names the zstd dictionary with id {}", self.0);
+        Err(MissingModel { model, looked_in, retriable: false })
+    }
+}
+
+/// A source of models that has just this dictionary.
+pub fn one(model: &str, registry: &RegistryArgs) -> anyhow::Result<Arc<dyn ModelSource>> {
+    let artefact = dictionary(model, registry)?;
+    let id = Dictionary::parse(&artefact)?.id();
+    Ok(Arc::new(One(id, artefact)))
+}
+
+/// A registry behind a runtime that serves it.
+struct Served {
+    cache: ModelCache,
+    _runtime: Runtime,
+}
+
+impl ModelSource for Served {
+    fn artefact(&self, model: ModelRef) -> Result<Arc<[u8]>, MissingModel> {
+        self.cache.artefact(model)
+    }
+}
+
+/// The registry as a source of models; without one, none.
+pub fn source(registry: &RegistryArgs) -> anyhow::Result<Arc<dyn ModelSource>> {
+    if registry.location()?.is_none() {
+        return Ok(Arc::new(NoModels));
+    }
+    let runtime = Runtime::new().context("no runtime")?;
+    let cache = ModelCache::new(registry.open()?, runtime.handle().clone(), CacheSettings::default());
+    Ok(Arc::new(Served { cache, _runtime: runtime }))
+}
+
+/// Does it.
+pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
+    let registry = args.registry.open()?;
+    let runtime = Runtime::new().context("no runtime")?;
+    runtime.block_on(act(args, &registry))
+}
+
+async fn act(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
+    match &args.action {
+        Action::List => list(args, registry).await,
+        Action::Show { id } => show(args, registry, id).await,
+        Action::Compare { a, b } => compare(args, registry, a, b).await,
+        Action::Promote { id, pipeline } => {
+            let id = registry.resolve(id).await?;
+            let manifest = registry.manifest(&id).await?;
+            let pipeline = pipeline.as_deref().unwrap_or(&manifest.pipeline);
+            changed(args, &registry.set_active(pipeline, &id, Expect::Anything, &signature()).await?)
+        }
+        Action::Rollback { pipeline } => changed(args, &registry.rollback(pipeline, &signature()).await?),
+        Action::Export { id, output } => {
+            let id = registry.resolve(id).await?;
+            let bytes = registry.export(&id).await?;
+            let mut out = Output::open(output.as_deref(), true)?;
+            out.write_all(&bytes)?;
+            out.finish()?;
+            eprintln!("exported {id}, {}", HumanBytes(bytes.len() as u64));
+            Ok(())
+        }
+        Action::Import { file } => {
+            let bytes = read_all(Some(file))?;
+            let (manifest, published) = registry.import(&bytes).await?;
+            if args.format == Format::Json {
+                return print_json(&json!({ "model": manifest.model, "published": format!("{published:?}") }));
+            }
+            println!("{} ({published:?})", manifest.model);
+            Ok(())
+        }
+        Action::Gc { unused_for, keep_last, delete } => {
+            let mut policy = GcPolicy::new(SystemTime::now(), *unused_for);
+            policy.keep_last = *keep_last;
+            policy.dry_run = !delete;
+            gc(args, registry, &policy).await
+        }
+    }
+}
+
+fn signature() -> Signature {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
+    let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    Signature { by: format!("{user}, by hand"), at }
+}
+
+fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header);
+    table
+}
+
+/// The beginning of an id, enough for people.
+fn short(id: &ModelId) -> String {
+    id.to_string()[..12].to_owned()
+}
+
+fn bytes_per_record(manifest: &Manifest, metric: &str) -> String {
+    manifest.metrics.get(metric).map_or_else(|| "-".to_owned(), |bytes| format!("{bytes:.1}"))
+}
+
+async fn list(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
+    use crate::model::manifest::metric;
+    let listing = registry.list().await?;
+    let active = registry.pipelines().await?;
+    let users = |id: &ModelId| -> Vec<&str> {
+        active.iter().filter(|a| a.model == Some(*id)).map(|a| a.pipeline.as_str()).collect()
+    };
+    if args.format == Format::Json {
+        let models: Vec<_> =
+            listing.models.iter().map(|m| json!({ "manifest": m, "active_in": users(&m.model) })).collect();
+        return print_json(&json!({ "registry": registry.url(), "models": models }));
+    }
+    let mut table = table(["model", "family", "pipeline", "created", "size", "bytes/record", "before", "in use by"]);
+    for manifest in &listing.models {
+        table.add_row([
+            short(&manifest.model),
+            manifest.family.to_string(),
+            manifest.pipeline.clone(),
+            manifest.created.clone(),
+            HumanBytes(manifest.artefact_bytes).to_string(),
+            bytes_per_record(manifest, metric::CANDIDATE),
+            bytes_per_record(manifest, metric::INCUMBENT),
+            users(&manifest.model).join(", "),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(4).take(3) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    writeln!(io::stdout(), "{table}")?;
+    eprintln!("{} models in {}", listing.models.len(), registry.url());
+    Ok(())
+}
+
+async fn show(args: &ModelsArgs, registry: &Registry, id: &str) -> anyhow::Result<()> {
+    let id = registry.resolve(id).await?;
+    let manifest = registry.manifest(&id).await?;
+    let history = registry.history(&manifest.pipeline).await?;
+    let lineage = lineage(registry, &manifest).await?;
+    if args.format == Format::Json {
+        let ids: Vec<_> = lineage.iter().map(|(id, _)| id).collect();
+        return print_json(&json!({ "manifest": manifest, "lineage": ids, "history": history }));
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "model     {id}")?;
+    writeln!(out, "family    {}", manifest.family)?;
+    writeln!(out, "pipeline  {}", manifest.pipeline)?;
+    writeln!(out, "created   {}", manifest.created)?;
+    writeln!(out, "size      {}", HumanBytes(manifest.artefact_bytes))?;
+    for span in &manifest.window {
+        writeln!(out, "learned   {}/{} offsets {} to {}", span.topic, span.partition, span.first, span.last)?;
+    }
+    for (name, value) in &manifest.metrics {
+        writeln!(out, "measured  {name} {value:.2}")?;
+    }
+    writeln!(out, "\nlineage")?;
+    for (depth, (ancestor, manifest)) in lineage.iter().enumerate() {
+        let indent = "  ".repeat(depth);
+        let mark = if depth == 0 { "●" } else { "└─" };
+        match manifest {
+            Some(manifest) => {
+                let bytes = bytes_per_record(manifest, crate::model::manifest::metric::CANDIDATE);
+                writeln!(out, "{indent}{mark} {}  {}  {bytes} bytes/record", short(ancestor), manifest.created)?;
+            }
+            None => writeln!(out, "{indent}{mark} {}  (no longer in the registry)", short(ancestor))?,
+        }
+    }
+    writeln!(out, "\nin pipeline {}", manifest.pipeline)?;
+    for change in &history {
+        let model = change.model.as_ref().map_or_else(|| "none".to_owned(), short);
+        let mark = if change.model == Some(id) { "*" } else { " " };
+        writeln!(out, "{mark} {:>3}  {}  {:?} {model}  by {}", change.sequence, change.at, change.change, change.by)?;
+    }
+    Ok(())
+}
+
+/// A model and the ones it came from, as far as they are there.
+async fn lineage(registry: &Registry, of: &Manifest) -> anyhow::Result<Vec<(ModelId, Option<Manifest>)>> {
+    let mut lineage = vec![(of.model, Some(of.clone()))];
+    let mut parent = of.parent;
+    // A manifest can name any parent; a circle is cut.
+    while let Some(id) = parent.filter(|id| lineage.iter().all(|(known, _)| known != id)) {
+        let manifest = registry.manifest(&id).await.ok();
+        parent = manifest.as_ref().and_then(|manifest| manifest.parent);
+        lineage.push((id, manifest));
+    }
+    Ok(lineage)
+}
+
+async fn compare(args: &ModelsArgs, registry: &Registry, a: &str, b: &str) -> anyhow::Result<()> {
+    let (a, b) = (registry.resolve(a).await?, registry.resolve(b).await?);
+    let (a, b) = (registry.manifest(&a).await?, registry.manifest(&b).await?);
+    if args.format == Format::Json {
+        return print_json(&json!({ "a": a, "b": b }));
+    }
+    let mut table = table(["", &short(&a.model), &short(&b.model)]);
+    let mut row = |name: &str, of: &dyn Fn(&Manifest) -> String| {
+        table.add_row([name.to_owned(), of(&a), of(&b)]);
+    };
+    row("family", &|m| m.family.to_string());
+    row("pipeline", &|m| m.pipeline.clone());
+    row("created", &|m| m.created.clone());
+    row("size", &|m| HumanBytes(m.artefact_bytes).to_string());
+    let names: std::collections::BTreeSet<&String> = a.metrics.keys().chain(b.metrics.keys()).collect();
+    for name in names {
+        row(name, &|m| bytes_per_record(m, name));
+    }
+    writeln!(io::stdout(), "{table}")?;
+    Ok(())
+}
+
+fn changed(args: &ModelsArgs, activation: &Activation) -> anyhow::Result<()> {
+    if args.format == Format::Json {
+        return print_json(&serde_json::to_value(activation)?);
+    }
+    let model = activation.model.map_or_else(|| "no model".to_owned(), |id| id.to_string());
+    println!("pipeline {} uses {model}", activation.pipeline);
+    Ok(())
+}
+
+async fn gc(args: &ModelsArgs, registry: &Registry, policy: &GcPolicy) -> anyhow::Result<()> {
+    let report = registry.gc(policy).await?;
+    if args.format == Format::Json {
+        let removed: Vec<_> = report.removed.iter().map(|m| json!({ "model": m.model, "bytes": m.bytes })).collect();
+        let kept: Vec<_> =
+            report.kept.iter().map(|m| json!({ "model": m.model, "why": format!("{:?}", m.why) })).collect();
+        let report = json!({
+            "removed": removed, "kept": kept, "debris": report.debris, "freed_bytes": report.freed_bytes,
+            "dry_run": report.dry_run,
+        });
+        return print_json(&report);
+    }
+    let mut out = io::stdout().lock();
+    let verb = if report.dry_run { "would remove" } else { "removed" };
+    for model in &report.removed {
+        writeln!(out, "{verb} {} of {}, {}", short(&model.model), model.pipeline, HumanBytes(model.bytes))?;
+    }
+    for path in &report.debris {
+        writeln!(out, "{verb} {path}")?;
+    }
+    for model in &report.kept {
+        writeln!(out, "kept {} ({:?})", short(&model.model), model.why)?;
+    }
+    eprintln!("{verb} {}{}", HumanBytes(report.freed_bytes), if report.dry_run { "; --delete does it" } else { "" });
+    Ok(())
+}
