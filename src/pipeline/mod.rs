@@ -4,6 +4,7 @@ pub mod deliver;
 #[cfg(test)]
 mod faults;
 mod holdings;
+mod inheritance;
 mod learn;
 mod observer;
 mod output;

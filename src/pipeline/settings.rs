@@ -197,3 +197,10 @@ pub struct Settings {
     /// Whether and how the pipeline learns.
     pub learn: Option<LearnSettings>,
 }
+
+impl Settings {
+    /// Whether an output record holds several input records.
+    pub fn writes_blocks(&self) -> bool {
+        self.operation == Operation::Compress && self.layout == Layout::Block
+    }
+}

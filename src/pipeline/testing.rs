@@ -169,6 +169,9 @@ impl SourceRecord for MemoryRecord {
     fn record(&self) -> Result<RecordRef<'_>, UnreadableRecord> {
         Ok(self.record.as_ref())
     }
+    fn without_headers(&self) -> RecordRef<'_> {
+        RecordRef { headers: Default::default(), ..self.record.as_ref() }
+    }
 }
 
 impl Source for MemorySource {

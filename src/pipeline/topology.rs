@@ -7,6 +7,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::settings::{DeadLetter, Settings, SourceTopics};
+use crate::pipeline::inheritance;
 use crate::sink::topics::{DEFAULT_MAX_MESSAGE_BYTES, TopicAdmin};
 use crate::source::topics::{TopicInfo, TopicReader};
 use crate::source::{ClientError, Diagnosis, KafkaSettings};
@@ -84,8 +85,10 @@ impl Topology {
         let mut routes = BTreeMap::new();
         for source in sources {
             let target = settings.to.resolve(&source.name);
+            let properties = admin.properties(&source.name, ASK)?;
+            let wanted = inheritance::of_target(&properties, settings.writes_blocks());
             let (target_info, target_max_batch) =
-                target_topic(&reader, &admin, &target, source.partitions, settings.create_topics, &[])?;
+                target_topic(&reader, &admin, &target, source.partitions, settings.create_topics, &wanted)?;
             let mut route = Route {
                 target: target.as_str().into(),
                 target_partitions: target_info.partitions,
@@ -98,11 +101,10 @@ impl Topology {
             if let DeadLetter::Topic(template) = &settings.dead_letter {
                 let name = template.resolve(&source.name);
                 // A record that is too large for its target must still fit here.
-                let source_max = admin.max_message_bytes(&source.name, ASK)?;
-                let room = (source_max.max(target_max_batch) + DEAD_LETTER_ROOM).to_string();
-                let properties = [("max.message.bytes", room.as_str())];
+                let room = properties.max_message_bytes.max(target_max_batch) + DEAD_LETTER_ROOM;
+                let wanted = inheritance::of_dead_letters(&properties, room);
                 let (info, max_batch) =
-                    target_topic(&reader, &admin, &name, source.partitions, settings.create_topics, &properties)?;
+                    target_topic(&reader, &admin, &name, source.partitions, settings.create_topics, &wanted)?;
                 route.dead_letter = Some(name.as_str().into());
                 route.dead_letter_partitions = info.partitions;
                 route.dead_letter_max_batch = max_batch;
@@ -180,7 +182,7 @@ fn target_topic(
     name: &str,
     partitions: i32,
     create: bool,
-    properties: &[(&str, &str)],
+    properties: &BTreeMap<String, String>,
 ) -> Result<(TopicInfo, usize), ClientError> {
     let info = match reader.topic(name, ASK) {
         Ok(info) => info,

@@ -15,7 +15,7 @@ use super::slots::Slots;
 use super::stage::{Halt, Output, Reason, Stage};
 use super::tally::Tally;
 use super::topology::Topology;
-use crate::record::{RecordRef, Timestamp, TopicPartition};
+use crate::record::TopicPartition;
 use crate::source::{ClientError, Diagnosis, Polled, Positions, Rebalance, Source, SourceRecord};
 use crate::telemetry::PublishedKind;
 
@@ -553,17 +553,12 @@ fn take_one<S: Source, D: Deliver<S>, T: Stage>(
             stage.take(slot_ref.id, &view, &mut output).map(|()| bytes)
         }
         Err(unreadable) => {
-            let view = RecordRef {
-                key: None,
-                value: None,
-                headers: Default::default(),
-                timestamp: Timestamp::create(-1),
-                offset,
-            };
+            let view = record.without_headers();
+            let message = format!("{}: the headers are left out", unreadable.detail);
             stage
                 .close(slot_ref.id, &mut output)
-                .and_then(|()| output.dead_letter(&view, Reason::Unreadable, unreadable.detail, Some(offset + 1)))
-                .map(|()| 0)
+                .and_then(|()| output.dead_letter(&view, Reason::Unreadable, &message, Some(offset + 1)))
+                .map(|()| view.payload_len())
         }
     };
     match taken {

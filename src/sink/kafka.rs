@@ -87,7 +87,9 @@ impl ProducerContext for DeliveryContext {
 impl KafkaProducer {
     /// A producer. Does not wait for the cluster.
     pub fn create(settings: &ProducerSettings) -> Result<Self, ClientError> {
-        let kilobytes = (settings.queue_bytes / 1024).max(64).to_string();
+        // A record larger than the queue would be refused for ever.
+        let queue_bytes = settings.queue_bytes.max(2 * settings.max_record_bytes as u64);
+        let kilobytes = (queue_bytes / 1024).max(64).to_string();
         let messages = (settings.queue_bytes / 256).clamp(10_000, 1_000_000).to_string();
         let max_record = settings.max_record_bytes.to_string();
         let batch = settings.max_batch_bytes.min(BATCH_BYTES).to_string();
@@ -205,6 +207,8 @@ impl TransactionalProducer for KafkaProducer {
     }
 
     fn purge(&self) {
-        self.producer.purge(PurgeConfig::default().queue().inflight());
+        // What is in flight is waited for. The broker may still take it: forgotten, it would leave a gap in the sequence
+        // numbers, or arrive late and land in the next transaction, beside the same records read again.
+        self.producer.purge(PurgeConfig::default().queue());
     }
 }

@@ -84,6 +84,6 @@ pub trait TransactionalProducer: Producer {
     fn commit(&self, timeout: Duration) -> Result<(), ClientError>;
     /// Aborts.
     fn abort(&self, timeout: Duration) -> Result<(), ClientError>;
-    /// Drops everything queued or in flight, so that an abort need not wait for it.
+    /// Drops everything queued and not sent yet, so that an abort need not wait for it.
     fn purge(&self);
 }

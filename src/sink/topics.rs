@@ -1,10 +1,11 @@
 //! Target topics: what they allow, and making those that are missing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use crate::source::client::AskingContext;
@@ -19,6 +20,22 @@ pub struct TopicAdmin {
 
 /// What Kafka allows when a topic does not say (`message.max.bytes` of the broker: 1 MiB and the batch overhead).
 pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
+
+/// How a topic is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicProperties {
+    /// The largest record batch it takes.
+    pub max_message_bytes: usize,
+    /// What is set on the topic itself, over the brokers' defaults.
+    pub own: BTreeMap<String, String>,
+}
+
+impl Default for TopicProperties {
+    /// A topic on which nothing is set.
+    fn default() -> Self {
+        Self { max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES, own: BTreeMap::new() }
+    }
+}
 
 impl TopicAdmin {
     /// A connection to the cluster. Does not wait for it.
@@ -35,7 +52,7 @@ impl TopicAdmin {
         &self,
         name: &str,
         partitions: i32,
-        properties: &[(&str, &str)],
+        properties: &BTreeMap<String, String>,
         timeout: Duration,
     ) -> Result<(), ClientError> {
         let doing = "creating a topic";
@@ -79,28 +96,38 @@ impl TopicAdmin {
 
     /// The topic's `max.message.bytes`: the largest record batch it takes.
     pub fn max_message_bytes(&self, topic: &str, timeout: Duration) -> Result<usize, ClientError> {
+        Ok(self.properties(topic, timeout)?.max_message_bytes)
+    }
+
+    /// How the topic is configured.
+    pub fn properties(&self, topic: &str, timeout: Duration) -> Result<TopicProperties, ClientError> {
         if !self.describes {
-            return Ok(DEFAULT_MAX_MESSAGE_BYTES);
+            return Ok(TopicProperties::default());
         }
         let doing = "asking for a topic's configuration";
         let options = AdminOptions::new().request_timeout(Some(timeout));
         let results = block_on(self.admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options))
             .map_err(|error| ClientError::from_kafka(doing, &error))?;
-        for result in results {
-            let resource = match result {
-                Ok(resource) => resource,
-                // Describing is a right of its own (DescribeConfigs); without it the default is assumed.
-                Err(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed) => {
-                    return Ok(DEFAULT_MAX_MESSAGE_BYTES);
-                }
-                Err(code) => return Err(ClientError::from_kafka(doing, &KafkaError::AdminOp(code))),
-            };
-            if let Some(value) = resource.get("max.message.bytes").and_then(|entry| entry.value.as_ref()) {
-                return value.parse().map_err(|_| {
+        let resource = match results.into_iter().next() {
+            Some(Ok(resource)) => resource,
+            // Describing is a right of its own (DescribeConfigs); without it the defaults are assumed.
+            None | Some(Err(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed)) => {
+                return Ok(TopicProperties::default());
+            }
+            Some(Err(code)) => return Err(ClientError::from_kafka(doing, &KafkaError::AdminOp(code))),
+        };
+        let mut properties = TopicProperties::default();
+        for entry in resource.entries {
+            let Some(value) = entry.value else { continue };
+            if entry.name == "max.message.bytes" {
+                properties.max_message_bytes = value.parse().map_err(|_| {
                     ClientError::new(Diagnosis::Retriable, doing, format!("`max.message.bytes` is `{value}`"))
-                });
+                })?;
+            }
+            if matches!(entry.source, ConfigSource::DynamicTopic) {
+                properties.own.insert(entry.name, value);
             }
         }
-        Ok(DEFAULT_MAX_MESSAGE_BYTES)
+        Ok(properties)
     }
 }

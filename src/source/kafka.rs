@@ -38,6 +38,9 @@ pub struct ConsumerSettings {
     pub queue_bytes: u64,
 }
 
+/// librdkafka's own default for the largest answer.
+const RECEIVE_BYTES: u64 = 100_000_000;
+
 /// librdkafka counts payload only; a queued message costs it about this much beside.
 const MESSAGE_OVERHEAD: u64 = 512;
 
@@ -47,7 +50,8 @@ impl ConsumerSettings {
         let messages = (self.queue_bytes / MESSAGE_OVERHEAD).clamp(1_000, 100_000).to_string();
         // One answer may not be much larger than the queue that holds it.
         let fetch = self.queue_bytes.clamp(1 << 20, 50 << 20);
-        let receive = (fetch + (1 << 20)).to_string();
+        // A batch that is larger than what was asked for comes all the same: this only guards against garbage.
+        let receive = (fetch + (1 << 20)).max(RECEIVE_BYTES).to_string();
         self.kafka
             .client_config(&[
                 ("group.id", &self.group),
@@ -310,26 +314,30 @@ impl SourceRecord for KafkaRecord<'_> {
     }
 
     fn record(&self) -> Result<RecordRef<'_>, UnreadableRecord> {
-        let mut headers = HeaderRefs::new();
+        let mut record = self.without_headers();
         if let Some(borrowed) = self.message.headers() {
             // rdkafka panics on a header name that is not UTF-8, which the protocol forbids and a broker lets pass.
-            catch_unwind(AssertUnwindSafe(|| {
-                headers.extend(borrowed.iter().map(|h| HeaderRef { name: h.key, value: h.value }));
+            record.headers = catch_unwind(AssertUnwindSafe(|| {
+                borrowed.iter().map(|h| HeaderRef { name: h.key, value: h.value }).collect()
             }))
             .map_err(|_| UnreadableRecord { detail: "a header's name is not UTF-8" })?;
         }
+        Ok(record)
+    }
+
+    fn without_headers(&self) -> RecordRef<'_> {
         let timestamp = match self.message.timestamp() {
             rdkafka::Timestamp::NotAvailable => Timestamp::create(-1),
             rdkafka::Timestamp::CreateTime(millis) => Timestamp::create(millis),
             rdkafka::Timestamp::LogAppendTime(millis) => Timestamp { kind: TimestampKind::LogAppendTime, millis },
         };
-        Ok(RecordRef {
+        RecordRef {
             key: self.message.key(),
             value: self.message.payload(),
-            headers,
+            headers: HeaderRefs::new(),
             timestamp,
             offset: self.message.offset(),
-        })
+        }
     }
 }
 

@@ -31,9 +31,11 @@ pub trait SourceRecord {
     fn offset(&self) -> i64;
     /// The record, or what about it cannot be represented.
     fn record(&self) -> Result<RecordRef<'_>, UnreadableRecord>;
+    /// What can be read of any record.
+    fn without_headers(&self) -> RecordRef<'_>;
 }
 
-/// A record that the client library cannot hand out.
+/// A record that the client library cannot hand out whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct UnreadableRecord {

@@ -9,6 +9,7 @@ mod stream;
 mod threads;
 mod weigh;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -154,7 +155,7 @@ impl Broker {
     fn create(&self, topic: &str) -> anyhow::Result<()> {
         match &self.embedded {
             Some(broker) => broker.create_topic(topic, PARTITIONS)?,
-            None => TopicAdmin::connect(&self.kafka)?.create(topic, PARTITIONS, &[], ASK)?,
+            None => TopicAdmin::connect(&self.kafka)?.create(topic, PARTITIONS, &BTreeMap::new(), ASK)?,
         }
         Ok(())
     }

@@ -190,12 +190,13 @@ fn drain<P: TransactionalProducer>(producer: &P, deadline: Instant) -> Result<()
 }
 
 fn abort<P: TransactionalProducer>(producer: &P, limits: Limits, deadline: Instant) -> Result<(), ClientError> {
-    // An abort fails outright while delivery reports wait to be taken.
+    // An abort fails outright while delivery reports wait to be taken. What is in flight may take as long as a broker that
+    // does not answer; then this producer is given up, and the next one's epoch shuts its late records out.
     producer.purge();
     while producer.in_flight() > 0 {
         producer.serve(Duration::from_millis(1));
         if Instant::now() > deadline {
-            return Err(lost("purged records were not given back"));
+            return Err(lost("records in flight were neither taken nor refused in time"));
         }
     }
     retried(deadline, || producer.abort(limits.call))
