@@ -17,6 +17,10 @@ use crate::source::{ClientError, Diagnosis};
 /// a second; only a call of the client library that does not return is silent for so long.
 const STALL: Duration = Duration::from_secs(40);
 
+/// How long the supervisor itself may be silent before the process counts as not alive. It replaces whoever hangs; its own
+/// longest silence is a look at every topic of a pattern while brokers answer slowly.
+const STUCK: Duration = Duration::from_secs(600);
+
 /// How long a hanging member is given to say goodbye to its group.
 const LEAVE: Duration = Duration::from_secs(5);
 
@@ -38,7 +42,7 @@ impl Pipeline {
         let own = Arc::clone(&wishes);
         let thread = thread::Builder::new()
             .name(format!("{name}-sup"))
-            .spawn(move || Supervisor { workshop, wishes: own, workers: Vec::new() }.run())?;
+            .spawn(move || Supervisor { workshop, wishes: own, alive: Arc::default(), workers: Vec::new() }.run())?;
         Ok(Self { name, wishes, thread: Some(thread) })
     }
 
@@ -72,6 +76,8 @@ impl Pipeline {
 struct Supervisor {
     workshop: Workshop,
     wishes: Arc<Pulse>,
+    /// Its own sign of life, which `/livez` looks at.
+    alive: Arc<Pulse>,
     workers: Vec<Running>,
 }
 
@@ -98,6 +104,13 @@ impl Supervisor {
             );
             return;
         }
+        let alive = Arc::clone(&self.alive);
+        alive.beat();
+        let _watched = self.workshop.observer().board().liveness().watch(
+            format!("{}-sup", self.workshop.settings().name),
+            STUCK,
+            move || alive.silence(),
+        );
         let count = self.workshop.settings().workers;
         let (sender, inbox) = channel();
         let Some(mut topology) = self.resolve() else {
@@ -111,6 +124,7 @@ impl Supervisor {
         let mut backoff = BACKOFF.0;
         let mut healthy_since = Instant::now();
         loop {
+            self.alive.beat();
             for worker in &self.workers {
                 worker.pulse.pause(self.workshop.observer().pause_wished());
                 if self.wishes.stopping() {
@@ -170,6 +184,7 @@ impl Supervisor {
     fn resolve(&self) -> Option<Arc<Topology>> {
         let mut backoff = BACKOFF.0;
         loop {
+            self.alive.beat();
             match Topology::resolve(self.workshop.settings(), self.workshop.kafka()) {
                 Ok(topology) => return Some(Arc::new(topology)),
                 Err(error) => self.workshop.observer().trouble(&error),
@@ -250,6 +265,7 @@ impl Supervisor {
     fn sleep(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
         while Instant::now() < until {
+            self.alive.beat();
             if self.wishes.stopping() {
                 return false;
             }
