@@ -6,8 +6,11 @@
 mod broker;
 mod chaos;
 mod daemon;
+mod dead_letters;
 mod end_to_end;
+mod odd_records;
 mod ports;
+mod raw;
 mod topics;
 
 #[path = "../tools/mod.rs"]
