@@ -114,7 +114,7 @@ pub const CODEC_SECONDS: Family = Family::pipeline(
     "latentd_codec_seconds",
     Histogram(CODEC_BUCKETS),
     &["codec", "direction"],
-    "Time to code one output record (in layout `block`: one block), by direction: encode, decode.",
+    "Time to code one output record (in layout `block`: one block; of single records one in eight is timed), by direction: encode, decode.",
 );
 /// `latentd_kafka_baseline_bytes_total`.
 pub const BASELINE_BYTES: Family = Family::pipeline(

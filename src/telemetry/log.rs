@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::FilterExt;
+use tracing_subscriber::filter::{FilterExt, LevelFilter};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -207,6 +207,12 @@ impl<S> Filter<S> for LibraryLimit {
         let mut limiter = self.0.libraries.lock().unwrap_or_else(PoisonError::into_inner);
         limiter.check(key, Instant::now()) != Verdict::Suppress
     }
+
+    /// Says nothing about levels. Without a word here the limit of the filter beside this one would be lost, and every line
+    /// that a library might write at `trace` would be put together and thrown away, several per record.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::TRACE)
+    }
 }
 
 /// The target that a bridged event had.
@@ -226,6 +232,13 @@ impl Visit for Origin {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_that_nobody_wants_are_not_even_put_together() {
+        let settings = LogSettings { format: LogFormat::Text, filter: "warn,latentd=info".to_owned() };
+        let subscriber = subscriber(&settings, &ErrorLog::default(), false, io::sink).unwrap();
+        assert_eq!(subscriber.max_level_hint(), Some(LevelFilter::INFO));
+    }
 
     /// Keeps what is written.
     #[derive(Clone, Default)]

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use latentd::record::{Record, Timestamp};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::Message;
+use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -38,9 +38,15 @@ use topics::Partitions;
 const PARTITIONS: i32 = 4;
 const SOURCE: &str = "bench";
 
+const BARE: &str = "bare librdkafka loop";
+
+/// The same with the header that names the coding, which latentd adds to every record.
+const WITH_HEADER: &str = "bare librdkafka loop, with a `content-encoding` header";
+
 /// One variant: its name, and the tables of its pipeline; the bare loop has none.
-const VARIANTS: [(&str, Option<&str>); 8] = [
-    ("bare librdkafka loop", None),
+const VARIANTS: [(&str, Option<&str>); 9] = [
+    (BARE, None),
+    (WITH_HEADER, None),
     ("record, at-least-once", Some("layout = \"record\"\ndelivery = \"at-least-once\"")),
     ("record, exactly-once, 500 ms", Some("layout = \"record\"")),
     ("record, exactly-once, 100 ms", Some("layout = \"record\"\ncommit_interval = \"100ms\"")),
@@ -101,8 +107,8 @@ fn main() {
         return;
     }
     if let Ok(task) = std::env::var("LATENTD_BENCH_BARE") {
-        let [servers, target, total] = &task.split(' ').collect::<Vec<_>>()[..] else { panic!("{task}") };
-        return bare(servers, target, total.parse().unwrap());
+        let [servers, target, total, header] = &task.split(' ').collect::<Vec<_>>()[..] else { panic!("{task}") };
+        return bare(servers, target, total.parse().unwrap(), header.parse().unwrap());
     }
     let broker = Broker::start(&[]);
     let count = setting("LATENTD_BENCH_MB", 400) * 1_000_000 / 912;
@@ -120,7 +126,7 @@ fn main() {
             let target = format!("out-{round}-{index}");
             broker.create(&target, PARTITIONS, &[("cleanup.policy", "delete")]);
             let (first, last) = match tables {
-                None => run_bare(&broker, &target, count),
+                None => run_bare(&broker, &target, count, *name == WITH_HEADER),
                 Some(tables) => run_latentd(&broker, &target, tables, count),
             };
             let rate = rate(first, last, per_record);
@@ -180,9 +186,9 @@ fn run_latentd(broker: &Broker, target: &str, tables: &str, count: usize) -> (Sa
     (first.unwrap(), last)
 }
 
-fn run_bare(broker: &Broker, target: &str, count: usize) -> (Sample, Sample) {
+fn run_bare(broker: &Broker, target: &str, count: usize, header: bool) -> (Sample, Sample) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .env("LATENTD_BENCH_BARE", format!("{} {target} {count}", broker.servers()))
+        .env("LATENTD_BENCH_BARE", format!("{} {target} {count} {header}", broker.servers()))
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -200,7 +206,7 @@ fn run_bare(broker: &Broker, target: &str, count: usize) -> (Sample, Sample) {
 
 /// The loop that a careful engineer writes around librdkafka, with the settings that latentd uses: no transactions, offsets
 /// committed at the end.
-fn bare(servers: &str, target: &str, total: usize) {
+fn bare(servers: &str, target: &str, total: usize, header: bool) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", servers);
     let consumer: BaseConsumer = config
@@ -244,6 +250,10 @@ fn bare(servers: &str, target: &str, total: usize) {
             .payload(&buffer[..coded]);
         if let Some(key) = message.key() {
             record = record.key(key);
+        }
+        if header {
+            let encoding = Header { key: "content-encoding", value: Some("zstd") };
+            record = record.headers(OwnedHeaders::new_with_capacity(1).insert(encoding));
         }
         while let Err((_, back)) = producer.send(record) {
             producer.poll(Duration::from_millis(1));

@@ -5,6 +5,7 @@
 
 mod broker;
 mod chaos;
+mod commands;
 mod daemon;
 mod end_to_end;
 mod ports;

@@ -64,8 +64,8 @@ pub fn streams(folder: &Path, speed: f64) -> anyhow::Result<Vec<Stream>> {
         Stream {
             name: "digits",
             what: "MNIST, handwritten digits of 28 x 28 pixels",
-            codec: "zstd-dict:9",
-            layout: "record",
+            codec: "zstd-dict:19",
+            layout: "block",
             learns: true,
             rate: 400.0 * speed,
             records: digits(folder)?,

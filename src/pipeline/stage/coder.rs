@@ -20,7 +20,11 @@ pub struct Coder {
     tap: Option<Tap>,
     baseline: Baseline,
     counts: CodecBatch,
+    records: u32,
 }
+
+/// Of single records one in so many is timed.
+const TIMED: u32 = 8;
 
 /// Most bytes that one worker shows to what learns between two commits.
 const TAPPED_BYTES: usize = 1 << 20;
@@ -59,6 +63,7 @@ impl Coder {
             }),
             baseline: Baseline::new(metrics),
             counts: metrics.codec(spec.algorithm().name()).batch(Direction::Encode),
+            records: TIMED - 1,
         };
         coder.take_model();
         Ok(coder)
@@ -102,9 +107,10 @@ impl Coder {
     /// makes larger, or that does not come back, is [`Algorithm::Identity`] and `encoded` is of no use.
     pub fn encode(&mut self, value: &[u8], encoded: &mut Vec<u8>) -> Algorithm {
         encoded.clear();
-        let started = Instant::now();
+        self.records = self.records.wrapping_add(1);
+        let started = self.records.is_multiple_of(TIMED).then(Instant::now);
         let result = self.codec.encode(value, encoded);
-        let seconds = started.elapsed().as_secs_f64();
+        let seconds = started.map(|started| started.elapsed().as_secs_f64());
         let mut algorithm = self.spec.algorithm();
         if let Err(error) = result {
             tracing::warn!(codec = %self.spec, "a record was not coded and is sent as it is: {error}");
@@ -120,7 +126,10 @@ impl Coder {
             }
         }
         let size = if algorithm == Algorithm::Identity { value.len() } else { encoded.len() };
-        self.counts.coded(value.len(), size, seconds);
+        match seconds {
+            Some(seconds) => self.counts.coded(value.len(), size, seconds),
+            None => self.counts.untimed(value.len(), size),
+        }
         algorithm
     }
 
