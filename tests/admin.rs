@@ -251,7 +251,10 @@ fn subscribe(server: &Server, headers: &str) -> BufReader<TcpStream> {
 fn events_are_heard_as_they_happen_and_a_listener_goes_on_where_it_was() {
     let server = Server::start(None);
     let publish = |reason: &str| {
-        server.board.events().publish(Some("flights"), EventKind::Aborted { reason: reason.to_owned() });
+        server
+            .board
+            .events()
+            .publish(Some("flights"), EventKind::Aborted { worker: 0, reason: reason.to_owned(), count: 1 });
     };
     let mut stream = subscribe(&server, "");
     // The head of the answer says that the listener is there.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::deliver::{AtLeastOnce, Deliver, ExactlyOnce, ExactlyOnceParts, Limits, SlotId};
+use super::deliver::{AtLeastOnce, AtLeastOnceParts, Deliver, ExactlyOnce, ExactlyOnceParts, Limits, SlotId};
 use super::pulse::Pulse;
 use super::stage::{Halt, Output, Publication, Stage};
 use super::testing::{Call, Cluster, Fault, MemorySource, observer};
@@ -354,7 +354,13 @@ fn at_least_once_commits_no_offset_of_a_record_that_was_not_delivered() {
         }
         let pulse = Arc::new(Pulse::default());
         let producers = cluster.clone();
-        let deliver = AtLeastOnce::new(move || Ok(producers.producer()), limits(), Arc::clone(&pulse));
+        let deliver = AtLeastOnce::new(AtLeastOnceParts {
+            make: move || Ok(producers.producer()),
+            limits: limits(),
+            pulse: Arc::clone(&pulse),
+            metrics: observer().metrics().clone(),
+            on_uncommitted: Box::new(|_| {}),
+        });
         let running = run_with(&cluster, &pulse, deliver, random.random_bool(0.5));
         running.wait(2, 100);
         assert_eq!(running.stop(), Exit::Stopped, "seed {seed}");

@@ -3,6 +3,7 @@
 pub mod deliver;
 #[cfg(test)]
 mod faults;
+mod health;
 mod holdings;
 mod inheritance;
 mod learn;

@@ -3,10 +3,12 @@
 //! The parts of a pipeline say what happened; here it becomes counters, a state with its reason, events, and at most a
 //! few log lines. One clone per worker.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use super::health::Health;
 use super::holdings::Holdings;
 use super::slots::Slots;
 use super::tally::Tally;
@@ -67,11 +69,7 @@ impl Observer {
 
     /// The observer of a new worker of this number.
     pub fn for_worker(&self, index: usize) -> WorkerObserver {
-        WorkerObserver {
-            shared: self.clone(),
-            status: self.status.worker(index),
-            own: Mutex::new(Own { looked: None, memory: 0, troubled: true }),
-        }
+        WorkerObserver { shared: self.clone(), status: self.status.worker(index), own: Mutex::default() }
     }
 
     /// The workers are being started.
@@ -79,15 +77,14 @@ impl Observer {
         self.status.set_state(PipelineState::Starting, "joining the group");
     }
 
+    /// All workers are started: the pipeline does what they do.
+    pub fn started(&self) {
+        self.status.set_state(PipelineState::Running, "");
+    }
+
     /// Something outside of a worker does not work and is tried again.
     pub fn trouble(&self, error: &ClientError) {
         self.status.set_state(PipelineState::Waiting, &error.to_string());
-    }
-
-    /// A hanging worker was replaced.
-    pub fn replaced(&self, worker: usize, error: &ClientError) {
-        self.metrics().transactions_rebuilt.inc();
-        self.status.worker(worker).rebuilt(error);
     }
 
     /// Finishing what was read.
@@ -98,7 +95,10 @@ impl Observer {
     /// Not everything read could be committed before the end; it will be read again.
     pub fn uncommitted(&self, reason: &str) {
         let name = &self.status.info().name;
-        tracing::warn!(pipeline = name, "stopped before the last commit; its records will be read again: {reason}");
+        tracing::warn!(
+            target: "latentd", pipeline = name,
+            "stopped before the last commit; its records will be read again: {reason}"
+        );
     }
 
     /// All workers have ended as asked.
@@ -120,10 +120,12 @@ pub struct WorkerObserver {
 }
 
 /// What a worker's observer remembers between two reports.
+#[derive(Default)]
 struct Own {
     looked: Option<Instant>,
     memory: u64,
-    troubled: bool,
+    held: BTreeSet<TopicPartition>,
+    health: Health,
 }
 
 impl WorkerObserver {
@@ -136,37 +138,83 @@ impl WorkerObserver {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something does not work and is tried again.
-    pub fn trouble(&self, error: &ClientError) {
-        self.own().troubled = true;
-        self.shared.status.set_state(PipelineState::Waiting, &error.to_string());
+    /// Something has happened to the worker's health; its state follows.
+    fn health(&self, happened: impl FnOnce(&mut Own)) {
+        let mut own = self.own();
+        happened(&mut own);
+        let (state, reason) = own.health.state();
+        self.status.set_state(state, reason);
     }
 
-    /// Records flow, or would if there were any.
-    pub fn well(&self) {
-        if std::mem::take(&mut self.own().troubled) {
-            self.shared.status.set_state(PipelineState::Running, "");
-        }
+    /// Reading does not work and is tried again.
+    pub fn trouble(&self, error: &ClientError) {
+        self.status.note(error.diagnosis.name(), error);
+        self.health(|own| own.health.reading_failed(error, Instant::now()));
+    }
+
+    /// Whether hearing from every partition would be news.
+    pub fn is_in_doubt(&self) -> bool {
+        self.own().health.is_in_doubt()
+    }
+
+    /// Every partition was heard from since it was last in doubt.
+    pub fn heard_from_all(&self) {
+        self.health(|own| own.health.heard_from_all());
+    }
+
+    /// Starting a producer, or asking where to read on, does not work and is tried again.
+    pub fn recovering(&self, error: &ClientError) {
+        self.status.note(error.diagnosis.name(), error);
+        self.health(|own| own.health.recovery_failed(error));
+    }
+
+    /// The producer is there, and it is known where to read on.
+    pub fn recovered(&self) {
+        self.health(|own| own.health.recovered());
     }
 
     /// A record waits for a model.
     pub fn waiting(&self, missing: &MissingModel) {
-        self.own().troubled = true;
-        self.shared.status.set_state(PipelineState::Waiting, &missing.to_string());
+        self.status.note("missing_model", missing);
+        self.health(|own| own.health.lacks_a_model(missing.to_string()));
+    }
+
+    /// Whether a record waited for a model when last heard.
+    pub fn is_lacking(&self) -> bool {
+        self.own().health.is_lacking()
+    }
+
+    /// No record waits for a model any more.
+    pub fn has_all_models(&self) {
+        self.health(|own| own.health.has_all_models());
     }
 
     /// A transaction was thrown away or is in doubt, and its records are read again.
     pub fn aborted(&self, error: &ClientError) {
         self.status.aborted(error);
+        self.health(|own| own.health.commit_failed(error));
+    }
+
+    /// Offsets could not be committed; the next commit covers them.
+    pub fn uncommitted(&self, error: &ClientError) {
         self.status.error(error.diagnosis.name(), error);
+        self.health(|own| own.health.commit_failed(error));
     }
 
     /// A commit is durable.
     pub fn committed(&self) {
         self.status.committed();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.metrics().last_commit.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-        self.well();
+        self.health(|own| own.health.all_committed());
+    }
+
+    /// Whether a commit failed since the last that succeeded.
+    pub fn owes_a_commit(&self) -> bool {
+        self.own().health.owes_a_commit()
+    }
+
+    /// There is nothing to commit.
+    pub fn all_committed(&self) {
+        self.health(|own| own.health.all_committed());
     }
 
     /// A sampled record took this long from its timestamp to its commit.
@@ -176,15 +224,20 @@ impl WorkerObserver {
 
     /// Partitions come or go.
     pub fn rebalance(&self, rebalance: &Rebalance) {
-        self.metrics().rebalances.inc();
         match rebalance {
             Rebalance::Assigned(partitions) => {
                 self.shared.holdings.add(partitions);
                 self.status.assigned(partitions);
-                self.well();
+                self.health(|own| {
+                    own.held.extend(partitions.iter().cloned());
+                    own.health.assigned(!own.held.is_empty());
+                });
             }
             Rebalance::Revoked { partitions, lost } => {
-                self.shared.holdings.remove(partitions);
+                let mut own = self.own();
+                let gone: Vec<_> = partitions.iter().filter(|at| own.held.remove(*at)).cloned().collect();
+                drop(own);
+                self.shared.holdings.remove(&gone);
                 self.status.revoked(partitions, *lost);
             }
         }
@@ -192,18 +245,33 @@ impl WorkerObserver {
 
     /// Paused, or going on.
     pub fn paused(&self, paused: bool) {
-        let state = if paused { PipelineState::Paused } else { PipelineState::Running };
-        self.shared.status.set_state(state, if paused { "as asked" } else { "" });
+        self.health(|own| own.health.paused(paused));
     }
 
-    /// The worker has ended, holding these partitions.
-    pub fn ended(&self, partitions: &[TopicPartition]) {
-        self.shared.holdings.remove(partitions);
-        let mut own = self.own();
-        self.shared.memory.change(own.memory, 0);
-        own.memory = 0;
-        drop(own);
+    /// The worker hangs, and another takes its place. Its partitions are no longer its own; its memory is, until it ends.
+    pub fn replaced(&self, error: &ClientError) {
+        self.metrics().transactions_rebuilt.inc();
+        self.status.rebuilt(error);
+        self.let_go();
+    }
+
+    /// The worker has ended.
+    pub fn ended(&self) {
+        self.let_go();
+        self.remember(0);
         self.status.ended();
+    }
+
+    fn let_go(&self) {
+        let held: Vec<_> = std::mem::take(&mut self.own().held).into_iter().collect();
+        self.shared.holdings.remove(&held);
+    }
+
+    /// The worker holds so many bytes.
+    fn remember(&self, bytes: u64) {
+        let before = std::mem::replace(&mut self.own().memory, bytes);
+        let total = self.shared.memory.change(before, bytes);
+        self.shared.board.metrics().memory_used.set(i64::try_from(total).unwrap_or(i64::MAX));
     }
 
     /// Moves what a worker counted to the metrics, and looks at lag and memory now and then.
@@ -211,16 +279,16 @@ impl WorkerObserver {
         if *tally != Tally::default() {
             self.count(tally);
         }
-        let mut own = self.own();
-        if own.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+        let now = Instant::now();
+        if self.own().looked.is_some_and(|looked| now.duration_since(looked) < LOOK) {
             return;
         }
-        own.looked = Some(Instant::now());
+        self.own().looked = Some(now);
         let backlog = source.backlog();
-        let used = backlog.fetched_bytes + buffered as u64;
-        let total = self.shared.memory.change(own.memory, used);
-        own.memory = used;
-        self.shared.board.metrics().memory_used.set(i64::try_from(total).unwrap_or(i64::MAX));
+        self.remember(backlog.fetched_bytes + buffered as u64);
+        if let Some(reach) = &backlog.reach {
+            self.health(|own| own.health.reached(reach));
+        }
         let progress = slots.iter().map(|slot| {
             let end = end_of(&backlog, &slot.at);
             // At the end of a partition only control records of transactions lie between us and its last offset.

@@ -21,8 +21,12 @@ pub struct Slot {
     pub base: Option<i64>,
     /// The next offset to read.
     pub next: i64,
-    /// Whether its next record waits for a model.
+    /// Whether its next record waits for a model and the worker must do something about it.
     pub waiting: bool,
+    /// Whether its next record waited for a model when it was last tried.
+    pub lacking: bool,
+    /// Whether it has given a record, or said that it has none, since reading was last in doubt.
+    pub heard: bool,
     /// Whether the newest poll said that there is no more.
     pub at_end: bool,
 }
@@ -40,7 +44,17 @@ impl Slots {
     pub fn add(&mut self, at: TopicPartition, route: Arc<Route>) -> SlotId {
         let id = self.issued;
         self.issued += 1;
-        self.slots.push(Slot { id, at, route, base: None, next: 0, waiting: false, at_end: false });
+        self.slots.push(Slot {
+            id,
+            at,
+            route,
+            base: None,
+            next: 0,
+            waiting: false,
+            lacking: false,
+            heard: false,
+            at_end: false,
+        });
         id
     }
 
@@ -72,6 +86,22 @@ impl Slots {
     /// All slots, to change them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
         self.slots.iter_mut()
+    }
+
+    /// A partition of this number has no more records for now. Which topic's it is, is not said, so of several one is
+    /// heard from.
+    pub fn at_end(&mut self, partition: i32) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.at.partition == partition) {
+            slot.at_end = true;
+        }
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.at.partition == partition && !slot.heard) {
+            slot.heard = true;
+        }
+    }
+
+    /// Whether there is nothing to read and nothing to commit.
+    pub fn is_idle(&self) -> bool {
+        !self.is_dirty() && self.slots.iter().all(|slot| slot.at_end)
     }
 
     /// Whether something was read and is not committed yet.
@@ -126,6 +156,18 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_two_topics_partitions_of_one_number_each_must_speak_to_be_heard() {
+        let mut slots = Slots::default();
+        let route = Arc::new(Route::for_tests());
+        slots.add(TopicPartition::new("a", 0), Arc::clone(&route));
+        slots.add(TopicPartition::new("b", 0), route);
+        slots.at_end(0);
+        assert!(slots.is_idle() && !slots.iter().all(|slot| slot.heard));
+        slots.at_end(0);
+        assert!(slots.iter().all(|slot| slot.heard));
+    }
 
     #[test]
     fn rewinding_goes_to_the_last_committed_position_and_not_past_it() {

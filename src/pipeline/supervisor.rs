@@ -1,11 +1,13 @@
 //! Keeps a pipeline's workers alive: looks topics up, starts workers, replaces those that end or hang, stops them.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::observer::WorkerObserver;
 use super::pulse::Pulse;
 use super::settings::Delivery;
 use super::topology::Topology;
@@ -17,12 +19,12 @@ use crate::source::{ClientError, Diagnosis};
 /// a second; only a call of the client library that does not return is silent for so long.
 const STALL: Duration = Duration::from_secs(40);
 
-/// How long the supervisor itself may be silent before the process counts as not alive. It replaces whoever hangs; its own
-/// longest silence is a look at every topic of a pattern while brokers answer slowly.
-const STUCK: Duration = Duration::from_secs(600);
-
 /// How long a hanging member is given to say goodbye to its group.
 const LEAVE: Duration = Duration::from_secs(5);
+
+/// How long the supervisor itself may be silent before the process counts as stuck. It beats between any two questions
+/// to the cluster, none of which takes longer than half a minute when it returns at all.
+const SUPERVISOR_STALL: Duration = Duration::from_secs(120);
 
 /// Pause before a failed start is tried again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -40,9 +42,7 @@ impl Pipeline {
         let name = workshop.settings().name.clone();
         let wishes = Arc::new(Pulse::default());
         let own = Arc::clone(&wishes);
-        let thread = thread::Builder::new()
-            .name(format!("{name}-sup"))
-            .spawn(move || Supervisor { workshop, wishes: own, alive: Arc::default(), workers: Vec::new() }.run())?;
+        let thread = thread::Builder::new().name(format!("{name}-sup")).spawn(move || supervise(workshop, own))?;
         Ok(Self { name, wishes, thread: Some(thread) })
     }
 
@@ -73,11 +73,26 @@ impl Pipeline {
     }
 }
 
+/// Runs a supervisor. A panic in it is the pipeline's end and is told as such, since nobody is left to cure anything.
+fn supervise(workshop: Workshop, wishes: Arc<Pulse>) {
+    let observer = workshop.observer().clone();
+    let watched = Arc::clone(&wishes);
+    let name = format!("{}-sup", workshop.settings().name);
+    let _watched = observer.board().liveness().watch(name, SUPERVISOR_STALL, move || watched.silence());
+    let run = || Supervisor { workshop, wishes, workers: Vec::new() }.run();
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+        observer.failed(&format!("the supervisor ended by a panic: {}", text_of(&*panic)));
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
 struct Supervisor {
     workshop: Workshop,
     wishes: Arc<Pulse>,
-    /// Its own sign of life, which `/livez` looks at.
-    alive: Arc<Pulse>,
     workers: Vec<Running>,
 }
 
@@ -85,6 +100,7 @@ struct Supervisor {
 struct Running {
     index: usize,
     pulse: Arc<Pulse>,
+    observer: Arc<WorkerObserver>,
     leaver: Receiver<crate::source::Leaver>,
     ended: bool,
 }
@@ -104,13 +120,6 @@ impl Supervisor {
             );
             return;
         }
-        let alive = Arc::clone(&self.alive);
-        alive.beat();
-        let _watched = self.workshop.observer().board().liveness().watch(
-            format!("{}-sup", self.workshop.settings().name),
-            STUCK,
-            move || alive.silence(),
-        );
         let count = self.workshop.settings().workers;
         let (sender, inbox) = channel();
         let Some(mut topology) = self.resolve() else {
@@ -122,9 +131,13 @@ impl Supervisor {
             self.start(index, &topology, &sender);
         }
         let mut backoff = BACKOFF.0;
+        self.workshop.observer().started();
         let mut healthy_since = Instant::now();
         loop {
-            self.alive.beat();
+            self.wishes.beat();
+            if self.wishes.stopping() {
+                self.workshop.observer().draining();
+            }
             for worker in &self.workers {
                 worker.pulse.pause(self.workshop.observer().pause_wished());
                 if self.wishes.stopping() {
@@ -166,6 +179,7 @@ impl Supervisor {
                             }
                             let index = self.workers.swap_remove(position).index;
                             self.start(index, &topology, &sender);
+                            self.workshop.observer().started();
                         }
                         _ => self.workers[position].ended = true,
                     }
@@ -184,8 +198,8 @@ impl Supervisor {
     fn resolve(&self) -> Option<Arc<Topology>> {
         let mut backoff = BACKOFF.0;
         loop {
-            self.alive.beat();
-            match Topology::resolve(self.workshop.settings(), self.workshop.kafka()) {
+            self.wishes.beat();
+            match Topology::resolve(self.workshop.settings(), self.workshop.kafka(), &|| self.wishes.beat()) {
                 Ok(topology) => return Some(Arc::new(topology)),
                 Err(error) => self.workshop.observer().trouble(&error),
             }
@@ -199,30 +213,27 @@ impl Supervisor {
     fn start(&mut self, index: usize, topology: &Arc<Topology>, last_words: &Sender<LastWord>) {
         let pulse = Arc::new(Pulse::default());
         pulse.beat();
+        pulse.pause(self.workshop.observer().pause_wished());
+        let observer = Arc::new(self.workshop.observer().for_worker(index));
         let (leaver_out, leaver) = channel();
         let workshop = self.workshop.clone();
         let topology = Arc::clone(topology);
-        let own = Arc::clone(&pulse);
-        let last_words = last_words.clone();
+        let (own, told) = (Arc::clone(&pulse), Arc::clone(&observer));
+        let outbox = last_words.clone();
         let name = format!("{}-{index}", workshop.settings().name);
         let spawned = thread::Builder::new().name(name.clone()).spawn(move || {
-            let run = || workshop.run(index, &topology, &own, |started: Started| drop(leaver_out.send(started.leaver)));
-            let exit = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-                let text = panic.downcast_ref::<String>().cloned();
-                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-                Exit::Restart(ClientError::new(Diagnosis::Fatal, "working", text.unwrap_or_else(|| "panic".to_owned())))
-            });
-            drop(last_words.send(LastWord { pulse: own, exit }));
+            let started = |started: Started| drop(leaver_out.send(started.leaver));
+            let run = || workshop.run(index, &topology, &own, &told, started);
+            let exit = catch_unwind(AssertUnwindSafe(run))
+                .unwrap_or_else(|panic| Exit::Restart(ClientError::new(Diagnosis::Fatal, "working", text_of(&*panic))));
+            told.ended();
+            drop(outbox.send(LastWord { pulse: own, exit }));
         });
-        let ended = match spawned {
-            Ok(_) => false,
-            Err(error) => {
-                let text = format!("no thread `{name}`: {error}");
-                self.workshop.observer().trouble(&ClientError::new(Diagnosis::Fatal, "starting a worker", text));
-                true
-            }
-        };
-        self.workers.push(Running { index, pulse, leaver, ended });
+        if let Err(error) = spawned {
+            let error = ClientError::new(Diagnosis::Fatal, "starting a worker", format!("no thread `{name}`: {error}"));
+            drop(last_words.send(LastWord { pulse: Arc::clone(&pulse), exit: Exit::Restart(error) }));
+        }
+        self.workers.push(Running { index, pulse, observer, leaver, ended: false });
     }
 
     /// Replaces workers that hang in a call which does not return.
@@ -234,7 +245,7 @@ impl Supervisor {
             let worker = self.workers.swap_remove(position);
             worker.pulse.abandon();
             let text = format!("worker {} did not move for {} s and was replaced", worker.index, STALL.as_secs());
-            self.workshop.observer().replaced(worker.index, &ClientError::new(Diagnosis::Fatal, "working", text));
+            worker.observer.replaced(&ClientError::new(Diagnosis::Fatal, "working", text));
             if let Ok(leaver) = worker.leaver.try_recv() {
                 // Its partitions are free as soon as it has left; the thread itself cannot be ended from outside.
                 let _ = thread::Builder::new().name("leave".to_owned()).spawn(move || leaver.leave(LEAVE));
@@ -248,15 +259,16 @@ impl Supervisor {
 
     /// One worker cannot go on: the others finish, and the pipeline stays stopped with the reason.
     fn fail(&mut self, reason: &str, inbox: &Receiver<LastWord>) {
+        self.workshop.observer().draining();
         for worker in &self.workers {
             worker.pulse.stop();
         }
         let deadline = Instant::now() + self.workshop.drain_timeout();
         let mut left = self.workers.iter().filter(|worker| !worker.ended).count().saturating_sub(1);
-        while left > 0 {
-            match inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(_) => left -= 1,
-                Err(_) => break,
+        while left > 0 && Instant::now() < deadline {
+            self.wishes.beat();
+            if inbox.recv_timeout(Duration::from_millis(100)).is_ok() {
+                left -= 1;
             }
         }
         self.workshop.observer().failed(reason);
@@ -265,7 +277,7 @@ impl Supervisor {
     fn sleep(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
         while Instant::now() < until {
-            self.alive.beat();
+            self.wishes.beat();
             if self.wishes.stopping() {
                 return false;
             }

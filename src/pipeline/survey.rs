@@ -29,7 +29,7 @@ type Answers = Vec<Result<String, ClientError>>;
 fn ask(settings: &Settings, kafka: &KafkaSettings, group: &str, answers: &mut Answers) -> Result<(), ClientError> {
     let reader = TopicReader::connect(kafka)?;
     let admin = TopicAdmin::connect(kafka)?;
-    let sources = sources(settings, &reader)?;
+    let sources = sources(settings, &reader, &|| {})?;
     for source in &sources {
         let max = admin.max_message_bytes(&source.name, ASK)?;
         answers

@@ -77,13 +77,14 @@ impl Topology {
         Self { routes: routes.into_iter().map(|(topic, route)| (topic, Arc::new(route))).collect() }
     }
 
-    /// Looks everything up, and creates what is missing and may be created.
-    pub fn resolve(settings: &Settings, kafka: &KafkaSettings) -> Result<Self, ClientError> {
+    /// Looks everything up, and creates what is missing and may be created. `beat` is called between any two questions.
+    pub fn resolve(settings: &Settings, kafka: &KafkaSettings, beat: &dyn Fn()) -> Result<Self, ClientError> {
         let reader = TopicReader::connect(kafka)?;
-        let sources = sources(settings, &reader)?;
+        let sources = sources(settings, &reader, beat)?;
         let admin = TopicAdmin::connect(kafka)?;
         let mut routes = BTreeMap::new();
         for source in sources {
+            beat();
             let target = settings.to.resolve(&source.name);
             let properties = admin.properties(&source.name, ASK)?;
             let wanted = inheritance::of_target(&properties, settings.writes_blocks());
@@ -99,6 +100,7 @@ impl Topology {
                 dead_letter_max_batch: 0,
             };
             if let DeadLetter::Topic(template) = &settings.dead_letter {
+                beat();
                 let name = template.resolve(&source.name);
                 // A record that is too large for its target must still fit here.
                 let room = properties.max_message_bytes.max(target_max_batch) + DEAD_LETTER_ROOM;
@@ -143,9 +145,19 @@ impl Topology {
 }
 
 /// The topics that the pipeline reads, as the cluster has them.
-pub(super) fn sources(settings: &Settings, reader: &TopicReader) -> Result<Vec<TopicInfo>, ClientError> {
+pub(super) fn sources(
+    settings: &Settings,
+    reader: &TopicReader,
+    beat: &dyn Fn(),
+) -> Result<Vec<TopicInfo>, ClientError> {
     match &settings.from {
-        SourceTopics::Names(names) => names.iter().map(|name| reader.topic(name, ASK)).collect(),
+        SourceTopics::Names(names) => {
+            let ask = |name: &String| {
+                beat();
+                reader.topic(name, ASK)
+            };
+            names.iter().map(ask).collect()
+        }
         SourceTopics::Pattern(pattern) => {
             let doing = "looking for source topics";
             let regex = Regex::new(pattern)

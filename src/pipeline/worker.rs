@@ -40,6 +40,9 @@ const MODEL_RETRY: Duration = Duration::from_secs(2);
 /// Pause after being fenced by another process with our transactional id: a fight would help neither.
 const FENCED_PAUSE: Duration = Duration::from_secs(5);
 
+/// Time between two attempts to hear from partitions of which some was refused.
+const PROBE: Duration = Duration::from_secs(5);
+
 /// Pause before a cure that failed is tried again.
 const CURE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -104,6 +107,7 @@ pub struct Worker<S, D, T> {
     held: Vec<(TopicPartition, Instant)>,
     latencies: Latencies,
     due: Vec<SlotId>,
+    probed: Option<Instant>,
 }
 
 /// Timestamps of sampled records: of the open transaction and of the one that commits.
@@ -140,17 +144,12 @@ where
             held: Vec::new(),
             latencies: Latencies::default(),
             due: Vec::new(),
+            probed: None,
         }
     }
 
     /// Runs until there is a reason to end.
     pub fn run(mut self) -> Exit {
-        let exit = self.work();
-        self.observer.ended(&self.slots.partitions());
-        exit
-    }
-
-    fn work(&mut self) -> Exit {
         let mut result = self.deliver.start().map_err(Halt::from);
         loop {
             self.pulse.beat();
@@ -194,6 +193,30 @@ where
             self.commit()?;
         }
         self.report();
+        self.take_heart(now)
+    }
+
+    /// Looks for what shows that trouble is over, while there is some.
+    fn take_heart(&mut self, now: Instant) -> Result<(), Halt> {
+        if self.observer.owes_a_commit() && self.slots.is_idle() {
+            self.observer.all_committed();
+        }
+        if self.observer.is_lacking() && !self.slots.iter().any(|slot| slot.lacking) {
+            self.observer.has_all_models();
+        }
+        if !self.observer.is_in_doubt() {
+            self.probed = None;
+            return Ok(());
+        }
+        let partitions = self.slots.partitions();
+        if !partitions.is_empty() && self.slots.iter().all(|slot| slot.heard) {
+            self.observer.heard_from_all();
+        } else if !self.paused && self.held.is_empty() && self.probed.is_some_and(|at| now - at >= PROBE) {
+            // A refusal is told once, and a partition at its end says nothing. Made to fetch anew, each says how it is.
+            doubt(&mut self.slots, &mut self.probed);
+            self.source.pause(&partitions, true).map_err(restart)?;
+            self.source.pause(&partitions, false).map_err(restart)?;
+        }
         Ok(())
     }
 
@@ -229,9 +252,7 @@ where
                     continue;
                 }
                 Ok(Polled::EndOfPartition(partition)) => {
-                    for slot in self.slots.iter_mut().filter(|slot| slot.at.partition == partition) {
-                        slot.at_end = true;
-                    }
+                    self.slots.at_end(partition);
                     continue;
                 }
                 Ok(Polled::Rebalance(rebalance)) => rebalance,
@@ -239,6 +260,9 @@ where
                 Err(error) if error.ends_consumer() => return Err(Interrupted::Restart(error).into()),
                 Err(error) => {
                     self.observer.trouble(&error);
+                    if !error.is_passing() {
+                        doubt(&mut self.slots, &mut self.probed);
+                    }
                     break;
                 }
             };
@@ -247,7 +271,6 @@ where
         }
         if records > 0 {
             self.dirty_since.get_or_insert_with(Instant::now);
-            self.observer.well();
         }
         Ok(())
     }
@@ -431,11 +454,12 @@ where
         loop {
             match self.source.committed(&partitions, ASK) {
                 Ok(positions) => {
+                    self.observer.recovered();
                     self.slots.believe(&positions);
                     break;
                 }
                 Err(error) => {
-                    self.observer.trouble(&error);
+                    self.observer.recovering(&error);
                     if !self.nap(Duration::from_millis(500)) {
                         return Err(Interrupted::Cancelled.into());
                     }
@@ -520,6 +544,12 @@ where
     }
 }
 
+/// From here on each partition must be heard from again.
+fn doubt(slots: &mut Slots, probed: &mut Option<Instant>) {
+    *probed = Some(Instant::now());
+    slots.iter_mut().for_each(|slot| slot.heard = false);
+}
+
 fn restart(error: ClientError) -> Halt {
     Interrupted::Restart(error).into()
 }
@@ -540,6 +570,7 @@ fn take_one<S: Source, D: Deliver<S>, T: Stage>(
         return Ok(0);
     };
     slot.at_end = false;
+    slot.heard = true;
     slot.base.get_or_insert(offset);
     let slot_ref = &*slot;
     let mut output = SlotOutput::new(deliver, slot_ref, tally, kind);
@@ -564,6 +595,7 @@ fn take_one<S: Source, D: Deliver<S>, T: Stage>(
     match taken {
         Ok(bytes) => {
             slot.next = offset + 1;
+            slot.lacking = false;
             tally.consumed(bytes);
             Ok(bytes)
         }
@@ -571,6 +603,7 @@ fn take_one<S: Source, D: Deliver<S>, T: Stage>(
             if matches!(halt, Halt::Wait(_)) {
                 slot.next = offset;
                 slot.waiting = true;
+                slot.lacking = true;
             }
             Err(halt)
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::deliver::{AtLeastOnce, Deliver, ExactlyOnce, ExactlyOnceParts, Limits};
+use super::deliver::{AtLeastOnce, AtLeastOnceParts, Deliver, ExactlyOnce, ExactlyOnceParts, Limits};
 use super::learn::Learner;
 use super::observer::{Observer, WorkerObserver};
 use super::pulse::Pulse;
@@ -115,6 +115,7 @@ impl Workshop {
         index: usize,
         topology: &Arc<Topology>,
         pulse: &Arc<Pulse>,
+        observer: &Arc<WorkerObserver>,
         started: impl FnOnce(Started),
     ) -> Exit {
         let stage = match self.stage() {
@@ -144,9 +145,9 @@ impl Workshop {
             max_batch_bytes: topology.max_batch(),
         };
         let make = move || KafkaProducer::create(&producer);
-        let observer = Arc::new(self.parts.observer.for_worker(index));
+        let observer = Arc::clone(observer);
+        let trouble = Arc::clone(&observer);
         if exactly_once {
-            let trouble = Arc::clone(&observer);
             let deliver = ExactlyOnce::new(ExactlyOnceParts {
                 name: format!("{}-{index}", self.parts.settings.name),
                 make,
@@ -156,13 +157,19 @@ impl Workshop {
                 pulse: Arc::clone(pulse),
                 metrics: observer.metrics().clone(),
                 on_trouble: Box::new(move |error| match error {
-                    Some(error) => trouble.trouble(error),
-                    None => trouble.well(),
+                    Some(error) => trouble.recovering(error),
+                    None => trouble.recovered(),
                 }),
             });
             self.work(source, deliver, stage, topology, pulse, observer)
         } else {
-            let deliver = AtLeastOnce::new(make, Limits::default(), Arc::clone(pulse));
+            let deliver = AtLeastOnce::new(AtLeastOnceParts {
+                make,
+                limits: Limits::default(),
+                pulse: Arc::clone(pulse),
+                metrics: observer.metrics().clone(),
+                on_uncommitted: Box::new(move |error| trouble.uncommitted(error)),
+            });
             self.work(source, deliver, stage, topology, pulse, observer)
         }
     }

@@ -20,7 +20,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Complaints;
 use super::{
-    Backlog, ClientError, Diagnosis, KafkaSettings, Polled, Positions, Rebalance, Source, SourceRecord,
+    Backlog, ClientError, Diagnosis, KafkaSettings, Polled, Positions, Reach, Rebalance, Source, SourceRecord,
     UnreadableRecord,
 };
 use crate::record::{HeaderRef, HeaderRefs, RecordRef, Timestamp, TimestampKind, TopicPartition};
@@ -85,6 +85,7 @@ pub struct KafkaSource {
 }
 
 struct GroupContext {
+    born: Instant,
     rebalances: Mutex<VecDeque<Rebalance>>,
     backlog: Mutex<Backlog>,
     complaints: Complaints,
@@ -106,12 +107,31 @@ impl ClientContext for GroupContext {
                 }
             }
         }
+        // Statistics wait until somebody polls, so they say themselves when they were made.
+        let age = Duration::from_micros(u64::try_from(statistics.age).unwrap_or(0));
+        backlog.reach = Some(Reach { at: self.born + age, missing: missing(&statistics) });
         *lock(&self.backlog) = backlog;
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.complaints.note(&error, reason);
     }
+}
+
+/// Whom the member needs and cannot reach.
+fn missing(statistics: &Statistics) -> Option<String> {
+    if statistics.cgrp.as_ref().is_some_and(|group| group.state != "up") {
+        return Some("the group's coordinator does not answer".to_owned());
+    }
+    let is_up = |id: i32| statistics.brokers.values().any(|broker| broker.nodeid == id && broker.state == "UP");
+    let partitions =
+        statistics.topics.iter().flat_map(|(topic, stats)| stats.partitions.values().map(move |at| (topic, at)));
+    let read = partitions.filter(|(_, at)| !matches!(at.fetch_state.as_str(), "none" | "stopping" | "stopped"));
+    let (topic, at) = read.into_iter().find(|(_, at)| !is_up(at.broker))?;
+    Some(match at.broker {
+        ..0 => format!("`{topic}/{}` has no leader", at.partition),
+        broker => format!("broker {broker}, which serves `{topic}/{}`, does not answer", at.partition),
+    })
 }
 
 impl ConsumerContext for GroupContext {
@@ -137,6 +157,7 @@ impl KafkaSource {
     /// Joins the group. Returns before the group has answered; what goes wrong later comes out of `poll`.
     pub fn join(settings: &ConsumerSettings) -> Result<Self, ClientError> {
         let context = GroupContext {
+            born: Instant::now(),
             rebalances: Mutex::default(),
             backlog: Mutex::default(),
             complaints: Complaints::default(),

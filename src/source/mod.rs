@@ -14,7 +14,7 @@ pub use embedded::{EmbeddedBroker, PARTITION_BYTES};
 pub use kafka::{ConsumerSettings, GroupMetadata, KafkaRecord, KafkaSource, Leaver};
 pub use scan::{ScanFrom, ScanSettings, Scanned, TopicScan};
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::record::{RecordRef, TopicPartition};
 
@@ -103,4 +103,15 @@ pub struct Backlog {
     pub ends: Positions,
     /// Bytes fetched and not yet polled.
     pub fetched_bytes: u64,
+    /// Who could be reached; absent before the first statistics.
+    pub reach: Option<Reach>,
+}
+
+/// Whether everybody whom a group member needs could be reached: its coordinator and its partitions' leaders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// When that was so.
+    pub at: Instant,
+    /// Who could not be.
+    pub missing: Option<String>,
 }

@@ -117,7 +117,8 @@ impl StatusBoard {
     /// Removes a pipeline and its series.
     pub fn remove(&self, name: &str) {
         let removed = self.lock().pipelines.remove(name);
-        if removed.is_some() {
+        if let Some(removed) = removed {
+            removed.retire();
             self.0.metrics.remove_pipeline(name);
             self.0.events.publish(Some(name), EventKind::Removed);
         }
@@ -207,6 +208,7 @@ impl Drop for Hold {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Heard;
     use super::*;
 
     fn info(name: &str) -> PipelineInfo {
@@ -261,8 +263,16 @@ mod tests {
         let board = StatusBoard::new("1");
         board.add(info("p")).control().pause();
         assert!(board.add(info("p")).control().is_paused());
+        let removed = board.pipeline("p").unwrap();
         board.remove("p");
         assert!(board.pipeline("p").is_none());
+        removed.set_state(PipelineState::Stopped, "");
+        let mut events = board.events().subscribe(1);
+        let last = futures::FutureExt::now_or_never(events.next()).flatten();
+        assert!(
+            matches!(last, Some(Heard::Event(event)) if event.kind == EventKind::Removed),
+            "nothing is told after it"
+        );
         assert!(!board.metrics().render().contains("pipeline=\"p\""));
         assert!(!board.add(info("p")).control().is_paused());
     }

@@ -67,10 +67,14 @@ pub enum EventKind {
     },
     /// The pipeline is no longer in the configuration.
     Removed,
-    /// A transaction was aborted; its records are read again.
+    /// Transactions were aborted; their records are read again. At most one event per second and worker.
     Aborted {
-        /// Why.
+        /// Which worker's.
+        worker: usize,
+        /// Why the newest.
         reason: String,
+        /// How many since the last event.
+        count: u64,
     },
     /// The outcome of a transaction was unknown, or a worker did not move: it was replaced.
     Rebuilt {
@@ -247,7 +251,7 @@ mod tests {
     use super::*;
 
     fn aborted(reason: &str) -> EventKind {
-        EventKind::Aborted { reason: reason.to_owned() }
+        EventKind::Aborted { worker: 0, reason: reason.to_owned(), count: 1 }
     }
 
     /// What a listener hears until there is nothing more at the moment.
@@ -256,7 +260,7 @@ mod tests {
         while let Some(Some(next)) = futures::FutureExt::now_or_never(subscription.next()) {
             heard.push(match next {
                 Heard::Event(event) => match &event.kind {
-                    EventKind::Aborted { reason } => reason.clone(),
+                    EventKind::Aborted { reason, .. } => reason.clone(),
                     other => other.name().to_owned(),
                 },
                 Heard::Missed(count) => format!("missed {count}"),

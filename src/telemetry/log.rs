@@ -137,6 +137,13 @@ impl fmt::Debug for ErrorLog {
 }
 
 impl ErrorLog {
+    /// Something that belongs to a pipeline's life. One that comes and goes all the time is not told every time.
+    pub fn info(&self, pipeline: &str, kind: &'static str, what: &dyn fmt::Display) {
+        if self.passes(pipeline, kind) {
+            tracing::info!(target: "latentd", pipeline, "{what}");
+        }
+    }
+
     /// Something surprising, from which the pipeline recovers by itself. `kind` names what went wrong, from a closed set.
     pub fn warn(&self, pipeline: &str, kind: &'static str, error: &dyn fmt::Display) {
         if self.passes(pipeline, kind) {

@@ -4,6 +4,7 @@
 
 mod board;
 mod clock;
+mod condition;
 mod events;
 pub mod families;
 mod limiter;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::clock::unix_millis;
+use super::condition::Condition;
 use super::events::{EventKind, Events};
 use super::limiter::{Limiter, Verdict};
 use super::log::ErrorLog;
@@ -20,8 +21,8 @@ use super::state::PipelineState;
 use super::worker_status::{Worker, WorkerStatus};
 use crate::record::TopicPartition;
 
-/// At most one event of dead letters per reason in this time.
-const DEAD_LETTER_EVENTS: Duration = Duration::from_secs(1);
+/// At most one event of dead letters per reason, and of aborts per worker, in this time.
+const REPEATED_EVENTS: Duration = Duration::from_secs(1);
 
 /// What a pipeline is asked to do while it runs.
 #[derive(Debug, Default)]
@@ -55,11 +56,14 @@ pub struct PipelineStatus {
     now: Mutex<Now>,
     rates: Mutex<RateWindow>,
     dead_letters: Mutex<Limiter<&'static str>>,
+    aborts: Mutex<Limiter<usize>>,
 }
 
 pub(super) struct Now {
-    state: PipelineState,
-    reason: Option<String>,
+    /// What the pipeline says of itself, its workers aside.
+    own: Condition,
+    /// What is shown: made of its own word and its workers'.
+    shown: Condition,
     since_ms: i64,
     model: Option<ModelReport>,
     last_error: Option<ErrorReport>,
@@ -85,8 +89,8 @@ impl PipelineStatus {
             control,
             retired: AtomicBool::new(false),
             now: Mutex::new(Now {
-                state: PipelineState::Starting,
-                reason: None,
+                own: Condition::default(),
+                shown: Condition::default(),
                 since_ms: unix_millis(),
                 model: None,
                 last_error: None,
@@ -95,7 +99,8 @@ impl PipelineStatus {
                 workers: BTreeMap::new(),
             }),
             rates: Mutex::default(),
-            dead_letters: Mutex::new(Limiter::new(1, DEAD_LETTER_EVENTS)),
+            dead_letters: Mutex::new(Limiter::new(1, REPEATED_EVENTS)),
+            aborts: Mutex::new(Limiter::new(1, REPEATED_EVENTS)),
         }
     }
 
@@ -114,49 +119,63 @@ impl PipelineStatus {
         &self.control
     }
 
-    /// Another pipeline of this name takes this one's place: from here on it speaks for itself alone, and no longer
-    /// for the name that the two share in the metrics. Returns what was asked of it, for its successor.
+    /// Another pipeline of this name takes this one's place, or none does: from here on it speaks for itself alone, and
+    /// no longer for the name in metrics and events. Returns what was asked of it, for its successor.
     pub(super) fn retire(&self) -> Arc<Control> {
+        // Whoever writes holds this lock, so that nothing of before is written after.
+        let _now = self.lock();
         self.retired.store(true, Ordering::Release);
         Arc::clone(&self.control)
     }
 
-    /// The pipeline is in this state, for this reason (empty: nothing to say). Shown, counted and logged when it changes.
+    /// The pipeline says of itself, its workers aside, that it is in this state, for this reason (empty: nothing to
+    /// say). `Running` means that its workers are at work: then it shows what they do.
     pub fn set_state(&self, state: PipelineState, reason: &str) {
-        let reason = (!reason.is_empty()).then(|| reason.to_owned());
-        let same_state = {
-            let mut now = self.lock();
-            if now.state == state && now.reason == reason {
-                return;
-            }
-            let same_state = now.state == state;
-            if !same_state {
-                now.since_ms = unix_millis();
-            }
-            now.state = state;
-            now.reason.clone_from(&reason);
-            if self.retired.load(Ordering::Acquire) {
-                return;
-            }
-            self.metrics.set_state(state);
-            self.events.publish(Some(&self.info.name), EventKind::State { state, reason: reason.clone() });
-            same_state
-        };
+        self.change(|now| now.own = Condition::new(state, reason));
+    }
+
+    /// Changes something. What is shown follows, and is told and logged when it is something else than before.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Now) -> T) -> T {
+        let mut now = self.lock();
+        let done = change(&mut now);
+        let workers = now.workers.values().map(|worker| &worker.condition);
+        let shown = Condition::of_whole(&now.own, workers).clone();
+        if shown == now.shown {
+            return done;
+        }
+        let same_state = now.shown.state == shown.state;
+        if !same_state {
+            now.since_ms = unix_millis();
+        }
+        now.shown = shown.clone();
+        if self.retired.load(Ordering::Acquire) {
+            return done;
+        }
+        self.metrics.set_state(shown.state);
+        let event = EventKind::State { state: shown.state, reason: shown.reason.clone() };
+        self.events.publish(Some(&self.info.name), event);
+        drop(now);
+        self.log_state(&shown, same_state);
+        done
+    }
+
+    fn log_state(&self, shown: &Condition, same_state: bool) {
         let name = self.info.name.as_str();
-        let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let state = shown.state;
+        let because = shown.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         match state {
             PipelineState::Failed => tracing::error!(target: "latentd", pipeline = name, "failed{because}"),
             PipelineState::Waiting => self.errors.warn(name, "waiting", &format_args!("waiting{because}")),
             // The same state for another reason is worth an event, not a line.
             _ if same_state => {}
-            _ => tracing::info!(target: "latentd", pipeline = name, "{state}{because}"),
+            _ => self.errors.info(name, state.name(), &format_args!("{state}{because}")),
         }
     }
 
     /// The pipeline's state.
     pub fn state(&self) -> (PipelineState, Option<String>) {
         let now = self.lock();
-        (now.state, now.reason.clone())
+        (now.shown.state, now.shown.reason.clone())
     }
 
     /// Another model is in use: its id and family.
@@ -200,12 +219,23 @@ impl PipelineStatus {
         self.events.publish(Some(&self.info.name), kind);
     }
 
+    /// A transaction of a worker was aborted. Its counters are the caller's.
+    pub(super) fn aborted(&self, worker: usize, reason: &dyn fmt::Display) {
+        self.errors.warn(&self.info.name, "aborted", reason);
+        let verdict = self.aborts.lock().unwrap_or_else(PoisonError::into_inner).check(worker, Instant::now());
+        let Verdict::Emit { suppressed } = verdict else { return };
+        let kind = EventKind::Aborted { worker, reason: reason.to_string(), count: suppressed + 1 };
+        self.events.publish(Some(&self.info.name), kind);
+    }
+
     /// A worker begins. What an earlier worker of this number still writes has no effect.
     pub fn worker(self: &Arc<Self>, worker: usize) -> WorkerStatus {
-        let mut now = self.lock();
-        now.lives += 1;
-        let life = now.lives;
-        now.workers.insert(worker, Worker::new(life));
+        let life = self.change(|now| {
+            now.lives += 1;
+            let before = now.workers.remove(&worker);
+            now.workers.insert(worker, Worker::new(now.lives, before));
+            now.lives
+        });
         WorkerStatus::new(Arc::clone(self), worker, life)
     }
 
@@ -227,8 +257,8 @@ impl PipelineStatus {
         let workers: Vec<_> = now.workers.iter().map(|(index, worker)| worker.snapshot(*index)).collect();
         PipelineSnapshot {
             info: self.info.clone(),
-            state: now.state,
-            reason: now.reason.clone(),
+            state: now.shown.state,
+            reason: now.shown.reason.clone(),
             since_ms: now.since_ms,
             pause_requested: self.control.is_paused(),
             totals,
@@ -315,6 +345,53 @@ mod tests {
         restore.metrics().consumed_bytes.inc_by(100);
         restore.metrics().published(PublishedKind::Restored).bytes.inc_by(1000);
         assert_eq!(restore.snapshot().ratio, Some(10.0));
+    }
+
+    #[test]
+    fn a_flood_of_aborts_is_one_event_per_second_and_worker() {
+        let board = StatusBoard::new("1");
+        let status = board.add(info());
+        for _ in 0..1000 {
+            status.aborted(0, &"no broker");
+            status.aborted(1, &"no broker");
+        }
+        let events = events(&board);
+        // Two, unless this test took longer than a second.
+        assert!((2..100).contains(&events.len()), "{events:?}");
+        assert_eq!(events[1], EventKind::Aborted { worker: 1, reason: "no broker".to_owned(), count: 1 });
+    }
+
+    #[test]
+    fn a_pipeline_shows_what_its_workers_do_while_it_says_that_it_runs() {
+        let board = StatusBoard::new("1");
+        let status = board.add(info());
+        let workers = [status.worker(0), status.worker(1)];
+        workers[0].set_state(PipelineState::Running, "");
+        assert_eq!(status.state().0, PipelineState::Starting, "the pipeline is not done with starting its workers");
+        status.set_state(PipelineState::Running, "");
+        assert_eq!(status.state().0, PipelineState::Starting, "one worker has not joined yet");
+        workers[1].set_state(PipelineState::Running, "");
+        assert!(board.readiness().ready);
+        workers[1].set_state(PipelineState::Waiting, "no broker");
+        workers[0].set_state(PipelineState::Running, "");
+        assert_eq!(status.state(), (PipelineState::Waiting, Some("no broker".to_owned())));
+        assert!(!board.readiness().ready);
+        let shown = status.snapshot();
+        assert_eq!((shown.workers[0].state, shown.workers[1].state), (PipelineState::Running, PipelineState::Waiting));
+        status.set_state(PipelineState::Draining, "");
+        workers[1].set_state(PipelineState::Running, "");
+        status.set_state(PipelineState::Failed, "a bad record");
+        workers[0].set_state(PipelineState::Waiting, "late");
+        assert_eq!(status.state(), (PipelineState::Failed, Some("a bad record".to_owned())));
+        let told: Vec<_> = events(&board)
+            .into_iter()
+            .map(|kind| match kind {
+                EventKind::State { state, .. } => state,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        use PipelineState::{Draining, Failed, Running, Waiting};
+        assert_eq!(told, [Running, Waiting, Draining, Failed]);
     }
 
     #[test]

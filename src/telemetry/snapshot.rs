@@ -108,6 +108,11 @@ pub struct ModelReport {
 pub struct WorkerSnapshot {
     /// Its number in the pipeline.
     pub worker: usize,
+    /// What it is doing.
+    pub state: PipelineState,
+    /// Why, when there is something to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Its partitions.
     pub partitions: Vec<PartitionSnapshot>,
     /// When it last committed, in milliseconds since the Unix epoch.

@@ -5,10 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::clock::unix_millis;
+use super::condition::Condition;
 use super::events::EventKind;
 use super::pipeline_metrics::Lag;
 use super::pipeline_status::PipelineStatus;
 use super::snapshot::{ErrorReport, PartitionSnapshot, WorkerSnapshot};
+use super::state::PipelineState;
 use crate::record::TopicPartition;
 
 /// How far one partition is.
@@ -45,6 +47,11 @@ impl WorkerStatus {
     /// The pipeline's status.
     pub fn pipeline(&self) -> &Arc<PipelineStatus> {
         &self.pipeline
+    }
+
+    /// The worker is in this state, for this reason (empty: nothing to say). What the pipeline shows follows.
+    pub fn set_state(&self, state: PipelineState, reason: &str) {
+        self.write(|worker| worker.condition = Condition::new(state, reason));
     }
 
     /// Partitions were given to the worker.
@@ -104,13 +111,10 @@ impl WorkerStatus {
         }
     }
 
-    /// A transaction was aborted; its records are read again. Its counters are the caller's.
+    /// A transaction was aborted; its records are read again. Logged, but not too often. Its counters are the caller's.
     pub fn aborted(&self, reason: &dyn fmt::Display) {
         if self.write(|worker| ErrorReport::note(&mut worker.last_error, "aborted", reason)).is_some() {
-            self.pipeline.errors.warn(&self.pipeline.info().name, "aborted", reason);
-            self.pipeline
-                .events
-                .publish(Some(&self.pipeline.info().name), EventKind::Aborted { reason: reason.to_string() });
+            self.pipeline.aborted(self.worker, reason);
         }
     }
 
@@ -125,23 +129,26 @@ impl WorkerStatus {
 
     /// Something went wrong, and the worker goes on. Logged, but not too often.
     pub fn error(&self, kind: &'static str, error: &dyn fmt::Display) {
-        if self.write(|worker| ErrorReport::note(&mut worker.last_error, kind, error)).is_some() {
+        if self.note(kind, error) {
             self.pipeline.errors.warn(&self.pipeline.info().name, kind, error);
         }
     }
 
-    /// The worker has ended.
+    /// Something went wrong that the worker's state says as well, and the log with it.
+    pub fn note(&self, kind: &'static str, error: &dyn fmt::Display) -> bool {
+        self.write(|worker| ErrorReport::note(&mut worker.last_error, kind, error)).is_some()
+    }
+
+    /// The worker has ended: its partitions are no longer its own. What it last said stands until another takes its
+    /// place, or the pipeline says what becomes of the whole.
     pub fn ended(&self) {
-        let mut now = self.pipeline.lock();
-        if now.workers.get(&self.worker).is_some_and(|worker| worker.life == self.life) {
-            now.workers.remove(&self.worker);
-        }
+        self.write(|worker| worker.partitions.clear());
     }
 
     /// Changes the worker's entry, unless another has taken its place.
     fn write<T>(&self, change: impl FnOnce(&mut Worker) -> T) -> Option<T> {
-        let mut now = self.pipeline.lock();
-        now.workers.get_mut(&self.worker).filter(|worker| worker.life == self.life).map(change)
+        self.pipeline
+            .change(|now| now.workers.get_mut(&self.worker).filter(|worker| worker.life == self.life).map(change))
     }
 }
 
@@ -149,6 +156,7 @@ impl WorkerStatus {
 #[derive(Default)]
 pub(super) struct Worker {
     life: u64,
+    pub(super) condition: Condition,
     partitions: BTreeMap<TopicPartition, Partition>,
     last_commit_ms: Option<i64>,
     last_error: Option<ErrorReport>,
@@ -162,8 +170,10 @@ struct Partition {
 }
 
 impl Worker {
-    pub(super) fn new(life: u64) -> Self {
-        Self { life, ..Self::default() }
+    /// A worker that starts in the place of another, if there was one: what that one said last is still worth knowing.
+    pub(super) fn new(life: u64, before: Option<Self>) -> Self {
+        let before = before.unwrap_or_default();
+        Self { life, last_commit_ms: before.last_commit_ms, last_error: before.last_error, ..Self::default() }
     }
 
     pub(super) fn snapshot(&self, worker: usize) -> WorkerSnapshot {
@@ -177,6 +187,8 @@ impl Worker {
         });
         WorkerSnapshot {
             worker,
+            state: self.condition.state,
+            reason: self.condition.reason.clone(),
             partitions: partitions.collect(),
             last_commit_ms: self.last_commit_ms,
             last_error: self.last_error.clone(),
@@ -251,13 +263,30 @@ mod tests {
         successor.report([(&at, progress(5, 7))]);
         stuck.report([(&at, progress(0, 7))]);
         stuck.error("stall", &"came back to life");
+        stuck.set_state(PipelineState::Running, "");
         stuck.committed();
         stuck.ended();
         let snapshot = status.snapshot();
         assert_eq!(snapshot.lag_records, 2);
         assert_eq!((&snapshot.workers[0].last_error, snapshot.last_commit_ms), (&None, None));
+        assert_eq!(snapshot.workers[0].state, PipelineState::Starting);
         successor.ended();
-        assert!(status.snapshot().workers.is_empty());
+        assert!(status.snapshot().workers[0].partitions.is_empty());
+        assert!(!board.metrics().render().contains("latentd_lag_records{"));
+    }
+
+    #[test]
+    fn a_successor_keeps_what_is_worth_knowing_of_the_worker_before_it() {
+        let (_board, status) = board(false);
+        let worker = status.worker(0);
+        worker.committed();
+        worker.rebuilt(&"it did not move");
+        let shown = {
+            status.worker(0);
+            status.snapshot().workers.remove(0)
+        };
+        assert_eq!(shown.last_error.unwrap().kind, "rebuilt");
+        assert!(shown.last_commit_ms.is_some());
     }
 
     #[test]

@@ -7,9 +7,12 @@ mod broker;
 mod chaos;
 mod commands;
 mod daemon;
+mod dead_letters;
 mod end_to_end;
+mod odd_records;
 mod ports;
 mod prometheus;
+mod raw;
 mod topics;
 
 #[path = "../tools/mod.rs"]

@@ -274,6 +274,19 @@ fn own<M: Message>(message: &M) -> Record {
     }
 }
 
+/// The text of a record's only header of this name.
+pub fn header_text<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
+    let mut found = record.headers.iter().filter(|header| header.name == name);
+    let value = found.next()?.value.as_deref()?;
+    assert!(found.next().is_none(), "`{name}` is there twice");
+    Some(std::str::from_utf8(value).unwrap())
+}
+
+/// The number in a record's only header of this name.
+pub fn number_of(record: &Record, name: &str) -> i64 {
+    header_text(record, name).unwrap_or_else(|| panic!("no `{name}` in {record:?}")).parse().unwrap()
+}
+
 /// Queues a record.
 pub fn send(producer: &BaseProducer, topic: &str, partition: i32, record: &Record) {
     let mut headers = OwnedHeaders::new();

@@ -11,16 +11,36 @@ use crate::pipeline::pulse::Pulse;
 use crate::record::TopicPartition;
 use crate::sink::{OutRecord, Producer, SendError};
 use crate::source::{ClientError, Diagnosis, Positions, Source};
+use crate::telemetry::PipelineMetrics;
 
 /// A token is the slot in the high half and the tracker's number in the low one.
 const SLOT_SHIFT: u32 = 40;
 const NUMBER_MASK: usize = (1 << SLOT_SHIFT) - 1;
+
+/// Told when offsets could not be committed.
+pub type OnUncommitted = Box<dyn FnMut(&ClientError) + Send>;
+
+/// What an [`AtLeastOnce`] is made from.
+pub struct AtLeastOnceParts<F> {
+    /// Makes a producer.
+    pub make: F,
+    /// How long things may take.
+    pub limits: Limits,
+    /// The worker's pulse.
+    pub pulse: Arc<Pulse>,
+    /// Where commits of offsets are counted.
+    pub metrics: PipelineMetrics,
+    /// Told when offsets could not be committed.
+    pub on_uncommitted: OnUncommitted,
+}
 
 /// An idempotent producer, and offsets behind it.
 pub struct AtLeastOnce<P: Producer, F> {
     make: F,
     limits: Limits,
     pulse: Arc<Pulse>,
+    metrics: PipelineMetrics,
+    on_uncommitted: OnUncommitted,
     producer: Option<P>,
     slots: BTreeMap<SlotId, Track>,
     partitions: BTreeMap<TopicPartition, SlotId>,
@@ -41,11 +61,13 @@ where
     F: FnMut() -> Result<P, ClientError>,
 {
     /// A stage without a producer yet: call [`Deliver::start`].
-    pub fn new(make: F, limits: Limits, pulse: Arc<Pulse>) -> Self {
+    pub fn new(parts: AtLeastOnceParts<F>) -> Self {
         Self {
-            make,
-            limits,
-            pulse,
+            make: parts.make,
+            limits: parts.limits,
+            pulse: parts.pulse,
+            metrics: parts.metrics,
+            on_uncommitted: parts.on_uncommitted,
             producer: None,
             slots: BTreeMap::new(),
             partitions: BTreeMap::new(),
@@ -96,8 +118,11 @@ where
         if positions.is_empty() {
             return Ok(None);
         }
+        let since = Instant::now();
         match source.commit(&positions) {
             Ok(()) => {
+                self.metrics.transactions_committed.inc();
+                self.metrics.transaction_seconds.observe(since.elapsed().as_secs_f64());
                 for (at, position) in &positions {
                     if let Some(track) = self.partitions.get(at).and_then(|slot| self.slots.get_mut(slot)) {
                         track.committed = Some(*position);
@@ -108,7 +133,8 @@ where
             Err(error) if error.ends_consumer() => Err(self.give_up(error)),
             // A rebalance is under way or nobody answers: the next commit covers this one.
             Err(error) => {
-                tracing::debug!(%error, "offsets were not committed; the next commit covers them");
+                self.metrics.transactions_aborted.inc();
+                (self.on_uncommitted)(&error);
                 Ok(None)
             }
         }
@@ -138,7 +164,9 @@ where
 {
     fn start(&mut self) -> Result<(), Interrupted> {
         self.forget();
-        self.producer = None;
+        if self.producer.take().is_some() {
+            self.metrics.transactions_rebuilt.inc();
+        }
         match (self.make)() {
             Ok(producer) => {
                 self.producer = Some(producer);

@@ -92,7 +92,9 @@ where
 
     /// Drops the producer: its transaction, if any, is fenced by the next one's start.
     fn give_up(&mut self, error: ClientError) -> Interrupted {
-        self.transactor = None;
+        if self.transactor.take().is_some() {
+            self.metrics.transactions_rebuilt.inc();
+        }
         self.state = State::Idle;
         self.spool.clear();
         Interrupted::Restart(error)

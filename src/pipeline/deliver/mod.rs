@@ -6,7 +6,7 @@ mod prefix;
 mod spool;
 mod transactor;
 
-pub use at_least_once::AtLeastOnce;
+pub use at_least_once::{AtLeastOnce, AtLeastOnceParts};
 pub use exactly_once::{ExactlyOnce, ExactlyOnceParts};
 pub use transactor::Limits;
 
