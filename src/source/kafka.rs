@@ -19,6 +19,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Complaints;
+use super::stuck::{STUCK, StuckPartitions};
 use super::{
     Backlog, ClientError, Diagnosis, KafkaSettings, Polled, Positions, Reach, Rebalance, Source, SourceRecord,
     UnreadableRecord,
@@ -88,6 +89,7 @@ struct GroupContext {
     born: Instant,
     rebalances: Mutex<VecDeque<Rebalance>>,
     backlog: Mutex<Backlog>,
+    stuck: Mutex<StuckPartitions>,
     complaints: Complaints,
     closing: AtomicBool,
 }
@@ -98,18 +100,21 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl ClientContext for GroupContext {
     fn stats(&self, statistics: Statistics) {
+        // Statistics wait until somebody polls, so they say themselves when they were made.
+        let at = self.born + Duration::from_micros(u64::try_from(statistics.age).unwrap_or(0));
         let mut backlog = Backlog::default();
+        let mut stuck = lock(&self.stuck);
         for (topic, stats) in &statistics.topics {
             for (partition, stats) in &stats.partitions {
+                let fetched = stats.fetch_state == "active" && stats.broker >= 0;
+                stuck.note(topic, *partition, stats.desired && !fetched, at);
                 backlog.fetched_bytes += stats.fetchq_size;
                 if stats.ls_offset >= 0 && stats.fetch_state == "active" {
                     backlog.ends.push((TopicPartition::new(topic.as_str(), *partition), stats.ls_offset));
                 }
             }
         }
-        // Statistics wait until somebody polls, so they say themselves when they were made.
-        let age = Duration::from_micros(u64::try_from(statistics.age).unwrap_or(0));
-        backlog.reach = Some(Reach { at: self.born + age, missing: missing(&statistics) });
+        backlog.reach = Some(Reach { at, missing: missing(&statistics) });
         *lock(&self.backlog) = backlog;
     }
 
@@ -160,6 +165,7 @@ impl KafkaSource {
             born: Instant::now(),
             rebalances: Mutex::default(),
             backlog: Mutex::default(),
+            stuck: Mutex::default(),
             complaints: Complaints::default(),
             closing: AtomicBool::new(false),
         };
@@ -228,6 +234,10 @@ impl Source for KafkaSource {
         let context = self.consumer.context();
         if let Some(rebalance) = lock(&context.rebalances).pop_front() {
             return Ok(Polled::Rebalance(rebalance));
+        }
+        if let Some(partition) = lock(&context.stuck).longest() {
+            let text = format!("nothing was fetched from {partition} for {} s", STUCK.as_secs());
+            return Err(ClientError::new(Diagnosis::Fatal, "consuming", text));
         }
         match self.consumer.poll(timeout) {
             Some(Ok(message)) => Ok(Polled::Record(KafkaRecord::new(message))),

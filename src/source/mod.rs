@@ -7,6 +7,7 @@ pub mod client;
 mod embedded;
 mod kafka;
 mod scan;
+mod stuck;
 pub mod topics;
 
 pub use client::{ClientError, Diagnosis, KafkaSettings};

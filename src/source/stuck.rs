@@ -1,0 +1,68 @@
+//! Partitions that are ours and that the client library does not fetch from.
+//!
+//! When a partition has had no leader for a moment, librdkafka (2.12 and after, its issue 5430) can overlook the next one
+//! and fetch nothing any more, without an error. A member with such a partition must be made anew.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::record::TopicPartition;
+
+/// How long a partition may go without being fetched from: longer than any election or broker's restart, after which a
+/// new member costs little.
+pub const STUCK: Duration = Duration::from_secs(60);
+
+/// How long which partitions are not fetched from, by the statistics.
+#[derive(Debug, Default)]
+pub struct StuckPartitions {
+    idle: BTreeMap<TopicPartition, Span>,
+}
+
+#[derive(Debug)]
+struct Span {
+    first: Instant,
+    last: Instant,
+}
+
+impl StuckPartitions {
+    /// Notes what statistics of a moment say about a partition.
+    pub fn note(&mut self, topic: &str, partition: i32, idle: bool, at: Instant) {
+        let partition = TopicPartition::new(topic, partition);
+        if idle {
+            self.idle.entry(partition).or_insert(Span { first: at, last: at }).last = at;
+        } else {
+            self.idle.remove(&partition);
+        }
+    }
+
+    /// A partition that is idle for too long, if there is one. Only statistics count, and not the time since: a process that
+    /// was frozen has none of its partitions stuck for that.
+    pub fn longest(&self) -> Option<&TopicPartition> {
+        let stuck = self.idle.iter().find(|(_, span)| span.last.duration_since(span.first) > STUCK);
+        stuck.map(|(partition, _)| partition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_that_is_idle_at_every_look_for_a_minute_is_stuck_and_a_fetch_in_between_ends_it() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut partitions = StuckPartitions::default();
+        for second in 0..=60 {
+            partitions.note("t", 0, true, at(second));
+            partitions.note("t", 1, second != 30, at(second));
+        }
+        assert_eq!(partitions.longest(), None);
+        partitions.note("t", 0, true, at(61));
+        assert_eq!(partitions.longest(), Some(&TopicPartition::new("t", 0)));
+        partitions.note("t", 0, false, at(62));
+        partitions.note("t", 1, true, at(90));
+        assert_eq!(partitions.longest(), None);
+        partitions.note("t", 1, true, at(92));
+        assert_eq!(partitions.longest(), Some(&TopicPartition::new("t", 1)));
+    }
+}
