@@ -8,6 +8,7 @@ mod chaos;
 mod commands;
 mod daemon;
 mod end_to_end;
+mod health;
 mod ports;
 mod prometheus;
 mod topics;
