@@ -9,6 +9,7 @@ mod commands;
 mod daemon;
 mod dead_letters;
 mod end_to_end;
+mod health;
 mod odd_records;
 mod ports;
 mod prometheus;
