@@ -10,6 +10,8 @@ mod daemon;
 mod dead_letters;
 mod end_to_end;
 mod health;
+mod learning;
+mod memory;
 mod odd_records;
 mod ports;
 mod prometheus;
