@@ -11,6 +11,7 @@ mod end_to_end;
 mod health;
 mod ports;
 mod prometheus;
+mod reload;
 mod topics;
 
 #[path = "../tools/mod.rs"]
