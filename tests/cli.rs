@@ -6,6 +6,7 @@ mod tools;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -158,6 +159,88 @@ fn what_is_cut_or_damaged_fails_and_leaves_no_file() {
     assert!(code == 1 && text.contains("--max-decoded"), "{text}");
     fails(&["decompress", "/nowhere"], None);
     fails(&["decompress"], Some(b""));
+}
+
+#[test]
+fn bytes_behind_a_stream_are_refused_whatever_its_codec() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let input = flights(200_000);
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| *algorithm != Algorithm::Identity) {
+        let mut coded = ok(&["compress", "-c", algorithm.name()], Some(&input));
+        coded.extend_from_slice(b"something else");
+        let (code, text) = fails(&["decompress", "-c", algorithm.name(), "-o", out.to_str().unwrap()], Some(&coded));
+        assert_eq!(code, 1, "{algorithm}: {text}");
+        assert!(!out.exists(), "{algorithm}");
+    }
+}
+
+#[test]
+fn an_output_file_is_written_where_it_belongs_and_as_any_other_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let write = |name: &str| ok(&["compress", "-c", "gzip", "-o", place(name).to_str().unwrap()], Some(b"some bytes"));
+    let mode = |name: &str| fs::metadata(place(name)).unwrap().permissions().mode() & 0o777;
+    // A new file has the permissions that any program's new file has.
+    fs::write(place("plain"), b"").unwrap();
+    write("new");
+    assert_eq!(mode("new"), mode("plain"));
+    // One that is replaced keeps its own, and a link to it stays a link.
+    fs::write(place("private"), b"old").unwrap();
+    fs::set_permissions(place("private"), fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("private", place("link")).unwrap();
+    symlink("behind", place("dangling")).unwrap();
+    write("link");
+    write("dangling");
+    assert_eq!(mode("private"), 0o640);
+    for name in ["link", "dangling"] {
+        assert!(fs::symlink_metadata(place(name)).unwrap().is_symlink(), "{name}");
+    }
+    for name in ["new", "private", "behind"] {
+        let back = ok(&["decompress", place(name).to_str().unwrap()], None);
+        assert_eq!(back, b"some bytes", "{name}");
+    }
+    // A pipe is written to, and what cannot be a file says so.
+    let pipe = place("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read(pipe).unwrap()
+    });
+    write("pipe");
+    assert_eq!(ok(&["decompress"], Some(&reader.join().unwrap())), b"some bytes");
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    let (code, text) = fails(&["compress", "-o", folder.path().to_str().unwrap()], Some(b"x"));
+    assert!(code == 1 && text.contains("directory"), "{text}");
+}
+
+#[test]
+fn a_signal_leaves_no_half_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = || fs::read_dir(folder.path()).unwrap().count();
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        // Its input stays open, so it cannot end by itself.
+        let mut child = Command::new(env!("CARGO_BIN_EXE_latentd"))
+            .args(["compress", "-o", folder.path().join("out").to_str().unwrap()])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // More than a pipe holds: when all of it is written, the program is reading.
+        stdin.write_all(&flights(1_000_000)).unwrap();
+        assert_eq!(files(), 1, "a file is being written");
+        let kill = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert_eq!(files(), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_block_never_holds_more_records_than_its_reader_takes() {
+    let input = vec![b'\n'; 20_000_000];
+    let coded = ok(&["compress", "--records", "lines", "--block", "64MiB"], Some(&input));
+    assert!(ok(&["decompress"], Some(&coded)) == input);
 }
 
 #[test]

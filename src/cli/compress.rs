@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 
 use super::UsageError;
-use super::file_format::{MAGIC, RecordFileReader, RecordFileWriter};
+use super::file_format::{MAGIC, MOST_RECORDS, RecordFileReader, RecordFileWriter};
 use super::models::{RegistryArgs, dictionary};
 use super::output::{Output, input, read_all};
 use super::records::RecordMode;
@@ -159,7 +159,8 @@ fn blocks<'a, W: Write>(
         Ok(())
     };
     for (offset, value) in (0i64..).zip(values) {
-        if builder.records() > 0 && builder.raw_bytes() + value.len() > most {
+        let full = builder.raw_bytes() + value.len() > most || builder.records() == MOST_RECORDS;
+        if builder.records() > 0 && full {
             close(&mut builder, codec)?;
         }
         builder.push(&as_record(value, offset));
@@ -208,7 +209,7 @@ fn models(args: &DecompressArgs) -> anyhow::Result<Arc<dyn ModelSource>> {
 
 fn restore_file(input: Box<dyn Read + Send>, args: &DecompressArgs, output: &mut Output) -> anyhow::Result<()> {
     let mut file = RecordFileReader::new(BufReader::new(input));
-    let mut restorer = Restorer::new(&models(args)?, args.max_decoded.as_usize(), 1 << 24);
+    let mut restorer = Restorer::new(&models(args)?, args.max_decoded.as_usize(), MOST_RECORDS);
     let mut out = io::BufWriter::new(output);
     let mut raw = 0;
     let mut number = 0u64;
@@ -247,7 +248,7 @@ fn restore_whole(
         output.write_all(&decoded)?;
         return Ok(());
     }
-    let mut restorer = Restorer::new(&models, limit, 1 << 24);
+    let mut restorer = Restorer::new(&models, limit, MOST_RECORDS);
     match restorer.restore(&as_record(&bytes, 0))?.content {
         Content::Record(record) => output.write_all(record.value.unwrap_or_default())?,
         Content::Block(block) => {

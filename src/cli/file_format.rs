@@ -17,6 +17,9 @@ pub const MAGIC: [u8; 8] = [0x91, 0x4c, 0x00, b'F', b'I', b'L', b'E', 0x01];
 /// Most bytes of one entry.
 const MOST: u64 = 1 << 30;
 
+/// Most records of one entry.
+pub const MOST_RECORDS: usize = 1 << 20;
+
 /// Writes a file of records.
 pub struct RecordFileWriter<W> {
     out: W,
@@ -32,12 +35,15 @@ impl<W: Write> RecordFileWriter<W> {
     }
 
     /// Adds an entry that stands for so many raw bytes.
-    pub fn entry(&mut self, coded: &[u8], raw: usize) -> io::Result<()> {
+    pub fn entry(&mut self, coded: &[u8], raw: usize) -> anyhow::Result<()> {
+        let length = coded.len();
+        ensure!(length as u64 <= MOST, "an entry of {length} bytes: {MOST} is the most, so make --block smaller");
         self.head.clear();
         put_varint(coded.len() as u64, &mut self.head);
         self.raw += raw as u64;
         self.out.write_all(&self.head)?;
-        self.out.write_all(coded)
+        self.out.write_all(coded)?;
+        Ok(())
     }
 
     /// Ends the file: without its end it reads as cut.

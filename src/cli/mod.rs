@@ -9,6 +9,7 @@ mod completions;
 mod compress;
 mod demo;
 mod file_format;
+mod interrupt;
 mod models;
 mod output;
 mod records;

@@ -214,8 +214,7 @@ async fn act(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
             if args.format == Format::Json {
                 return print_json(&json!({ "model": manifest.model, "published": format!("{published:?}") }));
             }
-            println!("{} ({published:?})", manifest.model);
-            Ok(())
+            Ok(writeln!(io::stdout(), "{} ({published:?})", manifest.model)?)
         }
         Action::Gc { unused_for, keep_last, delete } => {
             let mut policy = GcPolicy::new(SystemTime::now(), *unused_for);
@@ -370,8 +369,7 @@ fn changed(args: &ModelsArgs, activation: &Activation) -> anyhow::Result<()> {
         return print_json(&serde_json::to_value(activation)?);
     }
     let model = activation.model.map_or_else(|| "no model".to_owned(), |id| id.to_string());
-    println!("pipeline {} uses {model}", activation.pipeline);
-    Ok(())
+    Ok(writeln!(io::stdout(), "pipeline {} uses {model}", activation.pipeline)?)
 }
 
 async fn gc(args: &ModelsArgs, registry: &Registry, policy: &GcPolicy) -> anyhow::Result<()> {

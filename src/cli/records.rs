@@ -118,7 +118,8 @@ fn csv(bytes: &[u8]) -> Result<Vec<Piece>, CutError> {
     loop {
         let at = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
         match reader.read_byte_record(&mut record) {
-            Ok(true) => starts.push(at),
+            // The reader stops between the two bytes of a CRLF, and before empty lines.
+            Ok(true) => starts.push(at + bytes[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()),
             Ok(false) => break,
             Err(error) => return Err(CutError { mode: "csv", detail: error.to_string(), at }),
         }

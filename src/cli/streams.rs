@@ -3,13 +3,14 @@
 use std::io::{self, Read, Write};
 use std::pin::Pin;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use async_compression::Level;
 use async_compression::tokio::bufread::{
     BrotliDecoder, BrotliEncoder, BzDecoder, BzEncoder, DeflateDecoder, DeflateEncoder, GzipDecoder, GzipEncoder,
     Lz4Decoder, Lz4Encoder, XzDecoder, XzEncoder, ZlibDecoder, ZlibEncoder, ZstdDecoder, ZstdEncoder,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, BufReader, ReadBuf};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader, ReadBuf};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::codec::{Algorithm, CodecSpec};
 
@@ -33,6 +34,7 @@ impl AsyncRead for Blocking {
     }
 }
 
+type Input = BufReader<Blocking>;
 type Stream = Pin<Box<dyn AsyncRead + Send>>;
 
 /// Compresses a stream.
@@ -50,10 +52,11 @@ pub fn encode(spec: CodecSpec, input: Box<dyn Read + Send>, output: &mut impl Wr
         Algorithm::Bzip2 => Box::pin(BzEncoder::with_quality(input, level)),
         other => bail!("`{other}` has no streams"),
     };
-    copy(stream, u64::MAX, output, || "the input cannot be compressed".to_owned())
+    runtime()?.block_on(copy(stream, u64::MAX, output, || "the input cannot be compressed".to_owned()))
 }
 
-/// Decompresses a stream, which may be several one after the other, to at most `limit` bytes.
+/// Decompresses a stream to at most `limit` bytes. Where the format says so, it may be several one after the other;
+/// nothing else may follow it.
 pub fn decode(
     algorithm: Algorithm,
     input: Box<dyn Read + Send>,
@@ -61,42 +64,64 @@ pub fn decode(
     output: &mut impl Write,
 ) -> anyhow::Result<()> {
     let input = BufReader::with_capacity(1 << 16, Blocking(input));
+    let failed = || format!("the {algorithm} stream is cut or damaged");
+    // Of several streams, bytes that follow the last one are read as the beginning of another, which fails.
     macro_rules! members {
         ($decoder:ident) => {{
             let mut decoder = $decoder::new(input);
             decoder.multiple_members(true);
-            Box::pin(decoder)
+            copy(decoder, limit, output, failed).await?;
         }};
     }
-    let stream: Stream = match algorithm {
-        Algorithm::Gzip => members!(GzipDecoder),
-        Algorithm::Zstd => members!(ZstdDecoder),
-        Algorithm::Lz4 => members!(Lz4Decoder),
-        Algorithm::Xz => members!(XzDecoder),
-        Algorithm::Bzip2 => members!(BzDecoder),
-        Algorithm::Zlib => Box::pin(ZlibDecoder::new(input)),
-        Algorithm::Deflate => Box::pin(DeflateDecoder::new(input)),
-        Algorithm::Brotli => Box::pin(BrotliDecoder::new(input)),
-        other => bail!("`{other}` has no streams"),
-    };
-    copy(stream, limit, output, || format!("the {algorithm} stream is cut or damaged"))
+    macro_rules! one {
+        ($decoder:ident) => {{
+            let mut decoder = $decoder::new(input);
+            copy(&mut decoder, limit, output, failed).await?;
+            nothing_follows(decoder.into_inner(), algorithm).await?;
+        }};
+    }
+    runtime()?.block_on(async {
+        match algorithm {
+            Algorithm::Gzip => members!(GzipDecoder),
+            Algorithm::Zstd => members!(ZstdDecoder),
+            Algorithm::Lz4 => members!(Lz4Decoder),
+            Algorithm::Xz => members!(XzDecoder),
+            Algorithm::Bzip2 => members!(BzDecoder),
+            Algorithm::Zlib => one!(ZlibDecoder),
+            Algorithm::Deflate => one!(DeflateDecoder),
+            Algorithm::Brotli => one!(BrotliDecoder),
+            other => bail!("`{other}` has no streams"),
+        }
+        Ok(())
+    })
 }
 
-fn copy(mut stream: Stream, limit: u64, output: &mut impl Write, failed: impl Fn() -> String) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    runtime.block_on(async {
-        let mut buffer = vec![0; 1 << 16];
-        let mut total = 0u64;
-        loop {
-            let read = stream.read(&mut buffer).await.with_context(&failed)?;
-            if read == 0 {
-                return Ok(());
-            }
-            total += read as u64;
-            if total > limit {
-                bail!("it decodes to more than {limit} bytes: raise --max-decoded if that is right");
-            }
-            output.write_all(&buffer[..read])?;
+async fn nothing_follows(mut input: Input, algorithm: Algorithm) -> anyhow::Result<()> {
+    ensure!(input.fill_buf().await?.is_empty(), "bytes follow the end of the {algorithm} stream");
+    Ok(())
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().build()
+}
+
+async fn copy(
+    mut stream: impl AsyncRead + Unpin,
+    limit: u64,
+    output: &mut impl Write,
+    failed: impl Fn() -> String,
+) -> anyhow::Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    let mut total = 0u64;
+    loop {
+        let read = stream.read(&mut buffer).await.with_context(&failed)?;
+        if read == 0 {
+            return Ok(());
         }
-    })
+        total += read as u64;
+        if total > limit {
+            bail!("it decodes to more than {limit} bytes: raise --max-decoded if that is right");
+        }
+        output.write_all(&buffer[..read])?;
+    }
 }

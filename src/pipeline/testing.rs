@@ -402,16 +402,13 @@ impl TransactionalProducer for MemoryProducer {
     fn abort(&self, _timeout: Duration) -> Result<(), ClientError> {
         self.play(Call::Abort, "aborting").map_err(|(error, _)| error)?;
         let mut inner = self.inner();
+        inner.queued.clear();
         inner.acknowledged.clear();
         inner.offsets.clear();
         inner.open = false;
         inner.must_abort = false;
         inner.failure = None;
         Ok(())
-    }
-
-    fn purge(&self) {
-        self.inner().queued.clear();
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{OutRecord, Producer, SendError, TransactionalProducer};
@@ -204,11 +204,5 @@ impl TransactionalProducer for KafkaProducer {
         self.producer
             .abort_transaction(timeout)
             .map_err(|error| ClientError::from_kafka("aborting the transaction", &error))
-    }
-
-    fn purge(&self) {
-        // What is in flight is waited for. The broker may still take it: forgotten, it would leave a gap in the sequence
-        // numbers, or arrive late and land in the next transaction, beside the same records read again.
-        self.producer.purge(PurgeConfig::default().queue());
     }
 }

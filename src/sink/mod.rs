@@ -82,8 +82,9 @@ pub trait TransactionalProducer: Producer {
     fn send_offsets(&self, positions: &Positions, group: &Self::Group, timeout: Duration) -> Result<(), ClientError>;
     /// Commits.
     fn commit(&self, timeout: Duration) -> Result<(), ClientError>;
-    /// Aborts.
+    /// Aborts: drops what is not sent yet and waits for the rest. [`Diagnosis::Retriable`] when that takes longer: serve
+    /// the producer and call again.
+    ///
+    /// [`Diagnosis::Retriable`]: crate::source::Diagnosis::Retriable
     fn abort(&self, timeout: Duration) -> Result<(), ClientError>;
-    /// Drops everything queued and not sent yet, so that an abort need not wait for it.
-    fn purge(&self);
 }

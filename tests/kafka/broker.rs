@@ -37,6 +37,13 @@ pub fn shared() -> Arc<Broker> {
     })
 }
 
+/// A folder for a server's files; `LATENTD_TEST_KEEP=1` leaves it there for a look.
+pub fn folder(prefix: &str) -> TempDir {
+    let mut folder = tempfile::Builder::new().prefix(prefix).tempdir().unwrap();
+    folder.disable_cleanup(std::env::var_os("LATENTD_TEST_KEEP").is_some());
+    folder
+}
+
 fn libs() -> PathBuf {
     let cache = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
     let libs = std::env::var_os("LATENTD_TEST_KAFKA_LIBS").map(PathBuf::from).unwrap_or_else(|| {
@@ -61,7 +68,7 @@ impl Broker {
 
     /// Starts one whose storage is formatted with further arguments (users of SCRAM).
     pub fn formatted(properties: &[(&str, &str)], format: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("latentd-kafka-").tempdir().unwrap();
+        let folder = folder("latentd-kafka-");
         let (port, controller) = (Port::reserve(), Port::reserve());
         let mut all: BTreeMap<String, String> = [
             ("process.roles", "broker,controller".to_owned()),

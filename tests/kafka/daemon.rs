@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, folder};
 use crate::ports::Port;
 
 /// A running `latentd run`. Dropping it kills it.
@@ -35,7 +35,7 @@ impl Daemon {
 
     /// The same with librdkafka properties.
     pub fn with_kafka(broker: &Broker, instance: &str, properties: &str, tables: &str) -> Self {
-        let folder = tempfile::Builder::new().prefix("latentd-daemon-").tempdir().unwrap();
+        let folder = folder("latentd-daemon-");
         let registry = folder.path().join("registry");
         fs::create_dir(&registry).unwrap();
         Self::with_registry(broker, instance, properties, tables, folder, &registry.display().to_string())
@@ -53,8 +53,9 @@ impl Daemon {
         let admin = Port::reserve();
         let text = format!(
             "[daemon]\nname = \"test\"\ninstance = \"{instance}\"\n[kafka]\nbrokers = [\"{}\"]\n[kafka.properties]\n{properties}\n\
-             [registry]\nurl = \"file://{registry}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n[log]\nformat = \"json\"\n{tables}",
-            broker.servers()
+             [registry]\nurl = \"file://{registry}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n[log]\nformat = \"json\"\nlevel = \"{}\"\n{tables}",
+            broker.servers(),
+            std::env::var("LATENTD_TEST_LOG").unwrap_or_else(|_| "info".to_owned())
         );
         fs::write(folder.path().join("latentd.toml"), text).unwrap();
         let mut daemon = Self { folder, admin, pid: 0, ended: channel().1 };

@@ -7,10 +7,15 @@ mod broker;
 mod chaos;
 mod commands;
 mod daemon;
+mod dead_letters;
 mod end_to_end;
 mod health;
+mod learning;
+mod memory;
+mod odd_records;
 mod ports;
 mod prometheus;
+mod raw;
 mod reload;
 mod topics;
 

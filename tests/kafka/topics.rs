@@ -67,7 +67,7 @@ impl Broker {
     pub fn produce(&self, topic: &str, records: &Partitions, transactional: bool) {
         let mut config = self.client();
         config.set("linger.ms", "5").set("enable.idempotence", "true").set("compression.type", "zstd");
-        config.set("queue.buffering.max.messages", "1000000");
+        config.set("queue.buffering.max.messages", "1000000").set("message.max.bytes", "50000000");
         if transactional {
             config.set("transactional.id", format!("test-{topic}"));
         }
@@ -272,6 +272,19 @@ fn own<M: Message>(message: &M) -> Record {
         timestamp,
         offset: message.offset(),
     }
+}
+
+/// The text of a record's only header of this name.
+pub fn header_text<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
+    let mut found = record.headers.iter().filter(|header| header.name == name);
+    let value = found.next()?.value.as_deref()?;
+    assert!(found.next().is_none(), "`{name}` is there twice");
+    Some(std::str::from_utf8(value).unwrap())
+}
+
+/// The number in a record's only header of this name.
+pub fn number_of(record: &Record, name: &str) -> i64 {
+    header_text(record, name).unwrap_or_else(|| panic!("no `{name}` in {record:?}")).parse().unwrap()
 }
 
 /// Queues a record.

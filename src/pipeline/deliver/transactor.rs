@@ -31,6 +31,9 @@ impl Default for Limits {
     }
 }
 
+/// Timeout of one step of an abort.
+const ABORT_STEP: Duration = Duration::from_millis(20);
+
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -136,7 +139,7 @@ fn serve<P: TransactionalProducer>(
                 Err(error) => Outcome::Unknown(error),
             },
             Request::Commit { positions, group } => commit(producer, &positions, &group, limits, deadline),
-            Request::Abort => match abort(producer, limits, deadline) {
+            Request::Abort => match abort(producer, deadline) {
                 Ok(()) => Outcome::Done,
                 Err(error) => Outcome::Unknown(error),
             },
@@ -163,7 +166,7 @@ fn commit<P: TransactionalProducer>(
         // A commit that was asked for and not answered may have happened.
         Err((error, true)) if error.diagnosis != Diagnosis::Abortable => Outcome::Unknown(error),
         Err((error, _)) if matches!(error.diagnosis, Diagnosis::Fatal | Diagnosis::Fenced) => Outcome::Unknown(error),
-        Err((error, _)) => match abort(producer, limits, deadline.max(Instant::now() + limits.call)) {
+        Err((error, _)) => match abort(producer, deadline.max(Instant::now() + limits.call)) {
             Ok(()) => Outcome::Aborted(error),
             Err(_) => Outcome::Unknown(error),
         },
@@ -189,17 +192,24 @@ fn drain<P: TransactionalProducer>(producer: &P, deadline: Instant) -> Result<()
     producer.failure().map_or(Ok(()), Err)
 }
 
-fn abort<P: TransactionalProducer>(producer: &P, limits: Limits, deadline: Instant) -> Result<(), ClientError> {
-    // An abort fails outright while delivery reports wait to be taken. What is in flight may take as long as a broker that
-    // does not answer; then this producer is given up, and the next one's epoch shuts its late records out.
-    producer.purge();
-    while producer.in_flight() > 0 {
-        producer.serve(Duration::from_millis(1));
-        if Instant::now() > deadline {
-            return Err(lost("records in flight were neither taken nor refused in time"));
+/// Aborts in short steps, between which delivery reports are taken: the library waits for those of the records that it
+/// drops, and for records in flight as long as a broker that does not answer. When that takes too long the producer is
+/// given up, and the next one's epoch shuts its late records out.
+///
+/// Nothing is purged here. The library does so when it aborts, and then skips the sequence numbers of what it drops; a
+/// purge of ours would leave a gap in them, or a record in flight that lands in the next transaction.
+fn abort<P: TransactionalProducer>(producer: &P, deadline: Instant) -> Result<(), ClientError> {
+    loop {
+        match producer.abort(ABORT_STEP) {
+            Err(error) if error.diagnosis == Diagnosis::Retriable && Instant::now() < deadline => {
+                producer.serve(Duration::from_millis(5));
+            }
+            Err(error) if error.diagnosis == Diagnosis::Retriable => {
+                return Err(ClientError { diagnosis: Diagnosis::Fatal, ..error });
+            }
+            result => return result,
         }
     }
-    retried(deadline, || producer.abort(limits.call))
 }
 
 fn retried(deadline: Instant, mut call: impl FnMut() -> Result<(), ClientError>) -> Result<(), ClientError> {
