@@ -16,6 +16,7 @@ mod odd_records;
 mod ports;
 mod prometheus;
 mod raw;
+mod reload;
 mod topics;
 
 #[path = "../tools/mod.rs"]
