@@ -46,7 +46,7 @@ test: setup-test  ## run every check and test, against a real Apache Kafka
 	@$(say) "documentation: cargo doc"
 	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
 	@$(say) "tests: cargo test"
-	@cargo test --locked
+	@cargo test --locked --no-fail-fast
 
 chaos: setup-test  ## sixty faults against the daemon and the broker, from a seed: nothing lost, nothing doubled
 	@$(say) "faults: cargo test --test kafka chaos"

@@ -1,5 +1,7 @@
 //! What the admin server can ask of the daemon.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -29,6 +31,18 @@ pub struct ReloadSummary {
     pub restarted: Vec<String>,
     /// Left alone.
     pub unchanged: Vec<String>,
+}
+
+impl fmt::Display for ReloadSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let changed = [("added", &self.added), ("removed", &self.removed), ("restarted", &self.restarted)];
+        let parts: Vec<String> = changed
+            .iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| format!("{what} {}", names.join(", ")))
+            .collect();
+        f.write_str(&if parts.is_empty() { "nothing has changed".to_owned() } else { parts.join("; ") })
+    }
 }
 
 /// Why an action was not done.

@@ -21,7 +21,8 @@ use crate::units::ByteSize;
 
 /// Print a topic's records, restored, whatever mixture of codecs and layouts it holds
 ///
-/// Joins no group and commits nothing. Of plain topics it prints the records as they are.
+/// Joins no group and commits nothing. Plain records are printed as they are; one that says that it is coded and is not (its own
+/// `content-encoding`, for example) asks for --as-is.
 #[derive(Debug, clap::Args)]
 pub struct CatArgs {
     /// The topic
@@ -38,7 +39,7 @@ pub struct CatArgs {
     /// Where models lie that records name (zstd dictionaries) [default: from --config]
     #[arg(long, value_name = "URL")]
     registry: Option<String>,
-    /// Where to begin: `beginning`, `end`, an offset, or -N for the last N
+    /// Where to begin: `beginning`, `end`, an offset, or -N for the last N offsets (a transaction's end takes one too)
     #[arg(short, long, default_value = "beginning", allow_hyphen_values = true, value_parser = parse_from)]
     offset: ScanFrom,
     /// Only this partition
@@ -53,6 +54,9 @@ pub struct CatArgs {
     /// `value`: a line each; `raw`: values end to end; `json`: an object a line, with key, headers, timestamp and place
     #[arg(short, long, default_value = "value")]
     format: CatFormat,
+    /// Print records as they lie, without restoring: for topics that latentd did not write
+    #[arg(long)]
+    as_is: bool,
     /// Most bytes that one record or block may decode to
     #[arg(long, default_value = "64MiB", value_name = "SIZE")]
     max_decoded: ByteSize,
@@ -172,6 +176,9 @@ fn print<W: Write>(
     partition: i32,
     printer: &mut Printer<'_, W>,
 ) -> anyhow::Result<()> {
+    if printer.args.as_is {
+        return printer.record(record, partition);
+    }
     match restorer.restore(record)?.content {
         Content::Record(record) => printer.record(&record, partition),
         Content::Block(block) => block.records().try_for_each(|record| printer.record(&record, partition)),

@@ -1,22 +1,26 @@
 //! What the admin server and signals can ask of the daemon.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::runtime::{Handle, Runtime};
 
-use super::pipelines::{Common, PipelineSet};
+use super::pipelines::{Common, PipelineSet, StartError};
 use crate::admin::{ActionError, Actions, ReloadSummary};
 use crate::config::{self, Config};
 use crate::registry::{Registry, RegistryError};
-use crate::telemetry::EventKind;
+use crate::telemetry::{EventKind, PipelineState};
+
+/// How long the registry may take to answer.
+const ASK: Duration = Duration::from_secs(20);
 
 /// The daemon's side of [`Actions`].
 pub struct DaemonActions {
     path: PathBuf,
     config: Mutex<Config>,
+    deadline: Mutex<Duration>,
     pipelines: Arc<PipelineSet>,
     registry: Registry,
     runtime: Handle,
@@ -31,52 +35,73 @@ impl DaemonActions {
         registry: Registry,
         runtime: &Runtime,
     ) -> Self {
-        Self { path, config: Mutex::new(config), pipelines, registry, runtime: runtime.handle().clone() }
+        let deadline = Mutex::new(config.shutdown.deadline);
+        Self { path, config: Mutex::new(config), deadline, pipelines, registry, runtime: runtime.handle().clone() }
     }
 
     /// Starts every pipeline of the configuration.
-    pub fn start_all(&self) -> std::io::Result<()> {
+    pub fn start_all(&self) -> Result<(), StartError> {
         let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         config.pipelines.iter().try_for_each(|settings| self.pipelines.start(settings, &common(&config)))
+    }
+
+    /// How long stopping may take.
+    pub fn deadline(&self) -> Duration {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no reload is under way; false when one still is at the deadline.
+    pub fn settle(&self, deadline: Instant) -> bool {
+        while matches!(self.config.try_lock(), Err(TryLockError::WouldBlock)) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
     }
 
     /// Reloads, and tells the log and the event bus how it went.
     pub fn reload_and_tell(&self) -> Result<ReloadSummary, ActionError> {
         let result = self.try_reload();
         let (applied, message) = match &result {
-            Ok(summary) => {
-                let changed =
-                    [("added", &summary.added), ("removed", &summary.removed), ("restarted", &summary.restarted)];
-                let parts: Vec<String> = changed
-                    .iter()
-                    .filter(|(_, names)| !names.is_empty())
-                    .map(|(what, names)| format!("{what} {}", names.join(", ")))
-                    .collect();
-                (true, if parts.is_empty() { "nothing has changed".to_owned() } else { parts.join("; ") })
-            }
+            Ok(summary) => (true, summary.to_string()),
+            Err(error @ ActionError::Failed(_)) => (true, error.to_string()),
             Err(error) => (false, error.to_string()),
         };
-        if applied {
-            tracing::info!(target: "latentd", "reloaded: {message}");
-        } else {
-            tracing::error!(target: "latentd", "not reloaded, everything stays as it was: {message}");
+        match (&result, applied) {
+            (Ok(_), _) => tracing::info!(target: "latentd", "reloaded: {message}"),
+            (Err(_), true) => tracing::error!(target: "latentd", "reloaded, but {message}"),
+            (Err(_), false) => {
+                tracing::error!(target: "latentd", "not reloaded, everything stays as it was: {message}");
+            }
         }
         self.pipelines.board().events().publish(None, EventKind::Reload { applied, message });
         result
     }
 
+    /// [`ActionError::Failed`] says that the new configuration is in force and not all of it works; after any other error
+    /// everything is as it was.
     fn try_reload(&self) -> Result<ReloadSummary, ActionError> {
         // One reload at a time; the lock is held to its end.
         let mut current = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let new =
             config::load(&self.path).map_err(|errors| ActionError::Invalid(errors.rendered(config::Style::Plain)))?;
+        super::tell(&new);
         let restart = current.needs_restart(&new);
         if !restart.is_empty() {
             let keys: Vec<String> = restart.iter().map(ToString::to_string).collect();
             let text = format!("these keys change only with a restart of the process: {}", keys.join(", "));
             return Err(ActionError::Conflict(text));
         }
-        let changes = current.changed_pipelines(&new);
+        if self.pipelines.is_closed() {
+            return Err(ActionError::Unavailable("the daemon is stopping".to_owned()));
+        }
+        let mut changes = current.changed_pipelines(&new);
+        // A pipeline that has failed is given another try: whatever stopped it may be mended.
+        let (ended, keep) = changes.keep.into_iter().partition(|name| self.pipelines.has_ended(name));
+        changes.keep = keep;
+        changes.restart.extend::<Vec<String>>(ended);
         let deadline = Instant::now() + current.shutdown.deadline;
         let gone: Vec<String> = changes.stop.iter().chain(&changes.restart).cloned().collect();
         for late in self.pipelines.stop(&gone, deadline) {
@@ -86,21 +111,26 @@ impl DaemonActions {
             self.pipelines.board().remove(name);
         }
         let common = common(&new);
-        for settings in &new.pipelines {
-            if changes.start.contains(&settings.name) || changes.restart.contains(&settings.name) {
-                self.pipelines
-                    .start(settings, &common)
-                    .map_err(|error| ActionError::Failed(format!("no thread for `{}`: {error}", settings.name)))?;
-            }
+        let begin = new
+            .pipelines
+            .iter()
+            .filter(|settings| changes.start.contains(&settings.name) || changes.restart.contains(&settings.name));
+        let failures: Vec<String> = begin
+            .filter_map(|settings| {
+                Some(format!("`{}`: {}", settings.name, self.pipelines.start(settings, &common).err()?))
+            })
+            .collect();
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = new.shutdown.deadline;
+        *current = new;
+        if !failures.is_empty() {
+            return Err(ActionError::Failed(format!("not all of it was started: {}", failures.join("; "))));
         }
-        let summary = ReloadSummary {
+        Ok(ReloadSummary {
             added: changes.start,
             removed: changes.stop,
             restarted: changes.restart,
             unchanged: changes.keep,
-        };
-        *current = new;
-        Ok(summary)
+        })
     }
 
     fn control(&self, pipeline: &str, paused: bool) -> Result<(), ActionError> {
@@ -109,12 +139,31 @@ impl DaemonActions {
             .board()
             .pipeline(pipeline)
             .ok_or_else(|| ActionError::NotFound(format!("there is no pipeline `{pipeline}`")))?;
+        let (state, reason) = status.state();
+        if matches!(state, PipelineState::Failed | PipelineState::Stopped) {
+            let because = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let text = format!("pipeline `{pipeline}` has {state}{because}: a reload starts it again");
+            return Err(ActionError::Conflict(text));
+        }
         if paused {
             status.control().pause()
         } else {
             status.control().resume()
         }
         Ok(())
+    }
+}
+
+impl DaemonActions {
+    /// Asks the registry, which may be on the other side of the world.
+    fn ask<T>(&self, question: impl Future<Output = Result<T, RegistryError>>) -> Result<T, ActionError> {
+        match self.runtime.block_on(async { tokio::time::timeout(ASK, question).await }) {
+            Ok(answer) => answer.map_err(|error| sorted(&error)),
+            Err(_) => {
+                let text = format!("the registry has not answered for {} s", ASK.as_secs());
+                Err(ActionError::Unavailable(text))
+            }
+        }
     }
 }
 
@@ -132,16 +181,16 @@ impl Actions for DaemonActions {
     }
 
     fn models(&self) -> Result<Vec<Value>, ActionError> {
-        let listing = self.runtime.block_on(self.registry.list()).map_err(|error| sorted(&error))?;
+        let listing = self.ask(self.registry.list())?;
         listing.models.iter().map(json).collect()
     }
 
     fn model(&self, id: &str) -> Result<Value, ActionError> {
-        let manifest = self.runtime.block_on(async {
+        let manifest = self.ask(async {
             let id = self.registry.resolve(id).await?;
             self.registry.manifest(&id).await
-        });
-        json(&manifest.map_err(|error| sorted(&error))?)
+        })?;
+        json(&manifest)
     }
 }
 

@@ -6,22 +6,24 @@
 mod actions;
 mod pipelines;
 
-pub use pipelines::PipelineSet;
+pub use pipelines::{PipelineSet, StartError};
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{AdminError, AdminHandle, AdminServer, AdminSettings};
 use crate::config::{self, Config, ConfigErrors};
+use crate::pipeline::Pulse;
 use crate::registry::{Registry, RegistryError};
-use crate::telemetry::StatusBoard;
 use crate::telemetry::log::{self, LogError};
+use crate::telemetry::{StatusBoard, Watched};
 use actions::DaemonActions;
 
 /// Why the daemon did not start, or did not end well.
@@ -39,7 +41,10 @@ pub enum DaemonError {
     /// The admin server has no port.
     #[error(transparent)]
     Admin(#[from] AdminError),
-    /// The operating system refused a thread or a signal handler.
+    /// A pipeline has no thread.
+    #[error("a pipeline cannot be started: {0}")]
+    Start(#[from] StartError),
+    /// The operating system refused a runtime or a signal handler.
     #[error("the operating system refused {what}")]
     System {
         /// What.
@@ -48,7 +53,7 @@ pub enum DaemonError {
         #[source]
         source: std::io::Error,
     },
-    /// Some pipeline did not end within the deadline; what it had not committed will be read again.
+    /// Something did not end within the deadline; what it had not committed will be read again.
     #[error("{0} did not end within the shutdown deadline; what was not committed will be read again")]
     Undrained(String),
 }
@@ -56,11 +61,40 @@ pub enum DaemonError {
 /// Runs the daemon until it is told to stop.
 pub fn run(path: &Path) -> Result<(), DaemonError> {
     let runtime = Runtime::new().map_err(|source| DaemonError::System { what: "a runtime", source })?;
+    // Before anything runs: whoever stops the daemon while it starts is heard when it has.
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::listen().map_err(|source| DaemonError::System { what: "a signal handler", source })?
+    };
     let daemon = Daemon::load(path, &runtime)?;
-    let reason = runtime.block_on(daemon.until_stopped())?;
+    notify(&[sd_notify::NotifyState::Ready]);
+    let reason = runtime.block_on(daemon.until_stopped(&mut signals));
     tracing::info!(target: "latentd", reason, "draining");
-    daemon.stop()
+    let stopped = daemon.stop();
+    // Whatever still runs on it has missed the deadline.
+    runtime.shutdown_background();
+    stopped
 }
+
+/// The signals that the daemon hears.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// How long the runtime of the daemon may be silent: it beats once a second, and nothing on it blocks.
+const RUNTIME_STALL: Duration = Duration::from_secs(60);
 
 /// A running daemon.
 pub struct Daemon {
@@ -69,7 +103,7 @@ pub struct Daemon {
     actions: Arc<DaemonActions>,
     admin: AdminHandle,
     stop_admin: CancellationToken,
-    deadline: Duration,
+    _watched: Watched,
 }
 
 impl Daemon {
@@ -78,9 +112,7 @@ impl Daemon {
         let config = config::load(path).map_err(DaemonError::Config)?;
         let board = StatusBoard::new(env!("CARGO_PKG_VERSION"));
         log::init(&config.log, board.errors())?;
-        for notice in config.notices() {
-            tracing::warn!(target: "latentd", "{}", notice.rendered(config::Style::Plain));
-        }
+        tell(&config);
         Self::start(path, config, board, runtime)
     }
 
@@ -95,46 +127,54 @@ impl Daemon {
         let server = AdminServer::bind(&AdminSettings::new(config.admin.listen, token))?;
         let options = config.registry.options.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
         let registry = Registry::open(config.registry.url.as_str(), &options.collect())?;
-        let deadline = config.shutdown.deadline;
         let path: PathBuf = path.to_owned();
         let pipelines = Arc::new(PipelineSet::new(board.clone(), registry.clone(), runtime.handle().clone(), &config));
         let actions = Arc::new(DaemonActions::new(path, config, Arc::clone(&pipelines), registry, runtime));
         let stop_admin = CancellationToken::new();
+        // A board without pipelines has nothing to wait for, so it must not be looked at before they are there.
+        let starting = board.hold("the pipelines are being started");
         let admin = server.spawn(board.clone(), Arc::clone(&actions) as _, stop_admin.clone())?;
         tracing::info!(target: "latentd", version = env!("CARGO_PKG_VERSION"), admin = %admin.addr(), "started");
-        actions.start_all().map_err(|source| DaemonError::System { what: "a thread", source })?;
-        Ok(Self { board, pipelines, actions, admin, stop_admin, deadline })
+        actions.start_all()?;
+        drop(starting);
+        let pulse = Arc::new(Pulse::default());
+        runtime.spawn(beat(Arc::clone(&pulse)));
+        let watched = board.liveness().watch("runtime", RUNTIME_STALL, move || pulse.silence());
+        Ok(Self { board, pipelines, actions, admin, stop_admin, _watched: watched })
     }
 
-    /// Waits for a signal to stop; reloads on SIGHUP; tells systemd what happens.
-    async fn until_stopped(&self) -> Result<&'static str, DaemonError> {
-        let refused = |source| DaemonError::System { what: "a signal handler", source };
-        let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
-        let mut hangup = signal(SignalKind::hangup()).map_err(refused)?;
-        notify(&[sd_notify::NotifyState::Ready]);
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return Ok("SIGTERM"),
-                _ = interrupt.recv() => return Ok("SIGINT"),
-                _ = hangup.recv() => {
-                    let actions = Arc::clone(&self.actions);
-                    // Reading files and stopping pipelines blocks.
-                    let reloaded = tokio::task::spawn_blocking(move || actions.reload_and_tell()).await;
-                    if let Err(error) = reloaded {
-                        tracing::error!(target: "latentd", "the reload ended by a panic: {error}");
-                    }
+    /// Waits for a signal to stop; reloads on SIGHUP meanwhile.
+    async fn until_stopped(&self, signals: &mut Signals) -> &'static str {
+        let Signals { terminate, interrupt, hangup } = signals;
+        let reloads = async {
+            loop {
+                hangup.recv().await;
+                let actions = Arc::clone(&self.actions);
+                // Reading files and stopping pipelines blocks.
+                let reloaded = tokio::task::spawn_blocking(move || actions.reload_and_tell()).await;
+                if let Err(error) = reloaded {
+                    tracing::error!(target: "latentd", "the reload ended by a panic: {error}");
                 }
             }
+        };
+        // A reload under way keeps nobody from being heard who wants the daemon to stop.
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+            () = reloads => unreachable!("it goes on for ever"),
         }
     }
 
     /// Drains and stops everything, under the configured deadline.
     pub fn stop(self) -> Result<(), DaemonError> {
-        let deadline = Instant::now() + self.deadline;
+        let deadline = Instant::now() + self.actions.deadline();
         notify(&[sd_notify::NotifyState::Stopping]);
         self.board.drain();
-        let late = self.pipelines.stop_all(deadline);
+        let mut late = self.pipelines.stop_all(deadline);
+        // A reload under way stops pipelines of its own, and starts none any more.
+        if !self.actions.settle(deadline) {
+            late.push("a reload".to_owned());
+        }
         self.stop_admin.cancel();
         if !self.admin.join() {
             tracing::error!(target: "latentd", "the admin server ended by a panic");
@@ -143,8 +183,23 @@ impl Daemon {
             tracing::info!(target: "latentd", "stopped");
             return Ok(());
         }
-        let names = late.iter().map(|name| format!("pipeline `{name}`")).collect::<Vec<_>>().join(", ");
-        Err(DaemonError::Undrained(names))
+        Err(DaemonError::Undrained(late.join(", ")))
+    }
+}
+
+/// Says what is odd about a configuration.
+fn tell(config: &Config) {
+    for notice in config.notices() {
+        tracing::warn!(target: "latentd", "{}", notice.rendered(config::Style::Plain));
+    }
+}
+
+/// Shows that the runtime moves.
+async fn beat(pulse: Arc<Pulse>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        seconds.tick().await;
+        pulse.beat();
     }
 }
 

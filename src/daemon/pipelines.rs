@@ -16,7 +16,7 @@ use crate::pipeline::{
 };
 use crate::registry::{CacheSettings, ModelCache, Registry};
 use crate::source::KafkaSettings;
-use crate::telemetry::{PipelineInfo, StatusBoard};
+use crate::telemetry::{PipelineInfo, PipelineState, PipelineStatus, StatusBoard};
 use crate::units::ByteSize;
 
 /// The seed of the records that a reservoir keeps.
@@ -30,7 +30,25 @@ pub struct PipelineSet {
     models: Arc<dyn ModelSource>,
     memory: Arc<MemoryUse>,
     identity: Identity,
-    running: Mutex<BTreeMap<String, Running>>,
+    set: Mutex<Set>,
+}
+
+#[derive(Default)]
+struct Set {
+    running: BTreeMap<String, Running>,
+    /// Everything was told to stop: nothing starts any more.
+    closed: bool,
+}
+
+/// Why a pipeline was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The daemon is stopping.
+    #[error("the daemon is stopping")]
+    Closed,
+    /// The operating system refused a thread.
+    #[error("no thread for it: {0}")]
+    Thread(#[source] io::Error),
 }
 
 struct Running {
@@ -62,7 +80,7 @@ impl PipelineSet {
             models: Arc::new(models),
             memory: Arc::default(),
             identity: Identity { name: config.daemon.name.clone(), instance: config.daemon.instance.clone() },
-            running: Mutex::default(),
+            set: Mutex::default(),
         }
     }
 
@@ -71,16 +89,31 @@ impl PipelineSet {
         &self.board
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Set> {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a pipeline.
-    pub fn start(&self, settings: &Settings, common: &Common) -> io::Result<()> {
+    /// Starts a pipeline. One that cannot be started is shown as failed.
+    pub fn start(&self, settings: &Settings, common: &Common) -> Result<(), StartError> {
+        // Held to the end: what is told to stop is all there is.
+        let mut set = self.lock();
+        if set.closed {
+            return Err(StartError::Closed);
+        }
         let status = self.board.add(describe(settings));
+        let running = self.run(settings, common, &status).map_err(|error| {
+            let error = StartError::Thread(error);
+            status.set_state(PipelineState::Failed, &error.to_string());
+            error
+        })?;
+        set.running.insert(settings.name.clone(), running);
+        Ok(())
+    }
+
+    fn run(&self, settings: &Settings, common: &Common, status: &Arc<PipelineStatus>) -> io::Result<Running> {
         let holdings = Holdings::default();
         let observer =
-            Observer::new(self.board.clone(), Arc::clone(&status), Arc::clone(&self.memory), holdings.clone());
+            Observer::new(self.board.clone(), Arc::clone(status), Arc::clone(&self.memory), holdings.clone());
         let learner =
             settings.learn.map(|learn| Learner::new(learn.reservoir, RESERVOIR_SEED, observer.metrics().clone()));
         let lesson = match (settings.learn, &learner) {
@@ -92,7 +125,7 @@ impl PipelineSet {
                 runtime: self.runtime.clone(),
                 holdings,
                 by: format!("{}/{}", self.identity.name, self.identity.instance),
-                status,
+                status: Arc::clone(status),
             })?),
             _ => None,
         };
@@ -107,9 +140,25 @@ impl PipelineSet {
             learner,
             observer,
         });
-        let pipeline = Pipeline::spawn(workshop)?;
-        self.lock().insert(settings.name.clone(), Running { pipeline, lesson });
-        Ok(())
+        match Pipeline::spawn(workshop) {
+            Ok(pipeline) => Ok(Running { pipeline, lesson }),
+            Err(error) => {
+                if let Some((wishes, _)) = lesson {
+                    wishes.stop();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether a pipeline that was started has ended by itself.
+    pub fn has_ended(&self, name: &str) -> bool {
+        self.lock().running.get(name).is_none_or(|running| running.pipeline.has_ended())
+    }
+
+    /// Whether everything was told to stop.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
     }
 
     fn teach(&self, parts: LessonParts) -> io::Result<(Arc<Pulse>, JoinHandle<()>)> {
@@ -127,8 +176,8 @@ impl PipelineSet {
     /// Stops pipelines, all at the same time; the names of those that did not end by the deadline.
     pub fn stop(&self, names: &[String], deadline: Instant) -> Vec<String> {
         let stopping: Vec<(String, Running)> = {
-            let mut running = self.lock();
-            names.iter().filter_map(|name| Some((name.clone(), running.remove(name)?))).collect()
+            let mut set = self.lock();
+            names.iter().filter_map(|name| Some((name.clone(), set.running.remove(name)?))).collect()
         };
         for (_, running) in &stopping {
             running.pipeline.stop();
@@ -140,10 +189,14 @@ impl PipelineSet {
         stopping.into_iter().filter_map(|(name, running)| (!running.pipeline.join(deadline)).then_some(name)).collect()
     }
 
-    /// Stops everything.
+    /// Stops everything; nothing starts after it. What did not end by the deadline, in words.
     pub fn stop_all(&self, deadline: Instant) -> Vec<String> {
-        let names: Vec<String> = self.lock().keys().cloned().collect();
-        self.stop(&names, deadline)
+        let names: Vec<String> = {
+            let mut set = self.lock();
+            set.closed = true;
+            set.running.keys().cloned().collect()
+        };
+        self.stop(&names, deadline).into_iter().map(|name| format!("pipeline `{name}`")).collect()
     }
 }
 

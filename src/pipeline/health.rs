@@ -72,6 +72,11 @@ impl Health {
         self.joined = true;
     }
 
+    /// The group has given the worker's partitions to others; the worker joins it anew.
+    pub fn lost(&mut self) {
+        self.joined = false;
+    }
+
     /// Reading failed, and is tried again.
     pub fn reading_failed(&mut self, error: &ClientError, now: Instant) {
         // "Nobody answers" follows a refusal and must not hide it.
@@ -225,6 +230,15 @@ mod tests {
         health.reading_failed(&error(Diagnosis::MissingTopic), Instant::now());
         health.assigned(false);
         assert_eq!(health.state().0, Running, "without partitions there is nobody to hear from");
+    }
+
+    #[test]
+    fn a_worker_that_lost_its_place_in_the_group_starts_over() {
+        let mut health = joined();
+        health.lost();
+        assert_eq!(health.state().0, Starting);
+        health.assigned(false);
+        assert_eq!(health.state().0, Running);
     }
 
     #[test]

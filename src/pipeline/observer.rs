@@ -239,6 +239,9 @@ impl WorkerObserver {
                 drop(own);
                 self.shared.holdings.remove(&gone);
                 self.status.revoked(partitions, *lost);
+                if *lost {
+                    self.health(|own| own.health.lost());
+                }
             }
         }
     }

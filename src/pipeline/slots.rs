@@ -88,13 +88,17 @@ impl Slots {
         self.slots.iter_mut()
     }
 
-    /// A partition of this number has no more records for now. Which topic's it is, is not said, so of several one is
-    /// heard from.
+    /// A partition of this number has no more records for now. Which topic's is not said. Each says so once when it
+    /// comes to its end, so it is one that has given records since; or else one that was not heard from.
     pub fn at_end(&mut self, partition: i32) {
-        for slot in self.slots.iter_mut().filter(|slot| slot.at.partition == partition) {
+        let rank = |slot: &Slot| match (slot.heard, slot.at_end) {
+            (true, false) => 0,
+            (false, _) => 1,
+            (true, true) => 2,
+        };
+        let ours = self.slots.iter_mut().filter(|slot| slot.at.partition == partition);
+        if let Some(slot) = ours.min_by_key(|slot| rank(slot)) {
             slot.at_end = true;
-        }
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.at.partition == partition && !slot.heard) {
             slot.heard = true;
         }
     }
@@ -161,12 +165,20 @@ mod tests {
     fn of_two_topics_partitions_of_one_number_each_must_speak_to_be_heard() {
         let mut slots = Slots::default();
         let route = Arc::new(Route::for_tests());
-        slots.add(TopicPartition::new("a", 0), Arc::clone(&route));
-        slots.add(TopicPartition::new("b", 0), route);
+        slots.add(TopicPartition::new("shut", 0), Arc::clone(&route));
+        slots.add(TopicPartition::new("open", 0), route);
+        let heard = |slots: &Slots| slots.iter().map(|slot| slot.heard).collect::<Vec<_>>();
+        // Records of one and then its end, again and again, say nothing about the other.
+        for _ in 0..3 {
+            let open = slots.find("open", 0).unwrap();
+            (open.heard, open.at_end) = (true, false);
+            slots.at_end(0);
+            assert_eq!(heard(&slots), [false, true]);
+        }
+        assert!(!slots.is_idle());
         slots.at_end(0);
-        assert!(slots.is_idle() && !slots.iter().all(|slot| slot.heard));
-        slots.at_end(0);
-        assert!(slots.iter().all(|slot| slot.heard));
+        assert_eq!(heard(&slots), [true, true]);
+        assert!(slots.is_idle());
     }
 
     #[test]

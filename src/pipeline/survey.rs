@@ -1,13 +1,13 @@
 //! What a pipeline would find on the cluster, asked without changing anything there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::settings::{DeadLetter, Settings};
 use super::topology::sources;
 use crate::record::TopicPartition;
 use crate::sink::topics::TopicAdmin;
 use crate::source::topics::{TopicInfo, TopicReader};
-use crate::source::{ClientError, Diagnosis, KafkaSettings};
+use crate::source::{ClientError, Diagnosis, KafkaSettings, Positions};
 
 /// How long one answer may take.
 const ASK: Duration = Duration::from_secs(10);
@@ -47,13 +47,27 @@ fn ask(settings: &Settings, kafka: &KafkaSettings, group: &str, answers: &mut An
         .iter()
         .flat_map(|source| (0..source.partitions).map(|number| TopicPartition::new(source.name.as_str(), number)))
         .collect();
-    let committed = TopicReader::in_group(kafka, group)?.committed(&partitions, ASK)?;
+    let committed = committed(&TopicReader::in_group(kafka, group)?, &partitions)?;
     answers.push(Ok(format!(
         "group `{group}` has committed offsets of {} of {} partitions",
         committed.len(),
         partitions.len()
     )));
     Ok(())
+}
+
+/// The group's offsets. A cluster that has never had a group makes its topic of offsets at the first question, and answers
+/// "not now" until that is done.
+fn committed(reader: &TopicReader, partitions: &[TopicPartition]) -> Result<Positions, ClientError> {
+    let deadline = Instant::now() + ASK * 2;
+    loop {
+        match reader.committed(partitions, ASK) {
+            Err(error) if error.is_passing() && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(300));
+            }
+            answer => return answer,
+        }
+    }
 }
 
 fn written(

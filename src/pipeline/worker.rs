@@ -172,6 +172,9 @@ where
 
     fn turn(&mut self) -> Result<(), Halt> {
         self.follow_wishes()?;
+        if self.dirty_since.is_none() {
+            self.stage.at_rest();
+        }
         self.take_batch()?;
         let now = Instant::now();
         self.due.clear();

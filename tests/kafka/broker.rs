@@ -53,7 +53,8 @@ fn libs() -> PathBuf {
     libs
 }
 
-fn java(class: &str) -> Command {
+/// A program of Apache Kafka.
+pub fn java(class: &str) -> Command {
     let mut command = Command::new("java");
     command.args(["-cp", &format!("{}/*", libs().display()), class]);
     command

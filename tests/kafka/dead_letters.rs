@@ -13,7 +13,7 @@ use crate::broker::shared;
 use crate::daemon::Daemon;
 use crate::topics::{Partitions, assert_same, header_text, number_of};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn record(number: i64, value: impl Into<Bytes>) -> Record {
     Record {
@@ -110,7 +110,7 @@ fn a_record_larger_than_a_workers_share_of_the_memory_passes() {
     let mut records: Vec<Record> = (0..20).map(|i| record(i, noise(1_000))).collect();
     records[10] = record(10, noise(30_000_000));
     broker.produce("huge", &in_partition(0, records.clone()), false);
-    let tables = "[resources]\nmemory = \"16MiB\"\n\
+    let tables = "[resources]\nmemory = \"32MiB\"\n\
                   [pipelines.there]\nfrom = \"huge\"\nto = \"huge.z\"\nlayout = \"record\"\n\
                   [pipelines.back]\nfrom = \"huge.z\"\nto = \"huge.back\"\noperation = \"restore\"\n";
     let daemon = Daemon::start(broker, "huge", tables);

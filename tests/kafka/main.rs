@@ -9,10 +9,14 @@ mod commands;
 mod daemon;
 mod dead_letters;
 mod end_to_end;
+mod health;
+mod learning;
+mod memory;
 mod odd_records;
 mod ports;
 mod prometheus;
 mod raw;
+mod reload;
 mod topics;
 
 #[path = "../tools/mod.rs"]

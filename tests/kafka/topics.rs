@@ -67,7 +67,7 @@ impl Broker {
     pub fn produce(&self, topic: &str, records: &Partitions, transactional: bool) {
         let mut config = self.client();
         config.set("linger.ms", "5").set("enable.idempotence", "true").set("compression.type", "zstd");
-        config.set("queue.buffering.max.messages", "1000000").set("message.max.bytes", "100000000");
+        config.set("queue.buffering.max.messages", "1000000").set("message.max.bytes", "50000000");
         if transactional {
             config.set("transactional.id", format!("test-{topic}"));
         }

@@ -154,7 +154,8 @@ impl Coder {
         self.baseline.discard();
     }
 
-    fn take_model(&mut self) {
+    /// Takes the newest model: only between two transactions.
+    pub fn take_model(&mut self) {
         let Some(tap) = &mut self.tap else { return };
         let Some((version, artefact)) = tap.learner.newer_than(tap.model_version) else { return };
         tap.model_version = version;

@@ -200,6 +200,10 @@ impl Stage for CompressBlocks {
         self.coder.at_boundary();
     }
 
+    fn at_rest(&mut self) {
+        self.coder.take_model();
+    }
+
     fn buffered_bytes(&self) -> usize {
         self.open.iter().map(|block| block.builder.raw_bytes()).sum()
     }

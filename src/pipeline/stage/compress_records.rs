@@ -75,6 +75,10 @@ impl Stage for CompressRecords {
     fn at_boundary(&mut self) {
         self.coder.at_boundary();
     }
+
+    fn at_rest(&mut self) {
+        self.coder.take_model();
+    }
     fn buffered_bytes(&self) -> usize {
         0
     }

@@ -127,6 +127,10 @@ pub trait Stage {
     /// A moment between two transactions: takes a newly learned model, if there is one.
     fn at_boundary(&mut self) {}
 
+    /// No record has been taken since the last boundary: it is still one. A quiet stream need not code a whole transaction
+    /// before it uses what was learned from it.
+    fn at_rest(&mut self) {}
+
     /// Bytes held back.
     fn buffered_bytes(&self) -> usize;
 }
@@ -155,6 +159,9 @@ impl<T: Stage + ?Sized> Stage for Box<T> {
     }
     fn at_boundary(&mut self) {
         (**self).at_boundary();
+    }
+    fn at_rest(&mut self) {
+        (**self).at_rest();
     }
     fn buffered_bytes(&self) -> usize {
         (**self).buffered_bytes()
