@@ -266,6 +266,24 @@ fn records_spooled_behind_a_commit_that_then_fail_do_not_bring_back_what_was_com
 }
 
 #[test]
+fn a_source_that_gives_records_again_unasked_ends_the_worker_before_they_are_there_twice() {
+    for overlap in [false, true] {
+        let cluster = Cluster::default();
+        fill(&cluster, 2, 50);
+        cluster.rebalance(Rebalance::Assigned(vec![partition(0), partition(1)]));
+        let running = exactly_once(&cluster, overlap, false);
+        running.wait(2, 50);
+        cluster.repeat(&partition(1), 45);
+        let exit = running.thread.join().unwrap();
+        assert!(matches!(&exit, Exit::Restart(error) if error.to_string().contains("`t/1`")), "{exit:?}");
+        assert_exact(&cluster, 2, 50);
+        // A new member reads on from what is committed.
+        let positions = |state: &Cluster| [0, 1].map(|number| state.committed(&partition(number)));
+        assert_eq!(positions(&cluster), [Some(50), Some(50)]);
+    }
+}
+
+#[test]
 fn asked_to_stop_while_no_producer_can_start_the_worker_ends_and_says_what_it_leaves() {
     let cluster = Cluster::default();
     fill(&cluster, 1, 50);

@@ -106,6 +106,11 @@ impl Cluster {
         self.lock().happened.clone()
     }
 
+    /// Lets the member read a partition again from here, though nobody asked for it.
+    pub fn repeat(&self, at: &TopicPartition, from: i64) {
+        self.lock().positions.insert(at.clone(), from);
+    }
+
     /// Queues a rebalance.
     pub fn rebalance(&self, event: Rebalance) {
         self.lock().events.push_back(event);

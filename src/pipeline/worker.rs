@@ -574,6 +574,12 @@ fn take_one<S: Source, D: Deliver<S>, T: Stage>(
     };
     slot.at_end = false;
     slot.heard = true;
+    if slot.base.is_some() && offset < slot.next {
+        // After a broker's restart the library can hand records out again that it has handed out before, or the topic was
+        // made anew. A new member reads on from what is committed, and gets each record once.
+        let text = format!("`{}` gives offset {offset} again, when {} is next", slot.at, slot.next);
+        return Err(restart(ClientError::new(Diagnosis::Fatal, "consuming", text)));
+    }
     slot.base.get_or_insert(offset);
     let slot_ref = &*slot;
     let mut output = SlotOutput::new(deliver, slot_ref, tally, kind);
