@@ -32,7 +32,7 @@ const SOURCE: &str = "chaos";
 
 /// How long a fault may be felt. A transaction that a frozen or killed process left open under an id that nobody takes
 /// over is ended by the coordinator after 30 s, and readers wait for it.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Sessions as short as a busy machine allows, so that a member that is gone is noticed soon.
 const SESSION: &str = "\"session.timeout.ms\" = \"3000\"\n\"heartbeat.interval.ms\" = \"500\"\n";

@@ -13,7 +13,7 @@ use crate::broker::shared;
 use crate::daemon::Daemon;
 use crate::topics::{Partitions, assert_same, header_text, number_of};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 fn record(number: i64, value: impl Into<Bytes>) -> Record {
     Record {

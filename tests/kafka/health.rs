@@ -8,7 +8,7 @@ use crate::broker::{self, Broker};
 use crate::daemon::Daemon;
 use crate::end_to_end::records;
 
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Changes who may do what on a topic.
 fn acl(broker: &Broker, action: &str, topic: &str, rule: &[&str]) {

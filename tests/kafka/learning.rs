@@ -7,7 +7,7 @@ use crate::daemon::Daemon;
 use crate::end_to_end::records;
 use crate::topics::{Partitions, assert_same};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 const TABLES: &str = "[pipelines.learn]\nfrom = \"learn\"\nto = \"learn.z\"\ncodec = \"zstd-dict\"\nlayout = \"record\"\n\
                       [pipelines.learn.learn]\nevery = \"1h\"\nreservoir = \"8MiB\"\ndictionary = \"16KiB\"\n\

@@ -8,7 +8,7 @@ use crate::daemon::Daemon;
 use crate::raw::{RawRecord, produce};
 use crate::topics::{assert_same, header_text, number_of};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 fn at(timestamp: i64) -> RawRecord {
     let text = format!("at {timestamp}, at {timestamp}, at {timestamp}, at {timestamp}");
