@@ -7,6 +7,7 @@ pub mod codec;
 pub mod cost;
 pub mod frame;
 pub mod model;
+pub mod payload;
 pub mod record;
 pub mod units;
 

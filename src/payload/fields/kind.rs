@@ -1,0 +1,740 @@
+//! What a value's bytes stand for, when it is a number: read only where writing gives the same bytes again.
+
+use crate::frame::{FrameError, Reader, put_signed, put_varint};
+
+/// Most digits of a number.
+const MAX_DIGITS: usize = 18;
+/// Longest text around a number.
+const MAX_AFFIX: usize = 255;
+
+/// What the values of a slot are read as. Every value that [`Kind::parse`] takes, [`Kind::render`] writes back byte for
+/// byte.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// No number.
+    #[default]
+    Text,
+    /// `0`, `-17`: no leading zeros, at most 18 digits.
+    Integer,
+    /// A decimal number in units of its last place.
+    Decimal {
+        /// Digits after the point.
+        scale: u8,
+        /// How trailing zeros are written.
+        zeros: Zeros,
+    },
+    /// A date, a time of day, or both (ISO 8601, RFC 3339), in units of its last place.
+    Time(TimeFormat),
+    /// `192.0.2.1`, as a number of 32 bits.
+    Ipv4,
+    /// A natural number between texts that do not vary: `order-00042`.
+    Affix {
+        /// What stands before the number.
+        before: Vec<u8>,
+        /// What stands behind it.
+        after: Vec<u8>,
+        /// How many digits there are; 0 where there are no leading zeros.
+        width: u8,
+    },
+}
+
+/// How the zeros at the end of a decimal number are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zeros {
+    /// All of them: always `scale` digits.
+    Kept,
+    /// None, and no point behind a whole number.
+    Dropped,
+    /// None, but for one behind a whole number: `3.0`.
+    OneKept,
+}
+
+/// The parts of a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeFormat {
+    /// Whether it begins with `YYYY-MM-DD`.
+    pub date: bool,
+    /// What stands between date and time, where there are both.
+    pub between: u8,
+    /// How much of the time of day there is.
+    pub clock: Clock,
+    /// Digits of the fraction of a second.
+    pub fraction: u8,
+    /// Whether it ends with `Z`.
+    pub zulu: bool,
+}
+
+/// How much of the time of day a time has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// Nothing.
+    None,
+    /// `HH:MM`.
+    Minutes,
+    /// `HH:MM:SS`.
+    Seconds,
+}
+
+impl Kind {
+    /// The number that these bytes stand for, if they are what [`Kind::render`] writes for it.
+    #[inline]
+    pub fn parse(&self, text: &[u8]) -> Option<i64> {
+        match self {
+            Self::Text => None,
+            Self::Integer => integer(text),
+            Self::Decimal { scale, zeros } => decimal(text, *scale, *zeros),
+            Self::Time(format) => format.parse(text),
+            Self::Ipv4 => ipv4(text),
+            Self::Affix { before, after, width } => {
+                let digits = text.strip_prefix(before.as_slice())?.strip_suffix(after.as_slice())?;
+                match *width {
+                    0 => integer(digits).filter(|number| *number >= 0),
+                    width => (digits.len() == usize::from(width)).then(|| natural(digits)).flatten(),
+                }
+            }
+        }
+    }
+
+    /// Writes a number; `None` when the kind has no text for it, and nothing is written then.
+    #[inline]
+    pub fn render(&self, number: i64, output: &mut Vec<u8>) -> Option<()> {
+        match self {
+            Self::Text => return None,
+            Self::Integer => put_integer(number, output),
+            Self::Decimal { scale, zeros } => put_decimal(number, *scale, *zeros, output),
+            Self::Time(format) => return format.render(number, output),
+            Self::Ipv4 => {
+                let address = u32::try_from(number).ok()?;
+                for (i, byte) in address.to_be_bytes().into_iter().enumerate() {
+                    if i > 0 {
+                        output.push(b'.');
+                    }
+                    put_integer(i64::from(byte), output);
+                }
+            }
+            Self::Affix { before, after, width } => {
+                let number = u64::try_from(number).ok()?;
+                let limit = if *width == 0 { MAX_DIGITS } else { usize::from(*width) };
+                if number >= 10u64.pow(limit as u32) {
+                    return None;
+                }
+                output.extend_from_slice(before);
+                put_padded(number, usize::from(*width), output);
+                output.extend_from_slice(after);
+            }
+        }
+        Some(())
+    }
+
+    /// The kind that most of these values have; `Text` when none has a fair share. Values come as often as they occur.
+    pub fn learn(values: &[&[u8]]) -> Self {
+        let mut candidates = vec![Self::Integer, Self::Ipv4];
+        candidates.extend(decimals(values));
+        candidates.extend(values.iter().take(LOOKED_AT).find_map(|value| TimeFormat::of(value)).map(Self::Time));
+        candidates.extend(affix(values));
+        let hits = |kind: &Self| values.iter().filter(|value| kind.parse(value).is_some()).count();
+        // The first of equals is the simplest.
+        let mut best = (values.len() / 8, Self::Text);
+        for kind in candidates {
+            let count = hits(&kind);
+            if count > best.0 {
+                best = (count, kind);
+            }
+        }
+        best.1
+    }
+
+    /// Appends the kind's bytes.
+    pub fn write(&self, output: &mut Vec<u8>) {
+        match self {
+            Self::Text => output.push(0),
+            Self::Integer => output.push(1),
+            Self::Decimal { scale, zeros } => output.extend_from_slice(&[2, *scale, *zeros as u8]),
+            Self::Time(format) => output.extend_from_slice(&[
+                3,
+                u8::from(format.date),
+                format.between,
+                format.clock as u8,
+                format.fraction,
+                u8::from(format.zulu),
+            ]),
+            Self::Ipv4 => output.push(4),
+            Self::Affix { before, after, width } => {
+                output.extend_from_slice(&[5, *width]);
+                for text in [before, after] {
+                    put_varint(text.len() as u64, output);
+                    output.extend_from_slice(text);
+                }
+            }
+        }
+    }
+
+    /// Reads what [`Kind::write`] has written, from anywhere.
+    pub fn read(input: &mut Reader<'_>) -> Result<Self, FrameError> {
+        let at = input.at();
+        let corrupt = || FrameError::Corrupt { what: "there is no such kind of value", at };
+        let flag = |byte: u8| match byte {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(corrupt()),
+        };
+        Ok(match input.byte()? {
+            0 => Self::Text,
+            1 => Self::Integer,
+            2 => {
+                let scale = input.byte()?;
+                let zeros = match input.byte()? {
+                    0 => Zeros::Kept,
+                    1 => Zeros::Dropped,
+                    2 => Zeros::OneKept,
+                    _ => return Err(corrupt()),
+                };
+                if scale == 0 || usize::from(scale) > MAX_DIGITS {
+                    return Err(corrupt());
+                }
+                Self::Decimal { scale, zeros }
+            }
+            3 => {
+                let (date, between) = (flag(input.byte()?)?, input.byte()?);
+                let clock = match input.byte()? {
+                    0 => Clock::None,
+                    1 => Clock::Minutes,
+                    2 => Clock::Seconds,
+                    _ => return Err(corrupt()),
+                };
+                let (fraction, zulu) = (input.byte()?, flag(input.byte()?)?);
+                let format = TimeFormat { date, between, clock, fraction, zulu };
+                if !format.is_valid() {
+                    return Err(corrupt());
+                }
+                Self::Time(format)
+            }
+            4 => Self::Ipv4,
+            5 => {
+                let width = input.byte()?;
+                let mut texts = [Vec::new(), Vec::new()];
+                for text in &mut texts {
+                    let length = input.varint()?;
+                    let length = usize::try_from(length).ok().filter(|length| *length <= MAX_AFFIX);
+                    *text = input.take(length.ok_or_else(corrupt)?)?.to_vec();
+                }
+                if usize::from(width) > MAX_DIGITS {
+                    return Err(corrupt());
+                }
+                let [before, after] = texts;
+                Self::Affix { before, after, width }
+            }
+            _ => return Err(corrupt()),
+        })
+    }
+}
+
+/// Values that a format is looked for in.
+const LOOKED_AT: usize = 256;
+
+/// Digits as a number; `None` when there is anything else, nothing, or too much.
+#[inline]
+fn natural(digits: &[u8]) -> Option<i64> {
+    if digits.is_empty() || digits.len() > MAX_DIGITS {
+        return None;
+    }
+    let mut number = 0i64;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + i64::from(digit);
+    }
+    Some(number)
+}
+
+#[inline]
+fn integer(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    let first = *digits.first()?;
+    // One zero is a number, and neither "-0" nor "07" is.
+    if first == b'0' && (digits.len() > 1 || negative) {
+        return None;
+    }
+    let number = natural(digits)?;
+    Some(if negative { -number } else { number })
+}
+
+#[inline]
+fn put_integer(number: i64, output: &mut Vec<u8>) {
+    if number < 0 {
+        output.push(b'-');
+    }
+    put_padded(number.unsigned_abs(), 0, output);
+}
+
+/// Pairs of digits.
+const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
+5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+
+/// A natural number with at least `width` digits.
+#[inline]
+fn put_padded(mut number: u64, width: usize, output: &mut Vec<u8>) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    while number >= 10 {
+        let pair = 2 * (number % 100) as usize;
+        number /= 100;
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+    }
+    if number > 0 || at == digits.len() {
+        at -= 1;
+        digits[at] = b'0' + number as u8;
+    }
+    output.extend_from_slice(&digits[at.min(digits.len() - width.min(digits.len()))..]);
+}
+
+fn decimal(text: &[u8], scale: u8, zeros: Zeros) -> Option<i64> {
+    let scale = usize::from(scale);
+    let (negative, rest) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    let point = rest.iter().position(|byte| *byte == b'.');
+    let (whole, fraction) = match point {
+        Some(point) => (&rest[..point], &rest[point + 1..]),
+        None => (rest, &rest[..0]),
+    };
+    if whole.is_empty() || (whole[0] == b'0' && whole.len() > 1) || whole.len() + scale > MAX_DIGITS {
+        return None;
+    }
+    let last = fraction.last();
+    let right = match zeros {
+        Zeros::Kept => fraction.len() == scale,
+        Zeros::Dropped => point.is_none() || (fraction.len() <= scale && last.is_some_and(|digit| *digit != b'0')),
+        Zeros::OneKept => {
+            fraction == b"0" || (fraction.len() <= scale && last.is_some_and(|digit| *digit != b'0'))
+        }
+    };
+    if !right {
+        return None;
+    }
+    let mut number = natural(whole)?;
+    if !fraction.is_empty() {
+        number = number * POWERS[fraction.len()] + natural(fraction)?;
+    }
+    number *= POWERS[scale - fraction.len()];
+    match (negative, number) {
+        (true, 0) => None,
+        (true, number) => Some(-number),
+        (false, number) => Some(number),
+    }
+}
+
+/// Powers of ten.
+const POWERS: [i64; MAX_DIGITS + 1] = {
+    let mut powers = [1; MAX_DIGITS + 1];
+    let mut i = 1;
+    while i < powers.len() {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+};
+
+fn put_decimal(number: i64, scale: u8, zeros: Zeros, output: &mut Vec<u8>) {
+    if number < 0 {
+        output.push(b'-');
+    }
+    let power = POWERS[usize::from(scale)] as u64;
+    let magnitude = number.unsigned_abs();
+    let (whole, mut fraction) = (magnitude / power, magnitude % power);
+    put_padded(whole, 0, output);
+    let mut digits = usize::from(scale);
+    if zeros != Zeros::Kept {
+        while digits > 0 && fraction % 10 == 0 {
+            (fraction, digits) = (fraction / 10, digits - 1);
+        }
+    }
+    if digits > 0 {
+        output.push(b'.');
+        put_padded(fraction, digits, output);
+    } else if zeros == Zeros::OneKept {
+        output.extend_from_slice(b".0");
+    }
+}
+
+/// Decimals of the scales that these values have: the one that nearly all keep to, and the longest.
+fn decimals(values: &[&[u8]]) -> Vec<Kind> {
+    let mut counts = [0usize; MAX_DIGITS + 1];
+    for value in values {
+        if let Some(point) = value.iter().position(|byte| *byte == b'.') {
+            let scale = value.len() - point - 1;
+            if (1..=MAX_DIGITS - 1).contains(&scale) && value[point + 1..].iter().all(u8::is_ascii_digit) {
+                counts[scale] += 1;
+            }
+        }
+    }
+    let total: usize = counts.iter().sum();
+    if total == 0 {
+        return Vec::new();
+    }
+    let mut covered = 0;
+    let nearly_all = (1..counts.len()).find(|scale| {
+        covered += counts[*scale];
+        covered * 50 >= total * 49
+    });
+    let longest = (1..counts.len()).rev().find(|scale| counts[*scale] > 0);
+    let mut kinds = Vec::new();
+    for scale in [nearly_all, longest].into_iter().flatten() {
+        for zeros in [Zeros::Kept, Zeros::Dropped, Zeros::OneKept] {
+            kinds.push(Kind::Decimal { scale: scale as u8, zeros });
+        }
+    }
+    kinds
+}
+
+fn ipv4(text: &[u8]) -> Option<i64> {
+    let mut address = 0i64;
+    let mut parts = 0;
+    for part in text.split(|byte| *byte == b'.') {
+        parts += 1;
+        let byte = integer(part).filter(|byte| (0..256).contains(byte) && parts <= 4)?;
+        address = address << 8 | byte;
+    }
+    (parts == 4).then_some(address)
+}
+
+/// Texts around a natural number that all values share, where they share any.
+fn affix(values: &[&[u8]]) -> Option<Kind> {
+    let first = *values.first()?;
+    let same = |other: &[u8], from_end: bool| match from_end {
+        false => first.iter().zip(other).take_while(|(a, b)| a == b).count(),
+        true => first.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count(),
+    };
+    let mut before = values.iter().map(|value| same(value, false)).min()?;
+    let mut after = values.iter().map(|value| same(value, true)).min()?;
+    while before > 0 && first[before - 1].is_ascii_digit() {
+        before -= 1;
+    }
+    after = after.min(first.len() - before);
+    while after > 0 && first[first.len() - after].is_ascii_digit() {
+        after -= 1;
+    }
+    if before > MAX_AFFIX || after > MAX_AFFIX {
+        return None;
+    }
+    let (before, after) = (&first[..before], &first[first.len() - after..]);
+    let digits = |value: &[u8]| value.len().checked_sub(before.len() + after.len()).filter(|n| (1..=MAX_DIGITS).contains(n));
+    let (least, most) = values.iter().try_fold((usize::MAX, 0), |(least, most), value| {
+        digits(value).map(|count| (least.min(count), most.max(count)))
+    })?;
+    if before.is_empty() && after.is_empty() && least != most {
+        return None;
+    }
+    let width = if least == most { most as u8 } else { 0 };
+    Some(Kind::Affix { before: before.to_vec(), after: after.to_vec(), width })
+}
+
+impl TimeFormat {
+    fn is_valid(&self) -> bool {
+        (self.date || self.clock != Clock::None)
+            && (self.clock == Clock::Seconds || self.fraction == 0)
+            && self.fraction <= 9
+            && (self.clock != Clock::None || !self.zulu)
+    }
+
+    /// The format of this value, if it is a time.
+    fn of(value: &[u8]) -> Option<Self> {
+        let date = value.len() >= 10 && value[4] == b'-' && value[7] == b'-';
+        let mut rest = if date { &value[10..] } else { value };
+        let mut between = 0;
+        if date && !rest.is_empty() {
+            between = rest[0];
+            rest = &rest[1..];
+        }
+        let zulu = rest.ends_with(b"Z");
+        if zulu {
+            rest = &rest[..rest.len() - 1];
+        }
+        let (clock, fraction) = match rest.len() {
+            0 => (Clock::None, 0),
+            5 => (Clock::Minutes, 0),
+            8 => (Clock::Seconds, 0),
+            length @ 10..=18 => (Clock::Seconds, length as u8 - 9),
+            _ => return None,
+        };
+        let format = Self { date, between, clock, fraction, zulu };
+        (format.is_valid() && format.parse(value).is_some()).then_some(format)
+    }
+
+    /// Units of the last place in one day.
+    fn units_a_day(&self) -> i64 {
+        match self.clock {
+            Clock::None => 1,
+            Clock::Minutes => 1440,
+            Clock::Seconds => 86_400 * POWERS[usize::from(self.fraction)],
+        }
+    }
+
+    fn parse(&self, text: &[u8]) -> Option<i64> {
+        let mut rest = text;
+        let mut take = |length: usize| -> Option<&[u8]> {
+            let (taken, left) = rest.split_at_checked(length)?;
+            rest = left;
+            Some(taken)
+        };
+        let mut number = 0;
+        if self.date {
+            let date = take(10)?;
+            if date[4] != b'-' || date[7] != b'-' {
+                return None;
+            }
+            let (year, month, day) = (natural(&date[..4])?, natural(&date[5..7])?, natural(&date[8..])?);
+            if !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
+                return None;
+            }
+            number = days_from_civil(year, month, day);
+            if self.clock != Clock::None && take(1)?[0] != self.between {
+                return None;
+            }
+        }
+        let mut clock = 0;
+        if self.clock != Clock::None {
+            let hm = take(5)?;
+            let (hour, minute) = (natural(&hm[..2])?, natural(&hm[3..])?);
+            // Timetables count on after midnight.
+            if hm[2] != b':' || minute > 59 || (self.date && hour > 23) {
+                return None;
+            }
+            clock = hour * 60 + minute;
+        }
+        if self.clock == Clock::Seconds {
+            let seconds = take(3)?;
+            let second = natural(&seconds[1..])?;
+            if seconds[0] != b':' || second > 59 {
+                return None;
+            }
+            clock = clock * 60 + second;
+            if self.fraction > 0 {
+                let fraction = take(1 + usize::from(self.fraction))?;
+                if fraction[0] != b'.' {
+                    return None;
+                }
+                clock = clock * POWERS[usize::from(self.fraction)] + natural(&fraction[1..])?;
+            }
+        }
+        if self.zulu && take(1)?[0] != b'Z' {
+            return None;
+        }
+        // The years 0 to 9999 in units of 10⁻⁹ s would not fit; those of a year 1678 to 2261 do.
+        rest.is_empty().then(|| number.checked_mul(self.units_a_day())?.checked_add(clock))?
+    }
+
+    fn render(&self, number: i64, output: &mut Vec<u8>) -> Option<()> {
+        let a_day = self.units_a_day();
+        let (days, mut clock) = if self.date { (number.div_euclid(a_day), number.rem_euclid(a_day)) } else { (0, number) };
+        let power = POWERS[usize::from(self.fraction)];
+        let a_minute = if self.clock == Clock::Seconds { 60 * power } else { 1 };
+        if clock < 0 || (!self.date && clock / a_minute >= 6000) {
+            return None;
+        }
+        if self.date {
+            let (year, month, day) = civil_from_days(days)?;
+            put_padded(year as u64, 4, output);
+            output.push(b'-');
+            put_padded(month as u64, 2, output);
+            output.push(b'-');
+            put_padded(day as u64, 2, output);
+            if self.clock != Clock::None {
+                output.push(self.between);
+            }
+        }
+        if self.clock != Clock::None {
+            let minutes = clock / a_minute;
+            clock %= a_minute;
+            put_padded((minutes / 60) as u64, 2, output);
+            output.push(b':');
+            put_padded((minutes % 60) as u64, 2, output);
+        }
+        if self.clock == Clock::Seconds {
+            output.push(b':');
+            put_padded((clock / power) as u64, 2, output);
+            if self.fraction > 0 {
+                output.push(b'.');
+                put_padded((clock % power) as u64, usize::from(self.fraction), output);
+            }
+        }
+        if self.zulu {
+            output.push(b'Z');
+        }
+        Some(())
+    }
+}
+
+fn days_in(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days since 1970-01-01 of a date of the Gregorian calendar (Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms").
+pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+/// The inverse, for the years 0 to 9999.
+fn civil_from_days(days: i64) -> Option<(i64, i64, i64)> {
+    // 0000-01-01 and 9999-12-31.
+    if !(-719_528..=2_932_896).contains(&days) {
+        return None;
+    }
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    Some((year + era * 400 + i64::from(month <= 2), month, day))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn time(date: bool, between: u8, clock: Clock, fraction: u8, zulu: bool) -> Kind {
+        Kind::Time(TimeFormat { date, between, clock, fraction, zulu })
+    }
+
+    fn kinds() -> Vec<Kind> {
+        let affix = |before: &[u8], after: &[u8], width| Kind::Affix { before: before.into(), after: after.into(), width };
+        let mut kinds = vec![
+            Kind::Text,
+            Kind::Integer,
+            Kind::Ipv4,
+            time(true, b'T', Clock::Seconds, 0, true),
+            time(true, b' ', Clock::Seconds, 9, false),
+            time(true, 0, Clock::None, 0, false),
+            time(false, 0, Clock::Seconds, 3, false),
+            time(false, 0, Clock::Minutes, 0, false),
+            affix(b"N", b"", 0),
+            affix(b"order-", b"/x", 5),
+        ];
+        for scale in [1, 2, 15, 18] {
+            for zeros in [Zeros::Kept, Zeros::Dropped, Zeros::OneKept] {
+                kinds.push(Kind::Decimal { scale, zeros });
+            }
+        }
+        kinds
+    }
+
+    #[test]
+    fn values_are_read_as_what_they_are_and_refused_when_they_would_not_come_back() {
+        let decimal = |scale, zeros| Kind::Decimal { scale, zeros };
+        for (kind, text, number) in [
+            (Kind::Integer, "0", Some(0)),
+            (Kind::Integer, "-17", Some(-17)),
+            (Kind::Integer, "-0", None),
+            (Kind::Integer, "007", None),
+            (Kind::Integer, "1.0", None),
+            (Kind::Integer, "1e5", None),
+            (Kind::Integer, "1234567890123456789", None),
+            (decimal(2, Zeros::Kept), "12.50", Some(1250)),
+            (decimal(2, Zeros::Kept), "12.5", None),
+            (decimal(2, Zeros::Dropped), "12.5", Some(1250)),
+            (decimal(2, Zeros::Dropped), "12", Some(1200)),
+            (decimal(2, Zeros::Dropped), "12.50", None),
+            (decimal(2, Zeros::OneKept), "12.0", Some(1200)),
+            (decimal(2, Zeros::OneKept), "12", None),
+            (decimal(2, Zeros::Kept), "-0.05", Some(-5)),
+            (decimal(2, Zeros::Kept), "-0.00", None),
+            (time(true, b'T', Clock::Seconds, 0, true), "2013-01-01T10:00:00Z", Some(1_357_034_400)),
+            (time(true, b'T', Clock::Seconds, 0, true), "2013-02-29T10:00:00Z", None),
+            (time(true, 0, Clock::None, 0, false), "1970-01-02", Some(1)),
+            (time(false, 0, Clock::Seconds, 0, false), "25:00:01", Some(90_001)),
+            (Kind::Ipv4, "192.0.2.1", Some(0xc000_0201)),
+            (Kind::Ipv4, "192.0.2.01", None),
+            (Kind::Ipv4, "192.0.2", None),
+        ] {
+            assert_eq!(kind.parse(text.as_bytes()), number, "{kind:?} {text}");
+        }
+    }
+
+    #[test]
+    fn the_kind_of_most_values_is_learned() {
+        let learn = |texts: &[&str]| Kind::learn(&texts.iter().map(|text| text.as_bytes()).collect::<Vec<_>>());
+        assert_eq!(learn(&["1", "-20", "null", "3"]), Kind::Integer);
+        assert_eq!(learn(&["1.5", "2", "3.25"]), Kind::Decimal { scale: 2, zeros: Zeros::Dropped });
+        assert_eq!(learn(&["1.50", "2.00", "3.25"]), Kind::Decimal { scale: 2, zeros: Zeros::Kept });
+        assert_eq!(learn(&["1.5", "2.0", "3.25"]), Kind::Decimal { scale: 2, zeros: Zeros::OneKept });
+        assert_eq!(learn(&["2013-01-01T10:00:00Z", "2014-01-01T10:00:00Z"]), time(true, b'T', Clock::Seconds, 0, true));
+        assert_eq!(learn(&["2013-01-01 10:00:00.123", "x"]), time(true, b' ', Clock::Seconds, 3, false));
+        assert_eq!(learn(&["10.0.0.1", "10.0.0.2"]), Kind::Ipv4);
+        let expected = Kind::Affix { before: b"order-".to_vec(), after: Vec::new(), width: 5 };
+        assert_eq!(learn(&["order-00017", "order-00202"]), expected);
+        assert_eq!(learn(&["a", "b", "c", "1", "d", "e", "f", "g", "h", "i"]), Kind::Text);
+        assert_eq!(learn(&[]), Kind::Text);
+    }
+
+    #[test]
+    fn every_day_of_ten_thousand_years_has_one_date() {
+        for days in -719_528..=2_932_896 {
+            let (year, month, day) = civil_from_days(days).unwrap();
+            assert_eq!(days_from_civil(year, month, day), days);
+        }
+    }
+
+    #[test]
+    fn kinds_come_back_from_their_bytes() {
+        for kind in kinds() {
+            let mut bytes = Vec::new();
+            kind.write(&mut bytes);
+            assert_eq!(Kind::read(&mut Reader::new(&bytes, 0)).unwrap(), kind);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_parsed_is_rendered_to_the_same_bytes(text in "-?[0-9]{0,12}[.:T -]?[0-9]{0,8}([.:]?[0-9]{0,3})Z?|N[0-9]{0,5}|order-[0-9]{4,6}/x") {
+            for kind in kinds() {
+                if let Some(number) = kind.parse(text.as_bytes()) {
+                    let mut back = Vec::new();
+                    kind.render(number, &mut back).unwrap();
+                    prop_assert_eq!(back, text.as_bytes(), "{:?}", kind);
+                }
+            }
+        }
+
+        #[test]
+        fn any_number_is_rendered_or_refused(number: i64, small in -100_000i64..100_000_000) {
+            for kind in kinds() {
+                for number in [number, small] {
+                    let mut text = Vec::new();
+                    if kind.render(number, &mut text).is_some() && number.unsigned_abs() < 10u64.pow(15) {
+                        if let Some(back) = kind.parse(&text) {
+                            prop_assert_eq!(back, number, "{:?} {}", kind, String::from_utf8_lossy(&text));
+                        }
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_a_kind_or_an_error(bytes in prop::collection::vec(0u8..8, 0..12), number: i64) {
+            if let Ok(kind) = Kind::read(&mut Reader::new(&bytes, 0)) {
+                let _ = kind.render(number, &mut Vec::new());
+            }
+        }
+    }
+}
