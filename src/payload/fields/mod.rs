@@ -26,5 +26,5 @@ mod learn;
 mod walk;
 
 pub use grammar::{Edge, Grammar, GrammarError, Scan, Slot, State};
-pub use kind::Kind;
+pub use kind::{Kind, days_from_civil};
 pub use walk::{Step, Steps};

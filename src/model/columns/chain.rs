@@ -1,0 +1,220 @@
+//! A symbol's distribution, chosen by contexts: the most specific first, and from each an escape to the next.
+
+use super::coding::{Sink, Source, TOTAL};
+use super::dense::Dense;
+
+/// Most contexts of a chain.
+pub(super) const MAX_LEVELS: usize = 3;
+
+/// Most symbols of one sparse distribution.
+pub(super) const MAX_SPARSE: usize = 1024;
+
+/// The symbol that stands for all that a distribution lacks.
+const ESCAPE: u16 = u16::MAX;
+
+/// How often symbols followed one value of a context: by rising symbol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sparse {
+    /// What the context came to.
+    pub key: u32,
+    /// Symbols and their counts, which are at least 1.
+    pub counts: Vec<(u16, u32)>,
+}
+
+/// Escapes that were met where a distribution had so many symbols that occurred so often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Escapes {
+    /// Probability of an escape in units of 2^-16, by [`occurrences_class`] and [`symbols_class`].
+    pub by_class: [[u16; SYMBOLS_CLASSES]; OCCURRENCES_CLASSES],
+}
+
+pub(super) const OCCURRENCES_CLASSES: usize = 12;
+pub(super) const SYMBOLS_CLASSES: usize = 5;
+
+/// 1, 2, 3, 4, 5-6, 7-8, 9-12, 13-16, 17-32, 33-64, 65-256, more.
+pub(super) fn occurrences_class(occurrences: u64) -> usize {
+    match occurrences {
+        ..=4 => (occurrences as usize).saturating_sub(1),
+        5..=6 => 4,
+        7..=8 => 5,
+        9..=12 => 6,
+        13..=16 => 7,
+        17..=32 => 8,
+        33..=64 => 9,
+        65..=256 => 10,
+        _ => 11,
+    }
+}
+
+/// 1, 2, 3-4, 5-8, more.
+pub(super) fn symbols_class(symbols: usize) -> usize {
+    match symbols {
+        ..=1 => 0,
+        2 => 1,
+        3..=4 => 2,
+        5..=8 => 3,
+        _ => 4,
+    }
+}
+
+/// What a level of a chain was learned to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LevelCounts {
+    /// By rising key.
+    pub sparse: Vec<Sparse>,
+    pub escapes: Escapes,
+}
+
+/// What a chain was learned to be: enough to make it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ChainCounts {
+    pub levels: Vec<LevelCounts>,
+    /// Of every symbol of the alphabet.
+    pub dense: Vec<u32>,
+}
+
+/// A level that is ready for coding.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Level {
+    /// Open addressing: key in the upper half, number of the distribution plus one in the lower; 0 is empty.
+    index: Vec<u64>,
+    /// Where each distribution begins among the entries, and their number.
+    firsts: Vec<u32>,
+    /// Symbols, [`ESCAPE`] as the last of each distribution.
+    symbols: Vec<u16>,
+    /// Where the slots of each begin.
+    starts: Vec<u16>,
+}
+
+impl Level {
+    fn new(counts: &LevelCounts) -> Self {
+        let mut level = Self { firsts: vec![0], ..Self::default() };
+        let size = (2 * counts.sparse.len()).next_power_of_two().max(2);
+        level.index = vec![0; size];
+        for (number, sparse) in counts.sparse.iter().enumerate() {
+            let mut place = sparse.key as usize & (size - 1);
+            while level.index[place] != 0 {
+                place = (place + 1) & (size - 1);
+            }
+            level.index[place] = u64::from(sparse.key) << 32 | (number as u64 + 1);
+            level.push(&sparse.counts, &counts.escapes);
+        }
+        level
+    }
+
+    /// Adds a distribution. The escape takes what its class says, at least 1 and at most what leaves 1 for each symbol;
+    /// a symbol with count c takes `1 + floor((2c - 1) * rest / sum)`, where `rest` is what is left when each has 1,
+    /// and `sum` is that of all `2c - 1`; what is left over goes to the largest count, the first of equals.
+    fn push(&mut self, counts: &[(u16, u32)], escapes: &Escapes) {
+        let occurrences: u64 = counts.iter().map(|(_, count)| u64::from(*count)).sum();
+        let class = escapes.by_class[occurrences_class(occurrences)][symbols_class(counts.len())];
+        let escape = u32::from(class).clamp(1, TOTAL - counts.len() as u32);
+        let rest = u64::from(TOTAL - escape) - counts.len() as u64;
+        let weight = |count: u32| 2 * u64::from(count) - 1;
+        let sum: u64 = counts.iter().map(|(_, count)| weight(*count)).sum();
+        let frequency = |count: u32| 1 + (u64::from(weight(count)) * rest / sum) as u32;
+        let left = TOTAL - escape - counts.iter().map(|(_, count)| frequency(*count)).sum::<u32>();
+        let largest = (0..counts.len()).rev().max_by_key(|i| counts[*i].1).unwrap_or(0);
+        let mut start = 0;
+        for (i, (symbol, count)) in counts.iter().enumerate() {
+            self.symbols.push(*symbol);
+            self.starts.push(start as u16);
+            start += frequency(*count) + if i == largest { left } else { 0 };
+        }
+        self.symbols.push(ESCAPE);
+        self.starts.push(start as u16);
+        self.firsts.push(self.symbols.len() as u32);
+    }
+
+    /// The entries of the distribution that a key chooses.
+    #[inline]
+    fn find(&self, key: u32) -> Option<std::ops::Range<usize>> {
+        let mask = self.index.len() - 1;
+        let mut place = key as usize & mask;
+        loop {
+            let entry = self.index[place];
+            if entry == 0 {
+                return None;
+            }
+            if (entry >> 32) as u32 == key {
+                let number = (entry as u32 - 1) as usize;
+                return Some(self.firsts[number] as usize..self.firsts[number + 1] as usize);
+            }
+            place = (place + 1) & mask;
+        }
+    }
+}
+
+/// The slots of entry `i` of a distribution.
+#[inline]
+fn interval(starts: &[u16], i: usize) -> (u32, u32) {
+    let start = u32::from(starts[i]);
+    let end = starts.get(i + 1).map_or(TOTAL, |end| u32::from(*end));
+    (start, end - start)
+}
+
+/// Distributions of one alphabet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Chain {
+    levels: Vec<Level>,
+    dense: Dense,
+}
+
+impl Chain {
+    /// From what was learned.
+    pub fn new(counts: &ChainCounts) -> Self {
+        Self { levels: counts.levels.iter().map(Level::new).collect(), dense: Dense::from_counts(&counts.dense) }
+    }
+
+    /// Number of contexts.
+    pub fn levels(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// Number of symbols.
+    pub fn symbols(&self) -> usize {
+        self.dense.len()
+    }
+
+    /// Codes a symbol; `key` gives the key of each context.
+    #[inline]
+    pub fn encode(&self, symbol: u16, mut key: impl FnMut(usize) -> u32, sink: &mut impl Sink) {
+        for (i, level) in self.levels.iter().enumerate() {
+            let Some(entries) = level.find(key(i)) else { continue };
+            let (symbols, starts) = (&level.symbols[entries.clone()], &level.starts[entries]);
+            let place = if symbols.len() <= 32 {
+                symbols.iter().position(|known| *known >= symbol).unwrap_or(symbols.len() - 1)
+            } else {
+                symbols.partition_point(|known| *known < symbol)
+            };
+            if symbols[place] == symbol {
+                let (start, frequency) = interval(starts, place);
+                return sink.push(start, frequency);
+            }
+            let (start, frequency) = interval(starts, symbols.len() - 1);
+            sink.push(start, frequency);
+        }
+        self.dense.encode(symbol, sink);
+    }
+
+    /// Decodes a symbol.
+    #[inline]
+    pub fn decode(&self, mut key: impl FnMut(usize) -> u32, source: &mut impl Source) -> u16 {
+        for (i, level) in self.levels.iter().enumerate() {
+            let Some(entries) = level.find(key(i)) else { continue };
+            let (symbols, starts) = (&level.symbols[entries.clone()], &level.starts[entries]);
+            let slot = source.slot();
+            let place = if starts.len() <= 16 {
+                starts.iter().filter(|start| u32::from(**start) <= slot).count() - 1
+            } else {
+                starts.partition_point(|start| u32::from(*start) <= slot) - 1
+            };
+            let (start, frequency) = interval(starts, place);
+            source.advance(slot, start, frequency);
+            if symbols[place] != ESCAPE {
+                return symbols[place];
+            }
+        }
+        self.dense.decode(source)
+    }
+}

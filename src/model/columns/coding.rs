@@ -1,0 +1,78 @@
+//! Where symbols go to and come from: the entropy coder, a count of bits, or chance.
+
+/// Frequencies are in units of 2^-16.
+pub(super) const SCALE_BITS: u32 = 16;
+/// What frequencies sum to.
+pub(super) const TOTAL: u32 = 1 << SCALE_BITS;
+
+/// Takes symbols in the order in which a [`Source`] gives them.
+pub(super) trait Sink {
+    /// A symbol that has the slots `start .. start + frequency` of 2^16.
+    fn push(&mut self, start: u32, frequency: u32);
+    /// The low `bits` bits of a value, at most 64.
+    fn raw(&mut self, value: u64, bits: u32);
+}
+
+/// Gives slots; whoever knows the distribution says which symbol it was.
+pub(super) trait Source {
+    /// The next symbol's slot, one of 2^16. [`Source::advance`] must follow.
+    fn slot(&mut self) -> u32;
+    /// Passes the symbol that has `slot`.
+    fn advance(&mut self, slot: u32, start: u32, frequency: u32);
+    /// The next `bits` raw bits, at most 64.
+    fn raw(&mut self, bits: u32) -> u64;
+}
+
+/// Bits that symbols would take, in units of 2^-16.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Price {
+    pub bits: u64,
+}
+
+impl Sink for Price {
+    #[inline]
+    fn push(&mut self, _start: u32, frequency: u32) {
+        self.bits += u64::from((SCALE_BITS << 16) - log2(frequency));
+    }
+    #[inline]
+    fn raw(&mut self, _value: u64, bits: u32) {
+        self.bits += u64::from(bits) << 16;
+    }
+}
+
+/// log2 of 1 to 65,536 in units of 2^-16, rounded down to a unit; 0 of 0. From a table that is made with integers, so
+/// that searches end the same on every machine.
+#[inline]
+pub(super) fn log2(number: u32) -> u32 {
+    use std::sync::OnceLock;
+    static TABLE: OnceLock<Vec<u32>> = OnceLock::new();
+    TABLE.get_or_init(|| (0..=TOTAL).map(exact_log2).collect())[number.min(TOTAL) as usize]
+}
+
+/// By squaring: each square that reaches 2 is another bit.
+fn exact_log2(number: u32) -> u32 {
+    let Some(whole) = number.checked_ilog2() else { return 0 };
+    let mut fraction = u64::from(number) << (31 - whole);
+    let mut log = whole << 16;
+    for bit in (0..16).rev() {
+        fraction = (fraction * fraction) >> 31;
+        if fraction >= 1 << 32 {
+            fraction >>= 1;
+            log |= 1 << bit;
+        }
+    }
+    log
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logarithms_are_right_to_a_unit() {
+        for number in 1..=TOTAL {
+            let exact = f64::from(number).log2() * 65536.0;
+            assert!((f64::from(log2(number)) - exact).abs() <= 1.5, "{number}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A distribution over all symbols of an alphabet.
+
+use super::coding::{SCALE_BITS, Sink, Source, TOTAL};
+
+/// Bits of a slot that the first guess looks at.
+const GUESS_BITS: u32 = 8;
+
+/// Frequencies of all symbols, each at least 1, that sum to 2^16.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Dense {
+    /// Where each symbol's slots begin, and the total.
+    starts: Vec<u32>,
+    /// For each value of a slot's high bits, the symbol of the first such slot.
+    guesses: Vec<u16>,
+}
+
+impl Dense {
+    /// From counts of 1 to 65,535 symbols: `1 + floor(count * (65,536 - symbols) / sum)`, and what is left goes to the
+    /// symbol with the largest count, the first of equals. With a sum of 0 each symbol counts once.
+    pub fn from_counts(counts: &[u32]) -> Self {
+        debug_assert!((1..TOTAL as usize).contains(&counts.len()));
+        let sum: u64 = counts.iter().map(|count| u64::from(*count)).sum();
+        let share = u64::from(TOTAL) - counts.len() as u64;
+        let frequency = |count: u32| match sum {
+            0 => 1 + (share / counts.len() as u64) as u32,
+            sum => 1 + (u64::from(count) * share / sum) as u32,
+        };
+        let left = TOTAL - counts.iter().map(|count| frequency(*count)).sum::<u32>();
+        let largest = (0..counts.len()).rev().max_by_key(|symbol| counts[*symbol]).unwrap_or(0);
+        let mut starts = Vec::with_capacity(counts.len() + 1);
+        let mut start = 0;
+        for (symbol, count) in counts.iter().enumerate() {
+            starts.push(start);
+            start += frequency(*count) + if symbol == largest { left } else { 0 };
+        }
+        starts.push(start);
+        let guesses = (0..1 << GUESS_BITS)
+            .map(|high| (starts.partition_point(|start| *start <= high << (SCALE_BITS - GUESS_BITS)) - 1) as u16)
+            .collect();
+        Self { starts, guesses }
+    }
+
+    /// Number of symbols.
+    pub fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Where a symbol's slots begin, and how many there are.
+    #[inline]
+    pub fn interval(&self, symbol: u16) -> (u32, u32) {
+        let symbol = usize::from(symbol);
+        (self.starts[symbol], self.starts[symbol + 1] - self.starts[symbol])
+    }
+
+    #[inline]
+    pub fn encode(&self, symbol: u16, sink: &mut impl Sink) {
+        let (start, frequency) = self.interval(symbol);
+        sink.push(start, frequency);
+    }
+
+    #[inline]
+    pub fn decode(&self, source: &mut impl Source) -> u16 {
+        let slot = source.slot();
+        let high = (slot >> (SCALE_BITS - GUESS_BITS)) as usize;
+        let first = usize::from(self.guesses[high]);
+        let last = self.guesses.get(high + 1).map_or(self.len() - 1, |last| usize::from(*last));
+        let symbol = if last - first < 8 {
+            let mut symbol = first;
+            while self.starts[symbol + 1] <= slot {
+                symbol += 1;
+            }
+            symbol
+        } else {
+            first + self.starts[first + 1..=last].partition_point(|start| *start <= slot)
+        };
+        let (start, frequency) = self.interval(symbol as u16);
+        source.advance(slot, start, frequency);
+        symbol as u16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_slot_has_its_symbol(counts in prop::collection::vec(prop_oneof![Just(0u32), 0u32..10, any::<u32>()], 1..600)) {
+            let dense = Dense::from_counts(&counts);
+            let mut next = 0;
+            for symbol in 0..counts.len() as u16 {
+                let (start, frequency) = dense.interval(symbol);
+                prop_assert_eq!(start, next);
+                prop_assert!(frequency >= 1);
+                next = start + frequency;
+                for slot in [start, next - 1] {
+                    prop_assert_eq!(dense.decode(&mut Slot(slot)), symbol);
+                }
+            }
+            prop_assert_eq!(next, TOTAL);
+        }
+    }
+
+    /// Gives one slot.
+    struct Slot(u32);
+    impl Source for Slot {
+        fn slot(&mut self) -> u32 {
+            self.0
+        }
+        fn advance(&mut self, slot: u32, start: u32, frequency: u32) {
+            assert!((start..start + frequency).contains(&slot));
+        }
+        fn raw(&mut self, _bits: u32) -> u64 {
+            0
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What a context looks at.
+
+use crate::frame::{FrameError, Reader, put_varint};
+
+use super::registers::{Registers, is_number, mix};
+
+/// Most features of one context.
+pub(super) const MAX_FEATURES: usize = 4;
+
+/// What is taken of a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Aspect {
+    /// The value.
+    Value = 0,
+    /// Its last decimal digit.
+    Digit = 1,
+    /// Its last two.
+    TwoDigits = 2,
+    /// All but the last.
+    Tens = 3,
+    /// All but the last two.
+    Hundreds = 4,
+    /// Its sign, and the number of its bits.
+    Magnitude = 5,
+    /// Whether the column's last two values are the same.
+    Same = 6,
+    /// The last value less the one before it.
+    Step = 7,
+    /// Whether it is a number, a known text, or another.
+    Class = 8,
+}
+
+impl Aspect {
+    pub const ALL: [Self; 9] = [
+        Self::Value,
+        Self::Digit,
+        Self::TwoDigits,
+        Self::Tens,
+        Self::Hundreds,
+        Self::Magnitude,
+        Self::Same,
+        Self::Step,
+        Self::Class,
+    ];
+}
+
+/// One aspect of one register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Feature {
+    pub aspect: Aspect,
+    pub column: u16,
+    /// Whether it is about the column's last value but one.
+    pub before: bool,
+}
+
+impl Feature {
+    /// Its value.
+    #[inline]
+    pub fn of(self, registers: &Registers) -> i64 {
+        let column = usize::from(self.column);
+        let (now, before) = (registers.now[column], registers.before[column]);
+        self.aspect.of(if self.before { before } else { now }, before)
+    }
+}
+
+impl Aspect {
+    /// Of a value, and of the one before it in its column.
+    #[inline]
+    pub fn of(self, value: i64, before: i64) -> i64 {
+        match self {
+            Self::Value => value,
+            Self::Digit => value % 10,
+            Self::TwoDigits => value % 100,
+            Self::Tens => value / 10,
+            Self::Hundreds => value / 100,
+            Self::Magnitude => {
+                let length = i64::from(u64::BITS - value.unsigned_abs().leading_zeros());
+                if value < 0 { -length } else { length }
+            }
+            Self::Same => i64::from(value == before),
+            Self::Step => value.wrapping_sub(before),
+            Self::Class => {
+                if is_number(value) {
+                    0
+                } else {
+                    (value - super::registers::TEXT).min(1 << 40)
+                }
+            }
+        }
+    }
+}
+
+/// Features whose values together choose a distribution.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Context {
+    pub features: Vec<Feature>,
+}
+
+impl Context {
+    /// What its distributions are found by.
+    #[inline]
+    pub fn key(&self, registers: &Registers) -> u32 {
+        self.features.iter().fold(0, |hash, feature| mix(hash, feature.of(registers))) as u32
+    }
+
+    /// Appends the context's bytes.
+    pub fn write(&self, output: &mut Vec<u8>) {
+        output.push(self.features.len() as u8);
+        for feature in &self.features {
+            output.push(feature.aspect as u8 | u8::from(feature.before) << 7);
+            put_varint(u64::from(feature.column), output);
+        }
+    }
+
+    /// Reads what [`Context::write`] has written; features are of fewer than `columns` columns.
+    pub fn read(input: &mut Reader<'_>, columns: usize) -> Result<Self, FrameError> {
+        let at = input.at();
+        let corrupt = || FrameError::Corrupt { what: "there is no such context", at };
+        let count = usize::from(input.byte()?);
+        if count > MAX_FEATURES {
+            return Err(corrupt());
+        }
+        let mut features = Vec::with_capacity(count);
+        for _ in 0..count {
+            let byte = input.byte()?;
+            let aspect = *Aspect::ALL.get(usize::from(byte & 0x7f)).ok_or_else(corrupt)?;
+            let column = usize::try_from(input.varint()?).ok().filter(|column| *column < columns).ok_or_else(corrupt)?;
+            features.push(Feature { aspect, column: column as u16, before: byte >> 7 != 0 });
+        }
+        Ok(Self { features })
+    }
+}

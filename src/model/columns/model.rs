@@ -1,0 +1,333 @@
+//! A model at work: one record to symbols, and back.
+
+use crate::payload::fields::{Grammar, Step, Steps};
+
+use super::alphabet::{Alphabet, BUCKETS, Meaning, bucket_bits, difference};
+use super::chain::Chain;
+use super::coding::{Sink, Source};
+use super::dense::Dense;
+use super::feature::Context;
+use super::parts::{ColumnParts, Parts};
+use super::registers::{Registers, known_text, unknown_text};
+use super::text::{TextModel, decode_length, encode_length, length_classes};
+
+/// Bits of a slot's number.
+const TARGET_BITS: u32 = 12;
+
+/// A column, ready for coding.
+#[derive(Clone, Debug)]
+struct Column {
+    alphabet: Alphabet,
+    contexts: Vec<Context>,
+    chain: Chain,
+    /// By bucket.
+    mantissas: Vec<Option<Box<Dense>>>,
+    lengths: Dense,
+}
+
+/// Everything that coding takes.
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    pub grammar: Grammar,
+    columns: Vec<Column>,
+    regular: Dense,
+    foreign: Dense,
+    pub text: TextModel,
+    pub alone: bool,
+    pub start: Registers,
+}
+
+/// Takes the texts of one record or of many.
+pub(super) trait TextSink {
+    fn put(&mut self, column: usize, text: &[u8], model: &TextModel, sink: &mut impl Sink);
+}
+
+/// Gives them back.
+pub(super) trait TextSource {
+    /// Appends a text of `length` bytes.
+    fn take(
+        &mut self,
+        column: usize,
+        length: usize,
+        model: &TextModel,
+        source: &mut impl Source,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Fault>;
+}
+
+/// Texts stand among the symbols.
+pub(super) struct Inline;
+
+impl TextSink for Inline {
+    fn put(&mut self, column: usize, text: &[u8], model: &TextModel, sink: &mut impl Sink) {
+        model.encode(column, text, sink);
+    }
+}
+
+impl TextSource for Inline {
+    fn take(
+        &mut self,
+        column: usize,
+        length: usize,
+        model: &TextModel,
+        source: &mut impl Source,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        model.decode(column, length, source, output);
+        Ok(())
+    }
+}
+
+/// Why symbols make no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It would be longer than is allowed.
+    Limit,
+    /// No encoder writes such symbols.
+    Corrupt(&'static str),
+}
+
+/// Counts that were not seen, as if each occurred once.
+fn or_even(counts: &[u32], symbols: usize) -> Vec<u32> {
+    if counts.len() == symbols { counts.to_vec() } else { vec![1; symbols] }
+}
+
+impl Column {
+    fn new(parts: &ColumnParts) -> Self {
+        let mut mantissas = vec![None; BUCKETS];
+        for (bucket, counts) in &parts.mantissas {
+            mantissas[usize::from(*bucket)] = Some(Box::new(Dense::from_counts(counts)));
+        }
+        Self {
+            alphabet: parts.alphabet.clone(),
+            contexts: parts.contexts.clone(),
+            chain: Chain::new(&parts.chain),
+            mantissas,
+            lengths: Dense::from_counts(&or_even(&parts.lengths, length_classes())),
+        }
+    }
+
+    fn put(&self, symbol: u16, registers: &Registers, sink: &mut impl Sink) {
+        self.chain.encode(symbol, |level| self.contexts[level].key(registers), sink);
+    }
+
+    fn take(&self, registers: &Registers, source: &mut impl Source) -> u16 {
+        self.chain.decode(|level| self.contexts[level].key(registers), source)
+    }
+}
+
+impl Model {
+    /// From what was learned, whose parts fit one another.
+    pub fn new(parts: &Parts) -> Self {
+        Self {
+            grammar: parts.grammar.clone(),
+            columns: parts.columns.iter().map(Column::new).collect(),
+            regular: Dense::from_counts(&parts.regular),
+            foreign: Dense::from_counts(&or_even(&parts.foreign, length_classes())),
+            text: TextModel { bytes: Chain::new(&parts.text) },
+            alone: parts.alone,
+            start: parts.start.clone(),
+        }
+    }
+
+    /// Number of columns that texts can be of: that of foreign bytes is the last.
+    pub fn text_columns(&self) -> usize {
+        self.columns.len() + 1
+    }
+
+    /// Codes one record.
+    pub fn encode(
+        &self,
+        record: &[u8],
+        steps: &Steps,
+        registers: &mut Registers,
+        sink: &mut impl Sink,
+        texts: &mut impl TextSink,
+    ) {
+        if self.alone {
+            registers.copy_from(&self.start);
+        }
+        let slots = self.grammar.slots().len();
+        self.regular.encode(u16::from(steps.regular), sink);
+        let mut from: Option<u16> = None;
+        for step in &steps.steps {
+            let state = from.map_or(0, |slot| usize::from(slot) + 1);
+            let choice = slots + state;
+            match *step {
+                Step::Edge { edge, slot, start, end } => {
+                    if !steps.regular || self.grammar.states()[state].edges.len() > 1 {
+                        self.columns[choice].put(edge, registers, sink);
+                        registers.push(choice, i64::from(edge));
+                    }
+                    if let Some(slot) = slot {
+                        self.encode_value(slot, &record[start as usize..end as usize], registers, sink, texts);
+                    }
+                    from = slot;
+                }
+                Step::Foreign { start, end, slot, value_end } => {
+                    let foreign = self.grammar.states()[state].edges.len() as u16;
+                    self.columns[choice].put(foreign, registers, sink);
+                    registers.push(choice, i64::from(foreign));
+                    let bytes = &record[start as usize..end as usize];
+                    encode_length(&self.foreign, bytes.len(), sink);
+                    texts.put(self.columns.len(), bytes, &self.text, sink);
+                    sink.raw(slot.map_or(0, |slot| u64::from(slot) + 1), TARGET_BITS);
+                    if let Some(slot) = slot {
+                        self.encode_value(slot, &record[end as usize..value_end as usize], registers, sink, texts);
+                    }
+                    from = slot;
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn encode_value(
+        &self,
+        slot: u16,
+        value: &[u8],
+        registers: &mut Registers,
+        sink: &mut impl Sink,
+        texts: &mut impl TextSink,
+    ) {
+        let slot = usize::from(slot);
+        let column = &self.columns[slot];
+        let alphabet = &column.alphabet;
+        let cell = alphabet.cell(slot, value, registers);
+        column.put(cell.symbol, registers, sink);
+        let symbol = usize::from(cell.symbol);
+        if symbol >= alphabet.first_bucket() {
+            if symbol == alphabet.other() {
+                encode_length(&column.lengths, value.len(), sink);
+                texts.put(slot, value, &self.text, sink);
+            } else {
+                let bucket = symbol - alphabet.first_bucket();
+                let (modelled, raw) = bucket_bits(bucket);
+                let below = cell.difference.unsigned_abs();
+                if modelled > 0 {
+                    let high = (below >> raw) & ((1 << modelled) - 1);
+                    match &column.mantissas[bucket] {
+                        Some(mantissa) => mantissa.encode(high as u16, sink),
+                        None => sink.raw(high, modelled),
+                    }
+                }
+                if raw > 0 {
+                    sink.raw(below & ((1 << raw) - 1), raw);
+                }
+            }
+        }
+        registers.push(slot, cell.register);
+    }
+
+    /// Decodes one record: appends at most `limit` bytes.
+    pub fn decode(
+        &self,
+        registers: &mut Registers,
+        source: &mut impl Source,
+        texts: &mut impl TextSource,
+        limit: usize,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        if self.alone {
+            registers.copy_from(&self.start);
+        }
+        let slots = self.grammar.slots().len();
+        let most = output.len().saturating_add(limit);
+        let regular = self.regular.decode(source) == 1;
+        let mut from: Option<u16> = None;
+        loop {
+            let state = from.map_or(0, |slot| usize::from(slot) + 1);
+            let choice = slots + state;
+            let edges = &self.grammar.states()[state].edges;
+            let edge = if !regular || edges.len() != 1 {
+                let edge = self.columns[choice].take(registers, source);
+                registers.push(choice, i64::from(edge));
+                edge
+            } else {
+                0
+            };
+            let target = if let Some(edge) = edges.get(usize::from(edge)) {
+                if edge.literal.len() > most - output.len() {
+                    return Err(Fault::Limit);
+                }
+                output.extend_from_slice(&edge.literal);
+                edge.target
+            } else {
+                if regular {
+                    return Err(Fault::Corrupt("a regular record has foreign bytes"));
+                }
+                let length = decode_length(&self.foreign, source);
+                if length > most - output.len() {
+                    return Err(Fault::Limit);
+                }
+                texts.take(self.columns.len(), length, &self.text, source, output)?;
+                let target = source.raw(TARGET_BITS) as usize;
+                if target > slots || (target > 0 && length == 0) {
+                    return Err(Fault::Corrupt("foreign bytes lead to no slot"));
+                }
+                (target > 0).then(|| (target - 1) as u16)
+            };
+            let Some(slot) = target else { return Ok(()) };
+            self.decode_value(slot, registers, source, texts, most, output)?;
+            from = target;
+        }
+    }
+
+    #[inline]
+    fn decode_value(
+        &self,
+        slot: u16,
+        registers: &mut Registers,
+        source: &mut impl Source,
+        texts: &mut impl TextSource,
+        most: usize,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let slot = usize::from(slot);
+        let column = &self.columns[slot];
+        let alphabet = &column.alphabet;
+        let symbol = column.take(registers, source);
+        let start = output.len();
+        let coded = match alphabet.meaning(symbol) {
+            Meaning::Difference(difference) => difference,
+            Meaning::Bucket(bucket) => {
+                let (modelled, raw) = bucket_bits(bucket);
+                let mut below = 0;
+                if modelled > 0 {
+                    below = match &column.mantissas[bucket] {
+                        Some(mantissa) => u64::from(mantissa.decode(source)),
+                        None => source.raw(modelled),
+                    };
+                }
+                if raw > 0 {
+                    below = below << raw | source.raw(raw);
+                }
+                difference(bucket, below)
+            }
+            Meaning::Text(text) => {
+                if text.len() > most - start {
+                    return Err(Fault::Limit);
+                }
+                output.extend_from_slice(text);
+                registers.push(slot, known_text(usize::from(symbol) - alphabet.differences.len()));
+                return Ok(());
+            }
+            Meaning::Other => {
+                let length = decode_length(&column.lengths, source);
+                if length > most - start {
+                    return Err(Fault::Limit);
+                }
+                texts.take(slot, length, &self.text, source, output)?;
+                registers.push(slot, unknown_text(&output[start..]));
+                return Ok(());
+            }
+        };
+        let number = alphabet.base.apply(alphabet.base.of(slot, registers), coded);
+        alphabet.render(number, output).ok_or(Fault::Corrupt("a number has no text"))?;
+        if output.len() > most {
+            return Err(Fault::Limit);
+        }
+        registers.push(slot, number);
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! What is remembered of the values that were coded: the stuff that contexts and bases are made of.
+
+/// What registers of texts begin at: below every number.
+pub(super) const TEXT: i64 = -(1 << 62);
+
+/// Whether a register holds a number, and not what stands for a text.
+pub(super) const fn is_number(register: i64) -> bool {
+    register > TEXT / 2
+}
+
+/// The register of the `index`th text of an alphabet.
+pub(super) const fn known_text(index: usize) -> i64 {
+    TEXT + index as i64
+}
+
+/// The register of a text that no alphabet has.
+pub(super) fn unknown_text(text: &[u8]) -> i64 {
+    TEXT + (1 << 40) + i64::from(hash_bytes(text) as u32)
+}
+
+/// A hash of bytes that is part of the format: FNV-1a over little-endian words of eight bytes, the last one padded with
+/// zeros, the length first; its upper half is folded into the lower.
+pub(super) fn hash_bytes(bytes: &[u8]) -> u64 {
+    let mut hash = (0xcbf2_9ce4_8422_2325 ^ bytes.len() as u64).wrapping_mul(PRIME);
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in words {
+        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(PRIME);
+    }
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        hash = (hash ^ u64::from_le_bytes(last)).wrapping_mul(PRIME);
+    }
+    hash ^ hash >> 32
+}
+
+/// An odd constant with its bits spread (2^64 divided by the golden ratio).
+const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Goes on with a hash: `(hash ^ value) * PRIME`, its upper half folded into the lower.
+#[inline]
+pub(super) const fn mix(hash: u64, value: i64) -> u64 {
+    let product = (hash ^ value as u64).wrapping_mul(PRIME);
+    product ^ product >> 32
+}
+
+/// The last value of every column, and the one before it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Registers {
+    pub now: Vec<i64>,
+    pub before: Vec<i64>,
+}
+
+impl Registers {
+    /// All zero.
+    pub fn new(columns: usize) -> Self {
+        Self { now: vec![0; columns], before: vec![0; columns] }
+    }
+
+    /// A column's next value.
+    #[inline]
+    pub fn push(&mut self, column: usize, value: i64) {
+        self.before[column] = self.now[column];
+        self.now[column] = value;
+    }
+
+    /// Becomes `other` without an allocation.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.now.clone_from(&other.now);
+        self.before.clone_from(&other.before);
+    }
+}

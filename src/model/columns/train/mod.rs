@@ -1,0 +1,286 @@
+//! From samples to a model.
+
+mod bases;
+mod contexts;
+mod count;
+mod trace;
+
+use std::collections::HashMap;
+
+use crate::payload::fields::{Grammar, Kind};
+
+use super::alphabet::{Alphabet, MAX_KNOWN, bucket, bucket_bits};
+use super::feature::Context;
+use super::parts::{ColumnParts, Parts};
+use super::registers::{Registers, is_number, unknown_text};
+use super::text::{ORDERS, key, length_class, length_classes};
+use count::ChainCounter;
+use trace::{FOREIGN, Trace};
+
+/// How a model is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether each record is to be coded as if it were the first, as the `record` layout does.
+    pub alone: bool,
+    /// Most bytes of the topic's texts that are kept for zstd.
+    pub text: usize,
+    /// Work for the search of contexts: how many times a value is looked at. A CPU second is about 50 million.
+    pub effort: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { alone: false, text: 1 << 20, effort: 400_000_000 }
+    }
+}
+
+/// Samples from which the grammar is learned at most.
+const GRAMMAR_SAMPLES: usize = 20_000;
+/// Values from which a kind is learned at most.
+const KIND_SAMPLES: usize = 4_000;
+
+/// Evenly chosen members.
+fn thinned<T: Copy>(all: &[T], most: usize) -> Vec<T> {
+    let step = all.len().div_ceil(most).max(1);
+    all.iter().copied().step_by(step).collect()
+}
+
+/// Learns a model from samples, the oldest first.
+pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
+    let grammar = Grammar::learn(&thinned(samples, GRAMMAR_SAMPLES));
+    let trace = Trace::new(&grammar, samples, options.alone);
+    let slots = grammar.slots().len();
+    let mut columns = vec![ColumnParts::default(); slots + grammar.states().len()];
+
+    // What values are, and their numbers.
+    for (slot, column) in columns[..slots].iter_mut().enumerate() {
+        let values = trace.values(slot, KIND_SAMPLES);
+        let kind = Kind::learn(&values);
+        let (unit, offset) = unit(&kind, &values);
+        column.alphabet = Alphabet::new(kind, unit, offset, Default::default(), Vec::new(), Vec::new());
+    }
+    let mut registers: Vec<i64> = trace
+        .events
+        .iter()
+        .map(|event| match trace.value(event) {
+            Some(value) => {
+                columns[usize::from(event.column)].alphabet.number(value).unwrap_or_else(|| unknown_text(value))
+            }
+            None => i64::from(event.start),
+        })
+        .collect();
+
+    // What numbers are expected to be.
+    for slot in 0..slots {
+        if columns[slot].alphabet.kind != Kind::Text {
+            let base = bases::search(slot, slots, &columns, &trace, &registers);
+            columns[slot].alphabet.base = base;
+        }
+    }
+
+    // Which differences and texts are frequent.
+    let mut seen: Vec<Known<'_>> = (0..slots).map(|_| Known::default()).collect();
+    trace.replay(&registers, columns.len(), |at, event, memory| {
+        let Some(value) = trace.value(event) else { return };
+        let slot = usize::from(event.column);
+        let base = columns[slot].alphabet.base;
+        let number = registers[at];
+        let known = &mut seen[slot];
+        match Some(number).filter(|number| is_number(*number)).and_then(|n| base.difference(n, base.of(slot, memory))) {
+            Some(difference) => *known.differences.entry(difference).or_insert(0) += 1,
+            None => *known.texts.entry(value).or_insert(0) += 1,
+        }
+    });
+    for (column, known) in columns.iter_mut().zip(seen) {
+        let Alphabet { kind, unit, offset, base, .. } = column.alphabet.clone();
+        let (differences, texts) = known.frequent();
+        column.alphabet = Alphabet::new(kind, unit, offset, base, differences, texts);
+    }
+
+    // Every event as a symbol.
+    let mut symbols = vec![0u16; trace.events.len()];
+    let mut cells = Vec::new();
+    let mut memory = Registers::new(columns.len());
+    let start = memory.clone();
+    for (at, event) in trace.events.iter().enumerate() {
+        if event.first && options.alone {
+            memory.copy_from(&start);
+        }
+        let column = usize::from(event.column);
+        if event.column == FOREIGN {
+            continue;
+        }
+        let register = match trace.value(event) {
+            Some(value) => {
+                let cell = columns[column].alphabet.cell(column, value, &memory);
+                symbols[at] = cell.symbol;
+                if usize::from(cell.symbol) >= columns[column].alphabet.first_bucket() {
+                    cells.push((at, cell));
+                }
+                cell.register
+            }
+            None => {
+                symbols[at] = event.start as u16;
+                i64::from(event.start)
+            }
+        };
+        registers[at] = register;
+        memory.push(column, register);
+    }
+
+    // What each depends on.
+    let found = contexts::search(&columns, &grammar, &trace, &registers, &symbols, options.effort);
+    for (column, contexts) in columns.iter_mut().zip(found) {
+        column.contexts = contexts;
+    }
+
+    // How often all that occurs.
+    let mut counters: Vec<ChainCounter> = (0..columns.len())
+        .map(|column| {
+            let symbols = match column.checked_sub(slots) {
+                None => columns[column].alphabet.symbols(),
+                Some(state) => grammar.states()[state].edges.len() + 1,
+            };
+            ChainCounter::new(columns[column].contexts.len(), symbols)
+        })
+        .collect();
+    trace.replay(&registers, columns.len(), |at, event, memory| {
+        let column = usize::from(event.column);
+        let contexts: &[Context] = &columns[column].contexts;
+        counters[column].add(symbols[at], |level| contexts[level].key(memory));
+    });
+    for (column, counter) in columns.iter_mut().zip(counters) {
+        column.chain = counter.finish(2);
+    }
+    for (at, cell) in cells {
+        let event = &trace.events[at];
+        let column = &mut columns[usize::from(event.column)];
+        if usize::from(cell.symbol) == column.alphabet.other() {
+            column.lengths.resize(length_classes(), 0);
+            column.lengths[usize::from(length_class(event.len()))] += 1;
+        } else {
+            let (modelled, raw) = bucket_bits(bucket(cell.difference));
+            if modelled > 0 {
+                let high = (cell.difference.unsigned_abs() >> raw) & ((1 << modelled) - 1);
+                let bucket = bucket(cell.difference) as u8;
+                let place = column.mantissas.partition_point(|(known, _)| *known < bucket);
+                if column.mantissas.get(place).is_none_or(|(known, _)| *known != bucket) {
+                    column.mantissas.insert(place, (bucket, vec![0; 1 << modelled]));
+                }
+                column.mantissas[place].1[high as usize] += 1;
+            }
+        }
+    }
+    for column in &mut columns {
+        // A value of a bucket that was seen may have any bits: as if half of each had been seen once more.
+        for (_, counts) in &mut column.mantissas {
+            counts.iter_mut().for_each(|count| *count = 2 * *count + 1);
+        }
+    }
+
+    let texts = Texts::gather(&trace, &columns, &symbols, options.text);
+    let start = if options.alone { start } else { memory };
+    Parts {
+        grammar,
+        columns,
+        regular: trace.regular,
+        alone: options.alone,
+        start,
+        text: texts.chain,
+        foreign: texts.foreign,
+        dictionary: texts.dictionary,
+    }
+}
+
+/// Counts of what one column's values were.
+#[derive(Default)]
+struct Known<'a> {
+    differences: HashMap<i64, u32>,
+    texts: HashMap<&'a [u8], u32>,
+}
+
+impl Known<'_> {
+    /// What was seen twice or more: the most frequent if there is too much.
+    fn frequent(self) -> (Vec<i64>, Vec<Vec<u8>>) {
+        let mut differences: Vec<(u32, i64)> =
+            self.differences.into_iter().filter(|(_, count)| *count > 1).map(|(d, count)| (count, d)).collect();
+        let mut texts: Vec<(u32, &[u8])> =
+            self.texts.into_iter().filter(|(_, count)| *count > 1).map(|(text, count)| (count, text)).collect();
+        differences.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        texts.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
+        differences.truncate(MAX_KNOWN / 2);
+        texts.truncate(MAX_KNOWN / 2);
+        // Rising, so that the artefact holds small steps.
+        let mut differences: Vec<i64> = differences.into_iter().map(|(_, difference)| difference).collect();
+        differences.sort_unstable();
+        (differences, texts.into_iter().map(|(_, text)| text.to_vec()).collect())
+    }
+}
+
+/// The unit that all numbers are multiples of, but for an offset.
+fn unit(kind: &Kind, values: &[&[u8]]) -> (i64, i64) {
+    let mut numbers = values.iter().filter_map(|value| kind.parse(value));
+    let Some(first) = numbers.next() else { return (1, 0) };
+    let unit = numbers.fold(0, |unit, number| gcd(unit, first.abs_diff(number)));
+    // The same number in a few values says nothing about others.
+    match i64::try_from(unit) {
+        Ok(unit) if unit > 1 && values.len() >= 100 => (unit, first.rem_euclid(unit)),
+        _ => (1, 0),
+    }
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// What is kept of texts.
+struct Texts {
+    chain: super::chain::ChainCounts,
+    foreign: Vec<u32>,
+    dictionary: Vec<u8>,
+}
+
+/// Bytes of text that the byte model is learned from at most.
+const TEXT_SAMPLE: usize = 256 << 10;
+
+impl Texts {
+    fn gather(trace: &Trace<'_>, columns: &[ColumnParts], symbols: &[u16], most: usize) -> Self {
+        let mut counter = ChainCounter::new(ORDERS.len(), 256);
+        let mut foreign = Vec::new();
+        let mut texts: Vec<(usize, &[u8])> = Vec::new();
+        for (at, event) in trace.events.iter().enumerate() {
+            let column = usize::from(event.column);
+            if event.column == FOREIGN {
+                foreign.resize(length_classes(), 0);
+                foreign[usize::from(length_class(event.len()))] += 1;
+                texts.push((columns.len(), trace.bytes(event)));
+            } else if let Some(value) = trace.value(event)
+                && usize::from(symbols[at]) == columns[column].alphabet.other()
+            {
+                texts.push((column, value));
+            }
+        }
+        // The newest, in their order.
+        let newest = |most: usize| {
+            let mut left = most;
+            let kept = texts.iter().rev().take_while(|(_, text)| {
+                let fits = text.len() <= left;
+                left = left.saturating_sub(text.len());
+                fits
+            });
+            kept.count()
+        };
+        for (column, text) in &texts[texts.len() - newest(TEXT_SAMPLE)..] {
+            let mut history = 0u64;
+            for byte in *text {
+                counter.add(u16::from(*byte), |level| key(ORDERS[level], *column, history));
+                history = history << 8 | u64::from(*byte);
+            }
+        }
+        let mut kept = texts[texts.len() - newest(most)..].to_vec();
+        // As a block has them: column by column.
+        kept.sort_by_key(|(column, _)| *column);
+        let dictionary = kept.iter().flat_map(|(_, text)| text.iter().copied()).collect();
+        Self { chain: counter.finish(2), foreign, dictionary }
+    }
+}

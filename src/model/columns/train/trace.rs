@@ -1,0 +1,138 @@
+//! The samples as one row of events.
+
+use crate::payload::fields::{Grammar, Step, Steps};
+
+use crate::model::columns::registers::Registers;
+
+/// The column of foreign bytes.
+pub(super) const FOREIGN: u16 = u16::MAX;
+
+/// A value, a choice of a literal, or foreign bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Event {
+    pub column: u16,
+    /// Whether it is the first of its record.
+    pub first: bool,
+    record: u32,
+    /// Where the bytes begin in the record; of a choice, what was chosen.
+    pub start: u32,
+    /// Where they end; of a choice, `u32::MAX`.
+    end: u32,
+}
+
+impl Event {
+    pub fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+}
+
+pub(super) struct Trace<'a> {
+    samples: &'a [&'a [u8]],
+    pub events: Vec<Event>,
+    /// How many records had foreign bytes, and how many had none.
+    pub regular: [u32; 2],
+    alone: bool,
+}
+
+impl<'a> Trace<'a> {
+    pub fn new(grammar: &Grammar, samples: &'a [&'a [u8]], alone: bool) -> Self {
+        let mut trace = Self { samples, events: Vec::new(), regular: [1, 1], alone };
+        let slots = grammar.slots().len() as u16;
+        let mut steps = Steps::default();
+        for (record, sample) in samples.iter().enumerate() {
+            steps.walk(grammar, sample);
+            trace.regular[usize::from(steps.regular)] += 1;
+            let mut state = 0u16;
+            let mut first = true;
+            let record = record as u32;
+            let mut push = |column: u16, start: u32, end: u32| {
+                trace.events.push(Event { column, first, record, start, end });
+                first = false;
+            };
+            for step in &steps.steps {
+                let edges = grammar.states()[usize::from(state)].edges.len();
+                let choice = slots + state;
+                let slot = match *step {
+                    Step::Edge { edge, slot, start, end } => {
+                        if !steps.regular || edges > 1 {
+                            push(choice, u32::from(edge), u32::MAX);
+                        }
+                        slot.map(|slot| push(slot, start, end));
+                        slot
+                    }
+                    Step::Foreign { start, end, slot, value_end } => {
+                        push(choice, edges as u32, u32::MAX);
+                        push(FOREIGN, start, end);
+                        slot.map(|slot| push(slot, end, value_end));
+                        slot
+                    }
+                };
+                state = slot.map_or(0, |slot| slot + 1);
+            }
+        }
+        trace
+    }
+
+    /// The bytes of a value or of foreign bytes.
+    pub fn bytes(&self, event: &Event) -> &'a [u8] {
+        &self.samples[event.record as usize][event.start as usize..event.end as usize]
+    }
+
+    /// The bytes of a value; nothing for a choice and for foreign bytes.
+    pub fn value(&self, event: &Event) -> Option<&'a [u8]> {
+        (event.end != u32::MAX && event.column != FOREIGN).then(|| self.bytes(event))
+    }
+
+    /// Some values of a slot, evenly chosen.
+    pub fn values(&self, slot: usize, most: usize) -> Vec<&'a [u8]> {
+        let all: Vec<&Event> = self.events.iter().filter(|event| usize::from(event.column) == slot).collect();
+        super::thinned(&all, most).into_iter().map(|event| self.bytes(event)).collect()
+    }
+
+    /// Goes through all values and choices with what is remembered before each.
+    pub fn replay(&self, values: &[i64], columns: usize, mut see: impl FnMut(usize, &Event, &Registers)) {
+        let mut registers = Registers::new(columns);
+        let start = registers.clone();
+        for (at, event) in self.events.iter().enumerate() {
+            if event.first && self.alone {
+                registers.copy_from(&start);
+            }
+            if event.column != FOREIGN {
+                see(at, event, &registers);
+                registers.push(usize::from(event.column), values[at]);
+            }
+        }
+    }
+
+    /// What is remembered before the last `most` events of a column: those events, and the registers of `sources`
+    /// (now and before), each a row over the events.
+    pub fn snapshot(&self, column: usize, sources: &[u16], values: &[i64], columns: usize, most: usize) -> Snapshot {
+        let occurrences = self.events.iter().filter(|event| usize::from(event.column) == column).count();
+        let mut skip = occurrences.saturating_sub(most);
+        let kept = occurrences - skip;
+        let mut rows = vec![(Vec::with_capacity(kept), Vec::with_capacity(kept)); sources.len()];
+        let mut events = Vec::with_capacity(kept);
+        self.replay(values, columns, |at, event, memory| {
+            if usize::from(event.column) != column {
+                return;
+            }
+            if skip > 0 {
+                skip -= 1;
+                return;
+            }
+            events.push(at);
+            for (row, source) in rows.iter_mut().zip(sources) {
+                row.0.push(memory.now[usize::from(*source)]);
+                row.1.push(memory.before[usize::from(*source)]);
+            }
+        });
+        Snapshot { events, rows }
+    }
+}
+
+pub(super) struct Snapshot {
+    /// Places of the events.
+    pub events: Vec<usize>,
+    /// For each source, what it was at each event, and what it was before that.
+    pub rows: Vec<(Vec<i64>, Vec<i64>)>,
+}
