@@ -5,6 +5,7 @@
 
 pub mod codec;
 pub mod cost;
+pub mod entropy;
 pub mod frame;
 pub mod model;
 pub mod payload;

@@ -3,6 +3,7 @@
 //!
 //! Pure: no I/O, no clock, no random generator of its own. Loading a model executes nothing and trusts nothing.
 
+pub mod columns;
 pub mod dictionary;
 pub mod manifest;
 pub mod package;

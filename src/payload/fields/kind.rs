@@ -1,6 +1,6 @@
 //! What a value's bytes stand for, when it is a number: read only where writing gives the same bytes again.
 
-use crate::frame::{FrameError, Reader, put_signed, put_varint};
+use crate::frame::{FrameError, Reader, put_varint};
 
 /// Most digits of a number.
 const MAX_DIGITS: usize = 18;
@@ -466,6 +466,11 @@ impl TimeFormat {
         };
         let format = Self { date, between, clock, fraction, zulu };
         (format.is_valid() && format.parse(value).is_some()).then_some(format)
+    }
+
+    /// Units of the last place in one second; nothing when it is longer than a second.
+    pub fn units_a_second(&self) -> Option<i64> {
+        (self.clock == Clock::Seconds).then(|| POWERS[usize::from(self.fraction)])
     }
 
     /// Units of the last place in one day.

@@ -1,0 +1,175 @@
+//! A static distribution over an alphabet.
+
+use super::normalise::normalise;
+use super::{Decoder, Encoder, EntropyError, Interval, MAX_BITS, MAX_SYMBOLS};
+
+/// Search buckets are so many times as many as symbols (as a power of two), where the slots are that many.
+const BUCKETS_PER_SYMBOL_LOG2: u32 = 4;
+
+/// A distribution: each symbol's frequency of `2^bits`.
+///
+/// It has 16 bytes for each symbol of the alphabet, and 50 to 100 more for each that can be coded.
+#[derive(Clone, Debug)]
+pub struct Table {
+    bits: u32,
+    /// By symbol; `None` has frequency 0. (`Interval` has no niche, so that this is 24 bytes.)
+    encoding: Box<[Option<Interval>]>,
+    /// Symbols that can be coded, rising.
+    decoding: Box<[Entry]>,
+    /// For the slots of each bucket the first entry that has one of them.
+    buckets: Box<[u16]>,
+    /// The binary logarithm of the slots in a bucket.
+    bucket_bits: u32,
+}
+
+/// What a decoder wants to know of a symbol.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    start: u16,
+    last: u16,
+    symbol: u16,
+}
+
+impl Table {
+    /// The table that codes these counts in the fewest bits: symbols with a count get a frequency of at least 1, others
+    /// cannot be coded.
+    ///
+    /// It is an error if no symbol has a count, if more have one than there are slots, and if there are more than
+    /// 65,536 symbols or `bits` is not 1 to 16.
+    pub fn from_counts(counts: &[u32], bits: u32) -> Result<Self, EntropyError> {
+        let codable = counts.iter().filter(|count| **count > 0).count();
+        check_shape(bits, counts.len(), codable)?;
+        Ok(Self::new(&normalise(counts, bits), bits))
+    }
+
+    /// The table of these frequencies, whose sum must be `2^bits`.
+    pub fn from_frequencies(frequencies: &[u32], bits: u32) -> Result<Self, EntropyError> {
+        let codable = frequencies.iter().filter(|frequency| **frequency > 0).count();
+        check_shape(bits, frequencies.len(), codable)?;
+        if frequencies.iter().map(|frequency| u64::from(*frequency)).sum::<u64>() != 1 << bits {
+            let what = "frequencies do not sum to 2^bits";
+            return Err(EntropyError::Shape { bits, symbols: frequencies.len(), codable, what });
+        }
+        Ok(Self::new(frequencies, bits))
+    }
+
+    /// `frequencies` sum to `2^bits`.
+    fn new(frequencies: &[u32], bits: u32) -> Self {
+        let mut start = 0;
+        let mut encoding = Vec::with_capacity(frequencies.len());
+        let mut decoding = Vec::with_capacity(frequencies.iter().filter(|frequency| **frequency > 0).count());
+        for (symbol, frequency) in (0..).zip(frequencies) {
+            encoding.push((*frequency > 0).then(|| Interval::new(start, *frequency, bits)));
+            if *frequency > 0 {
+                decoding.push(Entry { start: start as u16, last: (start + frequency - 1) as u16, symbol });
+                start += frequency;
+            }
+        }
+        let wanted = usize::BITS - (decoding.len() - 1).leading_zeros() + BUCKETS_PER_SYMBOL_LOG2;
+        let bucket_bits = bits.saturating_sub(wanted);
+        let mut entry = 0;
+        let buckets = (0..1u32 << (bits - bucket_bits)).map(|bucket| {
+            while u32::from(decoding[entry].last) < bucket << bucket_bits {
+                entry += 1;
+            }
+            entry as u16
+        });
+        Self {
+            bits,
+            buckets: buckets.collect(),
+            encoding: encoding.into_boxed_slice(),
+            decoding: decoding.into_boxed_slice(),
+            bucket_bits,
+        }
+    }
+
+    /// The binary logarithm of the sum of all frequencies.
+    pub fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// How many symbols the alphabet has, whether they can be coded or not.
+    pub fn symbols(&self) -> usize {
+        self.encoding.len()
+    }
+
+    /// The interval of a symbol; `None` if it cannot be coded.
+    #[inline]
+    pub fn interval(&self, symbol: u16) -> Option<Interval> {
+        self.encoding.get(usize::from(symbol)).copied().flatten()
+    }
+
+    /// Gives a symbol to the encoder.
+    ///
+    /// # Panics
+    ///
+    /// If the symbol cannot be coded: it is not of the alphabet, or has frequency 0.
+    #[inline]
+    pub fn encode(&self, symbol: u16, encoder: &mut Encoder) {
+        encoder.push(self.interval(symbol).expect("only symbols with a frequency are encoded"));
+    }
+
+    /// The next symbol.
+    #[inline]
+    pub fn decode<const LANES: usize>(&self, decoder: &mut Decoder<'_, LANES>) -> u16 {
+        let slot = decoder.slot(self.bits);
+        let mut at = usize::from(self.buckets[(slot >> self.bucket_bits) as usize]);
+        while u32::from(self.decoding[at].last) < slot {
+            at += 1;
+        }
+        let Entry { start, last, symbol } = self.decoding[at];
+        decoder.advance(slot, u32::from(start), u32::from(last) - u32::from(start) + 1, self.bits);
+        symbol
+    }
+}
+
+/// Whether there can be a table of so many bits for so many symbols.
+fn check_shape(bits: u32, symbols: usize, codable: usize) -> Result<(), EntropyError> {
+    let what = match () {
+        () if !(1..=MAX_BITS).contains(&bits) => "bits are 1 to 16",
+        () if symbols > MAX_SYMBOLS => "an alphabet has 65,536 symbols at most",
+        () if codable == 0 => "one symbol at least must have a count",
+        () if codable > 1 << bits => "more symbols than slots",
+        () => return Ok(()),
+    };
+    Err(EntropyError::Shape { bits, symbols, codable, what })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn round_trip<const LANES: usize>(items: &[(u16, u64, u32)], tables: &[Table]) {
+        let mut encoder = Encoder::default();
+        for (i, (symbol, raw, bits)) in items.iter().enumerate() {
+            tables[i % tables.len()].encode(*symbol, &mut encoder);
+            encoder.push_raw(*raw, *bits);
+        }
+        let mut stream = Vec::new();
+        encoder.finish::<LANES>(&mut stream);
+        let mut decoder = Decoder::<LANES>::new(&stream).unwrap();
+        for (i, (symbol, raw, bits)) in items.iter().enumerate() {
+            assert_eq!(tables[i % tables.len()].decode(&mut decoder), *symbol);
+            assert_eq!(decoder.raw(*bits), raw & 1u64.checked_shl(*bits).map_or(u64::MAX, |top| top - 1));
+        }
+        decoder.finish().unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn anything_comes_back(
+            counts in prop::collection::vec(1u32..1000, 1..40), bits in 6..=16u32,
+            items in prop::collection::vec((0u16..1000, any::<u64>(), 0..=64u32), 0..300),
+        ) {
+            let tables = [Table::from_counts(&counts, bits).unwrap(), Table::from_counts(&[1; 40], 6).unwrap()];
+            let items: Vec<_> = items.into_iter().map(|(s, raw, n)| (s % counts.len() as u16, raw, n)).collect();
+            round_trip::<1>(&items, &tables);
+            round_trip::<2>(&items, &tables);
+            round_trip::<3>(&items, &tables);
+            round_trip::<4>(&items, &tables);
+            round_trip::<16>(&items, &tables);
+        }
+    }
+}

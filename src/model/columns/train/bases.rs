@@ -1,0 +1,158 @@
+//! What a column's numbers are best expected to be.
+
+use std::collections::HashMap;
+
+use super::trace::Trace;
+use crate::model::columns::base::Base;
+use crate::model::columns::coding::log2;
+use crate::model::columns::parts::ColumnParts;
+use crate::model::columns::registers::{Registers, is_number};
+use crate::payload::fields::Kind;
+
+/// Events that bases are compared on, and those of a first look.
+const EVENTS: usize = 6_000;
+const FIRST_LOOK: usize = 400;
+
+/// Most columns that expectations are made of.
+const SOURCES: usize = 40;
+
+/// The base whose differences cost least, each taken by itself.
+pub(super) fn search(
+    slot: usize,
+    slots: usize,
+    columns: &[ColumnParts],
+    trace: &Trace<'_>,
+    registers: &[i64],
+) -> Base {
+    // Columns that stand near are asked first.
+    let mut sources: Vec<u16> =
+        (0..slots).filter(|other| columns[*other].alphabet.kind != Kind::Text).map(|other| other as u16).collect();
+    sources.sort_by_key(|other| usize::from(*other).abs_diff(slot));
+    sources.truncate(SOURCES);
+    let snapshot = trace.snapshot(slot, &sources, registers, columns.len(), EVENTS);
+    let numbers: Vec<Option<i64>> =
+        snapshot.events.iter().map(|at| Some(registers[*at]).filter(|number| is_number(*number))).collect();
+    if numbers.iter().flatten().count() < 16 {
+        return Base::Nothing;
+    }
+    let mut judge = Judge {
+        slot,
+        numbers,
+        memory: Registers::new(columns.len()),
+        rows: sources.iter().copied().zip(&snapshot.rows).collect(),
+        best: (Base::Nothing, u64::MAX),
+        first: u64::MAX,
+    };
+    judge.consider(Base::Nothing, &[]);
+    // Something must be won.
+    judge.best.1 -= judge.best.1 / 64;
+    judge.first -= judge.first / 64;
+    let own = slot as u16;
+    for a in sources.iter().copied() {
+        judge.consider(Base::Last(a), &[a]);
+        judge.consider(Base::Clock(a), &[a]);
+        judge.consider(Base::Hundreds(a), &[a]);
+        judge.consider(Base::Rest(a), &[a]);
+        judge.consider(Base::Grown(own, a), &[own, a]);
+        for factor in [1000, 1_000_000, -1] {
+            judge.consider(Base::Times(a, factor), &[a]);
+        }
+    }
+    for (i, a) in sources.iter().copied().enumerate() {
+        for b in sources[i + 1..].iter().copied() {
+            judge.consider(Base::Sum(a, b), &[a, b]);
+            for (a, b) in [(a, b), (b, a)] {
+                judge.consider(Base::Difference(a, b), &[a, b]);
+                judge.consider(Base::ClockSum(a, b), &[a, b]);
+                judge.consider(Base::ClockLess(a, b), &[a, b]);
+                judge.consider(Base::ClockMinutes(a, b), &[a, b]);
+            }
+        }
+    }
+    judge.hours(columns);
+    judge.best.0
+}
+
+struct Judge<'a> {
+    slot: usize,
+    numbers: Vec<Option<i64>>,
+    memory: Registers,
+    rows: HashMap<u16, &'a (Vec<i64>, Vec<i64>)>,
+    best: (Base, u64),
+    /// What the best cost at a first look.
+    first: u64,
+}
+
+impl Judge<'_> {
+    fn consider(&mut self, base: Base, sources: &[u16]) {
+        let look = FIRST_LOOK.min(self.numbers.len());
+        // The newest are looked at first.
+        let first = self.cost(base, sources, self.numbers.len() - look);
+        if first > self.first.saturating_add(self.first / 16) {
+            return;
+        }
+        let cost = self.cost(base, sources, 0);
+        if cost < self.best.1 {
+            (self.best, self.first) = ((base, cost), first);
+        }
+    }
+
+    /// Bits of the differences from event `from` on, in 2^-16, for a coder that learns them as it goes.
+    fn cost(&mut self, base: Base, sources: &[u16], from: usize) -> u64 {
+        let mut seen: HashMap<i64, u32> = HashMap::new();
+        let mut total = 0u32;
+        let mut cost = 0u64;
+        for (i, number) in self.numbers.iter().enumerate().skip(from) {
+            let Some(number) = *number else { continue };
+            for source in sources {
+                let Some((now, before)) = self.rows.get(source).copied() else { return u64::MAX };
+                self.memory.now[usize::from(*source)] = now[i];
+                self.memory.before[usize::from(*source)] = before[i];
+            }
+            let Some(difference) = base.difference(number, base.of(self.slot, &self.memory)) else {
+                cost += 24 << 16;
+                continue;
+            };
+            let distinct = seen.len() as u32;
+            let count = seen.entry(difference).or_insert(0);
+            let all = log2(2 * total + 2);
+            cost += u64::from(match *count {
+                0 => {
+                    let length = u64::BITS - difference.unsigned_abs().leading_zeros();
+                    all - log2(distinct + 1) + ((4 + length) << 16)
+                }
+                count => all - log2(2 * count - 1),
+            });
+            *count += 1;
+            total += 1;
+        }
+        cost
+    }
+
+    /// Times whose hour is written in other columns too.
+    fn hours(&mut self, columns: &[ColumnParts]) {
+        let alphabet = &columns[self.slot].alphabet;
+        let Kind::Time(format) = &alphabet.kind else { return };
+        let Some(second) = format.units_a_second() else { return };
+        let mut within: Vec<u16> = self.rows.keys().copied().collect();
+        within.sort_unstable();
+        let within = |from: i64, to: i64| -> Vec<u16> {
+            let fits = |column: &u16| {
+                usize::from(*column) < self.slot && self.rows[column].0.iter().all(|n| (from..=to).contains(n))
+            };
+            within.iter().copied().filter(fits).take(4).collect()
+        };
+        let (years, months, days, hours) = (within(1900, 2200), within(1, 12), within(1, 31), within(0, 24));
+        for year in &years {
+            for month in &months {
+                for day in days.iter().filter(|day| *day != month) {
+                    for hour in hours.iter().filter(|hour| *hour != month && *hour != day) {
+                        let parts = [*year, *month, *day, *hour];
+                        let base = Base::Hour { parts, second, unit: alphabet.unit, offset: alphabet.offset };
+                        self.consider(base, &parts);
+                    }
+                }
+            }
+        }
+    }
+}

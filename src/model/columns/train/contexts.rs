@@ -1,0 +1,339 @@
+//! Which contexts tell most about a column.
+//!
+//! Features are ranked by what the column costs with each alone; then sets of two, three and four are grown from the
+//! best; then a chain of sets is put together greedily. What a set costs is what a coder pays that starts with nothing
+//! and learns on the newest events (prequential code length, Dawid 1984), so that a context too fine to be learned
+//! loses to a coarser one by itself.
+
+use super::trace::{Snapshot, Trace};
+use crate::model::columns::chain::MAX_LEVELS;
+use crate::model::columns::coding::log2;
+use crate::model::columns::feature::{Aspect, Context, Feature, MAX_FEATURES};
+use crate::model::columns::parts::ColumnParts;
+use crate::payload::fields::{Grammar, Kind};
+
+/// Events that sets are compared on, and those that chains are.
+const EVENTS: usize = 16_384;
+const CHAIN_EVENTS: usize = 49_152;
+
+/// Most columns whose registers are looked at.
+const SOURCES: usize = 96;
+
+/// Sets that are grown, and features that each is grown by.
+const BEAM: usize = 6;
+const GROWTH: usize = 28;
+
+/// Sets that a chain is made of.
+const POOL: usize = 24;
+
+/// What another context must save: bits of an event in 2^-16.
+const LEAST_GAIN: u64 = 400;
+
+/// The contexts of every column.
+pub(super) fn search(
+    columns: &[ColumnParts],
+    grammar: &Grammar,
+    trace: &Trace<'_>,
+    registers: &[i64],
+    symbols: &[u16],
+    effort: u64,
+) -> Vec<Vec<Context>> {
+    let mut of_column = vec![Vec::new(); columns.len()];
+    for (at, event) in trace.events.iter().enumerate() {
+        if let Some(own) = of_column.get_mut(usize::from(event.column)) {
+            own.push(symbols[at]);
+        }
+    }
+    // Effort goes where the bits are.
+    let plain: Vec<u64> = of_column.iter().map(|symbols| plain_cost(symbols)).collect();
+    let all: u64 = plain.iter().sum::<u64>().max(1);
+    let slots = grammar.slots().len();
+    (0..columns.len())
+        .map(|column| {
+            let events = of_column[column].len() as u64;
+            if events < 32 || plain[column] < events * LEAST_GAIN {
+                return Vec::new();
+            }
+            let share = (u128::from(effort) * u128::from(plain[column]) / u128::from(all)) as u64;
+            // What is cheap now is quickly looked at.
+            let share = share.max(effort / 16 / columns.len() as u64);
+            let sources = sources(column, slots, columns);
+            let snapshot = trace.snapshot(column, &sources, registers, columns.len(), CHAIN_EVENTS);
+            let symbols = snapshot.events.iter().map(|at| symbols[*at]).collect();
+            Search::new(symbols, &snapshot, &sources, columns, slots).run(share)
+        })
+        .collect()
+}
+
+/// What symbols cost without contexts, in 2^-16 bits: their empirical entropy.
+fn plain_cost(symbols: &[u16]) -> u64 {
+    let mut counts = vec![0u32; 1 << 16];
+    symbols.iter().for_each(|symbol| counts[usize::from(*symbol)] += 1);
+    let all = symbols.len() as u64;
+    counts.iter().filter(|count| **count > 0).map(|count| u64::from(*count) * rarity(u64::from(*count), all)).sum()
+}
+
+/// -log2(part / all) in 2^-16.
+fn rarity(part: u64, all: u64) -> u64 {
+    let shift = (u64::BITS - all.leading_zeros()).saturating_sub(16);
+    u64::from(log2((all >> shift) as u32).saturating_sub(log2((part >> shift) as u32)))
+}
+
+/// Columns worth looking at: the column itself, then those that stand nearest.
+fn sources(column: usize, slots: usize, columns: &[ColumnParts]) -> Vec<u16> {
+    let place = |other: usize| if other < slots { 2 * other as isize } else { 2 * (other - slots) as isize - 1 };
+    let mut sources: Vec<u16> = (0..columns.len() as u16).collect();
+    sources.sort_by_key(|other| (place(usize::from(*other)) - place(column)).unsigned_abs());
+    sources.truncate(SOURCES);
+    sources
+}
+
+/// The search for one column.
+struct Search {
+    symbols: Vec<u16>,
+    /// What each event costs without a context.
+    plain: Vec<u32>,
+    features: Vec<Feature>,
+    /// Of each feature, its value at each event, hashed.
+    rows: Vec<Vec<u32>>,
+    tables: Vec<Table>,
+    spent: u64,
+}
+
+/// A set of features, by number.
+type Set = Vec<usize>;
+
+impl Search {
+    fn new(
+        symbols: Vec<u16>,
+        snapshot: &Snapshot,
+        sources: &[u16],
+        columns: &[ColumnParts],
+        slots: usize,
+    ) -> Self {
+        let mut counts = vec![0u32; 1 << 16];
+        symbols.iter().for_each(|symbol| counts[usize::from(*symbol)] += 1);
+        let all = symbols.len() as u64;
+        let plain = symbols.iter().map(|symbol| rarity(u64::from(counts[usize::from(*symbol)]), all) as u32).collect();
+        let mut search = Self {
+            symbols,
+            plain,
+            features: Vec::new(),
+            rows: Vec::new(),
+            tables: (0..MAX_LEVELS).map(|_| Table::default()).collect(),
+            spent: 0,
+        };
+        let mut prints = std::collections::HashSet::new();
+        for (source, (now, before)) in sources.iter().zip(&snapshot.rows) {
+            let column = usize::from(*source);
+            let number = column < slots && columns[column].alphabet.kind != Kind::Text;
+            for aspect in Aspect::ALL {
+                let arithmetic = matches!(
+                    aspect,
+                    Aspect::Digit | Aspect::TwoDigits | Aspect::Tens | Aspect::Hundreds | Aspect::Magnitude | Aspect::Step
+                );
+                if arithmetic && !number {
+                    continue;
+                }
+                for of_before in [false, true] {
+                    if of_before && matches!(aspect, Aspect::Same | Aspect::Step | Aspect::Class) {
+                        continue;
+                    }
+                    let value = |i: usize| aspect.of(if of_before { before[i] } else { now[i] }, before[i]);
+                    let row: Vec<u32> =
+                        (0..now.len()).map(|i| (value(i) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32) as u32).collect();
+                    // Features that tell the newest events apart alike are one.
+                    if let Some(print) = fingerprint(&row[row.len().saturating_sub(2048)..])
+                        && prints.insert(print)
+                    {
+                        search.features.push(Feature { aspect, column: *source, before: of_before });
+                        search.rows.push(row);
+                    }
+                }
+            }
+        }
+        search
+    }
+
+    fn run(mut self, effort: u64) -> Vec<Context> {
+        let events = self.symbols.len().min(EVENTS);
+        let from = self.symbols.len() - events;
+        let mut ranked: Vec<(u64, Set)> = Vec::new();
+        // A first look at all of them on fewer events, so that the better half gets the time.
+        let nothing = self.nothing(from);
+        for feature in 0..self.features.len() {
+            if self.spent > effort / 3 {
+                break;
+            }
+            let cost = self.cost(&[vec![feature]], from);
+            ranked.push((cost, vec![feature]));
+        }
+        ranked.sort();
+        let singles: Vec<usize> = ranked.iter().map(|(_, set)| set[0]).collect();
+        let mut frontier: Vec<(u64, Set)> = ranked.clone();
+        for _ in 1..MAX_FEATURES {
+            let mut grown: Vec<(u64, Set)> = Vec::new();
+            for (_, set) in frontier.iter().take(BEAM) {
+                for feature in singles.iter().take(GROWTH) {
+                    let mut larger = set.clone();
+                    if larger.contains(feature) || self.spent > effort {
+                        continue;
+                    }
+                    larger.push(*feature);
+                    larger.sort_unstable();
+                    if grown.iter().any(|(_, known)| *known == larger) {
+                        continue;
+                    }
+                    grown.push((self.cost(std::slice::from_ref(&larger), from), larger));
+                }
+            }
+            grown.sort();
+            grown.truncate(POOL);
+            ranked.extend(grown.iter().cloned());
+            frontier = grown;
+        }
+        ranked.sort();
+        let events_counted = (events / 3 * 2) as u64;
+        let _ = nothing;
+        self.chain(ranked, events_counted)
+    }
+
+    /// Puts sets together, the one behind the other, as long as it pays.
+    fn chain(mut self, ranked: Vec<(u64, Set)>, _events: u64) -> Vec<Context> {
+        let mut pool: Vec<Set> = Vec::new();
+        // The best of each size, then the best of all.
+        for size in 1..=MAX_FEATURES {
+            pool.extend(ranked.iter().filter(|(_, set)| set.len() == size).take(POOL / 6).map(|(_, set)| set.clone()));
+        }
+        for (_, set) in &ranked {
+            if pool.len() < POOL && !pool.contains(set) {
+                pool.push(set.clone());
+            }
+        }
+        let mut best: Vec<Set> = Vec::new();
+        let mut best_cost = self.nothing(0);
+        let counted = (self.symbols.len() - self.symbols.len() / 3) as u64;
+        while best.len() < MAX_LEVELS {
+            let mut improved: Option<(u64, Vec<Set>)> = None;
+            for set in &pool {
+                if best.contains(set) {
+                    continue;
+                }
+                for place in 0..=best.len() {
+                    let mut chain = best.clone();
+                    chain.insert(place, set.clone());
+                    // A finer set behind a coarser one is hardly ever asked.
+                    if chain.windows(2).any(|pair| pair[0].len() < pair[1].len()) {
+                        continue;
+                    }
+                    let cost = self.cost(&chain, 0);
+                    if improved.as_ref().is_none_or(|(least, _)| cost < *least) {
+                        improved = Some((cost, chain));
+                    }
+                }
+            }
+            match improved {
+                Some((cost, chain)) if cost + counted * LEAST_GAIN < best_cost => (best_cost, best) = (cost, chain),
+                _ => break,
+            }
+        }
+        let context = |set: Set| Context { features: set.into_iter().map(|feature| self.features[feature]).collect() };
+        best.into_iter().map(context).collect()
+    }
+
+    /// What the events that count cost without contexts.
+    fn nothing(&self, from: usize) -> u64 {
+        let start = from + (self.symbols.len() - from) / 3;
+        self.plain[start..].iter().map(|cost| u64::from(*cost)).sum()
+    }
+
+    /// What the last two thirds of the events from `from` on cost with this chain of sets, the first third being for
+    /// learning.
+    fn cost(&mut self, chain: &[Set], from: usize) -> u64 {
+        let Self { symbols, plain, rows, tables, spent, .. } = self;
+        let events = symbols.len() - from;
+        *spent += (events * chain.len()) as u64;
+        tables[..chain.len()].iter_mut().for_each(|table| table.clear(events));
+        let start = from + events / 3;
+        let mut total = 0u64;
+        for i in from..symbols.len() {
+            let symbol = symbols[i];
+            let mut cost = 0u32;
+            let mut coded = false;
+            for (set, table) in chain.iter().zip(tables.iter_mut()) {
+                let key = set.iter().fold(0u32, |hash, feature| {
+                    (hash.rotate_left(5) ^ rows[*feature][i]).wrapping_mul(0x9e37_79b1)
+                });
+                let (occurrences, distinct, count) = table.add(key, symbol);
+                if occurrences == 0 {
+                    continue;
+                }
+                if count > 0 {
+                    cost += log2(2 * occurrences) - log2(2 * count - 1);
+                    coded = true;
+                    break;
+                }
+                cost += log2(2 * occurrences) - log2(distinct);
+            }
+            if !coded {
+                cost += plain[i];
+            }
+            if i >= start {
+                total += u64::from(cost);
+            }
+        }
+        total
+    }
+}
+
+/// Which events a row tells apart, as a number; nothing when it tells none apart.
+fn fingerprint(row: &[u32]) -> Option<u64> {
+    let mut first = std::collections::HashMap::new();
+    let mut print = 0u64;
+    for value in row {
+        let next = first.len() as u64;
+        let label = *first.entry(*value).or_insert(next);
+        print = (print ^ label).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+    (first.len() > 1).then_some(print)
+}
+
+/// Counts of symbols by context, for one evaluation.
+#[derive(Default)]
+struct Table {
+    /// Key, occurrences, distinct symbols; occurrences 0 is empty.
+    contexts: Vec<(u32, u32, u32)>,
+    /// Place of the context and symbol, count; count 0 is empty.
+    counts: Vec<(u64, u32)>,
+    mask: usize,
+}
+
+impl Table {
+    fn clear(&mut self, events: usize) {
+        let size = (2 * events).next_power_of_two();
+        self.mask = size - 1;
+        self.contexts.clear();
+        self.contexts.resize(size, (0, 0, 0));
+        self.counts.clear();
+        self.counts.resize(size, (0, 0));
+    }
+
+    /// Counts a symbol; gives what was counted before: occurrences of the context, its symbols, and this one.
+    #[inline]
+    fn add(&mut self, key: u32, symbol: u16) -> (u32, u32, u32) {
+        let mut place = (key ^ key >> 15) as usize & self.mask;
+        while self.contexts[place].1 != 0 && self.contexts[place].0 != key {
+            place = (place + 1) & self.mask;
+        }
+        let pair = (place as u64) << 16 | u64::from(symbol);
+        let mut at = (pair.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize & self.mask;
+        while self.counts[at].1 != 0 && self.counts[at].0 != pair {
+            at = (at + 1) & self.mask;
+        }
+        let (_, occurrences, distinct) = self.contexts[place];
+        let count = self.counts[at].1;
+        self.contexts[place] = (key, occurrences + 1, distinct + u32::from(count == 0));
+        self.counts[at] = (pair, count + 1);
+        (occurrences, distinct, count)
+    }
+}
