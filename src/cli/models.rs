@@ -15,9 +15,9 @@ use tokio::runtime::Runtime;
 
 use super::output::{Output, read_all};
 use super::{Format, UsageError};
-use crate::codec::{MissingModel, ModelId, ModelRef, ModelSource, NoModels};
+use crate::codec::{LearnedCodecs, MissingModel, ModelId, ModelRef, ModelSource, NoModels};
 use crate::config;
-use crate::model::{Dictionary, Family, Manifest};
+use crate::model::{Dictionary, Family, Learned, Manifest};
 use crate::registry::{Activation, CacheSettings, Expect, GcPolicy, ModelCache, Registry, Signature};
 
 /// Which registry.
@@ -165,6 +165,10 @@ struct Served {
 }
 
 impl ModelSource for Served {
+    fn learned(&self) -> &dyn LearnedCodecs {
+        &Learned
+    }
+
     fn artefact(&self, model: ModelRef) -> Result<Arc<[u8]>, MissingModel> {
         self.cache.artefact(model)
     }

@@ -10,7 +10,8 @@ use super::{
 /// Makes a codec. Its contexts are made at first use, so a codec that only decodes costs no encoder.
 ///
 /// `models` is where dictionaries that frames name are looked for. `zstd-dict` made here has no dictionary of its own
-/// and writes plain frames; [`ZstdDictCodec::with_dictionary`] makes one that has.
+/// and writes plain frames; [`ZstdDictCodec::with_dictionary`] makes one that has. Those of [`Algorithm::LEARNED`] are
+/// made by [`LearnedCodecs::open`](super::LearnedCodecs::open), and are an error here.
 pub fn build(spec: CodecSpec, models: &Arc<dyn ModelSource>) -> Result<Box<dyn Codec>, CodecError> {
     let level = spec.level();
     let unsigned = level.unsigned_abs();
@@ -27,6 +28,10 @@ pub fn build(spec: CodecSpec, models: &Arc<dyn ModelSource>) -> Result<Box<dyn C
         Algorithm::Xz => Box::new(XzCodec::new(unsigned)),
         Algorithm::Bzip2 => Box::new(Bzip2Codec::new(unsigned)),
         Algorithm::Huffman => Box::new(HuffmanCodec::new()),
+        Algorithm::Columns => {
+            let detail = "it is made of a model: `LearnedCodecs::open`".to_owned();
+            return Err(CodecError::Coder { algorithm: Algorithm::Columns, detail });
+        }
     })
 }
 

@@ -4,17 +4,22 @@ use std::sync::Arc;
 
 use super::{Algorithm, Codec, CodecError, CodecSpec, ModelPrefix, ModelRef, ModelSource, build};
 
+/// Codecs with a model that a worker keeps.
+const KEPT: usize = 4;
+
 /// The decoders of a worker that reads whatever mixture of codecs a topic holds.
 pub struct Decoders {
     models: Arc<dyn ModelSource>,
     /// By frame byte.
     made: [Option<Box<dyn Codec>>; Algorithm::ALL.len()],
+    /// Those with a model, the latest used first.
+    learned: Vec<((Algorithm, ModelPrefix), Box<dyn Codec>)>,
 }
 
 impl Decoders {
     /// No decoder yet.
     pub fn new(models: &Arc<dyn ModelSource>) -> Self {
-        Self { models: models.clone(), made: Default::default() }
+        Self { models: models.clone(), made: Default::default(), learned: Vec::new() }
     }
 
     /// The decoder of an algorithm, and of the model that a frame names beside it.
@@ -26,9 +31,10 @@ impl Decoders {
         model: Option<ModelPrefix>,
     ) -> Result<&mut (dyn Codec + 'static), CodecError> {
         if let Some(prefix) = model {
-            // No codec of this release has a format of its own with a model. If the registry knows it, say so.
-            self.models.artefact(ModelRef::Prefix(prefix))?;
-            return Err(algorithm.corrupt("the frame names a model, and this codec takes none: use a newer latentd"));
+            return self.learned(algorithm, prefix);
+        }
+        if Algorithm::LEARNED.contains(&algorithm) {
+            return Err(algorithm.corrupt("its frame names no model"));
         }
         let algorithm = match algorithm {
             Algorithm::ZstdDict => Algorithm::Zstd,
@@ -38,6 +44,25 @@ impl Decoders {
             Some(decoder) => &mut **decoder,
             empty => &mut **empty.insert(build(CodecSpec::new(algorithm), &self.models)?),
         })
+    }
+
+    /// The codec of a model that a frame names, fetched and made if need be.
+    fn learned(
+        &mut self,
+        algorithm: Algorithm,
+        prefix: ModelPrefix,
+    ) -> Result<&mut (dyn Codec + 'static), CodecError> {
+        match self.learned.iter().position(|(known, _)| *known == (algorithm, prefix)) {
+            Some(0) => {}
+            Some(position) => self.learned[..=position].rotate_right(1),
+            None => {
+                let artefact = self.models.artefact(ModelRef::Prefix(prefix))?;
+                let codec = self.models.learned().open(algorithm, &artefact)?;
+                self.learned.truncate(KEPT - 1);
+                self.learned.insert(0, ((algorithm, prefix), codec));
+            }
+        }
+        Ok(&mut *self.learned[0].1)
     }
 
     /// Appends the decoded bytes of `input` to `output`, as [`Codec::decode`] does.

@@ -36,7 +36,7 @@ pub use identity::IdentityCodec;
 pub use lz4::Lz4Codec;
 pub use lzw::LzwCodec;
 pub use restorer::{Content, Restored, Restorer};
-pub use seal::{CONTENT_ENCODING, Coding, LATENTD, seal, sniff};
+pub use seal::{CONTENT_ENCODING, Coding, LATENTD, seal, seal_learned, sniff};
 pub use spec::{Algorithm, CodecSpec, ParseCodecSpecError};
 pub use xz::XzCodec;
 pub use zstd::{ZstdCodec, ZstdDictCodec};
@@ -223,6 +223,26 @@ pub enum ModelRef {
 pub trait ModelSource: Send + Sync {
     /// The artefact's bytes, or why there is none and where it was looked for.
     fn artefact(&self, model: ModelRef) -> Result<Arc<[u8]>, MissingModel>;
+
+    /// Who makes codecs of artefacts. Without a word nobody does, and frames that name a model are an error.
+    fn learned(&self) -> &dyn LearnedCodecs {
+        &NoLearnedCodecs
+    }
+}
+
+/// Makes codecs that need a model. Implemented where the models are; pure code sees only this.
+pub trait LearnedCodecs {
+    /// The codec that `algorithm` is with this artefact, which comes from anywhere.
+    fn open(&self, algorithm: Algorithm, artefact: &Arc<[u8]>) -> Result<Box<dyn Codec>, CodecError>;
+}
+
+/// Knows no learned codec.
+pub struct NoLearnedCodecs;
+
+impl LearnedCodecs for NoLearnedCodecs {
+    fn open(&self, algorithm: Algorithm, _artefact: &Arc<[u8]>) -> Result<Box<dyn Codec>, CodecError> {
+        Err(algorithm.corrupt("the frame names a model, and no codec of this reader takes one: use a newer latentd"))
+    }
 }
 
 /// A source without models.

@@ -1,6 +1,6 @@
 //! How a record's value says what it is coded with: a header beside it, its own magic, or latentd's frame around it.
 
-use super::{Algorithm, CodecError};
+use super::{Algorithm, CodecError, ModelPrefix};
 use crate::frame::{self, FrameError, FrameHeader, Guard, Kind};
 
 /// The header that names the coding of a record's value (RFC 9110, 8.4).
@@ -62,6 +62,14 @@ pub fn seal(algorithm: Algorithm, coded: &[u8], raw: &[u8], output: &mut Vec<u8>
         header.guard = Guard::Checksum(frame::record_checksum(raw, &header.prefix(), coded));
         output.extend_from_slice(&header.to_bytes());
     }
+    output.extend_from_slice(coded);
+}
+
+/// Appends `coded`, which a learned codec made with this model, in a frame that names the model. Such a frame has no
+/// checksum: the codec itself notices most damage.
+pub fn seal_learned(algorithm: Algorithm, model: ModelPrefix, coded: &[u8], output: &mut Vec<u8>) {
+    let header = FrameHeader { kind: Kind::Record, codec: algorithm as u8, guard: Guard::Model(model) };
+    output.extend_from_slice(&header.to_bytes());
     output.extend_from_slice(coded);
 }
 

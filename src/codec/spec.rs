@@ -32,10 +32,12 @@ pub enum Algorithm {
     Bzip2 = 10,
     /// Zstandard frame with a dictionary learned from the topic.
     ZstdDict = 11,
+    /// Fields coded one by one with a model learned from the topic.
+    Columns = 12,
 }
 
 impl Algorithm {
-    /// All of them, in the order of their frame bytes.
+    /// Those that need no model to code, in the order of their frame bytes.
     pub const ALL: [Self; 12] = [
         Self::Identity,
         Self::Huffman,
@@ -50,6 +52,9 @@ impl Algorithm {
         Self::Bzip2,
         Self::ZstdDict,
     ];
+
+    /// Those whose streams are made with a model, and travel in a frame that names it.
+    pub const LEARNED: [Self; 1] = [Self::Columns];
 
     /// The name in configuration and metrics.
     pub const fn name(self) -> &'static str {
@@ -66,6 +71,7 @@ impl Algorithm {
             Self::Xz => "xz",
             Self::Bzip2 => "bzip2",
             Self::ZstdDict => "zstd-dict",
+            Self::Columns => "columns",
         }
     }
 
@@ -83,6 +89,8 @@ impl Algorithm {
             Self::Lz4 => "lz4",
             Self::Xz => "xz",
             Self::Bzip2 => "bzip2",
+            // Never a bare stream: what is named is the frame around it.
+            Self::Columns => super::LATENTD,
         }
     }
 
@@ -93,13 +101,13 @@ impl Algorithm {
 
     /// The codec of a frame byte.
     pub fn from_frame_byte(byte: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|a| *a as u8 == byte)
+        Self::ALL.into_iter().chain(Self::LEARNED).find(|a| *a as u8 == byte)
     }
 
     /// The levels it takes, and the one it has without a word.
     pub const fn levels(self) -> Option<(RangeInclusive<i32>, i32)> {
         match self {
-            Self::Identity | Self::Huffman | Self::Lzw => None,
+            Self::Identity | Self::Huffman | Self::Lzw | Self::Columns => None,
             Self::Zlib | Self::Gzip | Self::Deflate => Some((0..=9, 6)),
             Self::Brotli => Some((0..=11, 5)),
             Self::Zstd | Self::ZstdDict => Some((1..=22, 3)),

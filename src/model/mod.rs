@@ -11,9 +11,12 @@ pub mod reservoir;
 pub mod split;
 
 mod challenge;
+mod learned;
 
 pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Verdict, challenge};
+pub use columns::{ColumnsCodec, ColumnsError, ColumnsModel};
 pub use dictionary::{Dictionary, DictionaryError};
+pub use learned::Learned;
 pub use manifest::{Family, Manifest, ManifestError, Span};
 pub use reservoir::{Kept, Reservoir, Sample, Snapshot};
 pub use split::{Parts, Split, SplitBy};

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::{Registry, RegistryError};
-use crate::codec::{MissingModel, ModelRef, ModelSource};
+use crate::codec::{LearnedCodecs, MissingModel, ModelRef, ModelSource};
+use crate::model::Learned;
 
 /// How a cache behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +123,10 @@ impl ModelCache {
 }
 
 impl ModelSource for ModelCache {
+    fn learned(&self) -> &dyn LearnedCodecs {
+        &Learned
+    }
+
     fn artefact(&self, model: ModelRef) -> Result<Arc<[u8]>, MissingModel> {
         let slot = {
             let mut state = self.lock();

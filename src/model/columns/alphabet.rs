@@ -165,7 +165,7 @@ struct Lookup {
 }
 
 /// Differences from the negative of this to it are looked up directly.
-const NEAR: i64 = 2048;
+const NEAR: i64 = 512;
 
 impl Lookup {
     fn new(differences: &[i64], texts: &[Vec<u8>]) -> Self {

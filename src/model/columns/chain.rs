@@ -112,7 +112,7 @@ impl Level {
         let rest = u64::from(TOTAL - escape) - counts.len() as u64;
         let weight = |count: u32| 2 * u64::from(count) - 1;
         let sum: u64 = counts.iter().map(|(_, count)| weight(*count)).sum();
-        let frequency = |count: u32| 1 + (u64::from(weight(count)) * rest / sum) as u32;
+        let frequency = |count: u32| 1 + (weight(count) * rest / sum) as u32;
         let left = TOTAL - escape - counts.iter().map(|(_, count)| frequency(*count)).sum::<u32>();
         let largest = (0..counts.len()).rev().max_by_key(|i| counts[*i].1).unwrap_or(0);
         let mut start = 0;
@@ -164,16 +164,6 @@ impl Chain {
     /// From what was learned.
     pub fn new(counts: &ChainCounts) -> Self {
         Self { levels: counts.levels.iter().map(Level::new).collect(), dense: Dense::from_counts(&counts.dense) }
-    }
-
-    /// Number of contexts.
-    pub fn levels(&self) -> usize {
-        self.levels.len()
-    }
-
-    /// Number of symbols.
-    pub fn symbols(&self) -> usize {
-        self.dense.len()
     }
 
     /// Codes a symbol; `key` gives the key of each context.

@@ -23,23 +23,6 @@ pub(super) trait Source {
     fn raw(&mut self, bits: u32) -> u64;
 }
 
-/// Bits that symbols would take, in units of 2^-16.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Price {
-    pub bits: u64,
-}
-
-impl Sink for Price {
-    #[inline]
-    fn push(&mut self, _start: u32, frequency: u32) {
-        self.bits += u64::from((SCALE_BITS << 16) - log2(frequency));
-    }
-    #[inline]
-    fn raw(&mut self, _value: u64, bits: u32) {
-        self.bits += u64::from(bits) << 16;
-    }
-}
-
 /// log2 of 1 to 65,536 in units of 2^-16, rounded down to a unit; 0 of 0. From a table that is made with integers, so
 /// that searches end the same on every machine.
 #[inline]

@@ -5,12 +5,15 @@ use super::coding::{SCALE_BITS, Sink, Source, TOTAL};
 /// Bits of a slot that the first guess looks at.
 const GUESS_BITS: u32 = 8;
 
+/// Symbols up to which all are looked through.
+const FEW: usize = 16;
+
 /// Frequencies of all symbols, each at least 1, that sum to 2^16.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Dense {
     /// Where each symbol's slots begin, and the total.
     starts: Vec<u32>,
-    /// For each value of a slot's high bits, the symbol of the first such slot.
+    /// For each value of a slot's high bits, the symbol of the first such slot; nothing where there are few symbols.
     guesses: Vec<u16>,
 }
 
@@ -34,7 +37,8 @@ impl Dense {
             start += frequency(*count) + if symbol == largest { left } else { 0 };
         }
         starts.push(start);
-        let guesses = (0..1 << GUESS_BITS)
+        // Few symbols are found as fast without.
+        let guesses = (0..if counts.len() > FEW { 1 << GUESS_BITS } else { 0 })
             .map(|high| (starts.partition_point(|start| *start <= high << (SCALE_BITS - GUESS_BITS)) - 1) as u16)
             .collect();
         Self { starts, guesses }
@@ -62,9 +66,9 @@ impl Dense {
     pub fn decode(&self, source: &mut impl Source) -> u16 {
         let slot = source.slot();
         let high = (slot >> (SCALE_BITS - GUESS_BITS)) as usize;
-        let first = usize::from(self.guesses[high]);
+        let first = self.guesses.get(high).map_or(0, |first| usize::from(*first));
         let last = self.guesses.get(high + 1).map_or(self.len() - 1, |last| usize::from(*last));
-        let symbol = if last - first < 8 {
+        let symbol = if last - first <= FEW {
             let mut symbol = first;
             while self.starts[symbol + 1] <= slot {
                 symbol += 1;

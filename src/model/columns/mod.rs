@@ -1,10 +1,26 @@
 //! `columns`: records of fields, coded field by field with distributions learned from the topic.
-#![allow(dead_code)]
+//!
+//! The front end ([`crate::payload::fields`]) makes a record a walk of choices and values. Each of those is a column
+//! here, with
+//!
+//! * an **alphabet** (`alphabet`): frequent values or differences, frequent texts, buckets of other numbers, an escape to
+//!   text. A number is coded as its difference to a **base** (`base`): nothing, the last value of a column, the sum or
+//!   the difference of two, minutes on a clock, an hour made of its parts; whichever training found to cost least;
+//! * a **chain** of contexts (`chain`, `feature`): each a set of features of the columns coded before in this record and
+//!   in the one before it. The most specific context that knows the symbol codes it, the others escape. The last
+//!   resort is the distribution of all values.
+//!
+//! All that drives the entropy coder is integers: counts from the artefact become frequencies by rules that `FORMAT.md`
+//! states, so that every machine codes alike.
+
 mod alphabet;
+mod artefact;
 mod base;
 mod chain;
+mod codec;
 mod coding;
 mod dense;
+mod draw;
 mod feature;
 mod model;
 mod parts;
@@ -12,40 +28,61 @@ mod registers;
 mod text;
 mod train;
 
+use std::sync::Arc;
+
+pub use artefact::{ColumnsError, MAX_PARTS_BYTES, MAX_TEXT_BYTES};
+pub use codec::ColumnsCodec;
 pub use train::Options;
 
-/// For measuring.
-pub fn trial(train_on: &[&[u8]], test: &[&[u8]], options: &Options) {
-    use crate::payload::fields::Steps;
-    let parts = train::train(train_on, options);
-    let model = model::Model::new(&parts);
-    let mut registers = parts.start.clone();
-    let mut steps = Steps::default();
-    let mut total = 0.0;
-    for record in test {
-        let mut price = coding::Price::default();
-        steps.walk(&model.grammar, record);
-        model.encode(record, &steps, &mut registers, &mut price, &mut model::Inline);
-        total += price.bits as f64 / 65536.0;
+use crate::codec::ModelId;
+
+/// A model of a topic's records: codes them, and draws new ones.
+pub struct ColumnsModel {
+    artefact: Arc<[u8]>,
+    id: ModelId,
+    model: model::Model,
+    /// The topic's texts as zstd takes them: raw content, which must not begin like a dictionary with tables.
+    dictionary: Vec<u8>,
+}
+
+impl ColumnsModel {
+    /// Learns a model from records, the oldest first. The same records in the same order make the same artefact.
+    ///
+    /// Takes a few CPU seconds for 40 MB of records, and about five times their size in memory.
+    pub fn train(records: &[&[u8]], options: &Options) -> Self {
+        let parts = train::train(records, options);
+        Self::of(&parts, artefact::write(&parts).into())
     }
-    println!("{:.3} bytes a record", total / 8.0 / test.len() as f64);
-    let mut columns: Vec<(f64, usize)> = model.prices(test, &parts.start).into_iter().zip(0..).collect();
-    columns.truncate(parts.columns.len());
-    let slots = parts.grammar.slots().len();
-    for (bits, column) in columns {
-        let part = &parts.columns[column];
-        if bits < 0.0005 {
-            continue;
-        }
-        let name = if column < slots { parts.grammar.slots()[column].name.clone() } else { format!("choice {}", column - slots) };
-        println!("{name}: {bits:.3} bits; {:?} u{} {:?} {}d {}t", part.alphabet.kind, part.alphabet.unit, part.alphabet.base, part.alphabet.differences.len(), part.alphabet.texts.len());
-        for (context, level) in part.contexts.iter().zip(&part.chain.levels) {
-            let names: Vec<String> = context.features.iter().map(|f| {
-                let c = usize::from(f.column);
-                let n = if c < slots { parts.grammar.slots()[c].name.clone() } else { format!("choice {}", c - slots) };
-                format!("{n}{}.{:?}", if f.before { "'" } else { "" }, f.aspect)
-            }).collect();
-            println!("    {} ({} contexts, {} counts)", names.join(" + "), level.sparse.len(), level.sparse.iter().map(|s| s.counts.len()).sum::<usize>());
-        }
+
+    /// Reads an artefact that comes from anywhere.
+    ///
+    /// Reading takes at most [`MAX_PARTS_BYTES`] and [`MAX_TEXT_BYTES`] for what is unpacked, and at most 64 bytes of
+    /// tables for each byte of the former.
+    pub fn parse(artefact: &[u8]) -> Result<Self, ColumnsError> {
+        Ok(Self::of(&artefact::read(artefact)?, artefact.into()))
+    }
+
+    fn of(parts: &parts::Parts, artefact: Arc<[u8]>) -> Self {
+        let dictionary = std::iter::once(0).chain(parts.dictionary.iter().copied()).collect();
+        Self { id: ModelId::of(&artefact), artefact, model: model::Model::new(parts), dictionary }
+    }
+
+    /// Its bytes.
+    pub fn artefact(&self) -> &Arc<[u8]> {
+        &self.artefact
+    }
+
+    /// Its content address.
+    pub fn id(&self) -> ModelId {
+        self.id
     }
 }
+
+impl std::fmt::Debug for ColumnsModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ColumnsModel {{ id: {}, bytes: {} }}", self.id, self.artefact.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -333,48 +333,10 @@ impl Model {
 }
 
 impl Model {
-    /// Bits of each column in these records.
-    pub fn prices(&self, records: &[&[u8]], start: &Registers) -> Vec<f64> {
-        struct By(Vec<u64>, usize, super::coding::Price);
-        impl Sink for By {
-            fn push(&mut self, start: u32, frequency: u32) {
-                self.2.push(start, frequency);
-            }
-            fn raw(&mut self, value: u64, bits: u32) {
-                self.2.raw(value, bits);
-            }
-        }
-        let mut by = By(vec![0; self.columns.len() + 1], 0, Default::default());
-        let mut registers = start.clone();
+    /// Whether a record is one of the topic's syntax: all of it is known.
+    pub fn is_regular(&self, record: &[u8]) -> bool {
         let mut steps = Steps::default();
-        for record in records {
-            steps.walk(&self.grammar, record);
-            if self.alone {
-                registers.copy_from(&self.start);
-            }
-            let slots = self.grammar.slots().len();
-            let mut from: Option<u16> = None;
-            for step in &steps.steps {
-                let state = from.map_or(0, |slot| usize::from(slot) + 1);
-                let choice = slots + state;
-                if let Step::Edge { edge, slot, start, end } = *step {
-                    if !steps.regular || self.grammar.states()[state].edges.len() > 1 {
-                        let was = by.2.bits;
-                        self.columns[choice].put(edge, &registers, &mut by);
-                        registers.push(choice, i64::from(edge));
-                        by.0[choice] += by.2.bits - was;
-                    }
-                    if let Some(slot) = slot {
-                        let was = by.2.bits;
-                        self.encode_value(slot, &record[start as usize..end as usize], &mut registers, &mut by, &mut Inline);
-                        by.0[usize::from(slot)] += by.2.bits - was;
-                    }
-                    from = slot;
-                } else {
-                    break;
-                }
-            }
-        }
-        by.0.iter().map(|bits| *bits as f64 / 65536.0 / records.len() as f64).collect()
+        steps.walk(&self.grammar, record);
+        steps.regular
     }
 }

@@ -1,0 +1,359 @@
+//! A model as bytes: written by training, read without trust.
+//!
+//! `FORMAT.md` has every field. All counts and sizes are checked against what is left or against a cap before anything
+//! is made of them, every reference is checked, and nothing is executed.
+
+use crate::frame::{FrameError, Reader, put_signed, put_varint};
+use crate::payload::fields::{Grammar, GrammarError, Kind};
+
+use super::alphabet::{Alphabet, BUCKETS, MAX_KNOWN, bucket_bits};
+use super::base::Base;
+use super::chain::{
+    ChainCounts, Escapes, LevelCounts, MAX_LEVELS, MAX_SPARSE, OCCURRENCES_CLASSES, SYMBOLS_CLASSES, Sparse,
+};
+use super::feature::Context;
+use super::parts::{ColumnParts, Parts};
+use super::registers::Registers;
+use super::text::{ORDERS, length_classes};
+
+const MAGIC: [u8; 4] = *b"\x91LCM";
+const VERSION: u8 = 1;
+
+/// Most bytes of a model without its texts; most of its texts; and most of an artefact, both compressed.
+pub const MAX_PARTS_BYTES: usize = 8 << 20;
+/// See [`MAX_PARTS_BYTES`].
+pub const MAX_TEXT_BYTES: usize = 8 << 20;
+
+/// zstd's level for artefacts: they are written once.
+const LEVEL: i32 = 19;
+
+/// Why bytes are no model.
+#[derive(Debug, thiserror::Error)]
+pub enum ColumnsError {
+    /// They are not what they say they are.
+    #[error("this is no columns model: {0}")]
+    Invalid(String),
+    /// A later release wrote them.
+    #[error("the columns model has version {version}, and this release reads version {VERSION}: use a newer latentd")]
+    Version {
+        /// What they say.
+        version: u8,
+    },
+}
+
+fn invalid(what: impl std::fmt::Display) -> ColumnsError {
+    ColumnsError::Invalid(what.to_string())
+}
+
+impl From<FrameError> for ColumnsError {
+    fn from(error: FrameError) -> Self {
+        invalid(error)
+    }
+}
+
+impl From<GrammarError> for ColumnsError {
+    fn from(error: GrammarError) -> Self {
+        invalid(error)
+    }
+}
+
+/// Writes an artefact: magic, version, then parts and texts as a zstd frame each.
+pub(super) fn write(parts: &Parts) -> Vec<u8> {
+    let mut raw = Vec::new();
+    write_parts(parts, &mut raw);
+    let mut output = MAGIC.to_vec();
+    output.push(VERSION);
+    for bytes in [&raw, &parts.dictionary] {
+        let packed = zstd::bulk::compress(bytes, LEVEL).expect("zstd has a level 19, and memory for a few megabytes");
+        put_varint(bytes.len() as u64, &mut output);
+        put_varint(packed.len() as u64, &mut output);
+        output.extend_from_slice(&packed);
+    }
+    output
+}
+
+/// Reads an artefact.
+pub(super) fn read(artefact: &[u8]) -> Result<Parts, ColumnsError> {
+    let mut input = Reader::new(artefact, 0);
+    if input.take(MAGIC.len())? != MAGIC {
+        return Err(invalid("it does not begin with the magic 91 4c 43 4d"));
+    }
+    let version = input.byte()?;
+    if version != VERSION {
+        return Err(ColumnsError::Version { version });
+    }
+    let raw = unpack(&mut input, MAX_PARTS_BYTES)?;
+    let dictionary = unpack(&mut input, MAX_TEXT_BYTES)?;
+    if input.left() > 0 {
+        return Err(invalid("there are bytes behind its end"));
+    }
+    let mut rest = Reader::new(&raw, 0);
+    let parts = read_parts(&mut rest, dictionary)?;
+    if rest.left() > 0 {
+        return Err(invalid("there are bytes behind its parts"));
+    }
+    Ok(parts)
+}
+
+fn unpack(input: &mut Reader<'_>, cap: usize) -> Result<Vec<u8>, ColumnsError> {
+    let size = capped(input.varint()?, cap)?;
+    let packed = capped(input.varint()?, cap + cap / 8 + 1024)?;
+    let packed = input.take(packed)?;
+    let bytes = zstd::bulk::decompress(packed, size).map_err(invalid)?;
+    if bytes.len() == size { Ok(bytes) } else { Err(invalid("a part of it has another size than it says")) }
+}
+
+fn capped(number: u64, cap: usize) -> Result<usize, ColumnsError> {
+    let fits = usize::try_from(number).ok().filter(|number| *number <= cap);
+    fits.ok_or_else(|| invalid(format_args!("a count of {number} is over the cap of {cap}")))
+}
+
+/// A count of things that take a byte each at least.
+fn count(input: &mut Reader<'_>, cap: usize) -> Result<usize, ColumnsError> {
+    let number = input.varint()?;
+    capped(number, cap.min(input.left()))
+}
+
+fn put_counts(counts: &[u32], output: &mut Vec<u8>) {
+    counts.iter().for_each(|count| put_varint(u64::from(*count), output));
+}
+
+fn counts(input: &mut Reader<'_>, count: usize) -> Result<Vec<u32>, ColumnsError> {
+    if count > input.left() {
+        return Err(invalid("its counts end early"));
+    }
+    let mut counts = Vec::with_capacity(count);
+    for _ in 0..count {
+        counts.push(capped(input.varint()?, MAX_COUNT)? as u32);
+    }
+    Ok(counts)
+}
+
+/// Most occurrences that are counted.
+const MAX_COUNT: usize = (1 << 31) - 1;
+
+fn write_parts(parts: &Parts, output: &mut Vec<u8>) {
+    parts.grammar.write(output);
+    output.push(u8::from(parts.alone));
+    put_counts(&parts.regular, output);
+    put_optional(&parts.foreign, output);
+    parts.start.now.iter().chain(&parts.start.before).for_each(|register| put_signed(*register, output));
+    let slots = parts.grammar.slots().len();
+    for (column, part) in parts.columns.iter().enumerate() {
+        if column < slots {
+            write_alphabet(&part.alphabet, output);
+            put_varint(part.mantissas.len() as u64, output);
+            for (bucket, counts) in &part.mantissas {
+                output.push(*bucket);
+                put_counts(counts, output);
+            }
+            put_optional(&part.lengths, output);
+        }
+        output.push(part.contexts.len() as u8);
+        part.contexts.iter().for_each(|context| context.write(output));
+        write_chain(&part.chain, output);
+    }
+    write_chain(&parts.text, output);
+}
+
+fn read_parts(input: &mut Reader<'_>, dictionary: Vec<u8>) -> Result<Parts, ColumnsError> {
+    let grammar = Grammar::read(input)?;
+    let alone = match input.byte()? {
+        0 => false,
+        1 => true,
+        _ => return Err(invalid("a flag is neither set nor not")),
+    };
+    let regular = [input.varint()?, input.varint()?];
+    let regular = [capped(regular[0], MAX_COUNT)? as u32, capped(regular[1], MAX_COUNT)? as u32];
+    let foreign = optional(input)?;
+    let slots = grammar.slots().len();
+    let all = slots + grammar.states().len();
+    let mut start = Registers::new(all);
+    for register in start.now.iter_mut().chain(&mut start.before) {
+        *register = input.signed()?;
+    }
+    let mut columns = Vec::with_capacity(all);
+    for column in 0..all {
+        let mut part = ColumnParts::default();
+        let symbols = if column < slots {
+            part.alphabet = read_alphabet(input, column, all)?;
+            let mut last = None;
+            for _ in 0..count(input, BUCKETS)? {
+                let bucket = input.byte()?;
+                let (modelled, _) = bucket_bits(usize::from(bucket));
+                if usize::from(bucket) >= BUCKETS || modelled == 0 || last.is_some_and(|last| last >= bucket) {
+                    return Err(invalid("its buckets do not rise"));
+                }
+                last = Some(bucket);
+                part.mantissas.push((bucket, counts(input, 1 << modelled)?));
+            }
+            part.lengths = optional(input)?;
+            part.alphabet.symbols()
+        } else {
+            grammar.states()[column - slots].edges.len() + 1
+        };
+        let levels = capped(u64::from(input.byte()?), MAX_LEVELS)?;
+        for _ in 0..levels {
+            part.contexts.push(Context::read(input, all)?);
+        }
+        part.chain = read_chain(input, levels, symbols)?;
+        columns.push(part);
+    }
+    let text = read_chain(input, ORDERS.len(), 256)?;
+    Ok(Parts { grammar, columns, regular, alone, start, text, foreign, dictionary })
+}
+
+/// Counts of the classes of lengths, where there are any.
+fn put_optional(counts: &[u32], output: &mut Vec<u8>) {
+    output.push(u8::from(!counts.is_empty()));
+    put_counts(counts, output);
+}
+
+fn optional(input: &mut Reader<'_>) -> Result<Vec<u32>, ColumnsError> {
+    match input.byte()? {
+        0 => Ok(Vec::new()),
+        1 => counts(input, length_classes()),
+        _ => Err(invalid("a flag is neither set nor not")),
+    }
+}
+
+fn write_alphabet(alphabet: &Alphabet, output: &mut Vec<u8>) {
+    alphabet.kind.write(output);
+    if alphabet.kind != Kind::Text {
+        put_varint(alphabet.unit as u64, output);
+        put_signed(alphabet.offset, output);
+        alphabet.base.write(output);
+        put_varint(alphabet.differences.len() as u64, output);
+        let mut last = 0i64;
+        for difference in &alphabet.differences {
+            put_signed(difference.wrapping_sub(last), output);
+            last = *difference;
+        }
+    }
+    put_varint(alphabet.texts.len() as u64, output);
+    for text in &alphabet.texts {
+        put_varint(text.len() as u64, output);
+        output.extend_from_slice(text);
+    }
+}
+
+fn read_alphabet(input: &mut Reader<'_>, own: usize, columns: usize) -> Result<Alphabet, ColumnsError> {
+    let kind = Kind::read(input)?;
+    let (mut unit, mut offset, mut base, mut differences) = (1, 0, Base::Nothing, Vec::new());
+    if kind != Kind::Text {
+        unit = i64::try_from(input.varint()?).ok().filter(|unit| *unit >= 1).ok_or_else(|| invalid("a unit is none"))?;
+        offset = input.signed()?;
+        base = Base::read(input, own, columns)?;
+        let known = count(input, MAX_KNOWN / 2)?;
+        differences.reserve_exact(known);
+        for i in 0..known {
+            let step = input.signed()?;
+            let last = differences.last().copied().unwrap_or(0);
+            let next = i64::wrapping_add(last, step);
+            if i > 0 && next <= last {
+                return Err(invalid("its differences do not rise"));
+            }
+            differences.push(next);
+        }
+    }
+    let known = count(input, MAX_KNOWN / 2)?;
+    let mut texts: Vec<Vec<u8>> = Vec::with_capacity(known);
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..known {
+        let length = count(input, usize::MAX)?;
+        let text = input.take(length)?;
+        if !seen.insert(text) {
+            return Err(invalid("a text has two symbols"));
+        }
+        texts.push(text.to_vec());
+    }
+    Ok(Alphabet::new(kind, unit, offset, base, differences, texts))
+}
+
+fn write_chain(chain: &ChainCounts, output: &mut Vec<u8>) {
+    for level in &chain.levels {
+        put_varint(level.sparse.len() as u64, output);
+        if level.sparse.is_empty() {
+            continue;
+        }
+        // Columns, so that zstd finds alike what is alike.
+        let mut last = 0;
+        for sparse in &level.sparse {
+            put_varint(u64::from(sparse.key.wrapping_sub(last)), output);
+            last = sparse.key;
+        }
+        level.sparse.iter().for_each(|sparse| put_varint(sparse.counts.len() as u64, output));
+        for sparse in &level.sparse {
+            let mut last = 0;
+            for (symbol, _) in &sparse.counts {
+                put_varint(u64::from(symbol - last), output);
+                last = *symbol;
+            }
+        }
+        for (_, count) in level.sparse.iter().flat_map(|sparse| &sparse.counts) {
+            put_varint(u64::from(*count), output);
+        }
+        for class in level.escapes.by_class.iter().flatten() {
+            output.extend_from_slice(&class.to_le_bytes());
+        }
+    }
+    put_counts(&chain.dense, output);
+}
+
+fn read_chain(input: &mut Reader<'_>, levels: usize, symbols: usize) -> Result<ChainCounts, ColumnsError> {
+    let mut chain = ChainCounts::default();
+    for _ in 0..levels {
+        let contexts = count(input, MAX_PARTS_BYTES)?;
+        let mut level = LevelCounts { sparse: Vec::with_capacity(contexts), escapes: Escapes::default() };
+        if contexts > 0 {
+            let mut last: Option<u32> = None;
+            for _ in 0..contexts {
+                let step = u32::try_from(input.varint()?).map_err(|_| invalid("a key is none"))?;
+                let key = last.unwrap_or(0).checked_add(step).filter(|key| last.is_none_or(|last| *key > last));
+                let key = key.ok_or_else(|| invalid("its keys do not rise"))?;
+                level.sparse.push(Sparse { key, counts: Vec::new() });
+                last = Some(key);
+            }
+            for sparse in &mut level.sparse {
+                let length = count(input, MAX_SPARSE)?;
+                if length == 0 {
+                    return Err(invalid("a context has no symbol"));
+                }
+                // Filled below; what is claimed here is paid for by as many bytes there, or refused.
+                sparse.counts = Vec::new();
+                sparse.counts.push((length as u16, 0));
+            }
+            for sparse in &mut level.sparse {
+                let length = usize::from(sparse.counts[0].0);
+                if length > input.left() {
+                    return Err(invalid("its symbols end early"));
+                }
+                sparse.counts.clear();
+                sparse.counts.reserve_exact(length);
+                let mut last: Option<u64> = None;
+                for _ in 0..length {
+                    let symbol = input.varint()?.checked_add(last.unwrap_or(0));
+                    let symbol = symbol.filter(|s| *s < symbols as u64 && last.is_none_or(|last| *s > last));
+                    let symbol = symbol.ok_or_else(|| invalid("its symbols do not rise, or are not in the alphabet"))?;
+                    sparse.counts.push((symbol as u16, 0));
+                    last = Some(symbol);
+                }
+            }
+            for (_, count) in level.sparse.iter_mut().flat_map(|sparse| &mut sparse.counts) {
+                *count = capped(input.varint()?, MAX_COUNT)? as u32;
+                if *count == 0 {
+                    return Err(invalid("a count is 0"));
+                }
+            }
+            for class in level.escapes.by_class.iter_mut().flatten() {
+                *class = u16::from_le_bytes([input.byte()?, input.byte()?]);
+            }
+        }
+        chain.levels.push(level);
+    }
+    chain.dense = counts(input, symbols)?;
+    Ok(chain)
+}
+
+// A level's escapes are written row by row.
+const _: () = assert!(OCCURRENCES_CLASSES * SYMBOLS_CLASSES == 60);

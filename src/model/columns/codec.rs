@@ -1,0 +1,475 @@
+//! The `columns` codec: records and columns of records through a model.
+//!
+//! A **record** on its own is one stream of the entropy coder, which begins and must end with an empty state; or, where
+//! that is smaller, a zstd frame, which its magic tells apart. A **column** of records is
+//!
+//! ```text
+//! 0 | texts | symbols            texts: length 0, or lengths by column, method, coded bytes
+//! 1 | zstd frame of lengths and bytes
+//! ```
+//!
+//! whichever is smaller. `FORMAT.md` has every bit.
+
+use std::sync::Arc;
+
+use zstd_safe::{CCtx, CParameter, DCtx, DParameter, FrameFormat};
+
+use super::ColumnsModel;
+use super::coding::{SCALE_BITS, Sink, Source};
+use super::model::{Fault, Inline, TextSink, TextSource};
+use super::registers::Registers;
+use super::text::TextModel;
+use crate::codec::{Algorithm, Codec, CodecError, Column, ColumnCodec, ColumnRef, ModelId};
+use crate::entropy::{Decoder, Encoder, Interval};
+use crate::frame::{Reader, put_varint};
+use crate::payload::fields::Steps;
+
+/// States of a column's stream.
+const LANES: usize = 4;
+
+/// What a zstd frame begins with.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// zstd's levels: of texts, and of what no model fits.
+const TEXT_LEVEL: i32 = 6;
+const PLAIN_LEVEL: i32 = 3;
+
+/// Most bytes of texts that the byte model is tried on: beyond it zstd is as good, and many times faster.
+const FEW_BYTES: usize = 4096;
+
+/// The first byte of a column.
+const MODELLED: u8 = 0;
+const PLAIN: u8 = 1;
+
+/// How texts are coded.
+const BYTE_MODEL: u8 = 0;
+const ZSTD: u8 = 1;
+
+/// Codes with one model. Contexts are made at first use and kept.
+pub struct ColumnsCodec {
+    model: Arc<ColumnsModel>,
+    registers: Registers,
+    steps: Steps,
+    encoder: Encoder,
+    texts: Gathered,
+    coded: Vec<u8>,
+    other: Vec<u8>,
+    plain: Option<(CCtx<'static>, DCtx<'static>)>,
+    texts_writer: Option<CCtx<'static>>,
+    texts_reader: Option<DCtx<'static>>,
+}
+
+/// Texts of a block, column by column.
+#[derive(Default)]
+struct Gathered {
+    columns: Vec<Vec<u8>>,
+}
+
+impl TextSink for Gathered {
+    #[inline]
+    fn put(&mut self, column: usize, text: &[u8], _model: &TextModel, _sink: &mut impl Sink) {
+        self.columns[column].extend_from_slice(text);
+    }
+}
+
+/// Texts of a block on their way back: where each column's next one begins and where its last one ends.
+struct Cursors<'a> {
+    bytes: &'a [u8],
+    columns: Vec<(usize, usize)>,
+}
+
+impl TextSource for Cursors<'_> {
+    fn take(
+        &mut self,
+        column: usize,
+        length: usize,
+        _model: &TextModel,
+        _source: &mut impl Source,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let (at, end) = &mut self.columns[column];
+        if length > *end - *at {
+            return Err(Fault::Corrupt("a column has fewer texts than are asked for"));
+        }
+        output.extend_from_slice(&self.bytes[*at..*at + length]);
+        *at += length;
+        Ok(())
+    }
+}
+
+impl Sink for Encoder {
+    #[inline]
+    fn push(&mut self, start: u32, frequency: u32) {
+        Encoder::push(self, Interval::new(start, frequency, SCALE_BITS));
+    }
+    #[inline]
+    fn raw(&mut self, value: u64, bits: u32) {
+        self.push_raw(value, bits);
+    }
+}
+
+impl<const N: usize> Source for Decoder<'_, N> {
+    #[inline]
+    fn slot(&mut self) -> u32 {
+        Decoder::slot(self, SCALE_BITS)
+    }
+    #[inline]
+    fn advance(&mut self, slot: u32, start: u32, frequency: u32) {
+        Decoder::advance(self, slot, start, frequency, SCALE_BITS);
+    }
+    #[inline]
+    fn raw(&mut self, bits: u32) -> u64 {
+        Decoder::raw(self, bits)
+    }
+}
+
+fn corrupt(detail: impl std::fmt::Display) -> CodecError {
+    CodecError::Corrupt { algorithm: Algorithm::Columns, detail: detail.to_string() }
+}
+
+fn fault(fault: Fault, limit: usize) -> CodecError {
+    match fault {
+        Fault::Limit => CodecError::LimitExceeded { limit },
+        Fault::Corrupt(detail) => corrupt(detail),
+    }
+}
+
+/// What zstd's code means.
+fn checked(result: zstd_safe::SafeResult) -> Result<usize, CodecError> {
+    result.map_err(|code| CodecError::Coder {
+        algorithm: Algorithm::Columns,
+        detail: zstd_safe::get_error_name(code).to_owned(),
+    })
+}
+
+impl ColumnsCodec {
+    /// A codec that codes with this model.
+    pub fn new(model: Arc<ColumnsModel>) -> Self {
+        let texts = Gathered { columns: vec![Vec::new(); model.model.text_columns()] };
+        Self {
+            registers: model.model.start.clone(),
+            model,
+            steps: Steps::default(),
+            encoder: Encoder::default(),
+            texts,
+            coded: Vec::new(),
+            other: Vec::new(),
+            plain: None,
+            texts_writer: None,
+            texts_reader: None,
+        }
+    }
+
+    /// Appends a zstd frame.
+    fn write_plain(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), CodecError> {
+        let (writer, _) = self.plain.get_or_insert_with(|| (CCtx::create(), DCtx::create()));
+        checked(writer.set_parameter(CParameter::CompressionLevel(PLAIN_LEVEL)))?;
+        append(output, zstd_safe::compress_bound(input.len()), |tail| writer.compress2(tail, input))
+    }
+
+    /// Appends what a zstd frame holds, which must be all of `input` and say its size.
+    fn read_plain(&mut self, input: &[u8], limit: usize, output: &mut Vec<u8>) -> Result<(), CodecError> {
+        let size = zstd_safe::get_frame_content_size(input).map_err(|_| corrupt("its zstd frame has no valid header"))?;
+        let size = size.ok_or_else(|| corrupt("its zstd frame does not say its size"))?;
+        let size = usize::try_from(size).ok().filter(|size| *size <= limit);
+        let size = size.ok_or(CodecError::LimitExceeded { limit })?;
+        if zstd_safe::find_frame_compressed_size(input) != Ok(input.len()) {
+            return Err(corrupt("its zstd frame does not end where it should"));
+        }
+        let (_, reader) = self.plain.get_or_insert_with(|| (CCtx::create(), DCtx::create()));
+        let start = output.len();
+        append(output, size, |tail| reader.decompress(tail, input)).map_err(corrupt)?;
+        if output.len() - start == size { Ok(()) } else { Err(corrupt("its zstd frame has another size than it says")) }
+    }
+
+    /// Codes the texts that were gathered.
+    fn write_texts(&mut self, output: &mut Vec<u8>) -> Result<(), CodecError> {
+        let all = self.texts.columns.iter().map(Vec::len).sum::<usize>();
+        let used = self.texts.columns.iter().filter(|text| !text.is_empty()).count();
+        put_varint(used as u64, output);
+        if used == 0 {
+            return Ok(());
+        }
+        let mut next = 0;
+        self.other.clear();
+        for (column, text) in self.texts.columns.iter().enumerate().filter(|(_, text)| !text.is_empty()) {
+            put_varint((column - next) as u64, output);
+            put_varint(text.len() as u64, output);
+            next = column + 1;
+            self.other.extend_from_slice(text);
+        }
+        self.coded.clear();
+        let mut method = ZSTD;
+        if all <= FEW_BYTES {
+            method = BYTE_MODEL;
+            for (column, text) in self.texts.columns.iter().enumerate() {
+                self.model.model.text.encode(column, text, &mut self.encoder);
+            }
+            self.encoder.finish::<1>(&mut self.coded);
+        }
+        if method == ZSTD || all > 512 {
+            let writer = match &mut self.texts_writer {
+                Some(writer) => writer,
+                none => {
+                    let mut writer = CCtx::create();
+                    checked(writer.set_parameter(CParameter::CompressionLevel(TEXT_LEVEL)))?;
+                    checked(writer.set_parameter(CParameter::Format(FrameFormat::Magicless)))?;
+                    checked(writer.set_parameter(CParameter::ContentSizeFlag(false)))?;
+                    checked(writer.set_parameter(CParameter::DictIdFlag(false)))?;
+                    checked(writer.load_dictionary(&self.model.dictionary))?;
+                    none.insert(writer)
+                }
+            };
+            let start = self.coded.len();
+            let room = zstd_safe::compress_bound(self.other.len());
+            append(&mut self.coded, room, |tail| writer.compress2(tail, &self.other))?;
+            if method == BYTE_MODEL && self.coded.len() - start >= start {
+                self.coded.truncate(start);
+            } else {
+                method = ZSTD;
+                self.coded.drain(..start);
+            }
+        }
+        put_varint((self.coded.len() as u64) << 1 | u64::from(method), output);
+        output.extend_from_slice(&self.coded);
+        Ok(())
+    }
+
+    /// Decodes texts into `self.other`; gives where each column's begin and end.
+    fn read_texts(&mut self, input: &mut Reader<'_>, limit: usize) -> Result<Vec<(usize, usize)>, CodecError> {
+        let mut columns = vec![(0, 0); self.model.model.text_columns()];
+        self.other.clear();
+        let used = input.varint()?;
+        if used == 0 {
+            return Ok(columns);
+        }
+        let (mut next, mut all) = (0u64, 0usize);
+        for _ in 0..used {
+            let column = next.checked_add(input.varint()?).filter(|column| *column < columns.len() as u64);
+            let column = column.ok_or_else(|| corrupt("a text is of a column that is not there"))?;
+            let length = usize::try_from(input.varint()?).unwrap_or(usize::MAX);
+            let end = all.checked_add(length).filter(|end| *end <= limit).ok_or(CodecError::LimitExceeded { limit })?;
+            columns[column as usize] = (all, end);
+            (next, all) = (column + 1, end);
+        }
+        let coded = input.varint()?;
+        let method = (coded & 1) as u8;
+        let coded = input.take(usize::try_from(coded >> 1).unwrap_or(usize::MAX))?;
+        if method == BYTE_MODEL {
+            if all > FEW_BYTES {
+                return Err(corrupt("there is too much text for the byte model"));
+            }
+            let mut decoder = Decoder::<1>::new(coded).map_err(corrupt)?;
+            for (column, (start, end)) in columns.iter().enumerate() {
+                self.model.model.text.decode(column, end - start, &mut decoder, &mut self.other);
+            }
+            decoder.finish().map_err(corrupt)?;
+        } else {
+            let reader = match &mut self.texts_reader {
+                Some(reader) => reader,
+                none => {
+                    let mut reader = DCtx::create();
+                    checked(reader.set_parameter(DParameter::Format(FrameFormat::Magicless)))?;
+                    checked(reader.load_dictionary(&self.model.dictionary))?;
+                    none.insert(reader)
+                }
+            };
+            append(&mut self.other, all, |tail| reader.decompress(tail, coded)).map_err(corrupt)?;
+            if self.other.len() != all {
+                return Err(corrupt("its texts have another size than they say"));
+            }
+        }
+        Ok(columns)
+    }
+
+    fn encode_modelled(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
+        let model = Arc::clone(&self.model);
+        self.encoder.clear();
+        self.texts.columns.iter_mut().for_each(Vec::clear);
+        self.registers.copy_from(&model.model.start);
+        let mut start = 0;
+        // The symbols wait while the texts, which stand before them, are coded.
+        let mut symbols = std::mem::take(&mut self.encoder);
+        for end in values.ends {
+            let record = &values.bytes[start..*end as usize];
+            start = *end as usize;
+            self.steps.walk(&model.model.grammar, record);
+            model.model.encode(record, &self.steps, &mut self.registers, &mut symbols, &mut self.texts);
+        }
+        output.push(MODELLED);
+        let written = self.write_texts(output);
+        self.encoder = symbols;
+        written?;
+        self.encoder.finish::<LANES>(output);
+        Ok(())
+    }
+
+    fn encode_plain(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
+        let mut raw = std::mem::take(&mut self.other);
+        raw.clear();
+        let mut start = 0;
+        for end in values.ends {
+            put_varint(u64::from(*end - start), &mut raw);
+            start = *end;
+        }
+        raw.extend_from_slice(values.bytes);
+        output.push(PLAIN);
+        let result = self.write_plain(&raw, output);
+        self.other = raw;
+        result
+    }
+}
+
+/// Lets zstd write behind what a vector holds.
+fn append(
+    output: &mut Vec<u8>,
+    room: usize,
+    write: impl FnOnce(&mut std::io::Cursor<&mut Vec<u8>>) -> zstd_safe::SafeResult,
+) -> Result<(), CodecError> {
+    let start = output.len();
+    output.reserve_exact(room);
+    let mut tail = std::io::Cursor::new(&mut *output);
+    tail.set_position(start as u64);
+    let result = checked(write(&mut tail));
+    if result.is_err() {
+        output.truncate(start);
+    }
+    result.map(|_| ())
+}
+
+impl Codec for ColumnsCodec {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::Columns
+    }
+
+    fn encode(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), CodecError> {
+        let model = Arc::clone(&self.model);
+        let start = output.len();
+        if u32::try_from(input.len()).is_ok() {
+            self.encoder.clear();
+            self.registers.copy_from(&model.model.start);
+            self.steps.walk(&model.model.grammar, input);
+            model.model.encode(input, &self.steps, &mut self.registers, &mut self.encoder, &mut Inline);
+            self.encoder.finish::<1>(output);
+            let written = output.len() - start;
+            let mistakable = output[start..].starts_with(&ZSTD_MAGIC);
+            if !mistakable && written <= input.len() / 4 {
+                return Ok(());
+            }
+            self.coded.clear();
+            let mut frame = std::mem::take(&mut self.coded);
+            let result = self.write_plain(input, &mut frame);
+            if result.is_ok() && (mistakable || frame.len() < written) {
+                output.truncate(start);
+                output.extend_from_slice(&frame);
+            }
+            self.coded = frame;
+            return result.inspect_err(|_| output.truncate(start));
+        }
+        self.write_plain(input, output)
+    }
+
+    fn decode(&mut self, input: &[u8], limit: usize, output: &mut Vec<u8>) -> Result<(), CodecError> {
+        let start = output.len();
+        if input.starts_with(&ZSTD_MAGIC) {
+            return self.read_plain(input, limit, output).inspect_err(|_| output.truncate(start));
+        }
+        let model = Arc::clone(&self.model);
+        self.registers.copy_from(&model.model.start);
+        let mut decoder = Decoder::<1>::new(input).map_err(corrupt)?;
+        model
+            .model
+            .decode(&mut self.registers, &mut decoder, &mut Inline, limit, output)
+            .map_err(|error| fault(error, limit))
+            .and_then(|()| decoder.finish().map_err(corrupt))
+            .inspect_err(|_| output.truncate(start))
+    }
+
+    fn columns(&mut self) -> Option<&mut dyn ColumnCodec> {
+        Some(self)
+    }
+
+    fn model(&self) -> Option<ModelId> {
+        Some(self.model.id())
+    }
+}
+
+impl ColumnCodec for ColumnsCodec {
+    fn encode_column(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
+        let start = output.len();
+        self.encode_modelled(values, output).inspect_err(|_| output.truncate(start))?;
+        let written = output.len() - start;
+        // Where the model gains little, it may gain nothing.
+        if written > values.bytes.len() / 4 {
+            let mut plain = std::mem::take(&mut self.coded);
+            plain.clear();
+            let result = self.encode_plain(values, &mut plain);
+            if result.is_ok() && plain.len() < written {
+                output.truncate(start);
+                output.extend_from_slice(&plain);
+            }
+            self.coded = plain;
+            result.inspect_err(|_| output.truncate(start))?;
+        }
+        Ok(())
+    }
+
+    fn decode_column(
+        &mut self,
+        input: &[u8],
+        count: usize,
+        limit: usize,
+        column: &mut Column,
+    ) -> Result<(), CodecError> {
+        let limit = limit.min(u32::MAX as usize);
+        let mut rest = Reader::new(input, 0);
+        match rest.byte()? {
+            MODELLED => {
+                let columns = self.read_texts(&mut rest, limit)?;
+                let model = Arc::clone(&self.model);
+                let mut cursors = Cursors { bytes: &self.other, columns };
+                let mut decoder = Decoder::<LANES>::new(rest.rest()).map_err(corrupt)?;
+                self.registers.copy_from(&model.model.start);
+                let start = column.bytes.len();
+                for _ in 0..count {
+                    let left = limit - (column.bytes.len() - start);
+                    model
+                        .model
+                        .decode(&mut self.registers, &mut decoder, &mut cursors, left, &mut column.bytes)
+                        .map_err(|error| fault(error, limit))?;
+                    column.ends.push((column.bytes.len()) as u32);
+                }
+                decoder.finish().map_err(corrupt)?;
+                if cursors.columns.iter().any(|(at, end)| at != end) {
+                    return Err(corrupt("a column has more texts than are asked for"));
+                }
+                Ok(())
+            }
+            PLAIN => {
+                let mut raw = std::mem::take(&mut self.other);
+                raw.clear();
+                // Lengths take five bytes each at most.
+                let most = limit.saturating_add(count.saturating_mul(5));
+                let result = self.read_plain(rest.rest(), most, &mut raw).and_then(|()| {
+                    let mut lengths = Reader::new(&raw, 0);
+                    let mut end = column.bytes.len() as u64;
+                    for _ in 0..count {
+                        end = end.saturating_add(lengths.varint()?);
+                        if end > limit as u64 {
+                            return Err(CodecError::LimitExceeded { limit });
+                        }
+                        column.ends.push(end as u32);
+                    }
+                    column.bytes.extend_from_slice(lengths.rest());
+                    if column.bytes.len() as u64 != end {
+                        return Err(corrupt("its values have other lengths than they say"));
+                    }
+                    Ok(())
+                });
+                self.other = raw;
+                result
+            }
+            _ => Err(corrupt("its column is coded in no way that there is")),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! New records: what the decoder makes of chance.
+
+use rand_chacha::rand_core::Rng;
+
+use super::ColumnsModel;
+use super::coding::{SCALE_BITS, Source};
+use super::model::Inline;
+
+/// Longest record that is drawn.
+const LONGEST: usize = 1 << 20;
+/// Records that are drawn until one is whole.
+const TRIES: usize = 64;
+
+/// Random bits in place of a stream.
+struct Chance<'a, R> {
+    rng: &'a mut R,
+}
+
+impl<R: Rng> Source for Chance<'_, R> {
+    fn slot(&mut self) -> u32 {
+        self.rng.next_u32() >> (u32::BITS - SCALE_BITS)
+    }
+    fn advance(&mut self, _slot: u32, _start: u32, _frequency: u32) {}
+    fn raw(&mut self, bits: u32) -> u64 {
+        self.rng.next_u64().checked_shr(u64::BITS - bits).unwrap_or(0)
+    }
+}
+
+/// Draws records one after the other: each follows the one before it, as the topic's do.
+pub struct Drawing<'a> {
+    model: &'a ColumnsModel,
+    registers: super::registers::Registers,
+}
+
+impl ColumnsModel {
+    /// A row of new records, of which the first follows the last that the model was trained on.
+    pub fn drawing(&self) -> Drawing<'_> {
+        Drawing { model: self, registers: self.model.start.clone() }
+    }
+
+    /// A new record, drawn from what the model takes for likely. The same random numbers give the same record.
+    pub fn draw(&self, rng: &mut impl Rng) -> Vec<u8> {
+        self.drawing().next(rng)
+    }
+}
+
+impl Drawing<'_> {
+    /// The next record. What is drawn is decoded from random bits, and drawn again where it would be no record of this
+    /// topic's syntax: a text that ends too early, a number that has no digits for it.
+    pub fn next(&mut self, rng: &mut impl Rng) -> Vec<u8> {
+        let mut record = Vec::new();
+        for attempt in 0..TRIES {
+            // A row may have led where nothing goes on, to the end of all dates, say: then it begins anew.
+            let from = if attempt < TRIES / 2 { &self.registers } else { &self.model.model.start };
+            let mut registers = from.clone();
+            record.clear();
+            let drawn = self.model.model.decode(&mut registers, &mut Chance { rng }, &mut Inline, LONGEST, &mut record);
+            if drawn.is_ok() && self.model.model.is_regular(&record) {
+                self.registers = registers;
+                break;
+            }
+        }
+        record
+    }
+}

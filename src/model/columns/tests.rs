@@ -1,0 +1,325 @@
+//! The codec as a whole: what goes in comes out, whatever comes in.
+
+use std::sync::{Arc, OnceLock};
+
+use proptest::prelude::*;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::*;
+use crate::codec::{Codec, CodecError, Column};
+
+/// Records as services write them: optional keys, arrays, times, decimals, escapes, free text.
+fn service(from: u64, count: u64) -> Vec<Vec<u8>> {
+    let record = |i: u64| {
+        let mut rng = ChaCha8Rng::seed_from_u64(i);
+        let mut pick = |n: u64| rng.next_u64() % n;
+        let optional = if pick(3) == 0 { r#","note":"a \"quoted\" word \u00e9""# } else { "" };
+        let tags: Vec<String> = (0..pick(4)).map(|_| format!("\"t{}\"", pick(5))).collect();
+        let user = if pick(5) == 0 { "null".to_owned() } else { format!("\"user-{:05}\"", pick(90_000)) };
+        format!(
+            r#"{{"seq":{},"at":"2024-05-{:02}T{:02}:{:02}:{:02}.{:03}Z","user":{user},"price":{}.{:02}{optional},"tags":[{}],"pos":{{"x":{},"y":-{}}},"text":"{} {:x}"}}"#,
+            1000 + i,
+            1 + i / 5000 % 28,
+            i / 600 % 24,
+            i / 10 % 60,
+            pick(60),
+            pick(1000),
+            pick(100),
+            pick(100),
+            tags.join(","),
+            pick(50),
+            1 + pick(50),
+            ["red", "green", "blue"][pick(3) as usize],
+            pick(1 << 40),
+        )
+        .into_bytes()
+    };
+    (from..from + count).map(record).collect()
+}
+
+/// Rows of CSV, some of them quoted.
+fn rows(from: u64, count: u64) -> Vec<Vec<u8>> {
+    let row = |i: u64| {
+        let mut rng = ChaCha8Rng::seed_from_u64(i);
+        let mut pick = |n: u64| rng.next_u64() % n;
+        let name = if pick(4) == 0 { "\"Smith, \"\"J\"\"\"".to_owned() } else { format!("name{}", pick(30)) };
+        let empty = if pick(2) == 0 { String::new() } else { pick(7).to_string() };
+        format!("{i},{name},{empty},10.0.{}.{},{:02}:{:02}", pick(3), pick(256), pick(24), pick(60)).into_bytes()
+    };
+    (from..from + count).map(row).collect()
+}
+
+fn refs(records: &[Vec<u8>]) -> Vec<&[u8]> {
+    records.iter().map(Vec::as_slice).collect()
+}
+
+fn quick() -> Options {
+    Options { effort: 3_000_000, ..Options::default() }
+}
+
+fn models() -> &'static [Arc<ColumnsModel>] {
+    static MODELS: OnceLock<Vec<Arc<ColumnsModel>>> = OnceLock::new();
+    MODELS.get_or_init(|| {
+        let service = service(0, 1500);
+        let rows = rows(0, 1500);
+        let noise: Vec<Vec<u8>> = (0..50u8).map(|i| vec![i ^ 0xa5; usize::from(i)]).collect();
+        let alone = Options { alone: true, ..quick() };
+        [(&service, quick()), (&service, alone), (&rows, quick()), (&noise, quick()), (&Vec::new(), quick())]
+            .map(|(records, options)| Arc::new(ColumnsModel::train(&refs(records), &options)))
+            .into()
+    })
+}
+
+fn column(records: &[Vec<u8>]) -> Column {
+    let mut column = Column::default();
+    records.iter().for_each(|record| column.push(record));
+    column
+}
+
+/// Codes records both ways and back; gives the bytes of the column, and of the records.
+fn round_trip(model: &Arc<ColumnsModel>, records: &[Vec<u8>]) -> (usize, usize) {
+    // One codec for everything, and another that has seen nothing: what was coded before must not matter.
+    let mut codec = ColumnsCodec::new(Arc::clone(model));
+    let all: usize = records.iter().map(Vec::len).sum();
+    let mut singles = 0;
+    for record in records {
+        let mut coded = b"before".to_vec();
+        codec.encode(record, &mut coded).unwrap();
+        let mut decoded = b"kept".to_vec();
+        let mut fresh = ColumnsCodec::new(Arc::clone(model));
+        fresh.decode(&coded[6..], record.len(), &mut decoded).unwrap();
+        assert_eq!(&decoded[4..], record, "{}", String::from_utf8_lossy(record));
+        singles += coded.len() - 6;
+        if !record.is_empty() {
+            let error = codec.decode(&coded[6..], record.len() - 1, &mut decoded).unwrap_err();
+            assert!(matches!(error, CodecError::LimitExceeded { .. }), "{error}");
+            assert_eq!(decoded.len(), 4 + record.len());
+        }
+    }
+    let values = column(records);
+    let mut coded = b"before".to_vec();
+    codec.encode_column(values.as_ref(), &mut coded).unwrap();
+    let mut decoded = Column::default();
+    codec.decode_column(&coded[6..], records.len(), all, &mut decoded).unwrap();
+    assert_eq!(decoded, values);
+    let mut decoded = Column::default();
+    ColumnsCodec::new(Arc::clone(model)).decode_column(&coded[6..], records.len(), all, &mut decoded).unwrap();
+    assert_eq!(decoded, values);
+    (coded.len() - 6, singles)
+}
+
+use crate::codec::ColumnCodec;
+
+#[test]
+fn records_come_back_and_are_small() {
+    let [service_model, alone, rows_model, ..] = models() else { panic!("there are five models") };
+    let (block, singles) = round_trip(service_model, &service(1500, 200));
+    let raw: usize = service(1500, 200).iter().map(Vec::len).sum();
+    assert!(block * 6 < raw, "{block} of {raw}");
+    assert!(singles * 4 < raw, "{singles} of {raw}");
+    round_trip(alone, &service(1500, 200));
+    let (block, _) = round_trip(rows_model, &rows(1500, 200));
+    let raw: usize = rows(1500, 200).iter().map(Vec::len).sum();
+    assert!(block * 3 < raw, "{block} of {raw}");
+    for model in models() {
+        round_trip(model, &[]);
+        round_trip(model, &[Vec::new(), Vec::new()]);
+    }
+}
+
+#[test]
+fn the_same_records_make_the_same_artefact_which_comes_back() {
+    let records = service(0, 600);
+    let one = ColumnsModel::train(&refs(&records), &quick());
+    let two = ColumnsModel::train(&refs(&records), &quick());
+    assert_eq!(one.artefact(), two.artefact());
+    let read = Arc::new(ColumnsModel::parse(one.artefact()).unwrap());
+    assert_eq!(read.id(), one.id());
+    let values = column(&service(600, 50));
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    ColumnsCodec::new(Arc::new(one)).encode_column(values.as_ref(), &mut a).unwrap();
+    ColumnsCodec::new(read).encode_column(values.as_ref(), &mut b).unwrap();
+    assert_eq!(a, b);
+}
+
+#[test]
+fn records_that_are_unlike_any_that_were_learned_cost_what_zstd_costs() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let words: Vec<u8> = (0..2000).flat_map(|_| format!("{} ", rng.next_u32() % 300).into_bytes()).collect();
+    let mut noise = vec![0; 3000];
+    rng.fill_bytes(&mut noise);
+    for record in [words, noise, vec![b'{'; 5000], b"x".to_vec(), Vec::new()] {
+        let frame = zstd::bulk::compress(&record, 3).unwrap().len();
+        for model in models() {
+            let (block, single) = round_trip(model, std::slice::from_ref(&record));
+            assert!(single <= frame + 8, "{single} against {frame}");
+            assert!(block <= frame + 8, "{block} against {frame}");
+        }
+    }
+}
+
+#[test]
+fn drawn_records_are_of_the_topic_s_syntax_and_the_same_for_a_seed() {
+    let draw = |model: &ColumnsModel, seed| {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut drawing = model.drawing();
+        (0..200).map(|_| drawing.next(&mut rng)).collect::<Vec<_>>()
+    };
+    let drawn = draw(&models()[0], 7);
+    assert_eq!(drawn, draw(&models()[0], 7));
+    assert_ne!(drawn, draw(&models()[0], 8));
+    for record in &drawn {
+        let value: serde_json::Value = serde_json::from_slice(record).unwrap();
+        assert!(value["seq"].is_u64() && value["tags"].is_array(), "{value}");
+    }
+    round_trip(&models()[0], &drawn);
+    assert!(draw(&models()[2], 7).iter().all(|row| row.iter().filter(|byte| **byte == b',').count() >= 4));
+}
+
+#[test]
+fn a_damaged_or_cut_stream_is_an_error_or_other_records_within_the_limits() {
+    let records = service(1500, 20);
+    let values = column(&records);
+    for model in models() {
+        let mut codec = ColumnsCodec::new(Arc::clone(model));
+        let (mut block, mut single) = (Vec::new(), Vec::new());
+        codec.encode_column(values.as_ref(), &mut block).unwrap();
+        codec.encode(&records[0], &mut single).unwrap();
+        let mut attack = |block: &[u8], single: &[u8]| {
+            let mut decoded = Column::default();
+            if codec.decode_column(block, records.len(), 10_000, &mut decoded).is_ok() {
+                assert!(decoded.bytes.len() <= 10_000 && decoded.len() == records.len());
+            }
+            let mut decoded = Vec::new();
+            match codec.decode(single, 1000, &mut decoded) {
+                Ok(()) => assert!(decoded.len() <= 1000),
+                Err(_) => assert!(decoded.is_empty()),
+            }
+        };
+        for cut in 0..block.len() {
+            attack(&block[..cut], &single[..cut.min(single.len())]);
+        }
+        for at in 0..block.len() {
+            let (mut block, mut single) = (block.clone(), single.clone());
+            block[at] ^= 1 << (at % 8);
+            if let Some(byte) = single.get_mut(at) {
+                *byte ^= 1 << (at % 8);
+            }
+            attack(&block, &single);
+        }
+    }
+}
+
+/// An artefact's parts, unpacked, and packed again after a change.
+fn tampered(artefact: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut input = crate::frame::Reader::new(artefact, 5);
+    let size = input.varint().unwrap() as usize;
+    let packed = input.varint().unwrap() as usize;
+    let mut raw = zstd::bulk::decompress(input.take(packed).unwrap(), size).unwrap();
+    change(&mut raw);
+    let mut output = artefact[..5].to_vec();
+    let packed = zstd::bulk::compress(&raw, 1).unwrap();
+    crate::frame::put_varint(raw.len() as u64, &mut output);
+    crate::frame::put_varint(packed.len() as u64, &mut output);
+    output.extend_from_slice(&packed);
+    output.extend_from_slice(input.rest());
+    output
+}
+
+#[test]
+fn a_cut_artefact_is_refused() {
+    let artefact = models()[2].artefact();
+    for cut in 0..artefact.len().min(400) {
+        assert!(ColumnsModel::parse(&artefact[..cut]).is_err(), "{cut}");
+    }
+    let mut longer = artefact.to_vec();
+    longer.push(0);
+    assert!(ColumnsModel::parse(&longer).is_err());
+    assert!(matches!(ColumnsModel::parse(b"\x91LCM\x02"), Err(ColumnsError::Version { version: 2 })));
+}
+
+fn any_json() -> impl Strategy<Value = String> {
+    let scalar = prop_oneof![
+        Just("null".to_owned()),
+        Just("-0".to_owned()),
+        Just("1.0".to_owned()),
+        Just("1e5".to_owned()),
+        "-?[0-9]{1,40}",
+        "-?[0-9]{1,6}\\.[0-9]{1,6}",
+        any::<i64>().prop_map(|n| n.to_string()),
+        "\"[a-z \\\\u{e9}]{0,12}\"".prop_map(|text| text.replace('\\', "\\\\")),
+        Just(r#""\ud83d\ude00 \u0000 \"""#.to_owned()),
+        Just(r#""2024-05-01T00:00:60.000Z""#.to_owned()),
+    ];
+    scalar.prop_recursive(3, 20, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(|items| format!("[{}]", items.join(" , "))),
+            prop::collection::vec(("[a-c]|seq|at|tags|price", inner), 0..6).prop_map(|members| {
+                let members: Vec<String> = members.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+                format!("{{{}}}", members.join(","))
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_json_comes_back(
+        records in prop::collection::vec(any_json(), 1..12), learned in prop::collection::vec(any_json(), 0..30),
+    ) {
+        let records: Vec<Vec<u8>> = records.into_iter().map(String::into_bytes).collect();
+        for model in models() {
+            round_trip(model, &records);
+        }
+        let learned: Vec<Vec<u8>> = learned.into_iter().map(String::into_bytes).collect();
+        let learned = refs(&learned);
+        for alone in [false, true] {
+            let model = ColumnsModel::train(&learned, &Options { effort: 100_000, alone, ..Options::default() });
+            let model = Arc::new(ColumnsModel::parse(model.artefact()).unwrap());
+            round_trip(&model, &records);
+        }
+    }
+
+    #[test]
+    fn any_csv_and_any_bytes_come_back(
+        rows in prop::collection::vec("([a-z0-9 ]{0,6}|\"([a-z,]|\"\"){0,6}\")(,([0-9.:-]{0,9}|\"[a-z\r\n]{0,4}\")){0,4}\r?", 1..20),
+        noise in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 1..8),
+    ) {
+        let rows: Vec<Vec<u8>> = rows.into_iter().map(String::into_bytes).collect();
+        for model in models() {
+            round_trip(model, &rows);
+            round_trip(model, &noise);
+        }
+        let model = ColumnsModel::train(&refs(&rows), &Options { effort: 100_000, ..Options::default() });
+        round_trip(&Arc::new(model), &rows);
+    }
+
+    #[test]
+    fn a_record_with_a_change_anywhere_comes_back(seed: u64, at: prop::sample::Index, byte: u8) {
+        let mut record = service(seed % 100_000, 1).remove(0);
+        let at = at.index(record.len());
+        let mut longer = record.clone();
+        longer.insert(at, byte);
+        record[at] = byte;
+        round_trip(&models()[0], &[record.clone(), longer, record]);
+    }
+
+    #[test]
+    fn a_tampered_artefact_is_refused_or_codes(at: prop::sample::Index, value: u8, cut: bool) {
+        let artefact = models()[2].artefact();
+        let tampered = tampered(artefact, |raw| {
+            let at = at.index(raw.len());
+            if cut { raw.truncate(at) } else { raw[at] = value }
+        });
+        if let Ok(model) = ColumnsModel::parse(&tampered) {
+            let model = Arc::new(model);
+            let records = rows(5000, 5);
+            round_trip(&model, &records);
+            let mut rng = ChaCha8Rng::seed_from_u64(3);
+            model.draw(&mut rng);
+        }
+    }
+}
