@@ -153,6 +153,16 @@ impl Producer for KafkaProducer {
 
     fn serve(&self, timeout: Duration) {
         self.producer.poll(timeout);
+        if self.context().transactional {
+            return;
+        }
+        // Without time to wait `poll` takes one event, the reports of one batch; a fast worker has many of them waiting.
+        let taken = || lock(&self.context().delivered).len();
+        let mut before = usize::MAX;
+        while before != taken() {
+            before = taken();
+            self.producer.poll(Duration::ZERO);
+        }
     }
 
     fn in_flight(&self) -> usize {
