@@ -45,6 +45,9 @@ pub struct TopicInfo {
 /// How long the election of a new topic's leaders is waited for.
 const ELECTION: Duration = Duration::from_secs(5);
 
+/// Most events that are taken at once.
+const EVENTS: usize = 64;
+
 /// Time between two looks at it.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -114,8 +117,7 @@ impl TopicReader {
 
     fn metadata(&self, topic: Option<&str>, timeout: Duration) -> Result<Vec<TopicInfo>, ClientError> {
         let doing = "asking for topics";
-        // Serves the event queue, where refusals arrive.
-        let _ = self.consumer.poll(Duration::ZERO);
+        self.hear();
         let metadata = self.consumer.fetch_metadata(topic, timeout).map_err(|error| self.sorted(doing, &error))?;
         let mut topics = Vec::new();
         for topic in metadata.topics() {
@@ -134,9 +136,16 @@ impl TopicReader {
         Ok(topics)
     }
 
+    /// Serves the event queue, where refusals arrive among log lines and statistics. One poll takes one event.
+    fn hear(&self) {
+        for _ in 0..EVENTS {
+            let _ = self.consumer.poll(Duration::ZERO);
+        }
+    }
+
     /// A call that found nobody is explained by the refusal that arrived beside it, when there is one.
     fn sorted(&self, doing: &'static str, error: &rdkafka::error::KafkaError) -> ClientError {
-        let _ = self.consumer.poll(Duration::ZERO);
+        self.hear();
         let own = ClientError::from_kafka(doing, error);
         match self.consumer.context().complaints.take() {
             Some(complaint) if complaint.diagnosis == Diagnosis::Refused => complaint,

@@ -23,10 +23,7 @@ fn broker(secured: &Port) -> Broker {
     let properties = [
         ("listeners", listeners.as_str()),
         ("advertised.listeners", &advertised),
-        (
-            "listener.security.protocol.map",
-            "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
-        ),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT"),
         ("sasl.enabled.mechanisms", "SCRAM-SHA-256"),
         (
             "listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config",
@@ -67,10 +64,10 @@ fn a_wrong_password_is_one_clear_error_and_the_right_one_is_taken_with_a_reload(
     assert_eq!(check.status.code(), Some(1), "{told}");
     assert!(told.contains("check `sasl.username`, `sasl.password`"), "{told}");
     // It goes on trying, and does not fill the log.
-    std::thread::sleep(Duration::from_secs(5));
+    std::thread::sleep(Duration::from_secs(15));
     let log = daemon.log();
-    let complaints = log.lines().filter(|line| line.contains("uthentication failed")).count();
-    assert!((1..=4).contains(&complaints), "{complaints} times in the log:\n{log}");
+    let complaints = log.lines().filter(|line| line.contains("uthentication fail")).count();
+    assert_eq!(complaints, 1, "in the log:\n{log}");
     for text in [log, told] {
         assert!(!text.contains(WRONG) && !text.contains(RIGHT), "the password is in\n{text}");
     }
@@ -80,7 +77,7 @@ fn a_wrong_password_is_one_clear_error_and_the_right_one_is_taken_with_a_reload(
     daemon.ready(PATIENCE);
     daemon.until("everything is compressed", PATIENCE, || {
         (daemon.metric("latentd_published_records_total", &["compressed"])? > 0.0
-            && daemon.metric("latentd_consumed_records_total", &[])? == 1000.0
+            && daemon.metric("latentd_consumed_records_total", &[])? == 500.0
             && daemon.metric("latentd_lag_records", &[])? == 0.0)
             .then_some(())
     });
