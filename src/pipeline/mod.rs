@@ -12,7 +12,7 @@ mod output;
 mod pulse;
 mod settings;
 mod slots;
-mod stage;
+pub mod stage;
 mod supervisor;
 mod survey;
 mod tally;

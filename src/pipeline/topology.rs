@@ -85,11 +85,14 @@ impl Topology {
         let mut routes = BTreeMap::new();
         for source in sources {
             beat();
+            if !source.is_led {
+                reader.until_led(&source.name, ASK, beat)?;
+            }
             let target = settings.to.resolve(&source.name);
             let properties = admin.properties(&source.name, ASK)?;
             let wanted = inheritance::of_target(&properties, settings.writes_blocks());
             let (target_info, target_max_batch) =
-                target_topic(&reader, &admin, &target, source.partitions, settings.create_topics, &wanted)?;
+                target_topic(&reader, &admin, &target, source.partitions, settings.create_topics, &wanted, beat)?;
             let mut route = Route {
                 target: target.as_str().into(),
                 target_partitions: target_info.partitions,
@@ -106,7 +109,7 @@ impl Topology {
                 let room = properties.max_message_bytes.max(target_max_batch) + DEAD_LETTER_ROOM;
                 let wanted = inheritance::of_dead_letters(&properties, room);
                 let (info, max_batch) =
-                    target_topic(&reader, &admin, &name, source.partitions, settings.create_topics, &wanted)?;
+                    target_topic(&reader, &admin, &name, source.partitions, settings.create_topics, &wanted, beat)?;
                 route.dead_letter = Some(name.as_str().into());
                 route.dead_letter_partitions = info.partitions;
                 route.dead_letter_max_batch = max_batch;
@@ -195,13 +198,15 @@ fn target_topic(
     partitions: i32,
     create: bool,
     properties: &BTreeMap<String, String>,
+    beat: &dyn Fn(),
 ) -> Result<(TopicInfo, usize), ClientError> {
     let info = match reader.topic(name, ASK) {
         Ok(info) => info,
         Err(error) if error.diagnosis == Diagnosis::MissingTopic && create => {
             admin.create(name, partitions, properties, ASK)?;
             tracing::info!(topic = name, partitions, "created topic");
-            TopicInfo { name: name.to_owned(), partitions }
+            reader.until_led(name, ASK, beat)?;
+            TopicInfo { name: name.to_owned(), partitions, is_led: true }
         }
         Err(error) if error.diagnosis == Diagnosis::MissingTopic => {
             let text = format!("no target topic `{name}`, and `create_topics` is false");

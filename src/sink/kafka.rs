@@ -7,12 +7,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{OutRecord, Producer, SendError, TransactionalProducer};
+use crate::source::client;
 use crate::source::{ClientError, Diagnosis, GroupMetadata, KafkaSettings, Positions};
 
 /// What a producer is told.
@@ -59,6 +61,10 @@ impl DeliveryContext {
 }
 
 impl ClientContext for DeliveryContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        client::log(level, facility, line);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         let sorted = ClientError::from_kafka("talking to the brokers", &error);
         tracing::debug!(%error, reason, "producer event");
@@ -128,6 +134,22 @@ impl KafkaProducer {
     fn context(&self) -> &DeliveryContext {
         self.producer.client().context()
     }
+
+    /// Takes the delivery reports that wait, and says how many of successes there were.
+    fn take_reports(&self) -> usize {
+        // One `poll` takes one event, the reports of one batch; a fast worker has many of them waiting.
+        let delivered = || lock(&self.context().delivered).len();
+        let first = delivered();
+        let mut before = first;
+        loop {
+            self.producer.poll(Duration::ZERO);
+            let now = delivered();
+            if now == before {
+                return now - first;
+            }
+            before = now;
+        }
+    }
 }
 
 impl Producer for KafkaProducer {
@@ -152,7 +174,12 @@ impl Producer for KafkaProducer {
     }
 
     fn serve(&self, timeout: Duration) {
-        self.producer.poll(timeout);
+        let taken = self.take_reports();
+        if taken == 0 && !timeout.is_zero() {
+            // Not in `poll`: it waits in whole milliseconds and spins through the last one.
+            std::thread::sleep(timeout);
+            self.take_reports();
+        }
     }
 
     fn in_flight(&self) -> usize {

@@ -1,7 +1,8 @@
 //! Target topics: what they allow, and making those that are missing.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication};
@@ -16,7 +17,15 @@ pub struct TopicAdmin {
     admin: AdminClient<AskingContext>,
     /// The embedded broker knows no configuration and does not say so: a question would wait for its timeout.
     describes: bool,
+    /// A topic has told nothing for all of [`SPREAD`]: the right to be told is missing, and no other is waited for.
+    is_told_nothing: Cell<bool>,
 }
+
+/// How long a broker may take to hear of a topic that another has made.
+const SPREAD: Duration = Duration::from_secs(3);
+
+/// Time between two questions about one.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// What Kafka allows when a topic does not say (`message.max.bytes` of the broker: 1 MiB and the batch overhead).
 pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
@@ -44,7 +53,7 @@ impl TopicAdmin {
             .client_config(&[])
             .create_with_context(AskingContext::default())
             .map_err(|error| ClientError::from_kafka("creating an admin client", &error))?;
-        Ok(Self { admin, describes: !kafka.are_embedded() })
+        Ok(Self { admin, describes: !kafka.are_embedded(), is_told_nothing: Cell::new(false) })
     }
 
     /// Creates a topic with the brokers' default replication. One that exists already is success.
@@ -99,25 +108,40 @@ impl TopicAdmin {
         Ok(self.properties(topic, timeout)?.max_message_bytes)
     }
 
-    /// How the topic is configured.
+    /// How the topic is configured; the defaults where the right to know (DescribeConfigs) is missing.
     pub fn properties(&self, topic: &str, timeout: Duration) -> Result<TopicProperties, ClientError> {
         if !self.describes {
             return Ok(TopicProperties::default());
         }
+        // The binding tells neither a missing right nor a topic that the asked broker has not heard of yet: both come back as
+        // a topic without entries. The second passes.
+        let deadline = Instant::now() + SPREAD;
+        loop {
+            if let Some(properties) = self.describe(topic, timeout)? {
+                return Ok(properties);
+            }
+            if self.is_told_nothing.get() || Instant::now() >= deadline {
+                self.is_told_nothing.set(true);
+                return Ok(TopicProperties::default());
+            }
+            std::thread::sleep(AGAIN);
+        }
+    }
+
+    fn describe(&self, topic: &str, timeout: Duration) -> Result<Option<TopicProperties>, ClientError> {
         let doing = "asking for a topic's configuration";
         let options = AdminOptions::new().request_timeout(Some(timeout));
         let results = block_on(self.admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options))
             .map_err(|error| ClientError::from_kafka(doing, &error))?;
         let resource = match results.into_iter().next() {
             Some(Ok(resource)) => resource,
-            // Describing is a right of its own (DescribeConfigs); without it the defaults are assumed.
-            None | Some(Err(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed)) => {
-                return Ok(TopicProperties::default());
-            }
+            None | Some(Err(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed)) => return Ok(None),
             Some(Err(code)) => return Err(ClientError::from_kafka(doing, &KafkaError::AdminOp(code))),
         };
         let mut properties = TopicProperties::default();
+        let mut is_told = false;
         for entry in resource.entries {
+            is_told = true;
             let Some(value) = entry.value else { continue };
             if entry.name == "max.message.bytes" {
                 properties.max_message_bytes = value.parse().map_err(|_| {
@@ -128,6 +152,6 @@ impl TopicAdmin {
                 properties.own.insert(entry.name, value);
             }
         }
-        Ok(properties)
+        Ok(is_told.then_some(properties))
     }
 }

@@ -179,6 +179,19 @@ fn remedy(diagnosis: Diagnosis) -> &'static str {
     }
 }
 
+/// A line of the library's own log. That a connection failed is told as an error too, with what can be done about it, and
+/// again at every attempt: such lines are for those who look for details.
+pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, line: &str) {
+    let level = match level {
+        RDKafkaLogLevel::Debug => log::Level::Debug,
+        _ if facility == "FAIL" => log::Level::Debug,
+        RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => log::Level::Info,
+        RDKafkaLogLevel::Warning => log::Level::Warn,
+        _ => log::Level::Error,
+    };
+    log::log!(target: "librdkafka", level, "{facility} {line}");
+}
+
 /// Keeps the newest complaint of a client's background threads, which no call returns.
 #[derive(Debug, Default)]
 pub(crate) struct Complaints {
@@ -193,6 +206,8 @@ impl Complaints {
             return;
         }
         let mut sorted = ClientError::from_kafka("talking to the brokers", error);
+        // How long it took this time makes every repetition a text of its own.
+        let reason = reason.rsplit_once(" (after ").map_or(reason, |(reason, _)| reason);
         sorted.text = format!("{}: {reason}", sorted.text);
         let mut newest = self.newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // "All brokers down" follows a refusal and must not hide it.
@@ -216,6 +231,10 @@ pub(crate) struct AskingContext {
 }
 
 impl ClientContext for AskingContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log(level, facility, line);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         self.complaints.note(&error, reason);
     }

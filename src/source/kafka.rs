@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -18,8 +19,8 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::Complaints;
-use super::stuck::{STUCK, StuckPartitions};
+use super::client::{self, Complaints};
+use super::stuck::Stuck;
 use super::{
     Backlog, ClientError, Diagnosis, KafkaSettings, Polled, Positions, Reach, Rebalance, Source, SourceRecord,
     UnreadableRecord,
@@ -89,7 +90,7 @@ struct GroupContext {
     born: Instant,
     rebalances: Mutex<VecDeque<Rebalance>>,
     backlog: Mutex<Backlog>,
-    stuck: Mutex<StuckPartitions>,
+    stuck: Mutex<Stuck>,
     complaints: Complaints,
     closing: AtomicBool,
 }
@@ -107,15 +108,23 @@ impl ClientContext for GroupContext {
         for (topic, stats) in &statistics.topics {
             for (partition, stats) in &stats.partitions {
                 let fetched = stats.fetch_state == "active" && stats.broker >= 0;
-                stuck.note(topic, *partition, stats.desired && !fetched, at);
+                stuck.note_partition(topic, *partition, stats.desired && !fetched, at);
                 backlog.fetched_bytes += stats.fetchq_size;
                 if stats.ls_offset >= 0 && stats.fetch_state == "active" {
                     backlog.ends.push((TopicPartition::new(topic.as_str(), *partition), stats.ls_offset));
                 }
             }
         }
+        if let Some(group) = &statistics.cgrp {
+            let joining = (group.state == "up" && group.join_state != "steady").then_some(group.join_state.as_str());
+            stuck.note_group(joining, at);
+        }
         backlog.reach = Some(Reach { at, missing: missing(&statistics) });
         *lock(&self.backlog) = backlog;
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        client::log(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -235,8 +244,7 @@ impl Source for KafkaSource {
         if let Some(rebalance) = lock(&context.rebalances).pop_front() {
             return Ok(Polled::Rebalance(rebalance));
         }
-        if let Some(partition) = lock(&context.stuck).longest() {
-            let text = format!("nothing was fetched from {partition} for {} s", STUCK.as_secs());
+        if let Some(text) = lock(&context.stuck).complaint() {
             return Err(ClientError::new(Diagnosis::Fatal, "consuming", text));
         }
         match self.consumer.poll(timeout) {

@@ -1,6 +1,6 @@
 //! What the cluster says about topics.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::{Offset, TopicPartitionList};
@@ -38,7 +38,18 @@ pub struct TopicInfo {
     pub name: String,
     /// Partitions.
     pub partitions: i32,
+    /// Every partition has a leader.
+    pub is_led: bool,
 }
+
+/// How long the election of a new topic's leaders is waited for.
+const ELECTION: Duration = Duration::from_secs(5);
+
+/// Most events that are taken at once.
+const EVENTS: usize = 64;
+
+/// Time between two looks at it.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A connection that asks about topics.
 pub struct TopicReader {
@@ -76,6 +87,22 @@ impl TopicReader {
         })
     }
 
+    /// Waits a moment for a topic, just made, to be known and to have a leader for each partition. A consumer that meets it
+    /// earlier can fail to see the leader for a long time (librdkafka's issue 5430). A partition whose leader is away for
+    /// longer is no reason not to begin with the others.
+    pub fn until_led(&self, name: &str, timeout: Duration, beat: &dyn Fn()) -> Result<(), ClientError> {
+        let deadline = Instant::now() + ELECTION;
+        loop {
+            beat();
+            match self.topic(name, timeout) {
+                Ok(topic) if topic.is_led => return Ok(()),
+                Err(error) if error.diagnosis != Diagnosis::MissingTopic => return Err(error),
+                _ if Instant::now() >= deadline => return Ok(()),
+                _ => std::thread::sleep(AGAIN),
+            }
+        }
+    }
+
     /// First and next offset of a partition.
     pub fn watermarks(&self, topic: &str, partition: i32, timeout: Duration) -> Result<(i64, i64), ClientError> {
         self.consumer
@@ -90,8 +117,7 @@ impl TopicReader {
 
     fn metadata(&self, topic: Option<&str>, timeout: Duration) -> Result<Vec<TopicInfo>, ClientError> {
         let doing = "asking for topics";
-        // Serves the event queue, where refusals arrive.
-        let _ = self.consumer.poll(Duration::ZERO);
+        self.hear();
         let metadata = self.consumer.fetch_metadata(topic, timeout).map_err(|error| self.sorted(doing, &error))?;
         let mut topics = Vec::new();
         for topic in metadata.topics() {
@@ -104,14 +130,22 @@ impl TopicReader {
                 return Err(ClientError { text: format!("topic `{}`: {}", topic.name(), error.text), ..error });
             }
             let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
-            topics.push(TopicInfo { name: topic.name().to_owned(), partitions });
+            let is_led = topic.partitions().iter().all(|partition| partition.leader() >= 0);
+            topics.push(TopicInfo { name: topic.name().to_owned(), partitions, is_led });
         }
         Ok(topics)
     }
 
+    /// Serves the event queue, where refusals arrive among log lines and statistics. One poll takes one event.
+    fn hear(&self) {
+        for _ in 0..EVENTS {
+            let _ = self.consumer.poll(Duration::ZERO);
+        }
+    }
+
     /// A call that found nobody is explained by the refusal that arrived beside it, when there is one.
     fn sorted(&self, doing: &'static str, error: &rdkafka::error::KafkaError) -> ClientError {
-        let _ = self.consumer.poll(Duration::ZERO);
+        self.hear();
         let own = ClientError::from_kafka(doing, error);
         match self.consumer.context().complaints.take() {
             Some(complaint) if complaint.diagnosis == Diagnosis::Refused => complaint,

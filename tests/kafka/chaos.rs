@@ -326,6 +326,13 @@ fn members(broker: &Broker, pipeline: &str) -> Option<usize> {
     broker.group_members(&format!("test.{pipeline}"))
 }
 
+/// A broker is gone for a moment, or for longer than any session.
+fn away(random: &mut ChaCha8Rng) {
+    if random.random_bool(0.5) {
+        std::thread::sleep(Duration::from_millis(random.random_range(2_000..15_000)));
+    }
+}
+
 struct Stage {
     broker: Broker,
     daemon: Daemon,
@@ -414,10 +421,12 @@ impl Stage {
             }
             Fault::BrokerKilled => {
                 self.broker.kill();
+                away(random);
                 self.broker.restart();
             }
             Fault::BrokerRestarted => {
                 self.broker.stop();
+                away(random);
                 self.broker.restart();
             }
             Fault::BrokerFrozen => {

@@ -38,12 +38,12 @@ impl Daemon {
         let folder = folder("latentd-daemon-");
         let registry = folder.path().join("registry");
         fs::create_dir(&registry).unwrap();
-        Self::with_registry(broker, instance, properties, tables, folder, &registry.display().to_string())
+        Self::with_registry(&broker.servers(), instance, properties, tables, folder, &registry.display().to_string())
     }
 
-    /// The same with a registry that others use too.
+    /// The same with a listener of its own choice, and with a registry that others use too.
     pub fn with_registry(
-        broker: &Broker,
+        servers: &str,
         instance: &str,
         properties: &str,
         tables: &str,
@@ -52,9 +52,8 @@ impl Daemon {
     ) -> Self {
         let admin = Port::reserve();
         let text = format!(
-            "[daemon]\nname = \"test\"\ninstance = \"{instance}\"\n[kafka]\nbrokers = [\"{}\"]\n[kafka.properties]\n{properties}\n\
+            "[daemon]\nname = \"test\"\ninstance = \"{instance}\"\n[kafka]\nbrokers = [\"{servers}\"]\n[kafka.properties]\n{properties}\n\
              [registry]\nurl = \"file://{registry}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n[log]\nformat = \"json\"\nlevel = \"{}\"\n{tables}",
-            broker.servers(),
             std::env::var("LATENTD_TEST_LOG").unwrap_or_else(|_| "info".to_owned())
         );
         fs::write(folder.path().join("latentd.toml"), text).unwrap();
@@ -63,7 +62,8 @@ impl Daemon {
         daemon
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A file of its folder.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 

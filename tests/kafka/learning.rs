@@ -54,7 +54,7 @@ fn a_dictionary_is_learned_swapped_in_found_by_the_restore_and_picked_up_by_a_se
     // A second daemon of the group learns nothing itself and uses what was published.
     let folder = tempfile::tempdir().unwrap();
     let registry = daemon.registry().display().to_string();
-    let other = Daemon::with_registry(broker, "learn-b", "", TABLES, folder, &registry);
+    let other = Daemon::with_registry(&broker.servers(), "learn-b", "", TABLES, folder, &registry);
     assert_eq!(other.until("the published dictionary", PATIENCE, || model(&other)), id);
     other.stop();
     daemon.stop();

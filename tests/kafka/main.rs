@@ -17,6 +17,7 @@ mod ports;
 mod prometheus;
 mod raw;
 mod reload;
+mod sasl;
 mod topics;
 
 #[path = "../tools/mod.rs"]
