@@ -56,6 +56,11 @@ impl Algorithm {
     /// Those whose streams are made with a model, and travel in a frame that names it.
     pub const LEARNED: [Self; 1] = [Self::Columns];
 
+    /// Whether its streams are made with a model and travel in a frame that names it.
+    pub fn is_learned(self) -> bool {
+        Self::LEARNED.contains(&self)
+    }
+
     /// The name in configuration and metrics.
     pub const fn name(self) -> &'static str {
         match self {
@@ -156,7 +161,7 @@ impl CodecSpec {
 pub enum ParseCodecSpecError {
     /// No such codec.
     #[error(
-        "no codec `{name}`: there are identity, huffman, lzw, zlib, gzip, deflate, brotli, zstd, lz4, xz, bzip2, zstd-dict"
+        "no codec `{name}`: there are identity, huffman, lzw, zlib, gzip, deflate, brotli, zstd, lz4, xz, bzip2, zstd-dict, columns"
     )]
     UnknownCodec {
         /// What was written.
@@ -184,6 +189,7 @@ impl FromStr for CodecSpec {
         };
         let algorithm = Algorithm::ALL
             .into_iter()
+            .chain(Algorithm::LEARNED)
             .find(|a| a.name() == name)
             .ok_or_else(|| ParseCodecSpecError::UnknownCodec { name: name.to_owned() })?;
         let Some(level) = level else { return Ok(Self::new(algorithm)) };

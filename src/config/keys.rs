@@ -153,7 +153,7 @@ pub const KEYS: &[Key] = &[
         "codec, or `codec:level`",
         Some("\"zstd\""),
         "\"zstd:19\"",
-        "identity, huffman, lzw, zlib, gzip, deflate, brotli, zstd, lz4, xz, bzip2 or zstd-dict.",
+        "identity, huffman, lzw, zlib, gzip, deflate, brotli, zstd, lz4, xz, bzip2, zstd-dict or columns.",
     ),
     key(
         "pipelines.*.layout",
@@ -252,7 +252,7 @@ pub const KEYS: &[Key] = &[
         "duration",
         Some("\"6h\""),
         "\"10m\"",
-        "Time between two trainings. The table `learn`, even empty, switches learning on; for `zstd-dict` only, as yet.",
+        "Time between two trainings. The table `learn`, even empty, switches learning on; for `zstd-dict` and `columns`.",
     ),
     key(
         "pipelines.*.learn.reservoir",

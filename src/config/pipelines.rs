@@ -214,9 +214,13 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
     if let Some(node) = learn_node.filter(|_| operation == Operation::Restore) {
         let message = "a restore learns nothing: the models that its records name come from the registry";
         notes.problem(format!("{}.learn", section.path()), &node.origin, message);
-    } else if let Some(node) = learn_node.filter(|_| codec.value.algorithm() != Algorithm::ZstdDict) {
-        let message = format!("`{}` learns nothing: take `zstd-dict`, or leave the table out", codec.value);
+    } else if let Some(node) = learn_node.filter(|_| !learns(codec.value.algorithm())) {
+        let message = format!("`{}` learns nothing: take `columns` or `zstd-dict`, or leave the table out", codec.value);
         notes.problem(format!("{}.learn", section.path()), &node.origin, message);
+    }
+    if learn_node.is_none() && operation == Operation::Compress && codec.value.algorithm().is_learned() {
+        let message = format!("`{0}` needs a model: write `[{1}.learn]`, even empty", codec.value, section.path());
+        notes.problem(codec.key.as_str(), &codec.origin, message);
     }
     if let Some(node) = block_node.filter(|_| layout.value.0 == Layout::Record && operation == Operation::Compress) {
         notes.notice(format!("{}.block", section.path()), &node.origin, "this has no effect: the layout is `record`");
@@ -251,6 +255,11 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         learn,
     };
     Resolved { settings, from, to, dead }
+}
+
+/// Whether a codec has something to learn.
+fn learns(algorithm: Algorithm) -> bool {
+    algorithm == Algorithm::ZstdDict || algorithm.is_learned()
 }
 
 fn block(path: String, node: Option<&Node>, notes: &mut Notes) -> BlockSettings {

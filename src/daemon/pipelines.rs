@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use crate::codec::ModelSource;
 use crate::config::Config;
 use crate::pipeline::{
-    Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse, Observer, Operation, Pipeline, Pulse, Settings,
+    Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse, Observer, Operation, Pipeline, Pulse, Settings, Subject,
     SourceTopics, Workshop, WorkshopParts,
 };
 use crate::registry::{CacheSettings, ModelCache, Registry};
@@ -114,12 +114,14 @@ impl PipelineSet {
         let holdings = Holdings::default();
         let observer =
             Observer::new(self.board.clone(), Arc::clone(status), Arc::clone(&self.memory), holdings.clone());
+        let subject = Subject::of(settings);
         let learner =
-            settings.learn.map(|learn| Learner::new(learn.reservoir, RESERVOIR_SEED, observer.metrics().clone()));
-        let lesson = match (settings.learn, &learner) {
-            (Some(learn), Some(learner)) => Some(self.teach(LessonParts {
+            subject.map(|(_, learn)| Learner::new(learn.reservoir, RESERVOIR_SEED, observer.metrics().clone()));
+        let lesson = match (subject, &learner) {
+            (Some((subject, learn)), Some(learner)) => Some(self.teach(LessonParts {
                 learner: learner.clone(),
                 settings: settings.clone(),
+                subject,
                 learn,
                 registry: self.registry.clone(),
                 runtime: self.runtime.clone(),

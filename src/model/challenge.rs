@@ -109,34 +109,57 @@ pub fn challenge(
     holdout: &[&[u8]],
     level: i32,
 ) -> Result<Verdict, DictionaryError> {
-    let plain = coded_sizes(None, holdout, level)?;
-    let incumbent_sizes = incumbent.map(|dictionary| coded_sizes(Some(dictionary), holdout, level)).transpose()?;
-    let candidate_sizes = candidate.map(|dictionary| coded_sizes(Some(dictionary), holdout, level)).transpose()?;
+    Ok(judge(&Sizes {
+        raw_bytes: holdout.iter().map(|sample| sample.len() as u64).sum(),
+        plain: coded_sizes(None, holdout, level)?,
+        incumbent: incumbent.map(|dictionary| coded_sizes(Some(dictionary), holdout, level)).transpose()?,
+        candidate: candidate.map(|dictionary| coded_sizes(Some(dictionary), holdout, level)).transpose()?,
+        candidate_artefact_bytes: candidate.map(|dictionary| dictionary.artefact().len()),
+    }))
+}
 
+/// What the samples of a holdout take under each contender, sample by sample.
+#[derive(Clone, Debug)]
+pub struct Sizes {
+    /// Bytes of the samples themselves, together.
+    pub raw_bytes: u64,
+    /// Under the best codec that needs no model.
+    pub plain: Vec<u64>,
+    /// Under the model in use.
+    pub incumbent: Option<Vec<u64>>,
+    /// Under the new model.
+    pub candidate: Option<Vec<u64>>,
+    /// Size of the new model.
+    pub candidate_artefact_bytes: Option<usize>,
+}
+
+/// Compares the contenders.
+pub fn judge(sizes: &Sizes) -> Verdict {
     let total = |sizes: &Vec<u64>| sizes.iter().sum::<u64>();
-    let best_other = match &incumbent_sizes {
-        Some(sizes) if total(sizes) <= total(&plain) => sizes,
-        _ => &plain,
+    let best_other = match &sizes.incumbent {
+        Some(incumbent) if total(incumbent) <= total(&sizes.plain) => incumbent,
+        _ => &sizes.plain,
     };
-    let saving = candidate_sizes.as_ref().and_then(|sizes| saving(sizes, best_other));
+    let saving = sizes.candidate.as_ref().and_then(|candidate| saving(candidate, best_other));
+    let samples = sizes.plain.len();
     let decision = match saving {
-        None if candidate.is_none() => Decision::Keep(Keep::NoCandidate),
-        _ if holdout.len() < MIN_HOLDOUT => Decision::Keep(Keep::HoldoutTooSmall),
+        None if sizes.candidate.is_none() => Decision::Keep(Keep::NoCandidate),
+        _ if samples < MIN_HOLDOUT => Decision::Keep(Keep::HoldoutTooSmall),
         None => Decision::Keep(Keep::HoldoutTooSmall),
         Some(saving) if saving.share < MIN_SAVING => Decision::Keep(Keep::SavesTooLittle),
         Some(saving) if saving.mean < MIN_STANDARD_ERRORS * saving.standard_error => Decision::Keep(Keep::Unsure),
         Some(_) => Decision::Replace,
     };
-    Ok(Verdict {
-        samples: holdout.len(),
-        raw_bytes: holdout.iter().map(|sample| sample.len() as u64).sum(),
-        plain_bytes: total(&plain),
-        incumbent_bytes: incumbent_sizes.as_ref().map(total),
-        candidate_bytes: candidate_sizes.as_ref().map(total),
-        candidate_artefact_bytes: candidate.map(|dictionary| dictionary.artefact().len()),
+    Verdict {
+        samples,
+        raw_bytes: sizes.raw_bytes,
+        plain_bytes: total(&sizes.plain),
+        incumbent_bytes: sizes.incumbent.as_ref().map(total),
+        candidate_bytes: sizes.candidate.as_ref().map(total),
+        candidate_artefact_bytes: sizes.candidate_artefact_bytes,
         saving,
         decision,
-    })
+    }
 }
 
 /// What each sample takes: its frame, or itself where the frame is larger.

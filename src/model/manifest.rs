@@ -41,6 +41,9 @@ impl Family {
     /// A zstd dictionary; [`crate::model::Dictionary`] reads the artefact.
     pub const ZSTD_DICTIONARY: Self = Self(Cow::Borrowed("zstd-dictionary"));
 
+    /// A model of fields; [`crate::model::columns::ColumnsModel`] reads the artefact.
+    pub const COLUMNS: Self = Self(Cow::Borrowed("columns"));
+
     /// A family by name.
     pub fn new(name: impl Into<String>) -> Result<Self, ManifestError> {
         let name = name.into();

@@ -1,4 +1,4 @@
-//! The thread that learns: trains a dictionary from the reservoir when it is time, and publishes it when it is better.
+//! The thread that learns: trains a model from the reservoir when it is time, and publishes it when it is better.
 //!
 //! Of all processes of a group one trains: the one that holds partition 0 of the pipeline's first topic. The others
 //! look into the registry and take what was published.
@@ -9,12 +9,13 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
-use super::{Learner, lock};
+use super::subject::SubjectError;
+use super::{Learner, Run, Subject, lock};
 use crate::codec::ModelId;
-use crate::model::{Decision, Dictionary, DictionaryError, Family, Manifest, Split, challenge};
+use crate::model::{Decision, Dictionary, DictionaryError, Family, Manifest};
 use crate::pipeline::holdings::Holdings;
 use crate::pipeline::pulse::Pulse;
-use crate::pipeline::settings::{Layout, LearnSettings, Settings};
+use crate::pipeline::settings::{LearnSettings, Settings};
 use crate::registry::{Activation, Expect, Registry, RegistryError, Signature};
 use crate::telemetry::PipelineStatus;
 
@@ -27,19 +28,14 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Pause after a registry did not answer.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// The first training waits for this many bytes of samples per byte of dictionary: zstd's own advice is a hundred, and
-/// a tenth of it is already better than none. The next training comes with its share of the stream.
-const FIRST_TRAINING: usize = 10;
-
-/// Largest piece of a block's value column that is judged at once.
-const PIECE: usize = 128 << 10;
-
 /// What a lesson is made from.
 pub struct LessonParts {
     /// What the workers show their records to.
     pub learner: Learner,
     /// What the pipeline is told.
     pub settings: Settings,
+    /// What it learns.
+    pub subject: Subject,
     /// How it learns.
     pub learn: LearnSettings,
     /// Where models go.
@@ -58,7 +54,7 @@ pub struct LessonParts {
 pub struct Lesson {
     parts: LessonParts,
     known: Option<Activation>,
-    incumbent: Option<Dictionary>,
+    incumbent: Option<Arc<[u8]>>,
     trained: Option<Instant>,
     looked: Option<Instant>,
     learned_from: u64,
@@ -69,6 +65,8 @@ pub struct Lesson {
 enum LessonError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
     #[error(transparent)]
     Dictionary(#[from] DictionaryError),
 }
@@ -125,16 +123,27 @@ impl Lesson {
         let Some(activation) = newest else { return Ok(()) };
         if let Some(id) = activation.model {
             let model = runtime.block_on(registry.load(&id))?;
-            self.take(&id, Dictionary::parse(&model.artefact)?);
+            if model.manifest.family == self.parts.subject.family() {
+                self.parts.subject.check(&model.artefact)?;
+                self.take(&id, model.artefact.as_ref().into());
+            } else {
+                // The pipeline learned something else before its configuration was changed.
+                tracing::info!(
+                    pipeline = self.parts.settings.name,
+                    model = %id,
+                    family = %model.manifest.family,
+                    "the registry's active model is of another family and is not used"
+                );
+            }
         }
         self.known = Some(activation);
         Ok(())
     }
 
-    fn take(&mut self, id: &ModelId, dictionary: Dictionary) {
-        self.parts.learner.swap(dictionary.artefact().into());
-        self.parts.status.set_model(Some((&id.to_string(), Family::ZSTD_DICTIONARY.as_str())));
-        self.incumbent = Some(dictionary);
+    fn take(&mut self, id: &ModelId, artefact: Arc<[u8]>) {
+        self.parts.learner.swap(Arc::clone(&artefact));
+        self.parts.status.set_model(Some((&id.to_string(), self.parts.subject.family().as_str())));
+        self.incumbent = Some(artefact);
     }
 
     /// Whether this process trains.
@@ -147,90 +156,88 @@ impl Lesson {
     }
 
     fn is_time(&self) -> bool {
-        let (seen, bytes) = {
+        let (records, bytes) = {
             let notes = lock(&self.parts.learner.shared.notes);
-            (notes.reservoir.seen(), notes.reservoir.bytes())
+            (notes.records, notes.bytes)
         };
         match self.trained {
-            None => bytes >= self.parts.learn.dictionary.as_usize() * FIRST_TRAINING,
-            Some(trained) => trained.elapsed() >= self.parts.learn.every && seen > self.learned_from,
+            None => self.parts.subject.is_enough(records, bytes),
+            Some(trained) => trained.elapsed() >= self.parts.learn.every && records > self.learned_from,
         }
     }
 
     fn train(&mut self) -> Result<(), LessonError> {
         let started = Instant::now();
-        let (snapshot, seen) = {
+        let (snapshot, records) = {
             let notes = lock(&self.parts.learner.shared.notes);
-            (notes.reservoir.snapshot(), notes.reservoir.seen())
+            (notes.reservoir.snapshot(), notes.records)
         };
-        self.learned_from = seen;
+        self.learned_from = records;
         let window = self.parts.learner.spans();
-        let parts = snapshot.split(Split::DICTIONARY);
-        let train: Vec<&[u8]> = parts.train.iter().map(|sample| &sample[..]).collect();
-        let size = self.parts.learn.dictionary.as_usize();
-        let candidate = match Dictionary::train(&train, size) {
+        let subject = self.parts.subject;
+        let parts = snapshot.split(subject.split());
+        let (train, holdout): (Vec<&Run>, Vec<&Run>) = (parts.train, parts.holdout);
+        let candidate = match subject.train(&train)? {
             Ok(candidate) => candidate,
             // Too little yet, or nothing repeats: the next lesson has other records.
-            Err(error @ (DictionaryError::TooFewSamples { .. } | DictionaryError::Untrainable { .. })) => {
+            Err(reason) => {
                 self.trained = Some(Instant::now());
-                tracing::info!(pipeline = self.parts.settings.name, "no dictionary yet: {error}");
+                tracing::info!(pipeline = self.parts.settings.name, "no {} yet: {reason}", subject.family());
                 return Ok(());
             }
-            Err(error) => return Err(error.into()),
         };
-        let pieces = self.pieces(&parts.holdout);
-        let holdout: Vec<&[u8]> = pieces.iter().map(|piece| &piece[..]).collect();
-        let level = self.parts.settings.codec.level();
-        let verdict = challenge(Some(&candidate), self.incumbent.as_ref(), &holdout, level)?;
-        let metrics = verdict.metrics(parts.holdout.len() as u64);
+        let verdict = subject.judge(&candidate, self.incumbent.as_deref(), &holdout)?;
+        let metrics = verdict.metrics(holdout.iter().map(|run| run.len() as u64).sum());
         self.trained = Some(Instant::now());
         tracing::info!(
             pipeline = self.parts.settings.name,
+            family = %subject.family(),
             seconds = started.elapsed().as_secs_f64(),
             decision = ?verdict.decision,
             metrics = ?metrics,
-            "trained a dictionary"
+            "trained"
         );
         if verdict.decision != Decision::Replace {
             return Ok(());
         }
         let parent = self.known.as_ref().and_then(|known| known.model);
-        let candidate = self.publish(candidate, parent, |manifest| {
+        let artefact = self.publish(candidate, parent, |manifest| {
             manifest.window = window.clone();
             manifest.metrics = metrics.clone();
-            manifest.config = serde_json::json!({ "dictionary_bytes": size, "level": level });
+            manifest.config = subject.config();
         })?;
-        let id = candidate.model_id();
+        let id = ModelId::of(&artefact);
         let LessonParts { registry, runtime, settings, .. } = &self.parts;
         let signature = self.signature();
         let activation =
             runtime.block_on(registry.set_active(&settings.name, &id, Expect::Model(parent), &signature))?;
-        self.take(&id, candidate);
+        self.take(&id, artefact);
         self.known = Some(activation);
         Ok(())
     }
 
-    /// Publishes a dictionary; when its number is taken by another one, under the next number.
+    /// Publishes a model. When a dictionary's number is taken by another one, under the next number.
     fn publish(
         &self,
-        candidate: Dictionary,
+        candidate: Arc<[u8]>,
         parent: Option<ModelId>,
         describe: impl Fn(&mut Manifest),
-    ) -> Result<Dictionary, LessonError> {
-        let LessonParts { registry, runtime, settings, .. } = &self.parts;
+    ) -> Result<Arc<[u8]>, LessonError> {
+        let LessonParts { registry, runtime, settings, subject, .. } = &self.parts;
+        let family = subject.family();
         let mut candidate = candidate;
         let mut salt = 0;
         loop {
-            let artefact = Bytes::copy_from_slice(candidate.artefact());
+            let artefact = Bytes::copy_from_slice(&candidate);
             let created = self.signature().at;
-            let mut manifest = Manifest::new(&artefact, Family::ZSTD_DICTIONARY, settings.name.as_str(), created);
+            let mut manifest = Manifest::new(&artefact, family.clone(), settings.name.as_str(), created);
             manifest.parent = parent;
             describe(&mut manifest);
             match runtime.block_on(registry.publish(&manifest, artefact)) {
                 Ok(_) => return Ok(candidate),
-                Err(RegistryError::Taken { .. }) if salt < 16 => {
+                Err(RegistryError::Taken { .. }) if salt < 16 && family == Family::ZSTD_DICTIONARY => {
                     salt += 1;
-                    candidate = candidate.with_salt(salt);
+                    candidate = Dictionary::parse(&candidate)?.with_salt(salt).artefact().into();
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -240,21 +247,5 @@ impl Lesson {
     fn signature(&self) -> Signature {
         let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         Signature { by: self.parts.by.clone(), at }
-    }
-
-    /// What the codec will be handed: values one by one, or a block's values together.
-    fn pieces(&self, holdout: &[&Bytes]) -> Vec<Vec<u8>> {
-        let limit = match self.parts.settings.layout {
-            Layout::Record => 0,
-            Layout::Block => self.parts.settings.block.max_bytes.as_usize().min(PIECE),
-        };
-        let mut pieces: Vec<Vec<u8>> = Vec::new();
-        for value in holdout {
-            match pieces.last_mut() {
-                Some(piece) if piece.len() + value.len() <= limit => piece.extend_from_slice(value),
-                _ => pieces.push(value.to_vec()),
-            }
-        }
-        pieces
     }
 }

@@ -1,16 +1,21 @@
 //! Learning from the live stream: the tap that workers hold ([`Learner`]), and the thread behind it ([`Lesson`]).
 //!
-//! What is learned today is a zstd dictionary. The loop is the one that every learned codec goes through: tap,
-//! reservoir, training, challenge on the newest records, publication, swap at a transaction boundary.
+//! What is learned is a zstd dictionary or a model of fields ([`Subject`]). The loop is the one that every learned codec
+//! goes through: tap, reservoir, training, challenge on the newest records, publication, swap at a transaction boundary.
 
 mod lesson;
+mod run;
+mod subject;
+mod tap;
 
 pub use lesson::{Lesson, LessonParts};
+pub use run::Run;
+pub use subject::Subject;
+pub use tap::Tap;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -32,10 +37,12 @@ struct Shared {
     metrics: PipelineMetrics,
 }
 
-/// What was seen since the reservoir was last emptied.
+/// What was seen.
 struct Notes {
-    reservoir: Reservoir<Bytes>,
+    reservoir: Reservoir<Run>,
     spans: BTreeMap<TopicPartition, (i64, i64)>,
+    records: u64,
+    bytes: u64,
 }
 
 /// The model in use, and how often it has changed.
@@ -53,26 +60,26 @@ impl Learner {
     /// A learner with an empty reservoir. The same stream under the same seed keeps the same records.
     pub fn new(reservoir: ByteSize, seed: u64, metrics: PipelineMetrics) -> Self {
         let reservoir = Reservoir::new(reservoir, ChaCha8Rng::seed_from_u64(seed));
-        let notes = Mutex::new(Notes { reservoir, spans: BTreeMap::new() });
+        let notes = Mutex::new(Notes { reservoir, spans: BTreeMap::new(), records: 0, bytes: 0 });
         Self { shared: Arc::new(Shared { notes, current: Mutex::default(), metrics }) }
     }
 
-    /// Shows a record's value. Never waits: while the reservoir is being read the record is dropped, and counted.
-    pub fn tap(&self, at: &TopicPartition, offset: i64, value: &[u8]) {
+    /// Shows consecutive records of a partition, from one offset to another. Never waits: while the reservoir is being
+    /// read they are dropped, and counted.
+    pub fn offer(&self, at: &TopicPartition, first: i64, last: i64, run: Run) {
         match self.shared.notes.try_lock() {
             Ok(mut notes) => {
-                notes.reservoir.offer(Bytes::copy_from_slice(value));
+                notes.records += run.len() as u64;
+                notes.bytes += run.values_len() as u64;
+                notes.reservoir.offer(run);
                 match notes.spans.get_mut(at) {
-                    Some((first, last)) => {
-                        *first = offset.min(*first);
-                        *last = offset.max(*last);
-                    }
+                    Some(span) => *span = (first.min(span.0), last.max(span.1)),
                     None => {
-                        notes.spans.insert(at.clone(), (offset, offset));
+                        notes.spans.insert(at.clone(), (first, last));
                     }
                 }
             }
-            Err(TryLockError::Poisoned(_) | TryLockError::WouldBlock) => self.dropped(1),
+            Err(TryLockError::Poisoned(_) | TryLockError::WouldBlock) => self.dropped(run.len() as u64),
         }
     }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::baseline::Baseline;
-use crate::codec::{self, Algorithm, Codec, CodecError, CodecSpec, Decoders, ModelSource};
+use crate::codec::{self, Algorithm, Codec, CodecError, CodecSpec, Decoders, ModelPrefix, ModelSource};
 use crate::pipeline::deliver::SlotId;
-use crate::pipeline::learn::Learner;
+use crate::pipeline::learn::{Learner, Subject, Tap};
 use crate::pipeline::settings::Settings;
 use crate::record::{RecordRef, TopicPartition};
 use crate::telemetry::{CodecBatch, Direction, PipelineMetrics};
@@ -15,10 +15,15 @@ use crate::telemetry::{CodecBatch, Direction, PipelineMetrics};
 pub struct Coder {
     spec: CodecSpec,
     codec: Box<dyn Codec>,
-    verifier: Option<Decoders>,
+    models: Arc<dyn ModelSource>,
+    verifier: Decoders,
+    verify: bool,
+    /// Records that a learned codec has still to prove itself on: until then each is decoded before it is sent.
+    unproved: u64,
     checked: Vec<u8>,
     tap: Option<Tap>,
     baseline: Baseline,
+    metrics: PipelineMetrics,
     counts: CodecBatch,
     records: u32,
 }
@@ -26,18 +31,11 @@ pub struct Coder {
 /// Of single records one in so many is timed.
 const TIMED: u32 = 8;
 
-/// Most bytes that one worker shows to what learns between two commits.
-const TAPPED_BYTES: usize = 1 << 20;
+/// Records that a learned codec proves itself on after each change of its model.
+const PROOF: u64 = 100_000;
 
-/// What shows records to the learner: every `stride`-th, so that a fast stream costs no more than a slow one.
-struct Tap {
-    learner: Learner,
-    model_version: u64,
-    stride: u64,
-    seen: u64,
-    seen_bytes: usize,
-    skipped: u64,
-}
+/// What a pipeline codes with until it has learned its first model.
+const UNTIL_LEARNED: CodecSpec = CodecSpec::new(Algorithm::Zstd);
 
 impl Coder {
     /// The codec that the settings name, at its newest model.
@@ -48,21 +46,20 @@ impl Coder {
         metrics: &PipelineMetrics,
     ) -> Result<Self, CodecError> {
         let spec = settings.codec;
+        let first = if spec.algorithm().is_learned() { UNTIL_LEARNED } else { spec };
+        let run_bytes = Subject::of(settings).map_or(0, |(subject, _)| subject.run_bytes());
         let mut coder = Self {
             spec,
-            codec: codec::build(spec, models)?,
-            verifier: settings.verify.then(|| Decoders::new(models)),
+            codec: codec::build(first, models)?,
+            models: Arc::clone(models),
+            verifier: Decoders::new(models),
+            verify: settings.verify,
+            unproved: 0,
             checked: Vec::new(),
-            tap: learner.map(|learner| Tap {
-                learner,
-                model_version: 0,
-                stride: 1,
-                seen: 0,
-                seen_bytes: 0,
-                skipped: 0,
-            }),
+            tap: learner.map(|learner| Tap::new(learner, run_bytes)),
             baseline: Baseline::new(metrics),
-            counts: metrics.codec(spec.algorithm().name()).batch(Direction::Encode),
+            metrics: metrics.clone(),
+            counts: metrics.codec(first.algorithm().name()).batch(Direction::Encode),
             records: TIMED - 1,
         };
         coder.take_model();
@@ -79,27 +76,26 @@ impl Coder {
         &mut *self.codec
     }
 
-    /// What decodes for verification, when the settings ask for it.
+    /// What decodes for verification, when the settings ask for it or the codec has still to prove itself.
     pub fn verifier(&mut self) -> Option<&mut Decoders> {
-        self.verifier.as_mut()
+        (self.verify || self.unproved > 0).then_some(&mut self.verifier)
+    }
+
+    /// So many records were decoded to what they were.
+    pub fn proved(&mut self, records: usize) {
+        self.unproved = self.unproved.saturating_sub(records as u64);
+    }
+
+    /// The model of the codec in use, when its streams travel in a frame that names it.
+    pub fn model(&self) -> Option<ModelPrefix> {
+        self.codec.algorithm().is_learned().then(|| self.codec.model()).flatten().map(|model| model.prefix())
     }
 
     /// Shows a record to what measures the rival, and its value to what learns.
     pub fn observe(&mut self, slot: SlotId, at: &TopicPartition, record: &RecordRef<'_>) {
         self.baseline.take(slot, record);
-        if let Some(value) = record.value {
-            self.tap(at, record.offset, value);
-        }
-    }
-
-    fn tap(&mut self, at: &TopicPartition, offset: i64, value: &[u8]) {
-        let Some(tap) = &mut self.tap else { return };
-        tap.seen += 1;
-        tap.seen_bytes += value.len();
-        if tap.seen.is_multiple_of(tap.stride) {
-            tap.learner.tap(at, offset, value);
-        } else {
-            tap.skipped += 1;
+        if let (Some(tap), Some(value)) = (&mut self.tap, record.value) {
+            tap.take(at, record.offset, value);
         }
     }
 
@@ -111,17 +107,17 @@ impl Coder {
         let started = self.records.is_multiple_of(TIMED).then(Instant::now);
         let result = self.codec.encode(value, encoded);
         let seconds = started.map(|started| started.elapsed().as_secs_f64());
-        let mut algorithm = self.spec.algorithm();
+        let mut algorithm = self.codec.algorithm();
         if let Err(error) = result {
-            tracing::warn!(codec = %self.spec, "a record was not coded and is sent as it is: {error}");
+            tracing::warn!(codec = %algorithm, "a record was not coded and is sent as it is: {error}");
             algorithm = Algorithm::Identity;
         } else if encoded.len() >= value.len() {
             algorithm = Algorithm::Identity;
-        } else if let Some(verifier) = &mut self.verifier {
-            self.checked.clear();
-            let decoded = verifier.decode(algorithm, encoded, value.len(), &mut self.checked);
-            if decoded.is_err() || self.checked != value {
-                tracing::error!(codec = %self.spec, "a record did not decode to itself and is sent as it is");
+        } else if self.verify || self.unproved > 0 {
+            if self.comes_back(algorithm, encoded, value) {
+                self.proved(1);
+            } else {
+                tracing::error!(codec = %algorithm, "a record did not decode to itself and is sent as it is");
                 algorithm = Algorithm::Identity;
             }
         }
@@ -131,6 +127,13 @@ impl Coder {
             None => self.counts.untimed(value.len(), size),
         }
         algorithm
+    }
+
+    fn comes_back(&mut self, algorithm: Algorithm, encoded: &[u8], value: &[u8]) -> bool {
+        self.checked.clear();
+        let decoder = self.verifier.codec(algorithm, self.model());
+        let decoded = decoder.and_then(|decoder| decoder.decode(encoded, value.len(), &mut self.checked));
+        decoded.is_ok() && self.checked == value
     }
 
     /// Counts something that was coded through [`Coder::codec`].
@@ -143,8 +146,7 @@ impl Coder {
         self.counts.flush();
         self.baseline.at_boundary();
         if let Some(tap) = &mut self.tap {
-            tap.learner.dropped(std::mem::take(&mut tap.skipped));
-            tap.stride = (std::mem::take(&mut tap.seen_bytes) / TAPPED_BYTES).max(1) as u64;
+            tap.at_boundary();
         }
         self.take_model();
     }
@@ -152,16 +154,28 @@ impl Coder {
     /// What was read since the last commit will be read again.
     pub fn discard(&mut self) {
         self.baseline.discard();
+        if let Some(tap) = &mut self.tap {
+            tap.discard();
+        }
     }
 
     /// Takes the newest model: only between two transactions.
     pub fn take_model(&mut self) {
-        let Some(tap) = &mut self.tap else { return };
-        let Some((version, artefact)) = tap.learner.newer_than(tap.model_version) else { return };
-        tap.model_version = version;
-        match codec::ZstdDictCodec::with_dictionary(self.spec.level(), artefact) {
-            Ok(codec) => self.codec = Box::new(codec),
-            Err(error) => tracing::error!("a published dictionary cannot be used, and the old one stays: {error}"),
+        let Some(artefact) = self.tap.as_mut().and_then(Tap::newer_model) else { return };
+        let algorithm = self.spec.algorithm();
+        let made = if algorithm.is_learned() {
+            self.models.learned().open(algorithm, &artefact)
+        } else {
+            codec::ZstdDictCodec::with_dictionary(self.spec.level(), artefact).map(|codec| Box::new(codec) as _)
+        };
+        match made {
+            Ok(codec) => {
+                self.codec = codec;
+                self.counts.flush();
+                self.counts = self.metrics.codec(algorithm.name()).batch(Direction::Encode);
+                self.unproved = if algorithm.is_learned() { PROOF } else { 0 };
+            }
+            Err(error) => tracing::error!("a published model cannot be used, and the old one stays: {error}"),
         }
     }
 }

@@ -89,6 +89,7 @@ impl CompressBlocks {
         let Some(verifier) = self.coder.verifier() else { return Ok(()) };
         let mut again = BlockReader::default();
         if again.decode(encoded, verifier, &DecodeLimits::UNLIMITED).is_ok() && builder.holds(&again) {
+            self.coder.proved(builder.records());
             return Ok(());
         }
         tracing::error!(codec = %self.coder.spec(), "a block did not decode to itself and is sent uncoded");

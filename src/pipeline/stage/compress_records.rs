@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::coder::Coder;
 use super::{Halt, Output, Publication, Reason, Stage, WRITES_NOW};
-use crate::codec::{Algorithm, CONTENT_ENCODING, seal};
+use crate::codec::{Algorithm, CONTENT_ENCODING, seal, seal_learned};
 use crate::pipeline::deliver::SlotId;
 use crate::pipeline::settings::EncodingHeader;
 use crate::record::{HeaderRef, HeaderRefs, RecordRef};
@@ -35,10 +35,11 @@ impl Stage for CompressRecords {
         if let Some(value) = record.value {
             algorithm = self.coder.encode(value, &mut self.encoded);
         }
-        let mut value = match algorithm {
+        let coded = match algorithm {
             Algorithm::Identity => record.value,
             _ => Some(&self.encoded[..]),
         };
+        self.sealed.clear();
         let mut headers: HeaderRefs<'_> = record.headers.iter().copied().collect();
         // A record that has a header of this name already gets ours as well, or a reader would take its own for ours.
         let named = match self.header {
@@ -47,11 +48,19 @@ impl Stage for CompressRecords {
         };
         if named {
             headers.push(HeaderRef { name: CONTENT_ENCODING, value: Some(algorithm.content_encoding().as_bytes()) });
-        } else if let (Some(coded), Some(raw)) = (value, record.value) {
-            self.sealed.clear();
-            seal(algorithm, coded, raw, &mut self.sealed);
-            value = Some(&self.sealed);
         }
+        // A learned codec's stream is nothing without its frame, which names the model.
+        let model = self.coder.model().filter(|_| algorithm.is_learned());
+        let value = match (coded, record.value) {
+            (Some(coded), Some(raw)) if model.is_some() || !named => {
+                match model {
+                    Some(model) => seal_learned(algorithm, model, coded, &mut self.sealed),
+                    None => seal(algorithm, coded, raw, &mut self.sealed),
+                }
+                Some(&self.sealed[..])
+            }
+            _ => coded,
+        };
         let publication = Publication { key: record.key, value, headers: &headers, timestamp: record.timestamp.millis };
         if !output.fits(&publication) {
             let message = "compressed, it is still larger than the target topic's `max.message.bytes`";

@@ -1,0 +1,250 @@
+//! What can be learned, and by what rules: a zstd dictionary, or a model of fields.
+
+use std::sync::Arc;
+
+use crate::codec::{Algorithm, Codec as _, CodecError, ColumnCodec as _};
+use crate::model::columns::Options;
+use crate::model::{
+    ColumnsCodec, ColumnsError, ColumnsModel, Dictionary, DictionaryError, Family, Sizes, Split, Verdict, challenge,
+    judge,
+};
+use crate::pipeline::settings::{Layout, LearnSettings, Settings};
+
+use super::Run;
+
+/// Largest piece of a block's value column that is judged at once.
+const PIECE: usize = 128 << 10;
+
+/// A dictionary's first training waits for this many bytes of samples per byte of dictionary: zstd's own advice is a
+/// hundred, and a tenth of it is already better than none. The next training comes with its share of the stream.
+const DICTIONARY_SAMPLES: u64 = 10;
+
+/// A first model of fields is trained on so many records, or so many bytes of them, whichever comes first.
+const COLUMNS_RECORDS: u64 = 20_000;
+const COLUMNS_BYTES: u64 = 4 << 20;
+
+/// Most bytes that a model of fields is trained on; training takes about five times as much memory.
+const COLUMNS_MOST: usize = 24 << 20;
+
+/// Bytes of records in a row that a model of fields learns from.
+const COLUMNS_RUN: usize = 64 << 10;
+
+/// What a record's frame takes beside its coded value.
+const FRAME: u64 = crate::frame::HEADER_LEN as u64;
+
+/// What a pipeline learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject {
+    kind: Kind,
+    layout: Layout,
+    /// Most raw bytes of what is coded at once.
+    piece: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Dictionary { bytes: usize, level: i32 },
+    Columns,
+}
+
+/// Why nothing was learned, or not judged.
+#[derive(Debug, thiserror::Error)]
+pub enum SubjectError {
+    /// A dictionary.
+    #[error(transparent)]
+    Dictionary(#[from] DictionaryError),
+    /// A model of fields.
+    #[error(transparent)]
+    Columns(#[from] ColumnsError),
+    /// A holdout could not be coded.
+    #[error("the held-out records could not be coded: {0}")]
+    Codec(#[from] CodecError),
+}
+
+impl Subject {
+    /// What a pipeline with these settings learns, if anything.
+    pub fn of(settings: &Settings) -> Option<(Self, LearnSettings)> {
+        let learn = settings.learn?;
+        let kind = match settings.codec.algorithm() {
+            Algorithm::ZstdDict => {
+                Kind::Dictionary { bytes: learn.dictionary.as_usize(), level: settings.codec.level() }
+            }
+            Algorithm::Columns => Kind::Columns,
+            _ => return None,
+        };
+        let piece = match settings.layout {
+            Layout::Record => 0,
+            Layout::Block => settings.block.max_bytes.as_usize().min(PIECE),
+        };
+        Some((Self { kind, layout: settings.layout, piece }, learn))
+    }
+
+    /// The kind of its models.
+    pub fn family(&self) -> Family {
+        match self.kind {
+            Kind::Dictionary { .. } => Family::ZSTD_DICTIONARY,
+            Kind::Columns => Family::COLUMNS,
+        }
+    }
+
+    /// Bytes of records in a row that it learns from.
+    pub fn run_bytes(&self) -> usize {
+        match self.kind {
+            Kind::Dictionary { .. } => 0,
+            Kind::Columns => COLUMNS_RUN,
+        }
+    }
+
+    /// The settings of a training, for the manifest.
+    pub fn config(&self) -> serde_json::Value {
+        match self.kind {
+            Kind::Dictionary { bytes, level } => serde_json::json!({ "dictionary_bytes": bytes, "level": level }),
+            Kind::Columns => {
+                let Options { alone, text, effort } = self.options();
+                serde_json::json!({ "alone": alone, "text_bytes": text, "effort": effort })
+            }
+        }
+    }
+
+    /// Whether so much of a stream is enough for a first training.
+    pub fn is_enough(&self, records: u64, bytes: u64) -> bool {
+        match self.kind {
+            Kind::Dictionary { bytes: size, .. } => bytes >= size as u64 * DICTIONARY_SAMPLES,
+            Kind::Columns => records >= COLUMNS_RECORDS || bytes >= COLUMNS_BYTES,
+        }
+    }
+
+    /// How samples are divided.
+    pub fn split(&self) -> Split {
+        // Neither has anything to tune but what it tunes on its training samples.
+        Split::DICTIONARY
+    }
+
+    fn options(&self) -> Options {
+        Options { alone: self.layout == Layout::Record, ..Options::default() }
+    }
+
+    /// Learns a model from samples, the oldest first; `None` where there is nothing to learn yet, and why.
+    pub fn train(&self, samples: &[&Run]) -> Result<Result<Arc<[u8]>, String>, SubjectError> {
+        match self.kind {
+            Kind::Dictionary { bytes, .. } => {
+                let values: Vec<&[u8]> = samples.iter().flat_map(|run| run.values()).collect();
+                match Dictionary::train(&values, bytes) {
+                    Ok(dictionary) => Ok(Ok(dictionary.artefact().into())),
+                    Err(error @ (DictionaryError::TooFewSamples { .. } | DictionaryError::Untrainable { .. })) => {
+                        Ok(Err(error.to_string()))
+                    }
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Kind::Columns => {
+                // The newest are the most like what comes.
+                let mut bytes = 0;
+                let newest = samples.iter().rev().take_while(|run| {
+                    bytes += run.values_len();
+                    bytes <= COLUMNS_MOST
+                });
+                let first = samples.len() - newest.count();
+                let values: Vec<&[u8]> = samples[first..].iter().flat_map(|run| run.values()).collect();
+                if values.is_empty() {
+                    return Ok(Err("there are no records yet".to_owned()));
+                }
+                Ok(Ok(Arc::clone(ColumnsModel::train(&values, &self.options()).artefact())))
+            }
+        }
+    }
+
+    /// Whether an artefact that comes from anywhere is a model of this kind.
+    pub fn check(&self, artefact: &[u8]) -> Result<(), SubjectError> {
+        match self.kind {
+            Kind::Dictionary { .. } => drop(Dictionary::parse(artefact)?),
+            Kind::Columns => drop(ColumnsModel::parse(artefact)?),
+        }
+        Ok(())
+    }
+
+    /// Compares a candidate with what is in use and with plain zstd, on samples that neither has seen.
+    pub fn judge(
+        &self,
+        candidate: &[u8],
+        incumbent: Option<&[u8]>,
+        holdout: &[&Run],
+    ) -> Result<Verdict, SubjectError> {
+        match self.kind {
+            Kind::Dictionary { level, .. } => {
+                let pieces = self.joined(holdout);
+                let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+                let incumbent = incumbent.map(Dictionary::parse).transpose()?;
+                Ok(challenge(Some(&Dictionary::parse(candidate)?), incumbent.as_ref(), &pieces, level)?)
+            }
+            Kind::Columns => {
+                let plain = challenge_plain(&self.joined(holdout))?;
+                let sizes = |artefact: &[u8]| self.coded(artefact, holdout);
+                Ok(judge(&Sizes {
+                    raw_bytes: holdout.iter().map(|run| run.values_len() as u64).sum(),
+                    plain,
+                    incumbent: incumbent.map(sizes).transpose()?,
+                    candidate: Some(sizes(candidate)?),
+                    candidate_artefact_bytes: Some(candidate.len()),
+                }))
+            }
+        }
+    }
+
+    /// What the classical codec is handed: values one by one, or a block's values together.
+    fn joined(&self, holdout: &[&Run]) -> Vec<Vec<u8>> {
+        self.pieces(holdout).iter().map(|piece| piece.column().bytes.to_vec()).collect()
+    }
+
+    /// What is coded at once: records one by one, or a block of them.
+    fn pieces(&self, holdout: &[&Run]) -> Vec<Run> {
+        let mut pieces: Vec<Run> = Vec::new();
+        for value in holdout.iter().flat_map(|run| run.values()) {
+            match pieces.last_mut() {
+                Some(piece) if piece.values_len() + value.len() <= self.piece => piece.push(value),
+                _ => {
+                    let mut piece = Run::default();
+                    piece.push(value);
+                    pieces.push(piece);
+                }
+            }
+        }
+        pieces
+    }
+
+    /// What each piece takes under a model of fields.
+    fn coded(&self, artefact: &[u8], holdout: &[&Run]) -> Result<Vec<u64>, SubjectError> {
+        let mut codec = ColumnsCodec::new(Arc::new(ColumnsModel::parse(artefact)?));
+        let mut output = Vec::new();
+        let mut sizes = Vec::new();
+        for piece in self.pieces(holdout) {
+            output.clear();
+            let size = match self.layout {
+                Layout::Block => {
+                    codec.encode_column(piece.column(), &mut output)?;
+                    output.len() as u64
+                }
+                Layout::Record => {
+                    codec.encode(piece.column().bytes, &mut output)?;
+                    (output.len() as u64 + FRAME).min(piece.values_len() as u64)
+                }
+            };
+            sizes.push(size);
+        }
+        Ok(sizes)
+    }
+}
+
+/// What each piece takes under the best codec that needs no model, at the level that a pipeline falls back to.
+fn challenge_plain(pieces: &[Vec<u8>]) -> Result<Vec<u64>, SubjectError> {
+    let mut codec = crate::codec::ZstdCodec::new(3, &(Arc::new(crate::codec::NoModels) as Arc<_>));
+    let mut coded = Vec::new();
+    pieces
+        .iter()
+        .map(|piece| {
+            coded.clear();
+            codec.encode(piece, &mut coded)?;
+            Ok(coded.len().min(piece.len()) as u64)
+        })
+        .collect()
+}

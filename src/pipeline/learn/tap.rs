@@ -1,0 +1,152 @@
+//! What a worker holds of the learner: shows it records, in runs, and never more than it can take.
+
+use super::{Learner, Run};
+use crate::record::TopicPartition;
+
+/// Most bytes that one worker shows between two commits, so that a fast stream costs no more than a slow one.
+const TAPPED_BYTES: usize = 1 << 20;
+
+/// Shows runs of records and passes over what lies between them.
+pub struct Tap {
+    learner: Learner,
+    version: u64,
+    /// Bytes of values in a run; one record with 0.
+    run_bytes: usize,
+    open: Option<Open>,
+    /// Bytes to pass over until the next run.
+    skip: usize,
+    /// One byte in so many is shown.
+    stride: usize,
+    seen_bytes: usize,
+    passed: u64,
+}
+
+/// A run that grows.
+struct Open {
+    at: TopicPartition,
+    first: i64,
+    last: i64,
+    run: Run,
+}
+
+impl Tap {
+    /// A tap that begins with the first record.
+    pub fn new(learner: Learner, run_bytes: usize) -> Self {
+        Self { learner, version: 0, run_bytes, open: None, skip: 0, stride: 1, seen_bytes: 0, passed: 0 }
+    }
+
+    /// Shows a record's value.
+    #[inline]
+    pub fn take(&mut self, at: &TopicPartition, offset: i64, value: &[u8]) {
+        self.seen_bytes += value.len();
+        if self.open.is_none() && self.skip > 0 {
+            self.skip = self.skip.saturating_sub(value.len().max(1));
+            self.passed += 1;
+            return;
+        }
+        let open = self.open.get_or_insert_with(|| Open {
+            at: at.clone(),
+            first: offset,
+            last: offset,
+            run: Run::default(),
+        });
+        if open.at != *at {
+            // Another partition's record does not follow this run's.
+            self.passed += 1;
+            return;
+        }
+        open.run.push(value);
+        open.last = offset;
+        if open.run.values_len() >= self.run_bytes {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        let Some(Open { at, first, last, mut run }) = self.open.take() else { return };
+        self.skip = run.values_len().max(1).saturating_mul(self.stride - 1);
+        run.shrink();
+        self.learner.offer(&at, first, last, run);
+    }
+
+    /// A moment between two transactions. A run that waits for more records of a slow stream is shown as it is.
+    pub fn at_boundary(&mut self) {
+        if self.stride == 1 {
+            self.close();
+        }
+        self.learner.dropped(std::mem::take(&mut self.passed));
+        self.stride = (std::mem::take(&mut self.seen_bytes) / TAPPED_BYTES).max(1);
+    }
+
+    /// What was read since the last commit will be read again.
+    pub fn discard(&mut self) {
+        self.open = None;
+    }
+
+    /// The model in use, when it is newer than the one that was taken last.
+    pub fn newer_model(&mut self) -> Option<std::sync::Arc<[u8]>> {
+        let (version, artefact) = self.learner.newer_than(self.version)?;
+        self.version = version;
+        Some(artefact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::learn::lock;
+    use crate::pipeline::testing::observer;
+    use crate::units::ByteSize;
+
+    fn learner() -> Learner {
+        Learner::new(ByteSize::mib(64), 1, observer().metrics().clone())
+    }
+
+    /// The runs that were shown, as offsets.
+    fn runs(learner: &Learner) -> Vec<Vec<usize>> {
+        let notes = lock(&learner.shared.notes);
+        let number = |value: &[u8]| std::str::from_utf8(&value[..8]).unwrap().trim().parse().unwrap();
+        let snapshot = notes.reservoir.snapshot();
+        snapshot.samples().iter().map(|kept| kept.sample.values().map(number).collect()).collect()
+    }
+
+    fn value(number: usize) -> Vec<u8> {
+        format!("{number:8}{}", "x".repeat(992)).into_bytes()
+    }
+
+    #[test]
+    fn a_fast_stream_is_shown_in_runs_with_gaps_and_a_slow_one_whole() {
+        let (learner, at) = (learner(), TopicPartition::new("t", 0));
+        let mut tap = Tap::new(learner.clone(), 10_000);
+        let mut next = 0;
+        // Four megabytes between two commits, and then a few records.
+        for _ in 0..2 {
+            (next..next + 4_000).for_each(|number| tap.take(&at, number as i64, &value(number)));
+            next += 4_000;
+            tap.at_boundary();
+        }
+        let shown = runs(&learner);
+        let fast: Vec<&Vec<usize>> = shown.iter().filter(|run| run[0] >= 4_000).collect();
+        assert!(fast.iter().all(|run| run.len() == 10), "{fast:?}");
+        assert!((100..=160).contains(&fast.len()), "a quarter of 400 runs: {}", fast.len());
+        assert!(fast.windows(2).all(|pair| pair[1][0] - pair[0][0] >= 30));
+        (next..next + 3).for_each(|number| tap.take(&at, number as i64, &value(number)));
+        tap.at_boundary();
+        (next + 3..next + 5).for_each(|number| tap.take(&at, number as i64, &value(number)));
+        tap.at_boundary();
+        assert!(runs(&learner).iter().any(|run| run.contains(&(next + 4))), "a slow stream waits for no full run");
+    }
+
+    #[test]
+    fn a_run_holds_records_of_one_partition_in_a_row() {
+        let (learner, zero, one) = (learner(), TopicPartition::new("t", 0), TopicPartition::new("t", 1));
+        let mut tap = Tap::new(learner.clone(), 3_000);
+        for number in 0..12 {
+            tap.take(if number % 2 == 0 { &zero } else { &one }, number as i64, &value(number));
+        }
+        assert_eq!(runs(&learner)[0], [0, 2, 4]);
+        let mut single = Tap::new(learner.clone(), 0);
+        single.take(&one, 100, &value(100));
+        assert_eq!(runs(&learner).last().unwrap(), &[100]);
+    }
+}
