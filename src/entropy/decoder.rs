@@ -1,24 +1,34 @@
 //! Decoding: symbols in the order in which they were given to the encoder.
 
+use std::hint::select_unpredictable;
+
 use super::{EntropyError, FRESH_LANE, LANE_LENGTH_BITS, LOWER_BOUND, MAX_BITS, MAX_LANES, RAW_PIECE, slots};
 
 /// Reads a stream of `LANES` lanes.
 ///
 /// Whatever the bytes are, it gives symbols and reads nothing behind their end; [`Decoder::finish`] says whether they
-/// can be right.
-#[derive(Clone, Debug)]
+/// can be right. It is fastest as a local variable: then its states stay in registers.
+#[derive(Clone, Copy, Debug)]
 pub struct Decoder<'a, const LANES: usize> {
+    /// The lanes. Up to two are kept in the order of their turns, so that they can live in registers.
     states: [u64; LANES],
-    /// The lane that has the next symbol.
-    turn: usize,
-    /// What is left of the words, each in little-endian order.
+    /// With more than two, the lane that has the next symbol.
+    next: usize,
+    /// The words, each in little-endian order, and how many were read.
     words: &'a [[u8; 4]],
-    /// Only the state at `turn` is left, because the stream was short or has come near its end. It has all symbols.
+    read: usize,
+    end: End<LANES>,
+}
+
+/// What goes on when the words have ended, or when they are too few for all lanes.
+#[derive(Clone, Copy, Debug)]
+struct End<const LANES: usize> {
+    /// The first state is the only one. It takes all turns.
     single: bool,
-    /// Words that a single state has yet to read, the next one last: what the other lanes were made of.
-    spare: [u32; LANES],
-    spares: usize,
-    /// The lanes were not what they begin with when the words ran out.
+    /// Words that it has yet to read, the next one last, and how many: what the other lanes began with.
+    words: [u32; LANES],
+    left: usize,
+    /// The lanes were not as they begin when the words had ended.
     astray: bool,
 }
 
@@ -35,102 +45,139 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
         }
         let mut eight = [0; 8];
         eight[..state.len()].copy_from_slice(state);
-        let mut states = [0; LANES];
-        states[0] = u64::from_le_bytes(eight);
+        let state = u64::from_le_bytes(eight);
         let words = words.as_chunks().0;
-        let mut decoder =
-            Self { states, turn: 0, words, single: LANES == 1, spare: [0; LANES], spares: 0, astray: false };
-        if LANES > 1 && bytes.len() <= 4 * LANES {
-            decoder.single = true;
-            decoder.spares = decoder.words.len();
-            for (spare, word) in decoder.spare.iter_mut().zip(decoder.words.iter().rev()) {
-                *spare = u32::from_le_bytes(*word);
-            }
-            decoder.words = &[];
+        if bytes.len() <= 4 * LANES {
+            return Ok(Self::short(state, words));
         }
-        decoder.refill();
-        if !decoder.single {
-            decoder.read_lanes()?;
-        }
-        Ok(decoder)
-    }
-
-    /// The states of the lanes beside the first, which stand in front of all symbols.
-    fn read_lanes(&mut self) -> Result<(), EntropyError> {
-        let mut first = Decoder::<1> {
-            states: [self.states[0]],
-            turn: 0,
-            words: self.words,
-            single: true,
-            spare: [0],
-            spares: 0,
-            astray: false,
-        };
-        for state in &mut self.states[1..] {
+        let mut states = [0; LANES];
+        let mut first = Decoder::<1> { states: [state], next: 0, words, read: 0, end: End::new(true) };
+        first.states[0] = first.refilled(state);
+        for state in &mut states[1..] {
             let below = LOWER_BOUND.ilog2() + first.raw(LANE_LENGTH_BITS) as u32;
             *state = 1 << below | first.raw(below);
         }
-        self.states[0] = first.states[0];
-        self.words = first.words;
-        match self.states[0] < LOWER_BOUND {
+        states[0] = first.states[0];
+        match states[0] < LOWER_BOUND && LANES > 1 {
             true => Err(EntropyError::Truncated),
-            false => Ok(()),
+            false => Ok(Self { states, next: 0, words, read: first.read, end: End::new(LANES == 1) }),
         }
     }
 
-    /// The slot of the next symbol among `2^bits`, `bits` being 0 to 16. [`Decoder::advance`] must follow.
-    #[inline]
-    pub fn slot(&self, bits: u32) -> u32 {
+    /// A stream that is too short for more than one lane.
+    fn short(state: u64, words: &[[u8; 4]]) -> Self {
+        let mut end = End::new(true);
+        for (word, bytes) in end.words.iter_mut().zip(words.iter().rev()) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        end.left = words.len();
+        let mut states = [0; LANES];
+        states[0] = end.refilled(state);
+        Self { states, next: 0, words: &[], read: 0, end }
+    }
+
+    /// Decodes one symbol. `find` is given a slot below `2^bits` and says whose it is: the symbol, the first slot and
+    /// the number of slots of the interval that it lies in. `bits` is 0 to 16.
+    #[inline(always)]
+    pub fn decode<S>(&mut self, bits: u32, find: impl FnOnce(u32) -> (S, u32, u32)) -> S {
         debug_assert!(bits <= MAX_BITS);
-        let state = self.states[self.turn];
-        match state >> bits {
-            0 => slots::slot_at(state as u32, bits),
-            _ => state as u32 & ((1 << bits) - 1),
-        }
-    }
-
-    /// Goes on behind the symbol that has `slot`: the one with the slots `start .. start + frequency` of `2^bits`.
-    #[inline]
-    pub fn advance(&mut self, slot: u32, start: u32, frequency: u32, bits: u32) {
-        debug_assert!((start..start + frequency).contains(&slot));
-        let state = &mut self.states[self.turn];
-        *state = match *state >> bits {
-            0 => u64::from(slots::rank(slot, start, frequency)),
-            rest => rest * u64::from(frequency) + u64::from(slot - start),
+        let Some(word) = self.words.get(self.read) else {
+            // By value: a decoder whose address is given away cannot live in registers.
+            let (after, symbol) = self.decode_at_the_end(bits, find);
+            *self = after;
+            return symbol;
         };
-        self.refill();
-        if !self.single {
-            self.turn = (self.turn + 1) % LANES;
+        let (symbol, state, taken) = step(self.states[self.current()], bits, *word, find);
+        self.read += usize::from(taken);
+        self.turn(state);
+        symbol
+    }
+
+    /// Fills `output` with symbols of one table, as [`Decoder::decode`] would one by one.
+    pub fn decode_all<S>(&mut self, bits: u32, output: &mut [S], find: impl Fn(u32) -> (S, u32, u32)) {
+        debug_assert!(bits <= MAX_BITS);
+        let mut states = self.by_turns();
+        let mut words = &self.words[self.read..];
+        let mut done = 0;
+        // Whole rounds, while there is a word for each lane: every lane has its place, and states stay in registers.
+        for round in output.as_chunks_mut::<LANES>().0 {
+            let Some(next) = words.first_chunk::<LANES>() else { break };
+            let mut read = 0;
+            for (state, symbol) in states.iter_mut().zip(round) {
+                let taken;
+                (*symbol, *state, taken) = step(*state, bits, next[read], &find);
+                read += usize::from(taken);
+            }
+            words = &words[read..];
+            done += LANES;
+        }
+        self.states = states;
+        self.next = 0;
+        self.read = self.words.len() - words.len();
+        for symbol in &mut output[done..] {
+            *symbol = self.decode(bits, &find);
         }
     }
 
-    /// Reads a word if the state needs one and there is one.
-    fn refill(&mut self) {
-        if self.states[self.turn] >= LOWER_BOUND {
-            return;
+    /// Decodes one symbol when all words were read.
+    #[inline(never)]
+    fn decode_at_the_end<S>(mut self, bits: u32, find: impl FnOnce(u32) -> (S, u32, u32)) -> (Self, S) {
+        let state = self.states[self.current()];
+        let (symbol, state) = match state >> bits {
+            0 => {
+                let slot = slots::slot_at(state as u32, bits);
+                let (symbol, start, frequency) = find(slot);
+                (symbol, u64::from(slots::rank(slot, start, frequency)))
+            }
+            rest => {
+                let slot = state as u32 & ((1 << bits) - 1);
+                let (symbol, start, frequency) = find(slot);
+                (symbol, rest * u64::from(frequency) + u64::from(slot - start))
+            }
+        };
+        if !self.end.single && state < LOWER_BOUND {
+            self.end = End::of_lanes(&self.by_turns());
         }
-        if let Some((word, rest)) = self.words.split_first() {
-            self.states[self.turn] = self.states[self.turn] << 32 | u64::from(u32::from_le_bytes(*word));
-            self.words = rest;
-            return;
+        let state = self.end.refilled(state);
+        match self.end.single {
+            true => self.states[self.current()] = state,
+            false => self.turn(state),
         }
-        if !self.single {
-            self.collapse();
-        }
-        if let Some(spares) = self.spares.checked_sub(1) {
-            self.spares = spares;
-            self.states[self.turn] = self.states[self.turn] << 32 | u64::from(self.spare[spares]);
+        (self, symbol)
+    }
+
+    /// Ends the turn of the first lane.
+    #[inline(always)]
+    fn turn(&mut self, state: u64) {
+        match LANES {
+            1 => self.states[0] = state,
+            2 => self.states = std::array::from_fn(|lane| if lane == 0 { self.states[1] } else { state }),
+            _ => {
+                self.states[self.next] = state;
+                self.next = (self.next + 1) % LANES;
+            }
         }
     }
 
-    /// The words have ended: the other lanes are now what they began with, and that is a word each.
-    fn collapse(&mut self) {
-        self.single = true;
-        self.spares = LANES - 1;
-        for (spare, lane) in self.spare[..LANES - 1].iter_mut().rev().zip(self.turn + 1..) {
-            let state = self.states[lane % LANES];
-            self.astray |= state >> 32 != FRESH_LANE >> 32;
-            *spare = state as u32;
+    /// The lane whose turn it is.
+    #[inline(always)]
+    const fn current(&self) -> usize {
+        if LANES > 2 { self.next } else { 0 }
+    }
+
+    /// The states in the order of their turns.
+    fn by_turns(&self) -> [u64; LANES] {
+        std::array::from_fn(|lane| self.states[(self.current() + lane) % LANES])
+    }
+
+    /// The state with a word, if it needs one and there is one.
+    fn refilled(&mut self, state: u64) -> u64 {
+        match self.words.get(self.read) {
+            Some(word) if state < LOWER_BOUND => {
+                self.read += 1;
+                state << 32 | u64::from(u32::from_le_bytes(*word))
+            }
+            _ => state,
         }
     }
 
@@ -142,9 +189,7 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
         let mut at = 0;
         while at < bits {
             let piece = RAW_PIECE.min(bits - at);
-            let slot = self.slot(piece);
-            self.advance(slot, slot, 1, piece);
-            value |= u64::from(slot) << at;
+            value |= self.decode(piece, |slot| (u64::from(slot), slot, 1)) << at;
             at += piece;
         }
         value
@@ -154,13 +199,51 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
     ///
     /// Every valid stream passes. Of damaged ones some do, above all short ones: this is no checksum.
     pub fn finish(self) -> Result<(), EntropyError> {
-        let corrupt = |what| Err(EntropyError::Corrupt { what });
-        if self.astray {
-            return corrupt("its lanes do not end as they begin");
+        if self.end.astray {
+            return Err(EntropyError::Corrupt { what: "its lanes do not end as they begin" });
         }
-        if !self.words.is_empty() || self.spares > 0 || !self.single || self.states[self.turn] != 0 {
-            return corrupt("it does not end where its symbols do");
+        if self.read < self.words.len() || self.end.left > 0 || !self.end.single || self.states[self.current()] != 0 {
+            return Err(EntropyError::Corrupt { what: "it does not end where its symbols do" });
         }
         Ok(())
+    }
+}
+
+/// Takes one symbol out of a state of 2^31 or more: the symbol, the state after it, and whether that took the word.
+#[inline(always)]
+fn step<S>(state: u64, bits: u32, word: [u8; 4], find: impl FnOnce(u32) -> (S, u32, u32)) -> (S, u64, bool) {
+    let slot = state as u32 & ((1 << bits) - 1);
+    let (symbol, start, frequency) = find(slot);
+    let state = (state >> bits) * u64::from(frequency) + u64::from(slot - start);
+    // It is 2^15 at least, so that one word is enough. Whether it takes one is as good as random.
+    let low = state < LOWER_BOUND;
+    let refilled = state << 32 | u64::from(u32::from_le_bytes(word));
+    (symbol, select_unpredictable(low, refilled, state), low)
+}
+
+impl<const LANES: usize> End<LANES> {
+    fn new(single: bool) -> Self {
+        Self { single, words: [0; LANES], left: 0, astray: false }
+    }
+
+    /// The first lane needs a word, and all were read: the other lanes are now as they began, with a word in each.
+    fn of_lanes(states: &[u64; LANES]) -> Self {
+        let mut end = Self { left: LANES - 1, ..Self::new(true) };
+        for (word, state) in end.words.iter_mut().zip(states[1..].iter().rev()) {
+            *word = *state as u32;
+            end.astray |= state >> 32 != FRESH_LANE >> 32;
+        }
+        end
+    }
+
+    /// The state with a word, if it needs one and there is one.
+    fn refilled(&mut self, state: u64) -> u64 {
+        match self.left.checked_sub(1) {
+            Some(left) if state < LOWER_BOUND => {
+                self.left = left;
+                state << 32 | u64::from(self.words[left])
+            }
+            _ => state,
+        }
     }
 }

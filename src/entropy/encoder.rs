@@ -19,6 +19,12 @@ impl Encoder {
         self.symbols.push(interval);
     }
 
+    /// Adds symbols.
+    #[inline]
+    pub fn extend(&mut self, intervals: impl IntoIterator<Item = Interval>) {
+        self.symbols.extend(intervals);
+    }
+
     /// Adds the low `bits` bits of `value`, 64 at most. They take so many bits of the stream.
     #[inline]
     pub fn push_raw(&mut self, value: u64, bits: u32) {
@@ -53,13 +59,13 @@ impl Encoder {
         self.words.clear();
         let mut backwards = self.symbols.iter().rev();
         let mut state = 0;
-        // One state takes all, until what it gave away fills the other lanes.
-        while LANES == 1 || self.words.len() < LANES - 1 {
+        // One state takes all until it is full, and what it gave away fills the other lanes.
+        while state < LOWER_BOUND || self.words.len() < LANES - 1 {
             let Some(interval) = backwards.next() else { break };
             state = push(state, *interval, &mut self.words);
         }
         let left = backwards.len();
-        if LANES > 1 && self.words.len() == LANES - 1 {
+        if state >= LOWER_BOUND && self.words.len() == LANES - 1 {
             let mut states = [0; LANES];
             let turn = left % LANES;
             states[turn] = state;
@@ -68,9 +74,7 @@ impl Encoder {
                 states[lane % LANES] = FRESH_LANE | u64::from(self.words[turn + LANES - 1 - lane]);
             }
             self.words.clear();
-            for (place, interval) in self.symbols[..left].iter().enumerate().rev() {
-                states[place % LANES] = push(states[place % LANES], *interval, &mut self.words);
-            }
+            push_all(&mut states, &self.symbols[..left], &mut self.words);
             state = states[0];
             for other in states[1..].iter().rev() {
                 state = self.push_lane(state, *other);
@@ -108,6 +112,34 @@ impl Encoder {
 /// Raw bits are a symbol of one slot.
 fn raw(value: u64, bits: u32) -> Interval {
     Interval::new(value as u32 & ((1 << bits) - 1), 1, bits)
+}
+
+/// Takes all symbols, the last one first, in states that are full: `LOWER_BOUND` or more. The symbol at a place goes to
+/// the lane of that number, modulo `LANES`.
+fn push_all<const LANES: usize>(states: &mut [u64; LANES], symbols: &[Interval], words: &mut Vec<u32>) {
+    // A symbol gives away a word at most. One is written for each, and the next overwrites it if it was not given.
+    let before = words.len();
+    words.resize(before + symbols.len(), 0);
+    let room = &mut words[before..];
+    let mut given = 0;
+    let mut lanes = *states;
+    let mut take = |state: &mut u64, interval: &Interval| {
+        let full = interval.overflows(*state);
+        room[given] = *state as u32;
+        given += usize::from(full);
+        *state = interval.push(if full { *state >> 32 } else { *state });
+    };
+    let (rounds, rest) = symbols.as_chunks::<LANES>();
+    for (state, interval) in lanes.iter_mut().zip(rest).rev() {
+        take(state, interval);
+    }
+    for round in rounds.iter().rev() {
+        for (state, interval) in lanes.iter_mut().zip(round).rev() {
+            take(state, interval);
+        }
+    }
+    words.truncate(before + given);
+    *states = lanes;
 }
 
 /// The state after a symbol, with the word that it gave away for it.

@@ -1,5 +1,7 @@
 //! A symbol's share of the slots, with what it takes to encode it without a division.
 
+use std::num::NonZeroU64;
+
 use super::MAX_BITS;
 
 /// The slots `start .. start + frequency` of `2^bits`: a symbol of probability `frequency / 2^bits`.
@@ -7,12 +9,15 @@ use super::MAX_BITS;
 /// Sixteen bytes, made once for each symbol of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
-    /// `ceil(2^(63 + shift) / frequency)`.
-    reciprocal: u64,
+    /// `ceil(2^(63 + shift) / frequency)`, which is `2^63` or more.
+    reciprocal: NonZeroU64,
     start: u16,
+    /// `frequency - 1`.
+    less_one: u16,
     /// `2^bits - frequency`.
     complement: u16,
-    bits: u8,
+    /// `63 - bits`.
+    headroom: u8,
     /// `ceil(log2 frequency)`.
     shift: u8,
 }
@@ -31,8 +36,14 @@ impl Interval {
         let shift = u32::BITS - (frequency - 1).leading_zeros();
         let (high, rest) = ((1 << 63) / frequency as u64, (1 << 63) % frequency as u64);
         let reciprocal = (high << shift) + (rest << shift).div_ceil(frequency as u64);
-        let complement = ((1 << bits) - frequency) as u16;
-        Self { reciprocal, start: start as u16, complement, bits: bits as u8, shift: shift as u8 }
+        Self {
+            reciprocal: NonZeroU64::new(reciprocal).expect("the reciprocal is at least 2^63"),
+            start: start as u16,
+            less_one: (frequency - 1) as u16,
+            complement: ((1 << bits) - frequency) as u16,
+            headroom: (63 - bits) as u8,
+            shift: shift as u8,
+        }
     }
 
     /// Its first slot.
@@ -42,24 +53,26 @@ impl Interval {
 
     /// How many slots it has.
     pub const fn frequency(self) -> u32 {
-        (1 << self.bits) - self.complement as u32
+        self.less_one as u32 + 1
     }
 
     /// The binary logarithm of the number of all slots.
     pub const fn bits(self) -> u32 {
-        self.bits as u32
+        63 - self.headroom as u32
     }
 
     /// Whether a state must give away a word before it takes this symbol: it is `frequency * 2^(63 - bits)` or more.
+    #[inline]
     pub(super) const fn overflows(self, state: u64) -> bool {
-        state >> (63 - self.bits as u32) >= self.frequency() as u64
+        state >> self.headroom > self.less_one as u64
     }
 
     /// The state after this symbol: `floor(state / frequency) * 2^bits + state mod frequency + start`.
     ///
     /// `state` is below `2^63`, and so is the result where it does not overflow.
+    #[inline]
     pub(super) const fn push(self, state: u64) -> u64 {
-        let product = (state << 1) as u128 * self.reciprocal as u128;
+        let product = (state << 1) as u128 * self.reciprocal.get() as u128;
         let quotient = (product >> 64) as u64 >> self.shift;
         state + quotient * self.complement as u64 + self.start as u64
     }

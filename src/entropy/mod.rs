@@ -46,6 +46,7 @@ mod encoder;
 mod error;
 mod interval;
 mod normalise;
+mod serial;
 mod slots;
 mod table;
 

@@ -1,7 +1,8 @@
 //! A static distribution over an alphabet.
 
 use super::normalise::normalise;
-use super::{Decoder, Encoder, EntropyError, Interval, MAX_BITS, MAX_SYMBOLS};
+use super::{Decoder, Encoder, EntropyError, Interval, MAX_BITS, MAX_SYMBOLS, serial};
+use crate::frame::Reader;
 
 /// Search buckets are so many times as many as symbols (as a power of two), where the slots are that many.
 const BUCKETS_PER_SYMBOL_LOG2: u32 = 4;
@@ -12,7 +13,7 @@ const BUCKETS_PER_SYMBOL_LOG2: u32 = 4;
 #[derive(Clone, Debug)]
 pub struct Table {
     bits: u32,
-    /// By symbol; `None` has frequency 0. (`Interval` has no niche, so that this is 24 bytes.)
+    /// By symbol; `None` has frequency 0.
     encoding: Box<[Option<Interval>]>,
     /// Symbols that can be coded, rising.
     decoding: Box<[Entry]>,
@@ -83,6 +84,23 @@ impl Table {
         }
     }
 
+    /// Reads a table that [`Table::write`] wrote, of `limit` symbols at most: more are refused before there is room made
+    /// for them. What is allocated is bounded by `limit`, at about 100 bytes a symbol, however few bytes are read.
+    pub fn read(reader: &mut Reader<'_>, limit: usize) -> Result<Self, EntropyError> {
+        let (frequencies, bits) = serial::read(reader, limit.min(MAX_SYMBOLS))?;
+        Ok(Self::new(&frequencies, bits))
+    }
+
+    /// Appends the table: some 2 to 8 bits for each symbol, fewer for those that cannot be coded.
+    pub fn write(&self, output: &mut Vec<u8>) {
+        serial::write(&self.frequencies().collect::<Vec<_>>(), self.bits, output);
+    }
+
+    /// Each symbol's frequency.
+    pub fn frequencies(&self) -> impl Iterator<Item = u32> {
+        self.encoding.iter().map(|interval| interval.map_or(0, Interval::frequency))
+    }
+
     /// The binary logarithm of the sum of all frequencies.
     pub fn bits(&self) -> u32 {
         self.bits
@@ -109,17 +127,37 @@ impl Table {
         encoder.push(self.interval(symbol).expect("only symbols with a frequency are encoded"));
     }
 
+    /// Gives symbols to the encoder, as [`Table::encode`] would one by one.
+    ///
+    /// # Panics
+    ///
+    /// If one of them cannot be coded.
+    pub fn encode_all(&self, symbols: &[u16], encoder: &mut Encoder) {
+        encoder.extend(
+            symbols.iter().map(|symbol| self.interval(*symbol).expect("only symbols with a frequency are encoded")),
+        );
+    }
+
     /// The next symbol.
     #[inline]
     pub fn decode<const LANES: usize>(&self, decoder: &mut Decoder<'_, LANES>) -> u16 {
-        let slot = decoder.slot(self.bits);
+        decoder.decode(self.bits, |slot| self.find(slot))
+    }
+
+    /// The next symbols, as [`Table::decode`] would give them one by one.
+    pub fn decode_all<const LANES: usize>(&self, decoder: &mut Decoder<'_, LANES>, symbols: &mut [u16]) {
+        decoder.decode_all(self.bits, symbols, |slot| self.find(slot));
+    }
+
+    /// The symbol that has a slot, its first slot and its frequency.
+    #[inline(always)]
+    fn find(&self, slot: u32) -> (u16, u32, u32) {
         let mut at = usize::from(self.buckets[(slot >> self.bucket_bits) as usize]);
         while u32::from(self.decoding[at].last) < slot {
             at += 1;
         }
         let Entry { start, last, symbol } = self.decoding[at];
-        decoder.advance(slot, u32::from(start), u32::from(last) - u32::from(start) + 1, self.bits);
-        symbol
+        (symbol, u32::from(start), u32::from(last) - u32::from(start) + 1)
     }
 }
 

@@ -1,0 +1,194 @@
+//! What `columns` makes of real topics: bytes a record, speed both ways, training time and the model's size, beside
+//! zstd in the same blocks.
+//!
+//! `cargo bench --no-default-features --bench columns [-- NAME...]`; a name may be that of a file. Every model is trained
+//! on the first half of the rows and measured on those that follow, 20,000 at most. All times are CPU times of the one
+//! thread; bytes are of the raw lines, without anything around them.
+
+#[path = "../tools/mod.rs"]
+mod tools;
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use latentd::codec::{Codec, Column, ColumnCodec};
+use latentd::model::columns::Options;
+use latentd::model::{ColumnsCodec, ColumnsModel};
+
+/// Rows of a file that are looked at, and rows that are measured.
+const ROWS: usize = 120_000;
+const MEASURED: usize = 20_000;
+
+/// Block sizes in bytes of raw lines.
+const BLOCKS: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];
+
+/// CPU time of this thread.
+fn cpu() -> Duration {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux says how long a thread has run");
+    let nanoseconds = stat.split(' ').next().and_then(|number| number.parse().ok());
+    Duration::from_nanos(nanoseconds.expect("the first number of schedstat is a time"))
+}
+
+/// Rows in a file's order, cut into blocks of about so many bytes.
+fn blocks(rows: &[&[u8]], bytes: usize) -> Vec<Column> {
+    let mut blocks = vec![Column::default()];
+    for row in rows {
+        if blocks.last().is_some_and(|block| !block.is_empty() && block.bytes.len() + row.len() > bytes) {
+            blocks.push(Column::default());
+        }
+        blocks.last_mut().expect("there is a block from the start").push(row);
+    }
+    blocks
+}
+
+/// Repeats until enough time has passed to be measured; gives the time of the fastest round.
+fn fastest(mut round: impl FnMut()) -> f64 {
+    let begun = cpu();
+    let mut best = f64::MAX;
+    while cpu() - begun < Duration::from_millis(600) || best == f64::MAX {
+        let start = cpu();
+        round();
+        best = best.min((cpu() - start).as_secs_f64());
+    }
+    best
+}
+
+struct Measured {
+    bytes: usize,
+    encode: f64,
+    decode: f64,
+}
+
+fn column_blocks(model: &Arc<ColumnsModel>, blocks: &[Column]) -> Measured {
+    let mut codec = ColumnsCodec::new(Arc::clone(model));
+    let mut coded: Vec<Vec<u8>> = vec![Vec::new(); blocks.len()];
+    let encode = fastest(|| {
+        for (block, coded) in blocks.iter().zip(&mut coded) {
+            coded.clear();
+            codec.encode_column(block.as_ref(), coded).expect("blocks are coded");
+        }
+    });
+    let mut decoded = Column::default();
+    let decode = fastest(|| {
+        for (block, coded) in blocks.iter().zip(&coded) {
+            decoded.clear();
+            codec.decode_column(coded, block.len(), block.bytes.len(), &mut decoded).expect("what was coded is decoded");
+        }
+    });
+    for (block, coded) in blocks.iter().zip(&coded) {
+        decoded.clear();
+        codec.decode_column(coded, block.len(), block.bytes.len(), &mut decoded).expect("what was coded is decoded");
+        assert_eq!(decoded, *block);
+    }
+    Measured { bytes: coded.iter().map(Vec::len).sum(), encode, decode }
+}
+
+fn single_records(model: &Arc<ColumnsModel>, rows: &[&[u8]]) -> Measured {
+    let mut codec = ColumnsCodec::new(Arc::clone(model));
+    let mut coded: Vec<Vec<u8>> = vec![Vec::new(); rows.len()];
+    let encode = fastest(|| {
+        for (row, coded) in rows.iter().zip(&mut coded) {
+            coded.clear();
+            codec.encode(row, coded).expect("records are coded");
+        }
+    });
+    let mut decoded = Vec::new();
+    let decode = fastest(|| {
+        for (row, coded) in rows.iter().zip(&coded) {
+            decoded.clear();
+            codec.decode(coded, row.len(), &mut decoded).expect("what was coded is decoded");
+        }
+    });
+    for (row, coded) in rows.iter().zip(&coded) {
+        decoded.clear();
+        codec.decode(coded, row.len(), &mut decoded).expect("what was coded is decoded");
+        assert_eq!(decoded, *row);
+    }
+    Measured { bytes: coded.iter().map(Vec::len).sum(), encode, decode }
+}
+
+/// Bytes that zstd makes of the blocks' lines.
+fn zstd_blocks(blocks: &[Column], level: i32) -> usize {
+    let mut writer = zstd::bulk::Compressor::new(level).expect("zstd has the level");
+    blocks.iter().map(|block| writer.compress(&block.bytes).expect("zstd codes anything").len()).sum()
+}
+
+fn zstd_records(rows: &[&[u8]], train: &[&[u8]]) -> usize {
+    let step = train.len().div_ceil(20_000).max(1);
+    let samples: Vec<&[u8]> = train.iter().copied().step_by(step).collect();
+    let dictionary = zstd::dict::from_samples(&samples, 110 << 10).expect("the topic has a dictionary");
+    let mut writer = zstd::bulk::Compressor::with_dictionary(19, &dictionary).expect("zstd has the level");
+    rows.iter().map(|row| writer.compress(row).expect("zstd codes anything").len()).sum()
+}
+
+fn report(name: &str, file: &[u8]) {
+    let mut rows: Vec<&[u8]> = file.split(|byte| *byte == b'\n').filter(|row| !row.is_empty()).take(ROWS).collect();
+    if name.ends_with(".csv") {
+        rows.remove(0);
+    }
+    let (train, rest) = rows.split_at(rows.len() / 2);
+    let test = &rest[..rest.len().min(MEASURED)];
+    let raw: usize = test.iter().map(|row| row.len()).sum();
+    let each = |bytes: usize| bytes as f64 / test.len() as f64;
+    let speed = |seconds: f64| raw as f64 / 1e6 / seconds;
+    println!("\n{name}: {} rows learned, {} measured, {:.1} bytes each", train.len(), test.len(), each(raw));
+    println!("| | bytes a record | encode / decode MB/s | zstd-3 | zstd-19 | times smaller than zstd-3 |\n|---|---|---|---|---|---|");
+    let start = cpu();
+    let model = Arc::new(ColumnsModel::train(train, &Options::default()));
+    let trained = cpu() - start;
+    let start = cpu();
+    let again = ColumnsModel::parse(model.artefact()).expect("an artefact that was written is read");
+    let loaded = cpu() - start;
+    assert_eq!(again.id(), model.id());
+    for size in BLOCKS {
+        let blocks = blocks(test, size);
+        let ours = column_blocks(&model, &blocks);
+        let fast = zstd_blocks(&blocks, 3);
+        println!(
+            "| {} KiB | {:.2} | {:.0} / {:.0} | {:.2} | {:.2} | {:.2} |",
+            size >> 10,
+            each(ours.bytes),
+            speed(ours.encode),
+            speed(ours.decode),
+            each(fast),
+            each(zstd_blocks(&blocks, 19)),
+            fast as f64 / ours.bytes as f64,
+        );
+    }
+    let start = cpu();
+    let options = Options { alone: true, ..Options::default() };
+    let alone = Arc::new(ColumnsModel::train(train, &options));
+    let trained_alone = cpu() - start;
+    let ours = single_records(&alone, test);
+    println!(
+        "| single | {:.2} | {:.0} / {:.0} | | {:.2} with a dictionary of 110 KiB | |",
+        each(ours.bytes),
+        speed(ours.encode),
+        speed(ours.decode),
+        each(zstd_records(test, train)),
+    );
+    println!(
+        "trained in {:.1} s ({:.1} s for single records), {} bytes of model ({} for single records), read in {:.0} ms",
+        trained.as_secs_f64(),
+        trained_alone.as_secs_f64(),
+        model.artefact().len(),
+        alone.artefact().len(),
+        loaded.as_secs_f64() * 1e3,
+    );
+}
+
+fn main() {
+    let names: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let all = ["flights.jsonl", "adult.jsonl", "weather.jsonl"];
+    let names = if names.is_empty() { all.map(str::to_owned).to_vec() } else { names };
+    for name in &names {
+        let path = if fs::metadata(name).is_ok() {
+            name.into()
+        } else {
+            tools::data(name).unwrap_or_else(|error| panic!("{error}"))
+        };
+        let file = fs::read(&path).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()));
+        report(name, &file);
+    }
+}

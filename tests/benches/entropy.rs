@@ -1,0 +1,156 @@
+//! How fast the entropy coder is: symbols a second and clocks a symbol, both ways, by alphabet and number of lanes.
+//!
+//! `cargo bench --bench entropy`, or `cargo bench --bench entropy -- skewed` for one alphabet. Clocks are what
+//! `/proc/cpuinfo` says the processor makes a second (on a virtual machine the nominal frequency, not the boosted one),
+//! divided by symbols a second.
+
+use std::fs;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use latentd::entropy::{Decoder, Encoder, Table};
+
+const SYMBOLS: usize = 1 << 16;
+
+/// Symbols that are drawn from a table, so that it fits them exactly.
+struct Alphabet {
+    name: &'static str,
+    tables: Vec<Table>,
+    symbols: Vec<u16>,
+}
+
+impl Alphabet {
+    fn new(name: &'static str, bits: u32, counts: &[Vec<u32>]) -> Self {
+        let tables: Vec<Table> =
+            counts.iter().map(|counts| Table::from_counts(counts, bits).expect("the shape is valid")).collect();
+        // A multiplicative generator (Steele and Vigna 2021, "Computationally easy, spectrally good multipliers").
+        let mut random = 1u64;
+        let symbols = tables.iter().cycle().take(SYMBOLS).map(|table| {
+            random = random.wrapping_mul(0xd134_2543_de82_ef95) | 1;
+            let slot = (random >> (64 - bits)) as u32;
+            (0..table.symbols() as u16)
+                .find(|symbol| {
+                    table.interval(*symbol).is_some_and(|interval| slot < interval.start() + interval.frequency())
+                })
+                .expect("the frequencies fill all slots")
+        });
+        Self { name, symbols: symbols.collect(), tables }
+    }
+
+    /// Bits a symbol.
+    fn entropy(&self) -> f64 {
+        let bits = self.tables.iter().cycle().zip(&self.symbols).map(|(table, symbol)| {
+            let interval = table.interval(*symbol).expect("drawn symbols can be coded");
+            f64::from(interval.bits()) - f64::from(interval.frequency()).log2()
+        });
+        bits.sum::<f64>() / SYMBOLS as f64
+    }
+
+    /// With a table for all symbols, or by turns.
+    fn encode<const LANES: usize>(&self, encoder: &mut Encoder, stream: &mut Vec<u8>) {
+        if let [table] = &self.tables[..] {
+            table.encode_all(&self.symbols, encoder);
+        } else {
+            for row in self.symbols.chunks(self.tables.len()) {
+                for (table, symbol) in self.tables.iter().zip(row) {
+                    table.encode(*symbol, encoder);
+                }
+            }
+        }
+        stream.clear();
+        encoder.finish::<LANES>(stream);
+    }
+
+    fn decode<const LANES: usize>(&self, stream: &[u8], symbols: &mut [u16]) {
+        let mut decoder = Decoder::<LANES>::new(stream).expect("the stream is whole");
+        if let [table] = &self.tables[..] {
+            table.decode_all(&mut decoder, symbols);
+        } else {
+            for row in symbols.chunks_mut(self.tables.len()) {
+                for (table, symbol) in self.tables.iter().zip(row) {
+                    *symbol = table.decode(&mut decoder);
+                }
+            }
+        }
+        decoder.finish().expect("the stream ends");
+    }
+}
+
+/// Frequencies that fall by the same factor.
+fn geometric(symbols: u32, factor: f64) -> Vec<u32> {
+    (0..symbols).map(|i| (1e9 * factor.powi(i as i32)).ceil() as u32).collect()
+}
+
+fn alphabets() -> Vec<Alphabet> {
+    vec![
+        Alphabet::new("uniform, 256 symbols, 12 bits", 12, &[vec![1; 256]]),
+        Alphabet::new("skewed, 256 symbols, 12 bits", 12, &[geometric(256, 0.96)]),
+        Alphabet::new("skewed, 256 symbols, 14 bits", 14, &[geometric(256, 0.96)]),
+        Alphabet::new("steep, 256 symbols, 14 bits", 14, &[geometric(256, 0.5)]),
+        Alphabet::new("large, 20000 symbols, 16 bits", 16, &[geometric(20_000, 0.9995)]),
+        Alphabet::new(
+            "fields, 20 tables by turns, 14 bits",
+            14,
+            &(1..=20).map(|field| geometric(3 * field * field, 1.0 - 1.0 / f64::from(field))).collect::<Vec<_>>(),
+        ),
+    ]
+}
+
+fn megahertz() -> Option<f64> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("cpu MHz"))?;
+    line.split(':').nth(1)?.trim().parse().ok()
+}
+
+/// The best of many passes: other work on the machine only ever slows one down.
+fn best(mut pass: impl FnMut()) -> Duration {
+    let start = Instant::now();
+    let mut best = Duration::MAX;
+    while start.elapsed() < Duration::from_millis(300) {
+        let start = Instant::now();
+        pass();
+        best = best.min(start.elapsed());
+    }
+    best
+}
+
+/// Prints a row the first time that it is asked to, and lets criterion measure and compare.
+fn bench(group: &mut BenchmarkGroup<'_, WallTime>, direction: &str, lanes: usize, mut pass: impl FnMut()) {
+    let mut printed = false;
+    group.bench_function(format!("{direction}/{lanes}"), |bencher| {
+        if !std::mem::replace(&mut printed, true) {
+            let rate = SYMBOLS as f64 / best(&mut pass).as_secs_f64();
+            let clocks = megahertz().map_or(String::new(), |mhz| format!(", {:.1} clocks a symbol", mhz * 1e6 / rate));
+            println!("{lanes} lanes, {direction}: {:.0} million symbols/s{clocks}", rate / 1e6);
+        }
+        bencher.iter(&mut pass);
+    });
+}
+
+fn measure<const LANES: usize>(group: &mut BenchmarkGroup<'_, WallTime>, alphabet: &Alphabet) {
+    let mut encoder = Encoder::default();
+    let mut stream = Vec::new();
+    let mut symbols = vec![0; SYMBOLS];
+    bench(group, "encode", LANES, || alphabet.encode::<LANES>(&mut encoder, black_box(&mut stream)));
+    alphabet.encode::<LANES>(&mut encoder, &mut stream);
+    bench(group, "decode", LANES, || alphabet.decode::<LANES>(&stream, black_box(&mut symbols)));
+}
+
+fn entropy(criterion: &mut Criterion) {
+    for alphabet in alphabets() {
+        let mut group = criterion.benchmark_group(alphabet.name);
+        group.sample_size(10).warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(500));
+        group.throughput(Throughput::Elements(SYMBOLS as u64));
+        println!("{}: {:.2} bits a symbol", alphabet.name, alphabet.entropy());
+        measure::<1>(&mut group, &alphabet);
+        measure::<2>(&mut group, &alphabet);
+        measure::<4>(&mut group, &alphabet);
+        measure::<8>(&mut group, &alphabet);
+        group.finish();
+    }
+}
+
+criterion_group!(benches, entropy);
+criterion_main!(benches);
