@@ -5,7 +5,7 @@
 mod tools;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read as _, Write};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -126,6 +126,72 @@ fn files_of_records_come_back_byte_for_byte() {
                 assert!(back == *input, "{mode}, {layout}, {codec}");
             }
         }
+    }
+}
+
+/// Records of each kind, the same ones again and again, until there are so many bytes.
+fn many_records(mode: &str, bytes: usize, mut write: impl FnMut(&[u8])) {
+    let rows = flights(1_000_000);
+    let some = match mode {
+        "lines" | "json" => rows[..=rows.iter().rposition(|byte| *byte == b'\n').unwrap()].to_vec(),
+        "csv" => b"\"AA\",1,\"two\nlines\",3.5\r\n".repeat(40_000),
+        "length" => rows
+            .split(|byte| *byte == b'\n')
+            .flat_map(|row| [&(row.len() as u32).to_be_bytes(), row].concat())
+            .collect(),
+        _ => rows,
+    };
+    if mode == "idx" {
+        // Rows of 784 bytes; how many there are is not looked at.
+        write(b"\0\0\x08\x02\0\0\0\0\0\0\x03\x10");
+    }
+    (0..bytes.div_ceil(some.len())).for_each(|_| write(&some));
+}
+
+#[test]
+fn a_pipe_of_records_is_compressed_in_bounded_memory() {
+    const LIMIT_KIB: u64 = 120 << 10;
+    for (mode, bytes) in [
+        ("lines", 300_000_000),
+        ("json", 150_000_000),
+        ("csv", 150_000_000),
+        ("length", 150_000_000),
+        ("idx", 150_000_000),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_latentd"))
+            .args(["compress", "--codec", "lz4", "--records", mode, "-o", file.to_str().unwrap()])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let mut written = 0;
+        many_records(mode, bytes, |some| {
+            stdin.write_all(some).unwrap();
+            written += some.len();
+        });
+        // All but what the pipe holds was read, so this is the most memory that it had.
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak: u64 = peak.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+        assert!(peak < LIMIT_KIB, "{mode}: {peak} KiB");
+        drop(stdin);
+        assert!(child.wait().unwrap().success(), "{mode}");
+        let mut back = Command::new(env!("CARGO_BIN_EXE_latentd"))
+            .args(["decompress", file.to_str().unwrap()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut restored = back.stdout.take().unwrap();
+        let mut buffer = Vec::new();
+        many_records(mode, bytes, |some| {
+            buffer.resize(some.len(), 0);
+            restored.read_exact(&mut buffer).unwrap();
+            assert!(buffer == some, "{mode}");
+        });
+        assert_eq!(restored.read(&mut [0]).unwrap(), 0, "{mode}");
+        assert!(back.wait().unwrap().success() && written >= bytes, "{mode}");
     }
 }
 
@@ -312,6 +378,28 @@ fn bench_always_shows_kafkas_own_zstd_and_sizes_are_the_same_each_time() {
     assert!(of("zstd-dict, record") < of("zstd, record") / 2, "the dictionary is used");
     let table = String::from_utf8(ok(&arguments[..arguments.len() - 2], None)).unwrap();
     assert!(table.contains("Kafka's smallest") && table.contains("our smallest"), "{table}");
+}
+
+#[test]
+fn bench_reads_no_more_of_a_file_than_its_limit_asks_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("rows.jsonl");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // A file without an end.
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || {
+            let mut pipe = fs::OpenOptions::new().write(true).open(pipe).unwrap();
+            let rows = flights(1_000_000);
+            let rows = &rows[..=rows.iter().rposition(|byte| *byte == b'\n').unwrap()];
+            while pipe.write_all(rows).is_ok() {}
+        }
+    });
+    let arguments =
+        ["bench", pipe.to_str().unwrap(), "--limit", "500", "--time", "1ms", "-c", "identity", "--format", "json"];
+    let report: Value = serde_json::from_slice(&ok(&arguments, None)).unwrap();
+    assert_eq!((&report["records"], &report["learned_from_records"]), (&500.into(), &500.into()));
+    writer.join().unwrap();
 }
 
 #[test]

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 
 use super::UsageError;
-use super::file_format::{MAGIC, MOST_RECORDS, RecordFileReader, RecordFileWriter};
+use super::file_format::{MAGIC, MOST_BYTES, MOST_RECORDS, RecordFileReader, RecordFileWriter};
 use super::models::{RegistryArgs, dictionary};
 use super::output::{Output, input, read_all};
-use super::records::RecordMode;
+use super::records::{RecordMode, RecordReader};
 use super::streams;
 use crate::codec::block::BlockBuilder;
 use crate::codec::{
@@ -23,7 +23,8 @@ use crate::units::ByteSize;
 /// Compress a file or a pipe
 ///
 /// With a standard codec and `--records whole` the output is one standard stream, which `gzip`, `zstd`, … read. Otherwise
-/// it is a file of records (FORMAT.md, "Files").
+/// it is a file of records (FORMAT.md, "Files"). Streams and records are taken as they come, so a pipe may be of any length;
+/// only huffman, lzw, zstd-dict and identity with `--records whole` hold all of it in memory.
 #[derive(Debug, clap::Args)]
 pub struct CompressArgs {
     /// The file; `-` or none is standard input
@@ -92,13 +93,11 @@ pub fn compress(args: &CompressArgs) -> anyhow::Result<()> {
         }
         return output.finish();
     }
-    let bytes = read_all(args.file.as_deref())?;
+    let mut values = RecordReader::new(input(args.file.as_deref())?, args.records, MOST_BYTES);
     let mut file = RecordFileWriter::new(io::BufWriter::new(&mut output))?;
-    let pieces = args.records.cut(&bytes)?;
-    let values = pieces.iter().map(|piece| &bytes[piece.all.clone()]);
     match args.layout {
-        Layout::Record => records(values, &mut *codec, &mut file)?,
-        Layout::Block => blocks(values, args.block.as_usize(), &mut *codec, &mut file)?,
+        Layout::Record => records(&mut values, &mut *codec, &mut file)?,
+        Layout::Block => blocks(&mut values, args.block.as_usize(), &mut *codec, &mut file)?,
     }
     file.finish()?.flush()?;
     output.finish()
@@ -118,13 +117,14 @@ fn coder(args: &CompressArgs) -> anyhow::Result<Box<dyn Codec>> {
     }
 }
 
-fn records<'a, W: Write>(
-    values: impl Iterator<Item = &'a [u8]>,
+fn records<R: Read, W: Write>(
+    values: &mut RecordReader<R>,
     codec: &mut dyn Codec,
     file: &mut RecordFileWriter<W>,
 ) -> anyhow::Result<()> {
     let (mut coded, mut sealed) = (Vec::new(), Vec::new());
-    for value in values {
+    while let Some(record) = values.next()? {
+        let value = record.all;
         coded.clear();
         codec.encode(value, &mut coded)?;
         sealed.clear();
@@ -143,8 +143,8 @@ fn as_record(value: &[u8], offset: i64) -> RecordRef<'_> {
     RecordRef { key: None, value: Some(value), headers: HeaderRefs::new(), timestamp: Timestamp::create(-1), offset }
 }
 
-fn blocks<'a, W: Write>(
-    values: impl Iterator<Item = &'a [u8]>,
+fn blocks<R: Read, W: Write>(
+    values: &mut RecordReader<R>,
     most: usize,
     codec: &mut dyn Codec,
     file: &mut RecordFileWriter<W>,
@@ -158,12 +158,15 @@ fn blocks<'a, W: Write>(
         builder.clear();
         Ok(())
     };
-    for (offset, value) in (0i64..).zip(values) {
+    let mut offset = 0;
+    while let Some(record) = values.next()? {
+        let value = record.all;
         let full = builder.raw_bytes() + value.len() > most || builder.records() == MOST_RECORDS;
         if builder.records() > 0 && full {
             close(&mut builder, codec)?;
         }
         builder.push(&as_record(value, offset));
+        offset += 1;
     }
     if builder.records() > 0 {
         close(&mut builder, codec)?;
