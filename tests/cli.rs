@@ -75,6 +75,29 @@ fn every_codec_takes_pipes_and_gives_them_back() {
 }
 
 #[test]
+fn skippable_frames_in_front_of_a_stream_are_passed_over() {
+    let input = flights(100_000);
+    let skippable = |low: u8, content: &[u8]| {
+        let length = u32::try_from(content.len()).unwrap();
+        [&[0x50 | low, 0x2a, 0x4d, 0x18][..], &length.to_le_bytes(), content].concat()
+    };
+    let front = [skippable(0, b""), skippable(15, &vec![7; 100_000])].concat();
+    for codec in ["zstd", "lz4"] {
+        let coded = [front.clone(), ok(&["compress", "--codec", codec], Some(&input))].concat();
+        assert!(ok(&["decompress"], Some(&coded)) == input, "{codec} is seen");
+        assert!(ok(&["decompress", "--codec", codec], Some(&coded)) == input, "{codec} is named");
+        let theirs = tools::filter(&tools::program(codec).unwrap(), &["-d", "-c"], &coded).unwrap();
+        assert!(theirs == input, "{codec}, its own program");
+    }
+    assert_eq!(ok(&["decompress"], Some(&front)), b"");
+    let (code, text) = fails(&["decompress"], Some(&front[..front.len() - 1]));
+    assert!(code == 1 && text.contains("cut in a skippable frame"), "{text}");
+    let coded = [front, ok(&["compress", "--codec", "gzip"], Some(&input))].concat();
+    let (code, text) = fails(&["decompress"], Some(&coded));
+    assert!(code == 1 && text.contains("neither a zstd nor an LZ4 frame"), "{text}");
+}
+
+#[test]
 fn other_programs_read_what_it_writes() {
     let input = flights(300_000);
     for (codec, program) in

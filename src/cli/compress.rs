@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Cursor, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use super::UsageError;
 use super::file_format::{MAGIC, MOST_BYTES, MOST_RECORDS, RecordFileReader, RecordFileWriter};
@@ -14,7 +14,8 @@ use super::records::{RecordMode, RecordReader};
 use super::streams;
 use crate::codec::block::BlockBuilder;
 use crate::codec::{
-    self, Algorithm, Codec, CodecSpec, Coding, Content, ModelSource, NoModels, Restorer, ZstdDictCodec, seal, sniff,
+    self, Algorithm, Codec, CodecSpec, Coding, Content, ModelSource, NoModels, Restorer, ZstdDictCodec, seal,
+    skippable, sniff,
 };
 use crate::pipeline::Layout;
 use crate::record::{HeaderRefs, RecordRef, Timestamp};
@@ -178,8 +179,7 @@ fn blocks<R: Read, W: Write>(
 pub fn decompress(args: &DecompressArgs) -> anyhow::Result<()> {
     let mut output = Output::open(args.output.as_deref(), false)?;
     let mut input = input(args.file.as_deref())?;
-    let mut head = Vec::new();
-    input.by_ref().take(MAGIC.len() as u64).read_to_end(&mut head)?;
+    let (head, skipped) = head(&mut input, args.codec.is_none())?;
     if head == MAGIC {
         restore_file(input, args, &mut output)?;
         return output.finish();
@@ -188,6 +188,11 @@ pub fn decompress(args: &DecompressArgs) -> anyhow::Result<()> {
     let named = args.codec.map(|codec| Coding::Stream(codec.algorithm()));
     let input = Box::new(Cursor::new(head.clone()).chain(input));
     match named.or_else(|| sniff(&head)) {
+        // Skippable frames, and nothing to skip to: a zstd or LZ4 stream of no bytes.
+        None if skipped && head.is_empty() => {}
+        found if skipped && !matches!(found, Some(Coding::Stream(Algorithm::Zstd | Algorithm::Lz4))) => {
+            bail!("a skippable frame is followed by neither a zstd nor an LZ4 frame")
+        }
         // The stream names a dictionary, or is not one that can be read piece by piece.
         Some(Coding::Stream(algorithm)) if streams::has_streams(algorithm) && args.model.is_none() => {
             streams::decode(algorithm, input, limit, &mut output)?;
@@ -201,6 +206,20 @@ pub fn decompress(args: &DecompressArgs) -> anyhow::Result<()> {
         }
     }
     output.finish()
+}
+
+/// The first bytes of the input, and whether skippable frames before them were passed over, which `pass` allows: such frames
+/// do not say whether zstd or LZ4 follows.
+fn head(input: &mut (impl Read + ?Sized), pass: bool) -> anyhow::Result<(Vec<u8>, bool)> {
+    let mut skipped = false;
+    loop {
+        let mut head = Vec::new();
+        input.take(MAGIC.len() as u64).read_to_end(&mut head)?;
+        let Some(length) = skippable(&head).filter(|_| pass).map(u64::from) else { return Ok((head, skipped)) };
+        let read = io::copy(&mut input.take(length), &mut io::sink())?;
+        ensure!(read == length, "the input is cut in a skippable frame");
+        skipped = true;
+    }
 }
 
 fn models(args: &DecompressArgs) -> anyhow::Result<Arc<dyn ModelSource>> {
