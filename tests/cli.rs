@@ -399,6 +399,11 @@ fn bench_always_shows_kafkas_own_zstd_and_sizes_are_the_same_each_time() {
     }
     assert!(of("zstd, block 128KiB") < of("Kafka zstd-3, 128KiB"), "columns pay for themselves");
     assert!(of("zstd-dict, record") < of("zstd, record") / 2, "the dictionary is used");
+    for codec in ["zstd", "zstd-dict", "huffman"] {
+        let inside = of(&format!("{codec}, record, in Kafka zstd-3 16KiB"));
+        assert!(inside < of(&format!("{codec}, record")), "{codec}: Kafka takes what records have in common");
+        assert!(inside > of("Kafka zstd-3, 16KiB"), "{codec}: coded alone, records have less in common");
+    }
     let table = String::from_utf8(ok(&arguments[..arguments.len() - 2], None)).unwrap();
     assert!(table.contains("Kafka's smallest") && table.contains("our smallest"), "{table}");
 }

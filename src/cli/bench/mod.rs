@@ -1,5 +1,7 @@
 //! `latentd bench`: every codec that fits, in both layouts, beside Kafka's own zstd, on records that nothing has seen.
 
+mod batches;
+mod clock;
 mod contest;
 mod report;
 mod sample;
@@ -85,15 +87,11 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         }
     };
     let ways = ways(&args.codecs);
-    let needs_dictionary = ways
-        .iter()
-        .any(|way| matches!(way, Way::Record(spec) | Way::Block(spec, _) if spec.algorithm() == Algorithm::ZstdDict));
-    let dictionary = if needs_dictionary { train(&sample)? } else { None };
+    let dictionary = if ways.iter().any(|way| way.uses_dictionary()) { train(&sample)? } else { None };
     let bar = progress(ways.len() as u64);
     let mut rows = Vec::new();
     for way in ways {
-        let uses = matches!(way, Way::Record(spec) | Way::Block(spec, _) if spec.algorithm() == Algorithm::ZstdDict);
-        if uses && dictionary.is_none() {
+        if way.uses_dictionary() && dictionary.is_none() {
             continue;
         }
         bar.set_message(way.to_string());
@@ -124,7 +122,7 @@ fn ways(codecs: &[CodecSpec]) -> Vec<Way> {
         specs.extend(high.into_iter().filter_map(|(algorithm, level)| CodecSpec::with_level(algorithm, level)));
     }
     for spec in specs {
-        ways.push(Way::Record(spec));
+        ways.extend([Way::Record(spec), Way::RecordInKafka(spec)]);
         ways.extend(SIZES.map(|most| Way::Block(spec, most)));
     }
     ways
