@@ -16,7 +16,7 @@ use serde_json::Value;
 fn latentd(arguments: &[&str], input: Option<&[u8]>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_latentd"));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    for variable in ["LATENTD_CONFIG", "LATENTD_REGISTRY", "LATENTD_DATA"] {
+    for variable in ["LATENTD_CONFIG", "LATENTD_REGISTRY", "LATENTD_DATA", "COLUMNS"] {
         command.env_remove(variable);
     }
     let mut child = command.spawn().unwrap();
@@ -482,6 +482,33 @@ fn help_completions_and_manual_pages_name_every_command() {
     }
     assert!(String::from_utf8(ok(&["completions", "bash"], None)).unwrap().contains("decompress"));
     assert!(String::from_utf8(ok(&["man"], None)).unwrap().contains(".TH latentd"));
+}
+
+/// The commands below a command, as its help lists them.
+fn commands(help: &str) -> Vec<String> {
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // Their descriptions go on in lines that are indented further.
+    let names = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).filter(|name| !name.is_empty());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_help_of_every_command_is_as_it_was_reviewed() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let _bound = settings.bind_to_scope();
+    let mut paths: Vec<Vec<String>> = vec![vec![]];
+    let mut seen = 0;
+    while let Some(path) = paths.pop() {
+        let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = String::from_utf8(ok(&arguments, None)).unwrap();
+        paths.extend(commands(&help).into_iter().map(|name| [path.clone(), vec![name]].concat()));
+        let name = [&["help".to_owned()][..], &path].concat().join("-");
+        insta::assert_snapshot!(name, help);
+        seen += 1;
+    }
+    assert!(seen > 15, "{seen} commands");
 }
 
 #[test]
