@@ -1,8 +1,8 @@
 //! Brotli (RFC 7932). One stream; nothing may follow it.
 //!
-//! `encode` uses the `brotli` crate itself. Its encoder cannot be reset, but the tables in which it looks for matches, up to
-//! 4 MiB, can be taken out of one and given to the next, which then clears only what the record before it used. The window
-//! is fitted to the record. The decoder cannot be reset either, so each record makes its own, which costs little.
+//! `encode` uses the `brotli` crate itself. Its encoder cannot be reset, but the tables in which it looks for matches (1 MiB
+//! at quality 5, 32 MiB at 9) can be taken out of one and given to the next, which then clears only their counters. The
+//! window is fitted to the record. The decoder cannot be reset either, so each record makes its own, which costs little.
 
 use brotli::enc::StandardAlloc;
 use brotli::enc::backward_references::{AnyHasher, UnionHasher};
