@@ -5,7 +5,7 @@
 mod tools;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read as _, Write};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -16,7 +16,7 @@ use serde_json::Value;
 fn latentd(arguments: &[&str], input: Option<&[u8]>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_latentd"));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    for variable in ["LATENTD_CONFIG", "LATENTD_REGISTRY", "LATENTD_DATA"] {
+    for variable in ["LATENTD_CONFIG", "LATENTD_REGISTRY", "LATENTD_DATA", "COLUMNS"] {
         command.env_remove(variable);
     }
     let mut child = command.spawn().unwrap();
@@ -75,6 +75,29 @@ fn every_codec_takes_pipes_and_gives_them_back() {
 }
 
 #[test]
+fn skippable_frames_in_front_of_a_stream_are_passed_over() {
+    let input = flights(100_000);
+    let skippable = |low: u8, content: &[u8]| {
+        let length = u32::try_from(content.len()).unwrap();
+        [&[0x50 | low, 0x2a, 0x4d, 0x18][..], &length.to_le_bytes(), content].concat()
+    };
+    let front = [skippable(0, b""), skippable(15, &vec![7; 100_000])].concat();
+    for codec in ["zstd", "lz4"] {
+        let coded = [front.clone(), ok(&["compress", "--codec", codec], Some(&input))].concat();
+        assert!(ok(&["decompress"], Some(&coded)) == input, "{codec} is seen");
+        assert!(ok(&["decompress", "--codec", codec], Some(&coded)) == input, "{codec} is named");
+        let theirs = tools::filter(&tools::program(codec).unwrap(), &["-d", "-c"], &coded).unwrap();
+        assert!(theirs == input, "{codec}, its own program");
+    }
+    assert_eq!(ok(&["decompress"], Some(&front)), b"");
+    let (code, text) = fails(&["decompress"], Some(&front[..front.len() - 1]));
+    assert!(code == 1 && text.contains("cut in a skippable frame"), "{text}");
+    let coded = [front, ok(&["compress", "--codec", "gzip"], Some(&input))].concat();
+    let (code, text) = fails(&["decompress"], Some(&coded));
+    assert!(code == 1 && text.contains("neither a zstd nor an LZ4 frame"), "{text}");
+}
+
+#[test]
 fn other_programs_read_what_it_writes() {
     let input = flights(300_000);
     for (codec, program) in
@@ -126,6 +149,72 @@ fn files_of_records_come_back_byte_for_byte() {
                 assert!(back == *input, "{mode}, {layout}, {codec}");
             }
         }
+    }
+}
+
+/// Records of each kind, the same ones again and again, until there are so many bytes.
+fn many_records(mode: &str, bytes: usize, mut write: impl FnMut(&[u8])) {
+    let rows = flights(1_000_000);
+    let some = match mode {
+        "lines" | "json" => rows[..=rows.iter().rposition(|byte| *byte == b'\n').unwrap()].to_vec(),
+        "csv" => b"\"AA\",1,\"two\nlines\",3.5\r\n".repeat(40_000),
+        "length" => rows
+            .split(|byte| *byte == b'\n')
+            .flat_map(|row| [&(row.len() as u32).to_be_bytes(), row].concat())
+            .collect(),
+        _ => rows,
+    };
+    if mode == "idx" {
+        // Rows of 784 bytes; how many there are is not looked at.
+        write(b"\0\0\x08\x02\0\0\0\0\0\0\x03\x10");
+    }
+    (0..bytes.div_ceil(some.len())).for_each(|_| write(&some));
+}
+
+#[test]
+fn a_pipe_of_records_is_compressed_in_bounded_memory() {
+    const LIMIT_KIB: u64 = 120 << 10;
+    for (mode, bytes) in [
+        ("lines", 300_000_000),
+        ("json", 150_000_000),
+        ("csv", 150_000_000),
+        ("length", 150_000_000),
+        ("idx", 150_000_000),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_latentd"))
+            .args(["compress", "--codec", "lz4", "--records", mode, "-o", file.to_str().unwrap()])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let mut written = 0;
+        many_records(mode, bytes, |some| {
+            stdin.write_all(some).unwrap();
+            written += some.len();
+        });
+        // All but what the pipe holds was read, so this is the most memory that it had.
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak: u64 = peak.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+        assert!(peak < LIMIT_KIB, "{mode}: {peak} KiB");
+        drop(stdin);
+        assert!(child.wait().unwrap().success(), "{mode}");
+        let mut back = Command::new(env!("CARGO_BIN_EXE_latentd"))
+            .args(["decompress", file.to_str().unwrap()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut restored = back.stdout.take().unwrap();
+        let mut buffer = Vec::new();
+        many_records(mode, bytes, |some| {
+            buffer.resize(some.len(), 0);
+            restored.read_exact(&mut buffer).unwrap();
+            assert!(buffer == some, "{mode}");
+        });
+        assert_eq!(restored.read(&mut [0]).unwrap(), 0, "{mode}");
+        assert!(back.wait().unwrap().success() && written >= bytes, "{mode}");
     }
 }
 
@@ -310,8 +399,35 @@ fn bench_always_shows_kafkas_own_zstd_and_sizes_are_the_same_each_time() {
     }
     assert!(of("zstd, block 128KiB") < of("Kafka zstd-3, 128KiB"), "columns pay for themselves");
     assert!(of("zstd-dict, record") < of("zstd, record") / 2, "the dictionary is used");
+    for codec in ["zstd", "zstd-dict", "huffman"] {
+        let inside = of(&format!("{codec}, record, in Kafka zstd-3 16KiB"));
+        assert!(inside < of(&format!("{codec}, record")), "{codec}: Kafka takes what records have in common");
+        assert!(inside > of("Kafka zstd-3, 16KiB"), "{codec}: coded alone, records have less in common");
+    }
     let table = String::from_utf8(ok(&arguments[..arguments.len() - 2], None)).unwrap();
     assert!(table.contains("Kafka's smallest") && table.contains("our smallest"), "{table}");
+}
+
+#[test]
+fn bench_reads_no_more_of_a_file_than_its_limit_asks_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("rows.jsonl");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // A file without an end.
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || {
+            let mut pipe = fs::OpenOptions::new().write(true).open(pipe).unwrap();
+            let rows = flights(1_000_000);
+            let rows = &rows[..=rows.iter().rposition(|byte| *byte == b'\n').unwrap()];
+            while pipe.write_all(rows).is_ok() {}
+        }
+    });
+    let arguments =
+        ["bench", pipe.to_str().unwrap(), "--limit", "500", "--time", "1ms", "-c", "identity", "--format", "json"];
+    let report: Value = serde_json::from_slice(&ok(&arguments, None)).unwrap();
+    assert_eq!((&report["records"], &report["learned_from_records"]), (&500.into(), &500.into()));
+    writer.join().unwrap();
 }
 
 #[test]
@@ -366,6 +482,33 @@ fn help_completions_and_manual_pages_name_every_command() {
     }
     assert!(String::from_utf8(ok(&["completions", "bash"], None)).unwrap().contains("decompress"));
     assert!(String::from_utf8(ok(&["man"], None)).unwrap().contains(".TH latentd"));
+}
+
+/// The commands below a command, as its help lists them.
+fn commands(help: &str) -> Vec<String> {
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // Their descriptions go on in lines that are indented further.
+    let names = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).filter(|name| !name.is_empty());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_help_of_every_command_is_as_it_was_reviewed() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let _bound = settings.bind_to_scope();
+    let mut paths: Vec<Vec<String>> = vec![vec![]];
+    let mut seen = 0;
+    while let Some(path) = paths.pop() {
+        let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = String::from_utf8(ok(&arguments, None)).unwrap();
+        paths.extend(commands(&help).into_iter().map(|name| [path.clone(), vec![name]].concat()));
+        let name = [&["help".to_owned()][..], &path].concat().join("-");
+        insta::assert_snapshot!(name, help);
+        seen += 1;
+    }
+    assert!(seen > 15, "{seen} commands");
 }
 
 #[test]

@@ -4,17 +4,18 @@ use std::io::{self, BufReader, Cursor, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use super::UsageError;
-use super::file_format::{MAGIC, MOST_RECORDS, RecordFileReader, RecordFileWriter};
+use super::file_format::{MAGIC, MOST_BYTES, MOST_RECORDS, RecordFileReader, RecordFileWriter};
 use super::models::{RegistryArgs, dictionary};
 use super::output::{Output, input, read_all};
-use super::records::RecordMode;
+use super::records::{RecordMode, RecordReader};
 use super::streams;
 use crate::codec::block::BlockBuilder;
 use crate::codec::{
-    self, Algorithm, Codec, CodecSpec, Coding, Content, ModelSource, NoModels, Restorer, ZstdDictCodec, seal, sniff,
+    self, Algorithm, Codec, CodecSpec, Coding, Content, ModelSource, NoModels, Restorer, ZstdDictCodec, seal,
+    skippable, sniff,
 };
 use crate::pipeline::Layout;
 use crate::record::{HeaderRefs, RecordRef, Timestamp};
@@ -23,7 +24,8 @@ use crate::units::ByteSize;
 /// Compress a file or a pipe
 ///
 /// With a standard codec and `--records whole` the output is one standard stream, which `gzip`, `zstd`, … read. Otherwise
-/// it is a file of records (FORMAT.md, "Files").
+/// it is a file of records (FORMAT.md, "Files"). Streams and records are taken as they come, so a pipe may be of any length;
+/// only huffman, lzw, zstd-dict and identity with `--records whole` hold all of it in memory.
 #[derive(Debug, clap::Args)]
 pub struct CompressArgs {
     /// The file; `-` or none is standard input
@@ -92,13 +94,11 @@ pub fn compress(args: &CompressArgs) -> anyhow::Result<()> {
         }
         return output.finish();
     }
-    let bytes = read_all(args.file.as_deref())?;
+    let mut values = RecordReader::new(input(args.file.as_deref())?, args.records, MOST_BYTES);
     let mut file = RecordFileWriter::new(io::BufWriter::new(&mut output))?;
-    let pieces = args.records.cut(&bytes)?;
-    let values = pieces.iter().map(|piece| &bytes[piece.all.clone()]);
     match args.layout {
-        Layout::Record => records(values, &mut *codec, &mut file)?,
-        Layout::Block => blocks(values, args.block.as_usize(), &mut *codec, &mut file)?,
+        Layout::Record => records(&mut values, &mut *codec, &mut file)?,
+        Layout::Block => blocks(&mut values, args.block.as_usize(), &mut *codec, &mut file)?,
     }
     file.finish()?.flush()?;
     output.finish()
@@ -118,13 +118,14 @@ fn coder(args: &CompressArgs) -> anyhow::Result<Box<dyn Codec>> {
     }
 }
 
-fn records<'a, W: Write>(
-    values: impl Iterator<Item = &'a [u8]>,
+fn records<R: Read, W: Write>(
+    values: &mut RecordReader<R>,
     codec: &mut dyn Codec,
     file: &mut RecordFileWriter<W>,
 ) -> anyhow::Result<()> {
     let (mut coded, mut sealed) = (Vec::new(), Vec::new());
-    for value in values {
+    while let Some(record) = values.next()? {
+        let value = record.all;
         coded.clear();
         codec.encode(value, &mut coded)?;
         sealed.clear();
@@ -143,8 +144,8 @@ fn as_record(value: &[u8], offset: i64) -> RecordRef<'_> {
     RecordRef { key: None, value: Some(value), headers: HeaderRefs::new(), timestamp: Timestamp::create(-1), offset }
 }
 
-fn blocks<'a, W: Write>(
-    values: impl Iterator<Item = &'a [u8]>,
+fn blocks<R: Read, W: Write>(
+    values: &mut RecordReader<R>,
     most: usize,
     codec: &mut dyn Codec,
     file: &mut RecordFileWriter<W>,
@@ -158,12 +159,15 @@ fn blocks<'a, W: Write>(
         builder.clear();
         Ok(())
     };
-    for (offset, value) in (0i64..).zip(values) {
+    let mut offset = 0;
+    while let Some(record) = values.next()? {
+        let value = record.all;
         let full = builder.raw_bytes() + value.len() > most || builder.records() == MOST_RECORDS;
         if builder.records() > 0 && full {
             close(&mut builder, codec)?;
         }
         builder.push(&as_record(value, offset));
+        offset += 1;
     }
     if builder.records() > 0 {
         close(&mut builder, codec)?;
@@ -175,8 +179,7 @@ fn blocks<'a, W: Write>(
 pub fn decompress(args: &DecompressArgs) -> anyhow::Result<()> {
     let mut output = Output::open(args.output.as_deref(), false)?;
     let mut input = input(args.file.as_deref())?;
-    let mut head = Vec::new();
-    input.by_ref().take(MAGIC.len() as u64).read_to_end(&mut head)?;
+    let (head, skipped) = head(&mut input, args.codec.is_none())?;
     if head == MAGIC {
         restore_file(input, args, &mut output)?;
         return output.finish();
@@ -185,6 +188,11 @@ pub fn decompress(args: &DecompressArgs) -> anyhow::Result<()> {
     let named = args.codec.map(|codec| Coding::Stream(codec.algorithm()));
     let input = Box::new(Cursor::new(head.clone()).chain(input));
     match named.or_else(|| sniff(&head)) {
+        // Skippable frames, and nothing to skip to: a zstd or LZ4 stream of no bytes.
+        None if skipped && head.is_empty() => {}
+        found if skipped && !matches!(found, Some(Coding::Stream(Algorithm::Zstd | Algorithm::Lz4))) => {
+            bail!("a skippable frame is followed by neither a zstd nor an LZ4 frame")
+        }
         // The stream names a dictionary, or is not one that can be read piece by piece.
         Some(Coding::Stream(algorithm)) if streams::has_streams(algorithm) && args.model.is_none() => {
             streams::decode(algorithm, input, limit, &mut output)?;
@@ -198,6 +206,20 @@ pub fn decompress(args: &DecompressArgs) -> anyhow::Result<()> {
         }
     }
     output.finish()
+}
+
+/// The first bytes of the input, and whether skippable frames before them were passed over, which `pass` allows: such frames
+/// do not say whether zstd or LZ4 follows.
+fn head(input: &mut (impl Read + ?Sized), pass: bool) -> anyhow::Result<(Vec<u8>, bool)> {
+    let mut skipped = false;
+    loop {
+        let mut head = Vec::new();
+        input.take(MAGIC.len() as u64).read_to_end(&mut head)?;
+        let Some(length) = skippable(&head).filter(|_| pass).map(u64::from) else { return Ok((head, skipped)) };
+        let read = io::copy(&mut input.take(length), &mut io::sink())?;
+        ensure!(read == length, "the input is cut in a skippable frame");
+        skipped = true;
+    }
 }
 
 fn models(args: &DecompressArgs) -> anyhow::Result<Arc<dyn ModelSource>> {

@@ -14,8 +14,8 @@ use crate::frame::put_varint;
 /// The first eight bytes: a latentd magic, and a version nibble that no frame has.
 pub const MAGIC: [u8; 8] = [0x91, 0x4c, 0x00, b'F', b'I', b'L', b'E', 0x01];
 
-/// Most bytes of one entry.
-const MOST: u64 = 1 << 30;
+/// Most bytes of one entry, and of a record before it is coded.
+pub const MOST_BYTES: usize = 1 << 30;
 
 /// Most records of one entry.
 pub const MOST_RECORDS: usize = 1 << 20;
@@ -37,7 +37,7 @@ impl<W: Write> RecordFileWriter<W> {
     /// Adds an entry that stands for so many raw bytes.
     pub fn entry(&mut self, coded: &[u8], raw: usize) -> anyhow::Result<()> {
         let length = coded.len();
-        ensure!(length as u64 <= MOST, "an entry of {length} bytes: {MOST} is the most, so make --block smaller");
+        ensure!(length <= MOST_BYTES, "an entry of {length} bytes: {MOST_BYTES} is the most, so make --block smaller");
         self.head.clear();
         put_varint(coded.len() as u64, &mut self.head);
         self.raw += raw as u64;
@@ -78,7 +78,7 @@ impl<R: Read> RecordFileReader<R> {
             ensure!(self.input.read(&mut [0])? == 0, "bytes follow the end of the file");
             return Ok(None);
         }
-        ensure!(length <= MOST, "entry {} claims {length} bytes: the file is damaged", self.number);
+        ensure!(length <= MOST_BYTES as u64, "entry {} claims {length} bytes: the file is damaged", self.number);
         self.entry.clear();
         let read = self.input.by_ref().take(length).read_to_end(&mut self.entry)?;
         ensure!(read as u64 == length, "the file is cut in entry {}", self.number);

@@ -1,8 +1,9 @@
 //! bzip2 streams.
 //!
 //! `encode` writes one stream. `decode` reads a stream or several laid end to end, as the `bzip2` program does. Neither
-//! coder can be reset, so each record makes its own; the block size is fitted to the record, so that a small record
-//! costs a tenth of the memory.
+//! coder can be reset in any way that the format's library has, so each record makes its own. The block size is fitted to
+//! the record, so that a small one costs a tenth of the memory; the megabyte that is left is why this is no codec for the
+//! `record` layout.
 
 use compression_codecs::bzip2::params::Bzip2EncoderParams;
 use compression_codecs::{BzDecoder, BzEncoder};

@@ -1,5 +1,7 @@
 //! How a record's value says what it is coded with: a header beside it, its own magic, or latentd's frame around it.
 
+use std::ops::RangeInclusive;
+
 use super::{Algorithm, CodecError, ModelPrefix};
 use crate::frame::{self, FrameError, FrameHeader, Guard, Kind};
 
@@ -30,7 +32,18 @@ impl Coding {
     }
 }
 
-/// The magics of standard streams (gzip with its one method; a skippable zstd frame is none that we write).
+/// The magics of skippable frames, which zstd (RFC 8878, 3.1.2) and LZ4 share: `5? 2a 4d 18`, little-endian.
+pub(super) const SKIPPABLE: RangeInclusive<u32> = 0x184D_2A50..=0x184D_2A5F;
+
+/// How many bytes follow the eight of a skippable frame's header; `None` when these begin no such frame.
+///
+/// [`sniff`] does not look behind one: nothing here writes them, so a value that begins like one is plain.
+pub fn skippable(head: &[u8]) -> Option<u32> {
+    let (magic, length) = (head.first_chunk()?, head.get(4..)?.first_chunk()?);
+    SKIPPABLE.contains(&u32::from_le_bytes(*magic)).then_some(u32::from_le_bytes(*length))
+}
+
+/// The magics of standard streams, gzip with its one method.
 const MAGICS: [(&[u8], Algorithm); 5] = [
     (&[0x1f, 0x8b, 0x08], Algorithm::Gzip),
     (&[0x28, 0xb5, 0x2f, 0xfd], Algorithm::Zstd),
@@ -115,6 +128,18 @@ mod tests {
 
     use super::*;
     use crate::codec::{CodecSpec, ModelSource, NoModels, build};
+
+    #[test]
+    fn a_value_that_begins_like_a_skippable_frame_is_plain() {
+        let mut value = b"\x53\x2a\x4d\x18\x02\0\0\0ab".to_vec();
+        assert_eq!(skippable(&value), Some(2));
+        assert_eq!((skippable(&value[..7]), skippable(b"\x4f\x2a\x4d\x18\x02\0\0\0")), (None, None));
+        value.extend_from_slice(&[0x28, 0xb5, 0x2f, 0xfd]);
+        assert_eq!(sniff(&value), None);
+        let mut sealed = Vec::new();
+        seal(Algorithm::Identity, &value, &value, &mut sealed);
+        assert_eq!(sealed, value);
+    }
 
     #[test]
     fn what_is_sealed_is_recognised_whatever_its_codec() {

@@ -3,7 +3,9 @@
 //! `encode` writes one stream with a CRC-32, which every xz decoder knows. `decode` reads a stream or several laid end
 //! to end, with zero padding in multiples of four bytes between and after them, as the `xz` program does. liblzma is
 //! used directly: `compression-codecs` cannot fit the dictionary to the record, and 8 MiB of dictionary (94 MiB of
-//! encoder) for a record of a kilobyte is slow. Neither coder can be reset, so each record makes its own.
+//! encoder) for a record of a kilobyte is slow. Each record makes its own coders: liblzma could set up the one before it
+//! anew, but the crate offers that only as C functions. Half a megabyte of hash tables is the least that an encoder
+//! has, so this is no codec for the `record` layout.
 
 use liblzma::stream::{
     Action, CONCATENATED, Check, Error, Filters, LzmaOptions, Status, Stream, TELL_UNSUPPORTED_CHECK,

@@ -1,18 +1,18 @@
 //! One way to write the records, run several times: bytes on the broker's log, CPU both ways, and whether everything comes
 //! back.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
-use rustix::time::{ClockId, clock_gettime};
 
+use super::SIZES;
+use super::batches::Batches;
+use super::clock::{cpu, p99};
 use crate::codec::block::{BlockBuilder, BlockReader, DecodeLimits};
 use crate::codec::{
     self, Algorithm, CONTENT_ENCODING, Codec, CodecSpec, LATENTD, ModelSource, NoModels, ZstdDictCodec,
 };
-use crate::frame::{BatchCompression, BatchSizer};
 use crate::model::Dictionary;
 use crate::record::{HeaderRef, HeaderRefs, Record, RecordRef, Timestamp};
 
@@ -28,6 +28,8 @@ pub enum Way {
     },
     /// One output record per record.
     Record(CodecSpec),
+    /// The same on a topic that codes its batches once more: `compression.type=zstd`, batches of [`INSIDE`].
+    RecordInKafka(CodecSpec),
     /// Blocks of so many raw bytes.
     Block(CodecSpec, usize),
 }
@@ -52,6 +54,10 @@ pub struct Figures {
 /// Uncompressed bytes of a batch of our output: librdkafka's default `batch.size`.
 const OUTPUT_BATCH: usize = 1_000_000;
 
+/// Kafka's level of zstd and batch around records that are coded already. The smallest batch: whoever writes single records
+/// wants them soon.
+const INSIDE: (i32, usize) = (3, SIZES[0]);
+
 /// Most passes of one way.
 const PASSES: usize = 9;
 
@@ -65,6 +71,10 @@ impl std::fmt::Display for Way {
             Self::Kafka { level: None, batch } => write!(f, "Kafka, no compression, {}", size(*batch)),
             Self::Kafka { level: Some(level), batch } => write!(f, "Kafka zstd-{level}, {}", size(*batch)),
             Self::Record(spec) => write!(f, "{spec}, record"),
+            Self::RecordInKafka(spec) => {
+                let (level, batch) = INSIDE;
+                write!(f, "{spec}, record, in Kafka zstd-{level} {}", size(batch))
+            }
             Self::Block(spec, most) => write!(f, "{spec}, block {}", size(*most)),
         }
     }
@@ -74,6 +84,19 @@ impl Way {
     /// Whether it is Kafka's own.
     pub fn is_kafka(self) -> bool {
         matches!(self, Self::Kafka { .. })
+    }
+
+    /// What codes the values, when it is ours.
+    pub fn spec(self) -> Option<CodecSpec> {
+        match self {
+            Self::Kafka { .. } => None,
+            Self::Record(spec) | Self::RecordInKafka(spec) | Self::Block(spec, _) => Some(spec),
+        }
+    }
+
+    /// Whether it codes with the dictionary.
+    pub fn uses_dictionary(self) -> bool {
+        self.spec().is_some_and(|spec| spec.algorithm() == Algorithm::ZstdDict)
     }
 
     /// Runs it for about `budget`, once at least.
@@ -89,7 +112,8 @@ impl Way {
         while passes.is_empty() || (passes.len() < PASSES && started.elapsed() < budget) {
             let pass = match self {
                 Self::Kafka { level, batch } => kafka(&views, level, batch),
-                Self::Record(spec) => single(&views, &mut *coder(spec, dictionary)?),
+                Self::Record(spec) => single(&views, &mut *coder(spec, dictionary)?, None),
+                Self::RecordInKafka(spec) => single(&views, &mut *coder(spec, dictionary)?, Some(INSIDE)),
                 Self::Block(spec, most) => blocks(&views, &mut *coder(spec, dictionary)?, most),
             };
             passes.push(pass.with_context(|| self.to_string())?);
@@ -99,10 +123,7 @@ impl Way {
             values.sort_by(f64::total_cmp);
             values[values.len() / 2]
         };
-        let model = match self {
-            Self::Record(spec) | Self::Block(spec, _) if spec.algorithm() == Algorithm::ZstdDict => dictionary,
-            _ => None,
-        };
+        let model = dictionary.filter(|_| self.uses_dictionary());
         Ok(Figures {
             log_bytes: passes[0].log_bytes,
             encode_seconds: of(|pass| pass.encode),
@@ -130,70 +151,14 @@ fn coder(spec: CodecSpec, dictionary: Option<&Dictionary>) -> anyhow::Result<Box
     })
 }
 
-/// CPU seconds of this thread.
-fn cpu() -> f64 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
-}
-
-fn p99(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_by(f64::total_cmp);
-    seconds.get((seconds.len() * 99 / 100).min(seconds.len().saturating_sub(1))).copied().unwrap_or(0.0)
-}
-
-/// Our output records in the batches of a producer that does not compress them again.
-struct Log(BatchSizer<Leave>);
-
-/// Compresses nothing.
-type Leave = fn(&[u8], &mut Vec<u8>) -> Result<(), Infallible>;
-
-impl Log {
-    fn new() -> Self {
-        Self(BatchSizer::new(OUTPUT_BATCH, BatchCompression::None, |_, _| Ok(())))
-    }
-
-    fn add(&mut self, record: &RecordRef<'_>) {
-        let Ok(_) = self.0.push(record);
-    }
-
-    fn bytes(mut self) -> u64 {
-        let Ok(_) = self.0.close();
-        self.0.totals().bytes
-    }
-}
-
 fn kafka(records: &[RecordRef<'_>], level: Option<i32>, batch: usize) -> anyhow::Result<Pass> {
-    let compression = if level.is_some() { BatchCompression::Zstd } else { BatchCompression::None };
-    let mut compressor = zstd::bulk::Compressor::new(level.unwrap_or(3))?;
-    let mut frames: Vec<(Vec<u8>, usize)> = Vec::new();
-    let mut seconds = Vec::new();
-    let before = cpu();
-    let bytes = {
-        let compress = |plain: &[u8], coded: &mut Vec<u8>| -> std::io::Result<()> {
-            let started = Instant::now();
-            let frame = compressor.compress(plain)?;
-            seconds.push(started.elapsed().as_secs_f64());
-            coded.extend_from_slice(&frame);
-            frames.push((frame, plain.len()));
-            Ok(())
-        };
-        let mut sizer = BatchSizer::new(batch, compression, compress);
-        for record in records {
-            sizer.push(record)?;
-        }
-        sizer.close()?;
-        sizer.totals().bytes
-    };
-    let encode = cpu() - before;
-    let mut decompressor = zstd::bulk::Decompressor::new()?;
-    let before = cpu();
-    for (frame, plain) in &frames {
-        ensure!(decompressor.decompress(frame, *plain)?.len() == *plain, "a batch did not come back");
-    }
-    Ok(Pass { log_bytes: bytes, encode, decode: cpu() - before, p99: p99(seconds) })
+    let batches = Batches::write(records, level, batch)?;
+    let decode = batches.read(records)?;
+    Ok(Pass { log_bytes: batches.bytes(), encode: batches.encode(), decode, p99: batches.p99() })
 }
 
-fn single(records: &[RecordRef<'_>], codec: &mut dyn Codec) -> anyhow::Result<Pass> {
+/// Single records, alone in batches that are not coded, or inside Kafka's own of a level and a size.
+fn single(records: &[RecordRef<'_>], codec: &mut dyn Codec, inside: Option<(i32, usize)>) -> anyhow::Result<Pass> {
     let mut coded: Vec<(Algorithm, Vec<u8>)> = Vec::with_capacity(records.len());
     let mut seconds = Vec::with_capacity(records.len());
     let before = cpu();
@@ -209,18 +174,28 @@ fn single(records: &[RecordRef<'_>], codec: &mut dyn Codec) -> anyhow::Result<Pa
         });
         seconds.push(started.elapsed().as_secs_f64());
     }
-    let encode = cpu() - before;
-    let mut log = Log::new();
-    for (record, (algorithm, out)) in records.iter().zip(&coded) {
-        let mut headers: HeaderRefs<'_> = record.headers.iter().copied().collect();
-        headers.push(HeaderRef { name: CONTENT_ENCODING, value: Some(algorithm.content_encoding().as_bytes()) });
-        log.add(&RecordRef {
-            key: record.key,
-            value: record.value.map(|_| out.as_slice()),
-            headers,
-            timestamp: record.timestamp,
-            offset: record.offset,
-        });
+    let mut encode = cpu() - before;
+    let mut p99 = p99(seconds);
+    let outputs: Vec<RecordRef<'_>> = records
+        .iter()
+        .zip(&coded)
+        .map(|(record, (algorithm, out))| {
+            let mut headers: HeaderRefs<'_> = record.headers.iter().copied().collect();
+            headers.push(HeaderRef { name: CONTENT_ENCODING, value: Some(algorithm.content_encoding().as_bytes()) });
+            let value = record.value.map(|_| out.as_slice());
+            RecordRef { key: record.key, value, headers, timestamp: record.timestamp, offset: record.offset }
+        })
+        .collect();
+    let batches = match inside {
+        None => Batches::write(&outputs, None, OUTPUT_BATCH)?,
+        Some((level, batch)) => Batches::write(&outputs, Some(level), batch)?,
+    };
+    let mut decode = 0.0;
+    if inside.is_some() {
+        encode += batches.encode();
+        decode += batches.read(&outputs)?;
+        // A record waits for its own coder and for its batch.
+        p99 += batches.p99();
     }
     let mut decoded = Vec::new();
     let before = cpu();
@@ -232,7 +207,8 @@ fn single(records: &[RecordRef<'_>], codec: &mut dyn Codec) -> anyhow::Result<Pa
             ensure!(decoded == value, "the record at offset {} did not come back", record.offset);
         }
     }
-    Ok(Pass { log_bytes: log.bytes(), encode, decode: cpu() - before, p99: p99(seconds) })
+    decode += cpu() - before;
+    Ok(Pass { log_bytes: batches.bytes(), encode, decode, p99 })
 }
 
 fn blocks(records: &[RecordRef<'_>], codec: &mut dyn Codec, most: usize) -> anyhow::Result<Pass> {
@@ -261,17 +237,14 @@ fn blocks(records: &[RecordRef<'_>], codec: &mut dyn Codec, most: usize) -> anyh
         close(&mut builder, newest)?;
     }
     let encode = cpu() - before;
-    let mut log = Log::new();
-    for (offset, (block, timestamp)) in (0i64..).zip(&coded) {
-        let headers = [HeaderRef { name: CONTENT_ENCODING, value: Some(LATENTD.as_bytes()) }];
-        log.add(&RecordRef {
-            key: None,
-            value: Some(block),
-            headers: headers.into_iter().collect(),
-            timestamp: *timestamp,
-            offset,
-        });
-    }
+    let outputs: Vec<RecordRef<'_>> = (0i64..)
+        .zip(&coded)
+        .map(|(offset, (block, timestamp))| {
+            let headers = [HeaderRef { name: CONTENT_ENCODING, value: Some(LATENTD.as_bytes()) }].into_iter().collect();
+            RecordRef { key: None, value: Some(block), headers, timestamp: *timestamp, offset }
+        })
+        .collect();
+    let log_bytes = Batches::write(&outputs, None, OUTPUT_BATCH)?.bytes();
     let mut reader = BlockReader::default();
     let mut decode = 0.0;
     let mut next = records.iter();
@@ -292,7 +265,7 @@ fn blocks(records: &[RecordRef<'_>], codec: &mut dyn Codec, most: usize) -> anyh
         }
     }
     ensure!(next.next().is_none(), "fewer records came back than went in");
-    Ok(Pass { log_bytes: log.bytes(), encode, decode, p99: p99(seconds) })
+    Ok(Pass { log_bytes, encode, decode, p99: p99(seconds) })
 }
 
 #[cfg(test)]
@@ -319,6 +292,8 @@ mod tests {
             Way::Kafka { level: None, batch: 16 << 10 },
             Way::Kafka { level: Some(3), batch: 16 << 10 },
             Way::Record(spec),
+            Way::RecordInKafka(spec),
+            Way::RecordInKafka("identity".parse().unwrap()),
             Way::Block(spec, 16 << 10),
         ] {
             let sizes = [(); 2].map(|()| way.measure(&records, None, Duration::ZERO).unwrap().log_bytes);

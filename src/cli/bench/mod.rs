@@ -1,5 +1,7 @@
 //! `latentd bench`: every codec that fits, in both layouts, beside Kafka's own zstd, on records that nothing has seen.
 
+mod batches;
+mod clock;
 mod contest;
 mod report;
 mod sample;
@@ -21,9 +23,9 @@ use sample::Sample;
 
 /// Compare every codec on a file, a folder or a topic, always beside Kafka's own zstd
 ///
-/// The earlier half of the records is there to learn from (the dictionary), the later half is measured. Sizes are bytes on
-/// the broker's log: keys, headers, record and batch overhead, all in. Speeds are by CPU time of one core. Everything is
-/// decoded and compared.
+/// Twice --limit records are read, from the front of the source and no further. The earlier half of them is there to learn
+/// from (the dictionary), the later half is measured. Sizes are bytes on the broker's log: keys, headers, record and batch
+/// overhead, all in. Speeds are by CPU time of one core. Everything is decoded and compared.
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {
     /// A file, a folder (each file is a record), or with --brokers a topic
@@ -37,7 +39,7 @@ pub struct BenchArgs {
     /// Codecs, such as `zstd:19,xz` [default: every codec]
     #[arg(short, long, value_delimiter = ',')]
     codecs: Vec<CodecSpec>,
-    /// Most records that are measured
+    /// Most records that are measured, and most that come before them to learn from
     #[arg(short, long, default_value_t = 20_000, value_name = "N")]
     limit: usize,
     /// Time for the passes of one row; slow ones get one pass all the same
@@ -75,24 +77,21 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         return Err(UsageError::new("--limit 0 measures nothing: write a number of records").into());
     }
     let path = Path::new(&args.source);
+    let most = args.limit.saturating_mul(2);
     let sample = match (args.brokers.is_empty(), path.exists()) {
-        (false, _) => Sample::from_topic(&args.source, &args.brokers, args.limit)?,
-        (true, true) => Sample::from_path(path, args.records, args.limit)?,
+        (false, _) => Sample::from_topic(&args.source, &args.brokers, most)?,
+        (true, true) => Sample::from_path(path, args.records, most)?,
         (true, false) => {
             let message = format!("there is no file or folder `{}`; a topic needs --brokers HOST:PORT", args.source);
             return Err(UsageError::new(message).into());
         }
     };
     let ways = ways(&args.codecs);
-    let needs_dictionary = ways
-        .iter()
-        .any(|way| matches!(way, Way::Record(spec) | Way::Block(spec, _) if spec.algorithm() == Algorithm::ZstdDict));
-    let dictionary = if needs_dictionary { train(&sample)? } else { None };
+    let dictionary = if ways.iter().any(|way| way.uses_dictionary()) { train(&sample)? } else { None };
     let bar = progress(ways.len() as u64);
     let mut rows = Vec::new();
     for way in ways {
-        let uses = matches!(way, Way::Record(spec) | Way::Block(spec, _) if spec.algorithm() == Algorithm::ZstdDict);
-        if uses && dictionary.is_none() {
+        if way.uses_dictionary() && dictionary.is_none() {
             continue;
         }
         bar.set_message(way.to_string());
@@ -123,7 +122,7 @@ fn ways(codecs: &[CodecSpec]) -> Vec<Way> {
         specs.extend(high.into_iter().filter_map(|(algorithm, level)| CodecSpec::with_level(algorithm, level)));
     }
     for spec in specs {
-        ways.push(Way::Record(spec));
+        ways.extend([Way::Record(spec), Way::RecordInKafka(spec)]);
         ways.extend(SIZES.map(|most| Way::Block(spec, most)));
     }
     ways

@@ -52,8 +52,9 @@ impl Report {
         })
     }
 
-    fn speed(&self, seconds: f64) -> f64 {
-        self.raw_bytes as f64 / 1e6 / seconds.max(1e-9)
+    /// Raw bytes per second; `None` where nothing is done.
+    fn speed(&self, seconds: f64) -> Option<f64> {
+        (seconds > 0.0).then(|| self.raw_bytes as f64 / seconds)
     }
 
     /// What Kafka's own zstd-3 takes at the same latency: in batches as large as our blocks. A single record is there at
@@ -61,7 +62,7 @@ impl Report {
     fn rival(&self, row: &Row) -> Option<u64> {
         let size = match row.way {
             Way::Kafka { .. } => return None,
-            Way::Record(_) => SIZES[0],
+            Way::Record(_) | Way::RecordInKafka(_) => SIZES[0],
             Way::Block(_, most) => most,
         };
         let same = |other: &&Row| other.way == Way::Kafka { level: Some(3), batch: size };
@@ -111,13 +112,12 @@ impl Report {
                 way,
                 Cell::new(format!("{:.1}", self.per_record(row))),
                 Cell::new(format!("{:.2}", self.raw_bytes as f64 / row.figures.log_bytes as f64)),
-                Cell::new(format!("{:.0}", self.speed(row.figures.encode_seconds))),
-                Cell::new(format!("{:.0}", self.speed(row.figures.decode_seconds))),
+                Cell::new(megabytes(self.speed(row.figures.encode_seconds))),
+                Cell::new(megabytes(self.speed(row.figures.decode_seconds))),
                 Cell::new(time(row.figures.p99_seconds)),
-                Cell::new(if row.figures.model_bytes == 0 {
-                    "-".to_owned()
-                } else {
-                    HumanBytes(row.figures.model_bytes).to_string()
+                Cell::new(match row.figures.model_bytes {
+                    0 => NOTHING.to_owned(),
+                    bytes => HumanBytes(bytes).to_string(),
                 }),
                 Cell::new(format!("{:.2}", self.euros(row))),
                 Cell::new(note),
@@ -131,8 +131,9 @@ impl Report {
             out,
             "{}: {} records of {:.1} bytes (keys, values, headers), the ones after {} to learn from. Bytes are those on one\n\
              broker's log, record and batch overhead in; ratio is raw bytes per byte of log. Per TB: of raw bytes, encoded and\n\
-             decoded once, moved to {} replicas and one reader, kept on each. Compared with Kafka zstd-3 are blocks with batches of\n\
-             the same size, and single records with batches of 16 KiB.",
+             decoded once, moved to {} replicas and one reader, kept on each. `record, in Kafka zstd-3` are single records on a topic\n\
+             whose batches are coded once more, `compression.type=zstd`. Compared with Kafka zstd-3 are blocks with batches of the same\n\
+             size, and single records with batches of 16 KiB.",
             self.source,
             HumanCount(self.records as u64),
             self.raw_bytes as f64 / self.records as f64,
@@ -154,8 +155,8 @@ impl Report {
                     "bytes_per_record": self.per_record(row),
                     "encode_cpu_seconds": row.figures.encode_seconds,
                     "decode_cpu_seconds": row.figures.decode_seconds,
-                    "encode_bytes_per_second": self.speed(row.figures.encode_seconds) * 1e6,
-                    "decode_bytes_per_second": self.speed(row.figures.decode_seconds) * 1e6,
+                    "encode_bytes_per_second": self.speed(row.figures.encode_seconds),
+                    "decode_bytes_per_second": self.speed(row.figures.decode_seconds),
                     "p99_encode_seconds": row.figures.p99_seconds,
                     "model_bytes": row.figures.model_bytes,
                     "price_per_terabyte": self.euros(row),
@@ -173,6 +174,17 @@ impl Report {
     }
 }
 
+/// What stands where there is no figure.
+const NOTHING: &str = "-";
+
+fn megabytes(bytes_per_second: Option<f64>) -> String {
+    bytes_per_second.map_or(NOTHING.to_owned(), |bytes| format!("{:.0}", bytes / 1e6))
+}
+
 fn time(seconds: f64) -> String {
-    if seconds >= 1e-3 { format!("{:.1} ms", seconds * 1e3) } else { format!("{:.1} µs", seconds * 1e6) }
+    match seconds {
+        0.0 => NOTHING.to_owned(),
+        1e-3.. => format!("{:.1} ms", seconds * 1e3),
+        _ => format!("{:.1} µs", seconds * 1e6),
+    }
 }

@@ -1,13 +1,16 @@
-//! The records that are measured: from a file, a folder or a topic, cut by time into a part to learn from and a part to
-//! measure.
+//! The records that are measured: the first ones of a file, a folder or a topic, cut by time into a part to learn from
+//! and a part to measure.
 
+use std::fs::{self, File};
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use bytes::Bytes;
 
-use crate::cli::records::RecordMode;
+use crate::cli::file_format::MOST_BYTES;
+use crate::cli::records::{RecordMode, RecordReader};
 use crate::record::{Record, Timestamp};
 use crate::source::{KafkaSettings, ScanFrom, ScanSettings, Scanned, SourceRecord, TopicScan};
 
@@ -15,7 +18,7 @@ use crate::source::{KafkaSettings, ScanFrom, ScanSettings, Scanned, SourceRecord
 pub struct Sample {
     /// The earlier half.
     pub train: Vec<Record>,
-    /// At most so many records of the later half.
+    /// The later half.
     pub test: Vec<Record>,
 }
 
@@ -23,29 +26,20 @@ pub struct Sample {
 const ASK: Duration = Duration::from_secs(10);
 
 impl Sample {
-    fn split(mut records: Vec<Record>, limit: usize) -> anyhow::Result<Self> {
+    fn split(mut records: Vec<Record>) -> anyhow::Result<Self> {
         ensure!(records.len() >= 2, "{} records are too few: half of them are to learn from", records.len());
-        let mut test = records.split_off(records.len() / 2);
-        test.truncate(limit);
+        let test = records.split_off(records.len() / 2);
         Ok(Self { train: records, test })
     }
 
-    /// From a file or a folder, whose files are a record each.
-    pub fn from_path(path: &Path, mode: Option<RecordMode>, limit: usize) -> anyhow::Result<Self> {
-        if path.is_dir() {
-            return Self::split(folder(path)?, limit);
-        }
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        let mode = mode.unwrap_or_else(|| RecordMode::guess(&path.to_string_lossy(), &bytes));
-        let pieces = mode.cut(&bytes)?;
-        // The header of an idx file is no item.
-        let skip = usize::from(mode == RecordMode::Idx);
-        let values = pieces.iter().skip(skip).map(|piece| &bytes[piece.content.clone()]);
-        Self::split(values.filter(|value| !value.is_empty()).zip(0..).map(record).collect(), limit)
+    /// At most `most` records from the front of a file or a folder, whose files are a record each.
+    pub fn from_path(path: &Path, mode: Option<RecordMode>, most: usize) -> anyhow::Result<Self> {
+        let records = if path.is_dir() { folder(path, most) } else { file(path, mode, most) };
+        Self::split(records.with_context(|| format!("cannot read `{}`", path.display()))?)
     }
 
-    /// From a topic, oldest records first, at most twice `limit` of them.
-    pub fn from_topic(topic: &str, brokers: &[String], limit: usize) -> anyhow::Result<Self> {
+    /// At most `most` records from the beginning of a topic.
+    pub fn from_topic(topic: &str, brokers: &[String], most: usize) -> anyhow::Result<Self> {
         let kafka = KafkaSettings { brokers: brokers.to_vec(), ..KafkaSettings::default() };
         let settings = ScanSettings {
             kafka,
@@ -56,7 +50,7 @@ impl Sample {
         };
         let mut scan = TopicScan::open(&settings, ASK)?;
         let mut records = Vec::new();
-        while records.len() < limit.saturating_mul(2) {
+        while records.len() < most {
             match scan.poll(Duration::from_secs(1)) {
                 Ok(Scanned::Record(record)) => records.push(record.record()?.to_owned()),
                 Ok(Scanned::End) => break,
@@ -67,12 +61,12 @@ impl Sample {
         }
         // Partitions were read side by side: by time the later half is the later half.
         records.sort_by_key(|record| record.timestamp.millis);
-        Self::split(records, limit)
+        Self::split(records)
     }
 }
 
 /// A value as a producer would have sent it, a millisecond after the one before.
-fn record((value, index): (&[u8], i64)) -> Record {
+fn record(value: &[u8], index: i64) -> Record {
     Record {
         key: None,
         value: Some(Bytes::copy_from_slice(value)),
@@ -82,11 +76,39 @@ fn record((value, index): (&[u8], i64)) -> Record {
     }
 }
 
-fn folder(path: &Path) -> anyhow::Result<Vec<Record>> {
+/// Bytes of a file that its kind is guessed from.
+const HEAD: u64 = 1 << 20;
+
+/// The first records of a file that are not empty. No more of it is read than they need.
+fn file(path: &Path, mode: Option<RecordMode>, most: usize) -> anyhow::Result<Vec<Record>> {
+    let mut file = File::open(path)?;
+    let mut head = Vec::new();
+    if mode.is_none() {
+        file.by_ref().take(HEAD).read_to_end(&mut head)?;
+    }
+    let mode = mode.unwrap_or_else(|| RecordMode::guess(&path.to_string_lossy(), &head));
+    let mut reader = RecordReader::new(Cursor::new(head).chain(file), mode, MOST_BYTES);
+    if mode == RecordMode::Idx {
+        // Its header is no item.
+        reader.next()?;
+    }
+    let mut records = Vec::new();
+    while records.len() < most
+        && let Some(found) = reader.next()?
+    {
+        if !found.content.is_empty() {
+            records.push(record(found.content, records.len() as i64));
+        }
+    }
+    Ok(records)
+}
+
+/// The first files below a folder, by name.
+fn folder(path: &Path, most: usize) -> anyhow::Result<Vec<Record>> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut folders = vec![path.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot read `{}`", folder.display()))? {
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read `{}`", folder.display()))? {
             let entry = entry?;
             let kind = entry.file_type()?;
             if kind.is_dir() {
@@ -96,16 +118,15 @@ fn folder(path: &Path) -> anyhow::Result<Vec<Record>> {
             }
         }
     }
-    if files.is_empty() {
-        bail!("`{}` holds no files", path.display());
-    }
+    ensure!(!files.is_empty(), "it holds no files");
     files.sort();
+    files.truncate(most);
     files
         .iter()
         .zip(0..)
         .map(|(file, index)| {
-            let bytes = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
-            Ok(record((&bytes, index)))
+            let bytes = fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+            Ok(record(&bytes, index))
         })
         .collect()
 }

@@ -9,10 +9,10 @@ use zstd_safe::zstd_sys::ZSTD_ErrorCode::{ZSTD_error_dstSize_tooSmall, ZSTD_erro
 use zstd_safe::{DCtx, ErrorCode, get_error_name, is_error_kind};
 
 use super::dictionaries::Dictionaries;
+use crate::codec::seal::SKIPPABLE;
 use crate::codec::{Algorithm, CodecError};
 
 const MAGIC: u32 = 0xFD2F_B528;
-const SKIPPABLE: std::ops::RangeInclusive<u32> = 0x184D_2A50..=0x184D_2A5F;
 /// What is tried first for a frame that does not say its size.
 const FIRST_GUESS: usize = 64 << 10;
 
