@@ -17,10 +17,9 @@ struct Chance<'a, R> {
 }
 
 impl<R: Rng> Source for Chance<'_, R> {
-    fn slot(&mut self) -> u32 {
-        self.rng.next_u32() >> (u32::BITS - SCALE_BITS)
+    fn symbol<S>(&mut self, find: impl FnOnce(u32) -> (S, u32, u32)) -> S {
+        find(self.rng.next_u32() >> (u32::BITS - SCALE_BITS)).0
     }
-    fn advance(&mut self, _slot: u32, _start: u32, _frequency: u32) {}
     fn raw(&mut self, bits: u32) -> u64 {
         self.rng.next_u64().checked_shr(u64::BITS - bits).unwrap_or(0)
     }
