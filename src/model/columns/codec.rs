@@ -346,16 +346,14 @@ impl Codec for ColumnsCodec {
             self.encoder.clear();
             self.registers.begin(&model.model.start);
             self.steps.walk(&model.model.grammar, input);
-            model.model.encode(input, &self.steps, &mut self.registers, &mut self.encoder, &mut Inline);
+            let mut texts = Inline::default();
+            model.model.encode(input, &self.steps, &mut self.registers, &mut self.encoder, &mut texts);
             self.encoder.finish::<1>(output);
             let written = output.len() - start;
             let mistakable = output[start..].starts_with(&ZSTD_MAGIC);
-            // zstd hardly makes half of a short record, and less than a few bytes of none.
-            let much = match (self.steps.regular, input.len()) {
-                (true, ..=1024) => input.len() / 2,
-                (true, length) => length / 16,
-                (false, _) => 16,
-            };
+            // zstd hardly makes a quarter of a record that has no one text, and less than a few bytes of any.
+            let familiar = self.steps.regular && texts.bytes <= input.len() / 2;
+            let much = if familiar { input.len() / 4 } else { 16 };
             if !mistakable && written <= much {
                 return Ok(());
             }
@@ -382,7 +380,7 @@ impl Codec for ColumnsCodec {
         let mut decoder = Decoder::<1>::new(input).map_err(corrupt)?;
         model
             .model
-            .decode(&mut self.registers, &mut decoder, &mut Inline, limit, output)
+            .decode(&mut self.registers, &mut decoder, &mut Inline::default(), limit, output)
             .map_err(|error| fault(error, limit))
             .and_then(|()| decoder.finish().map_err(corrupt))
             .inspect_err(|_| output.truncate(start))

@@ -53,7 +53,13 @@ impl Drawing<'_> {
             let from = if attempt < TRIES / 2 { &self.registers } else { &self.model.model.start };
             let mut registers = from.clone();
             record.clear();
-            let drawn = self.model.model.decode(&mut registers, &mut Chance { rng }, &mut Inline, LONGEST, &mut record);
+            let drawn = self.model.model.decode(
+                &mut registers,
+                &mut Chance { rng },
+                &mut Inline::default(),
+                LONGEST,
+                &mut record,
+            );
             if drawn.is_ok() && self.model.model.is_regular(&record) {
                 self.registers = registers;
                 break;

@@ -56,10 +56,15 @@ pub(super) trait TextSource {
 }
 
 /// Texts stand among the symbols.
-pub(super) struct Inline;
+#[derive(Default)]
+pub(super) struct Inline {
+    /// Bytes of all texts so far.
+    pub bytes: usize,
+}
 
 impl TextSink for Inline {
     fn put(&mut self, column: usize, text: &[u8], model: &TextModel, sink: &mut impl Sink) {
+        self.bytes += text.len();
         model.encode(column, text, sink);
     }
 }
@@ -73,6 +78,7 @@ impl TextSource for Inline {
         source: &mut impl Source,
         output: &mut Vec<u8>,
     ) -> Result<(), Fault> {
+        self.bytes += length;
         model.decode(column, length, source, output);
         Ok(())
     }
