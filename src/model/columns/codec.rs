@@ -401,7 +401,7 @@ impl ColumnCodec for ColumnsCodec {
         let familiar = self.encode_modelled(values, output).inspect_err(|_| output.truncate(start))?;
         let written = output.len() - start;
         // Where the model gains little, it may gain nothing.
-        if !familiar && written > values.bytes.len() / 16 {
+        if !familiar && written > 16 {
             let mut plain = std::mem::take(&mut self.coded);
             plain.clear();
             let result = self.encode_plain(values, &mut plain);
