@@ -47,11 +47,7 @@ impl Decoders {
     }
 
     /// The codec of a model that a frame names, fetched and made if need be.
-    fn learned(
-        &mut self,
-        algorithm: Algorithm,
-        prefix: ModelPrefix,
-    ) -> Result<&mut (dyn Codec + 'static), CodecError> {
+    fn learned(&mut self, algorithm: Algorithm, prefix: ModelPrefix) -> Result<&mut (dyn Codec + 'static), CodecError> {
         match self.learned.iter().position(|(known, _)| *known == (algorithm, prefix)) {
             Some(0) => {}
             Some(position) => self.learned[..=position].rotate_right(1),

@@ -73,7 +73,9 @@ fn column_blocks(model: &Arc<ColumnsModel>, blocks: &[Column]) -> Measured {
     let decode = fastest(|| {
         for (block, coded) in blocks.iter().zip(&coded) {
             decoded.clear();
-            codec.decode_column(coded, block.len(), block.bytes.len(), &mut decoded).expect("what was coded is decoded");
+            codec
+                .decode_column(coded, block.len(), block.bytes.len(), &mut decoded)
+                .expect("what was coded is decoded");
         }
     });
     for (block, coded) in blocks.iter().zip(&coded) {
@@ -133,7 +135,9 @@ fn report(name: &str, file: &[u8]) {
     let each = |bytes: usize| bytes as f64 / test.len() as f64;
     let speed = |seconds: f64| raw as f64 / 1e6 / seconds;
     println!("\n{name}: {} rows learned, {} measured, {:.1} bytes each", train.len(), test.len(), each(raw));
-    println!("| | bytes a record | encode / decode MB/s | zstd-3 | zstd-19 | times smaller than zstd-3 |\n|---|---|---|---|---|---|");
+    println!(
+        "| | bytes a record | encode / decode MB/s | zstd-3 | zstd-19 | times smaller than zstd-3 |\n|---|---|---|---|---|---|"
+    );
     let start = cpu();
     let model = Arc::new(ColumnsModel::train(train, &Options::default()));
     let trained = cpu() - start;

@@ -1,14 +1,13 @@
 //! One column's values as symbols.
 //!
 //! ```text
-//! 0 .. differences .. differences + texts .. + buckets .. + 1
-//! frequent differences | frequent texts | sign and length of other differences | any other text
+//! frequent differences | frequent texts | sign and length of other differences | recent texts | any other text
 //! ```
 
 use crate::payload::fields::Kind;
 
 use super::base::Base;
-use super::registers::{Registers, TEXT, hash_bytes, known_text, unknown_text};
+use super::registers::{RECENT, Registers, TEXT, hash_bytes, known_text, unknown_text};
 
 /// Buckets of differences: none, then each length of 1 to 64 bits with both signs.
 pub(super) const BUCKETS: usize = 1 + 2 * 64;
@@ -52,6 +51,8 @@ pub(super) enum Meaning<'a> {
     Difference(i64),
     Text(&'a [u8]),
     Bucket(usize),
+    /// The text that is so many texts old.
+    Recent(usize),
     Other,
 }
 
@@ -72,9 +73,14 @@ impl Alphabet {
         self.differences.len() + self.texts.len()
     }
 
+    /// The symbol of the latest text that is remembered.
+    pub fn first_recent(&self) -> usize {
+        self.first_bucket() + if self.kind == Kind::Text { 0 } else { BUCKETS }
+    }
+
     /// The symbol of any other text.
     pub fn other(&self) -> usize {
-        self.first_bucket() + if self.kind == Kind::Text { 0 } else { BUCKETS }
+        self.first_recent() + RECENT
     }
 
     /// The number that a value stands for, in units.
@@ -111,7 +117,13 @@ impl Alphabet {
                 let symbol = (self.differences.len() + text) as u16;
                 Cell { symbol, register: known_text(text), difference: 0 }
             }
-            None => Cell { symbol: self.other() as u16, register: unknown_text(value), difference: 0 },
+            None => {
+                let symbol = match registers.recency(column, value) {
+                    Some(place) => self.first_recent() + place,
+                    None => self.other(),
+                };
+                Cell { symbol: symbol as u16, register: unknown_text(value), difference: 0 }
+            }
         }
     }
 
@@ -125,7 +137,10 @@ impl Alphabet {
         if let Some(text) = self.texts.get(symbol - self.differences.len()) {
             return Meaning::Text(text);
         }
-        if symbol < self.other() { Meaning::Bucket(symbol - self.first_bucket()) } else { Meaning::Other }
+        if symbol < self.first_recent() {
+            return Meaning::Bucket(symbol - self.first_bucket());
+        }
+        if symbol < self.other() { Meaning::Recent(symbol - self.first_recent()) } else { Meaning::Other }
     }
 }
 
@@ -150,7 +165,7 @@ pub(super) fn difference(bucket: usize, below: u64) -> i64 {
         return 0;
     }
     let magnitude = 1u64 << (bucket.div_ceil(2) - 1) | below;
-    if bucket % 2 == 0 { (magnitude as i64).wrapping_neg() } else { magnitude as i64 }
+    if bucket.is_multiple_of(2) { (magnitude as i64).wrapping_neg() } else { magnitude as i64 }
 }
 
 /// Symbols by what they stand for.

@@ -241,7 +241,8 @@ fn read_alphabet(input: &mut Reader<'_>, own: usize, columns: usize) -> Result<A
     let kind = Kind::read(input)?;
     let (mut unit, mut offset, mut base, mut differences) = (1, 0, Base::Nothing, Vec::new());
     if kind != Kind::Text {
-        unit = i64::try_from(input.varint()?).ok().filter(|unit| *unit >= 1).ok_or_else(|| invalid("a unit is none"))?;
+        unit =
+            i64::try_from(input.varint()?).ok().filter(|unit| *unit >= 1).ok_or_else(|| invalid("a unit is none"))?;
         offset = input.signed()?;
         base = Base::read(input, own, columns)?;
         let known = count(input, MAX_KNOWN / 2)?;
@@ -334,7 +335,8 @@ fn read_chain(input: &mut Reader<'_>, levels: usize, symbols: usize) -> Result<C
                 for _ in 0..length {
                     let symbol = input.varint()?.checked_add(last.unwrap_or(0));
                     let symbol = symbol.filter(|s| *s < symbols as u64 && last.is_none_or(|last| *s > last));
-                    let symbol = symbol.ok_or_else(|| invalid("its symbols do not rise, or are not in the alphabet"))?;
+                    let symbol =
+                        symbol.ok_or_else(|| invalid("its symbols do not rise, or are not in the alphabet"))?;
                     sparse.counts.push((symbol as u16, 0));
                     last = Some(symbol);
                 }

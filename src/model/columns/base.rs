@@ -213,7 +213,9 @@ mod tests {
     }
 
     fn registers(now: [i64; 4], before: [i64; 4]) -> Registers {
-        Registers { now: now.to_vec(), before: before.to_vec() }
+        let mut registers = Registers::new(4);
+        (registers.now, registers.before) = (now.to_vec(), before.to_vec());
+        registers
     }
 
     #[test]

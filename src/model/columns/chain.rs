@@ -193,16 +193,17 @@ impl Chain {
         for (i, level) in self.levels.iter().enumerate() {
             let Some(entries) = level.find(key(i)) else { continue };
             let (symbols, starts) = (&level.symbols[entries.clone()], &level.starts[entries]);
-            let slot = source.slot();
-            let place = if starts.len() <= 16 {
-                starts.iter().filter(|start| u32::from(**start) <= slot).count() - 1
-            } else {
-                starts.partition_point(|start| u32::from(*start) <= slot) - 1
-            };
-            let (start, frequency) = interval(starts, place);
-            source.advance(slot, start, frequency);
-            if symbols[place] != ESCAPE {
-                return symbols[place];
+            let symbol = source.symbol(|slot| {
+                let place = if starts.len() <= 16 {
+                    starts.iter().filter(|start| u32::from(**start) <= slot).count() - 1
+                } else {
+                    starts.partition_point(|start| u32::from(*start) <= slot) - 1
+                };
+                let (start, frequency) = interval(starts, place);
+                (symbols[place], start, frequency)
+            });
+            if symbol != ESCAPE {
+                return symbol;
             }
         }
         self.dense.decode(source)

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! 0 | texts | symbols            texts: length 0, or lengths by column, method, coded bytes
-//! 1 | zstd frame of lengths and bytes
+//! 1 | lengths | zstd frame
 //! ```
 //!
 //! whichever is smaller. `FORMAT.md` has every bit.
@@ -25,13 +25,13 @@ use crate::frame::{Reader, put_varint};
 use crate::payload::fields::Steps;
 
 /// States of a column's stream.
-const LANES: usize = 4;
+const LANES: usize = 2;
 
 /// What a zstd frame begins with.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// zstd's levels: of texts, and of what no model fits.
-const TEXT_LEVEL: i32 = 6;
+const TEXT_LEVEL: i32 = 3;
 const PLAIN_LEVEL: i32 = 3;
 
 /// Most bytes of texts that the byte model is tried on: beyond it zstd is as good, and many times faster.
@@ -110,12 +110,8 @@ impl Sink for Encoder {
 
 impl<const N: usize> Source for Decoder<'_, N> {
     #[inline]
-    fn slot(&mut self) -> u32 {
-        Decoder::slot(self, SCALE_BITS)
-    }
-    #[inline]
-    fn advance(&mut self, slot: u32, start: u32, frequency: u32) {
-        Decoder::advance(self, slot, start, frequency, SCALE_BITS);
+    fn symbol<S>(&mut self, find: impl FnOnce(u32) -> (S, u32, u32)) -> S {
+        Decoder::decode(self, SCALE_BITS, find)
     }
     #[inline]
     fn raw(&mut self, bits: u32) -> u64 {
@@ -169,7 +165,8 @@ impl ColumnsCodec {
 
     /// Appends what a zstd frame holds, which must be all of `input` and say its size.
     fn read_plain(&mut self, input: &[u8], limit: usize, output: &mut Vec<u8>) -> Result<(), CodecError> {
-        let size = zstd_safe::get_frame_content_size(input).map_err(|_| corrupt("its zstd frame has no valid header"))?;
+        let size =
+            zstd_safe::get_frame_content_size(input).map_err(|_| corrupt("its zstd frame has no valid header"))?;
         let size = size.ok_or_else(|| corrupt("its zstd frame does not say its size"))?;
         let size = usize::try_from(size).ok().filter(|size| *size <= limit);
         let size = size.ok_or(CodecError::LimitExceeded { limit })?;
@@ -282,41 +279,41 @@ impl ColumnsCodec {
         Ok(columns)
     }
 
-    fn encode_modelled(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
+    /// Codes a column with the model. Gives whether it was much like what was learned.
+    fn encode_modelled(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<bool, CodecError> {
         let model = Arc::clone(&self.model);
         self.encoder.clear();
         self.texts.columns.iter_mut().for_each(Vec::clear);
-        self.registers.copy_from(&model.model.start);
+        self.registers.begin(&model.model.start);
         let mut start = 0;
         // The symbols wait while the texts, which stand before them, are coded.
         let mut symbols = std::mem::take(&mut self.encoder);
+        let mut foreign = 0;
         for end in values.ends {
             let record = &values.bytes[start..*end as usize];
             start = *end as usize;
             self.steps.walk(&model.model.grammar, record);
+            foreign += usize::from(!self.steps.regular);
             model.model.encode(record, &self.steps, &mut self.registers, &mut symbols, &mut self.texts);
         }
+        let text: usize = self.texts.columns.iter().map(Vec::len).sum();
+        let familiar = foreign * 8 <= values.ends.len() && text <= values.bytes.len() / 4 * 3;
         output.push(MODELLED);
         let written = self.write_texts(output);
         self.encoder = symbols;
         written?;
         self.encoder.finish::<LANES>(output);
-        Ok(())
+        Ok(familiar)
     }
 
     fn encode_plain(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
-        let mut raw = std::mem::take(&mut self.other);
-        raw.clear();
+        output.push(PLAIN);
         let mut start = 0;
         for end in values.ends {
-            put_varint(u64::from(*end - start), &mut raw);
+            put_varint(u64::from(*end - start), output);
             start = *end;
         }
-        raw.extend_from_slice(values.bytes);
-        output.push(PLAIN);
-        let result = self.write_plain(&raw, output);
-        self.other = raw;
-        result
+        self.write_plain(values.bytes, output)
     }
 }
 
@@ -347,13 +344,17 @@ impl Codec for ColumnsCodec {
         let start = output.len();
         if u32::try_from(input.len()).is_ok() {
             self.encoder.clear();
-            self.registers.copy_from(&model.model.start);
+            self.registers.begin(&model.model.start);
             self.steps.walk(&model.model.grammar, input);
-            model.model.encode(input, &self.steps, &mut self.registers, &mut self.encoder, &mut Inline);
+            let mut texts = Inline::default();
+            model.model.encode(input, &self.steps, &mut self.registers, &mut self.encoder, &mut texts);
             self.encoder.finish::<1>(output);
             let written = output.len() - start;
             let mistakable = output[start..].starts_with(&ZSTD_MAGIC);
-            if !mistakable && written <= input.len() / 4 {
+            // zstd hardly makes a quarter of a record that has no one text, and less than a few bytes of any.
+            let familiar = self.steps.regular && texts.bytes <= input.len() / 2;
+            let much = if familiar { input.len() / 4 } else { 16 };
+            if !mistakable && written <= much {
                 return Ok(());
             }
             self.coded.clear();
@@ -375,11 +376,11 @@ impl Codec for ColumnsCodec {
             return self.read_plain(input, limit, output).inspect_err(|_| output.truncate(start));
         }
         let model = Arc::clone(&self.model);
-        self.registers.copy_from(&model.model.start);
+        self.registers.begin(&model.model.start);
         let mut decoder = Decoder::<1>::new(input).map_err(corrupt)?;
         model
             .model
-            .decode(&mut self.registers, &mut decoder, &mut Inline, limit, output)
+            .decode(&mut self.registers, &mut decoder, &mut Inline::default(), limit, output)
             .map_err(|error| fault(error, limit))
             .and_then(|()| decoder.finish().map_err(corrupt))
             .inspect_err(|_| output.truncate(start))
@@ -397,10 +398,10 @@ impl Codec for ColumnsCodec {
 impl ColumnCodec for ColumnsCodec {
     fn encode_column(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
         let start = output.len();
-        self.encode_modelled(values, output).inspect_err(|_| output.truncate(start))?;
+        let familiar = self.encode_modelled(values, output).inspect_err(|_| output.truncate(start))?;
         let written = output.len() - start;
         // Where the model gains little, it may gain nothing.
-        if written > values.bytes.len() / 4 {
+        if !familiar && written > 16 {
             let mut plain = std::mem::take(&mut self.coded);
             plain.clear();
             let result = self.encode_plain(values, &mut plain);
@@ -429,7 +430,7 @@ impl ColumnCodec for ColumnsCodec {
                 let model = Arc::clone(&self.model);
                 let mut cursors = Cursors { bytes: &self.other, columns };
                 let mut decoder = Decoder::<LANES>::new(rest.rest()).map_err(corrupt)?;
-                self.registers.copy_from(&model.model.start);
+                self.registers.begin(&model.model.start);
                 let start = column.bytes.len();
                 for _ in 0..count {
                     let left = limit - (column.bytes.len() - start);
@@ -446,28 +447,19 @@ impl ColumnCodec for ColumnsCodec {
                 Ok(())
             }
             PLAIN => {
-                let mut raw = std::mem::take(&mut self.other);
-                raw.clear();
-                // Lengths take five bytes each at most.
-                let most = limit.saturating_add(count.saturating_mul(5));
-                let result = self.read_plain(rest.rest(), most, &mut raw).and_then(|()| {
-                    let mut lengths = Reader::new(&raw, 0);
-                    let mut end = column.bytes.len() as u64;
-                    for _ in 0..count {
-                        end = end.saturating_add(lengths.varint()?);
-                        if end > limit as u64 {
-                            return Err(CodecError::LimitExceeded { limit });
-                        }
-                        column.ends.push(end as u32);
+                let mut end = column.bytes.len() as u64;
+                for _ in 0..count {
+                    end = end.saturating_add(rest.varint()?);
+                    if end > limit as u64 {
+                        return Err(CodecError::LimitExceeded { limit });
                     }
-                    column.bytes.extend_from_slice(lengths.rest());
-                    if column.bytes.len() as u64 != end {
-                        return Err(corrupt("its values have other lengths than they say"));
-                    }
-                    Ok(())
-                });
-                self.other = raw;
-                result
+                    column.ends.push(end as u32);
+                }
+                self.read_plain(rest.rest(), limit, &mut column.bytes)?;
+                match column.bytes.len() as u64 == end {
+                    true => Ok(()),
+                    false => Err(corrupt("its values have other lengths than they say")),
+                }
             }
             _ => Err(corrupt("its column is coded in no way that there is")),
         }

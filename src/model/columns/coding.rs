@@ -13,12 +13,11 @@ pub(super) trait Sink {
     fn raw(&mut self, value: u64, bits: u32);
 }
 
-/// Gives slots; whoever knows the distribution says which symbol it was.
+/// Gives symbols; whoever knows the distribution says which one a slot belongs to.
 pub(super) trait Source {
-    /// The next symbol's slot, one of 2^16. [`Source::advance`] must follow.
-    fn slot(&mut self) -> u32;
-    /// Passes the symbol that has `slot`.
-    fn advance(&mut self, slot: u32, start: u32, frequency: u32);
+    /// The next symbol. `find` is given its slot, one of 2^16, and says whose it is: the symbol, its first slot, and how
+    /// many it has.
+    fn symbol<S>(&mut self, find: impl FnOnce(u32) -> (S, u32, u32)) -> S;
     /// The next `bits` raw bits, at most 64.
     fn raw(&mut self, bits: u32) -> u64;
 }

@@ -64,7 +64,16 @@ impl Dense {
 
     #[inline]
     pub fn decode(&self, source: &mut impl Source) -> u16 {
-        let slot = source.slot();
+        source.symbol(|slot| {
+            let symbol = self.find(slot);
+            let (start, frequency) = self.interval(symbol);
+            (symbol, start, frequency)
+        })
+    }
+
+    /// The symbol that has a slot.
+    #[inline]
+    fn find(&self, slot: u32) -> u16 {
         let high = (slot >> (SCALE_BITS - GUESS_BITS)) as usize;
         let first = self.guesses.get(high).map_or(0, |first| usize::from(*first));
         let last = self.guesses.get(high + 1).map_or(self.len() - 1, |last| usize::from(*last));
@@ -77,8 +86,6 @@ impl Dense {
         } else {
             first + self.starts[first + 1..=last].partition_point(|start| *start <= slot)
         };
-        let (start, frequency) = self.interval(symbol as u16);
-        source.advance(slot, start, frequency);
         symbol as u16
     }
 }
@@ -109,11 +116,10 @@ mod tests {
     /// Gives one slot.
     struct Slot(u32);
     impl Source for Slot {
-        fn slot(&mut self) -> u32 {
-            self.0
-        }
-        fn advance(&mut self, slot: u32, start: u32, frequency: u32) {
-            assert!((start..start + frequency).contains(&slot));
+        fn symbol<S>(&mut self, find: impl FnOnce(u32) -> (S, u32, u32)) -> S {
+            let (symbol, start, frequency) = find(self.0);
+            assert!((start..start + frequency).contains(&self.0));
+            symbol
         }
         fn raw(&mut self, _bits: u32) -> u64 {
             0

@@ -17,10 +17,9 @@ struct Chance<'a, R> {
 }
 
 impl<R: Rng> Source for Chance<'_, R> {
-    fn slot(&mut self) -> u32 {
-        self.rng.next_u32() >> (u32::BITS - SCALE_BITS)
+    fn symbol<S>(&mut self, find: impl FnOnce(u32) -> (S, u32, u32)) -> S {
+        find(self.rng.next_u32() >> (u32::BITS - SCALE_BITS)).0
     }
-    fn advance(&mut self, _slot: u32, _start: u32, _frequency: u32) {}
     fn raw(&mut self, bits: u32) -> u64 {
         self.rng.next_u64().checked_shr(u64::BITS - bits).unwrap_or(0)
     }
@@ -54,7 +53,13 @@ impl Drawing<'_> {
             let from = if attempt < TRIES / 2 { &self.registers } else { &self.model.model.start };
             let mut registers = from.clone();
             record.clear();
-            let drawn = self.model.model.decode(&mut registers, &mut Chance { rng }, &mut Inline, LONGEST, &mut record);
+            let drawn = self.model.model.decode(
+                &mut registers,
+                &mut Chance { rng },
+                &mut Inline::default(),
+                LONGEST,
+                &mut record,
+            );
             if drawn.is_ok() && self.model.model.is_regular(&record) {
                 self.registers = registers;
                 break;

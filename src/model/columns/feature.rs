@@ -125,7 +125,8 @@ impl Context {
         for _ in 0..count {
             let byte = input.byte()?;
             let aspect = *Aspect::ALL.get(usize::from(byte & 0x7f)).ok_or_else(corrupt)?;
-            let column = usize::try_from(input.varint()?).ok().filter(|column| *column < columns).ok_or_else(corrupt)?;
+            let column =
+                usize::try_from(input.varint()?).ok().filter(|column| *column < columns).ok_or_else(corrupt)?;
             features.push(Feature { aspect, column: column as u16, before: byte >> 7 != 0 });
         }
         Ok(Self { features })

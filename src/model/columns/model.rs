@@ -56,10 +56,15 @@ pub(super) trait TextSource {
 }
 
 /// Texts stand among the symbols.
-pub(super) struct Inline;
+#[derive(Default)]
+pub(super) struct Inline {
+    /// Bytes of all texts so far.
+    pub bytes: usize,
+}
 
 impl TextSink for Inline {
     fn put(&mut self, column: usize, text: &[u8], model: &TextModel, sink: &mut impl Sink) {
+        self.bytes += text.len();
         model.encode(column, text, sink);
     }
 }
@@ -73,6 +78,7 @@ impl TextSource for Inline {
         source: &mut impl Source,
         output: &mut Vec<u8>,
     ) -> Result<(), Fault> {
+        self.bytes += length;
         model.decode(column, length, source, output);
         Ok(())
     }
@@ -145,7 +151,7 @@ impl Model {
         texts: &mut impl TextSink,
     ) {
         if self.alone {
-            registers.copy_from(&self.start);
+            registers.begin(&self.start);
         }
         let slots = self.grammar.slots().len();
         self.regular.encode(u16::from(steps.regular), sink);
@@ -197,9 +203,12 @@ impl Model {
         column.put(cell.symbol, registers, sink);
         let symbol = usize::from(cell.symbol);
         if symbol >= alphabet.first_bucket() {
-            if symbol == alphabet.other() {
-                encode_length(&column.lengths, value.len(), sink);
-                texts.put(slot, value, &self.text, sink);
+            if symbol >= alphabet.first_recent() {
+                if symbol == alphabet.other() {
+                    encode_length(&column.lengths, value.len(), sink);
+                    texts.put(slot, value, &self.text, sink);
+                }
+                registers.remember(slot, value);
             } else {
                 let bucket = symbol - alphabet.first_bucket();
                 let (modelled, raw) = bucket_bits(bucket);
@@ -229,7 +238,7 @@ impl Model {
         output: &mut Vec<u8>,
     ) -> Result<(), Fault> {
         if self.alone {
-            registers.copy_from(&self.start);
+            registers.begin(&self.start);
         }
         let slots = self.grammar.slots().len();
         let most = output.len().saturating_add(limit);
@@ -312,12 +321,23 @@ impl Model {
                 registers.push(slot, known_text(usize::from(symbol) - alphabet.differences.len()));
                 return Ok(());
             }
+            Meaning::Recent(place) => {
+                let text = registers.recent(slot, place).ok_or(Fault::Corrupt("no such text is remembered"))?;
+                if text.len() > most - start {
+                    return Err(Fault::Limit);
+                }
+                output.extend_from_slice(text);
+                registers.remember(slot, &output[start..]);
+                registers.push(slot, unknown_text(&output[start..]));
+                return Ok(());
+            }
             Meaning::Other => {
                 let length = decode_length(&column.lengths, source);
                 if length > most - start {
                     return Err(Fault::Limit);
                 }
                 texts.take(slot, length, &self.text, source, output)?;
+                registers.remember(slot, &output[start..]);
                 registers.push(slot, unknown_text(&output[start..]));
                 return Ok(());
             }
@@ -333,10 +353,18 @@ impl Model {
 }
 
 impl Model {
-    /// Whether a record is one of the topic's syntax: all of it is known.
+    /// Whether a record is one of the topic's syntax: no bytes of it are foreign, and its values are what they may be.
     pub fn is_regular(&self, record: &[u8]) -> bool {
         let mut steps = Steps::default();
         steps.walk(&self.grammar, record);
-        steps.regular
+        let holds = |step: &Step| match *step {
+            Step::Edge { slot: Some(slot), start, end, .. } => {
+                let value = record.get(start as usize..end as usize);
+                value.is_some_and(|value| self.grammar.slots()[usize::from(slot)].scan.holds(value))
+            }
+            Step::Edge { .. } => true,
+            Step::Foreign { .. } => false,
+        };
+        steps.steps.iter().all(holds)
     }
 }

@@ -44,17 +44,27 @@ pub(super) const fn mix(hash: u64, value: i64) -> u64 {
     product ^ product >> 32
 }
 
-/// The last value of every column, and the one before it.
+/// How many texts of a column are remembered that its alphabet lacks.
+pub(super) const RECENT: usize = 4;
+
+/// Longest text that is remembered.
+const LONGEST: usize = 1024;
+
+/// The last value of every column, and the one before it; and the last texts that its alphabet lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Registers {
     pub now: Vec<i64>,
     pub before: Vec<i64>,
+    /// By column, the latest text first.
+    recent: Vec<Vec<Vec<u8>>>,
+    /// Whether any text is remembered.
+    texts: bool,
 }
 
 impl Registers {
     /// All zero.
     pub fn new(columns: usize) -> Self {
-        Self { now: vec![0; columns], before: vec![0; columns] }
+        Self { now: vec![0; columns], before: vec![0; columns], recent: vec![Vec::new(); columns], texts: false }
     }
 
     /// A column's next value.
@@ -64,9 +74,42 @@ impl Registers {
         self.now[column] = value;
     }
 
-    /// Becomes `other` without an allocation.
-    pub fn copy_from(&mut self, other: &Self) {
-        self.now.clone_from(&other.now);
-        self.before.clone_from(&other.before);
+    /// Becomes what it was at the start, when there was no text.
+    pub fn begin(&mut self, start: &Self) {
+        self.now.clone_from(&start.now);
+        self.before.clone_from(&start.before);
+        if self.texts {
+            self.recent.iter_mut().for_each(Vec::clear);
+            self.texts = false;
+        }
+    }
+
+    /// How many texts were remembered in a column since this one was.
+    #[inline]
+    pub fn recency(&self, column: usize, text: &[u8]) -> Option<usize> {
+        self.recent[column].iter().position(|recent| recent == text)
+    }
+
+    /// The text that is `place` texts old.
+    pub fn recent(&self, column: usize, place: usize) -> Option<&[u8]> {
+        self.recent[column].get(place).map(Vec::as_slice)
+    }
+
+    /// Remembers a text as the latest. Empty ones are not, nor are long ones.
+    pub fn remember(&mut self, column: usize, text: &[u8]) {
+        if text.is_empty() || text.len() > LONGEST {
+            return;
+        }
+        self.texts = true;
+        let recent = &mut self.recent[column];
+        match recent.iter().position(|known| known == text) {
+            Some(place) => recent[..=place].rotate_right(1),
+            None if recent.len() < RECENT => recent.insert(0, text.to_vec()),
+            None => {
+                recent.rotate_right(1);
+                recent[0].clear();
+                recent[0].extend_from_slice(text);
+            }
+        }
     }
 }

@@ -43,15 +43,16 @@ impl Scan {
         }
     }
 
-    /// Whether a value that is made up may be these bytes: whether they end where they should.
+    /// Whether a value that is made up may be these bytes: they end where they should, and are text of the format.
     pub fn holds(self, value: &[u8]) -> bool {
         match self {
-            Self::JsonString => {
-                json::string_end(value, 0).is_none() && !value.iter().any(|byte| *byte < b' ') && ends_whole(value)
-            }
+            Self::JsonString => json::is_content(value),
             Self::JsonBare => json::bare_end(value, 0) == Some(value.len()),
-            Self::CsvPlain(_) => self.end(value, 0) == Some(value.len()),
-            Self::CsvQuoted => csv::quoted_end(value, 0).is_none() && !value.ends_with(b"\""),
+            Self::CsvPlain(_) => self.end(value, 0) == Some(value.len()) && std::str::from_utf8(value).is_ok(),
+            Self::CsvQuoted => {
+                value.split(|byte| *byte == b'"').skip(1).step_by(2).all(<[u8]>::is_empty)
+                    && csv::quoted_end(value, 0).is_none()
+            }
             Self::Rest => true,
         }
     }
@@ -126,13 +127,15 @@ impl Grammar {
             return invalid("a literal leads to a slot that is not there");
         }
         // So that a walk from slot to slot makes bytes with every step.
-        if states[1..].iter().flat_map(|state| &state.edges).any(|edge| edge.target.is_some() && edge.literal.is_empty())
+        if states[1..]
+            .iter()
+            .flat_map(|state| &state.edges)
+            .any(|edge| edge.target.is_some() && edge.literal.is_empty())
         {
             return invalid("there is nothing between two slots");
         }
-        let mut anchors: Vec<(Vec<u8>, u16)> = edges()
-            .filter_map(|edge| Some((anchor(&edge.literal)?.to_vec(), edge.target?)))
-            .collect();
+        let mut anchors: Vec<(Vec<u8>, u16)> =
+            edges().filter_map(|edge| Some((anchor(&edge.literal)?.to_vec(), edge.target?))).collect();
         anchors.sort();
         anchors.dedup_by(|next, kept| next.0 == kept.0);
         Ok(Self { slots, states, anchors })
@@ -197,7 +200,10 @@ impl Grammar {
     /// Reads what [`Grammar::write`] has written, from anywhere.
     pub fn read(input: &mut Reader<'_>) -> Result<Self, GrammarError> {
         let capped = |count: u64, cap: usize| {
-            usize::try_from(count).ok().filter(|count| *count <= cap).ok_or(GrammarError::Invalid("a count is too large"))
+            usize::try_from(count)
+                .ok()
+                .filter(|count| *count <= cap)
+                .ok_or(GrammarError::Invalid("a count is too large"))
         };
         let count = capped(input.varint()?, MAX_SLOTS)?;
         let mut slots = Vec::with_capacity(count);
@@ -279,7 +285,11 @@ pub(super) mod tests {
         assert!(!Scan::JsonBare.holds(b""));
         assert!(!Scan::CsvPlain(b',').holds(b"a,b"));
         assert!(!Scan::CsvQuoted.holds(b"a\"b"));
-        assert!(!Scan::CsvQuoted.holds(b"a\"\""));
+        assert!(Scan::CsvQuoted.holds(b"a\"\""));
+        assert!(!Scan::CsvQuoted.holds(b"a\"\"\""));
+        for wrong in [&b"\\u12"[..], b"\\x", b"\xff", b"\x07"] {
+            assert!(!Scan::JsonString.holds(wrong), "{wrong:?}");
+        }
     }
 
     fn small() -> Grammar {

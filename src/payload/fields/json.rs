@@ -194,6 +194,23 @@ pub(super) fn string_end(text: &[u8], start: usize) -> Option<usize> {
     }
 }
 
+/// Whether these bytes are the content of a string (RFC 8259, 7).
+pub(super) fn is_content(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = match byte {
+            b'"' | ..0x20 => return false,
+            b'\\' => match after {
+                [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', after @ ..] => after,
+                [b'u', a, b, c, d, after @ ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => after,
+                _ => return false,
+            },
+            _ => after,
+        };
+    }
+    std::str::from_utf8(text).is_ok()
+}
+
 /// Where the number or word ends that begins at `start`; `None` when none begins there.
 #[inline]
 pub(super) fn bare_end(text: &[u8], start: usize) -> Option<usize> {

@@ -273,7 +273,8 @@ fn put_integer(number: i64, output: &mut Vec<u8>) {
 }
 
 /// Pairs of digits.
-const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
+const PAIRS: &[u8; 200] =
+    b"0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
 5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
 
 /// A natural number with at least `width` digits.
@@ -312,9 +313,7 @@ fn decimal(text: &[u8], scale: u8, zeros: Zeros) -> Option<i64> {
     let right = match zeros {
         Zeros::Kept => fraction.len() == scale,
         Zeros::Dropped => point.is_none() || (fraction.len() <= scale && last.is_some_and(|digit| *digit != b'0')),
-        Zeros::OneKept => {
-            fraction == b"0" || (fraction.len() <= scale && last.is_some_and(|digit| *digit != b'0'))
-        }
+        Zeros::OneKept => fraction == b"0" || (fraction.len() <= scale && last.is_some_and(|digit| *digit != b'0')),
     };
     if !right {
         return None;
@@ -425,7 +424,8 @@ fn affix(values: &[&[u8]]) -> Option<Kind> {
         return None;
     }
     let (before, after) = (&first[..before], &first[first.len() - after..]);
-    let digits = |value: &[u8]| value.len().checked_sub(before.len() + after.len()).filter(|n| (1..=MAX_DIGITS).contains(n));
+    let digits =
+        |value: &[u8]| value.len().checked_sub(before.len() + after.len()).filter(|n| (1..=MAX_DIGITS).contains(n));
     let (least, most) = values.iter().try_fold((usize::MAX, 0), |(least, most), value| {
         digits(value).map(|count| (least.min(count), most.max(count)))
     })?;
@@ -538,7 +538,8 @@ impl TimeFormat {
 
     fn render(&self, number: i64, output: &mut Vec<u8>) -> Option<()> {
         let a_day = self.units_a_day();
-        let (days, mut clock) = if self.date { (number.div_euclid(a_day), number.rem_euclid(a_day)) } else { (0, number) };
+        let (days, mut clock) =
+            if self.date { (number.div_euclid(a_day), number.rem_euclid(a_day)) } else { (0, number) };
         let power = POWERS[usize::from(self.fraction)];
         let a_minute = if self.clock == Clock::Seconds { 60 * power } else { 1 };
         if clock < 0 || (!self.date && clock / a_minute >= 6000) {
@@ -623,7 +624,8 @@ mod tests {
     }
 
     fn kinds() -> Vec<Kind> {
-        let affix = |before: &[u8], after: &[u8], width| Kind::Affix { before: before.into(), after: after.into(), width };
+        let affix =
+            |before: &[u8], after: &[u8], width| Kind::Affix { before: before.into(), after: after.into(), width };
         let mut kinds = vec![
             Kind::Text,
             Kind::Integer,

@@ -1,4 +1,4 @@
-//! What a column's numbers are best expected to be.
+//! What a column's numbers may best be expected to be.
 
 use std::collections::HashMap;
 
@@ -16,14 +16,17 @@ const FIRST_LOOK: usize = 400;
 /// Most columns that expectations are made of.
 const SOURCES: usize = 40;
 
-/// The base whose differences cost least, each taken by itself.
-pub(super) fn search(
+/// Bases that are worth a closer look.
+const FINALISTS: usize = 3;
+
+/// The bases whose differences cost least, each taken by itself; [`Base::Nothing`] is always among them.
+pub(super) fn candidates(
     slot: usize,
     slots: usize,
     columns: &[ColumnParts],
     trace: &Trace<'_>,
     registers: &[i64],
-) -> Base {
+) -> Vec<Base> {
     // Columns that stand near are asked first.
     let mut sources: Vec<u16> =
         (0..slots).filter(|other| columns[*other].alphabet.kind != Kind::Text).map(|other| other as u16).collect();
@@ -33,20 +36,18 @@ pub(super) fn search(
     let numbers: Vec<Option<i64>> =
         snapshot.events.iter().map(|at| Some(registers[*at]).filter(|number| is_number(*number))).collect();
     if numbers.iter().flatten().count() < 16 {
-        return Base::Nothing;
+        return vec![Base::Nothing];
     }
     let mut judge = Judge {
         slot,
         numbers,
         memory: Registers::new(columns.len()),
         rows: sources.iter().copied().zip(&snapshot.rows).collect(),
-        best: (Base::Nothing, u64::MAX),
+        judged: Vec::new(),
+        best: u64::MAX,
         first: u64::MAX,
     };
     judge.consider(Base::Nothing, &[]);
-    // Something must be won.
-    judge.best.1 -= judge.best.1 / 64;
-    judge.first -= judge.first / 64;
     let own = slot as u16;
     for a in sources.iter().copied() {
         judge.consider(Base::Last(a), &[a]);
@@ -70,7 +71,7 @@ pub(super) fn search(
         }
     }
     judge.hours(columns);
-    judge.best.0
+    judge.finalists()
 }
 
 struct Judge<'a> {
@@ -78,7 +79,9 @@ struct Judge<'a> {
     numbers: Vec<Option<i64>>,
     memory: Registers,
     rows: HashMap<u16, &'a (Vec<i64>, Vec<i64>)>,
-    best: (Base, u64),
+    /// Bases that were looked at closely, and what they cost.
+    judged: Vec<(u64, Base)>,
+    best: u64,
     /// What the best cost at a first look.
     first: u64,
 }
@@ -91,10 +94,26 @@ impl Judge<'_> {
         if first > self.first.saturating_add(self.first / 16) {
             return;
         }
-        let cost = self.cost(base, sources, 0);
-        if cost < self.best.1 {
-            (self.best, self.first) = ((base, cost), first);
+        let mut cost = self.cost(base, sources, 0);
+        if sources.len() > 1 {
+            // Of so many pairs one is good by chance.
+            cost = cost.saturating_add(cost / 128);
         }
+        self.judged.push((cost, base));
+        if cost < self.best {
+            (self.best, self.first) = (cost, first);
+        }
+    }
+
+    fn finalists(mut self) -> Vec<Base> {
+        // The sort is stable: of bases that expect the same the first one stays.
+        self.judged.sort_by_key(|(cost, _)| *cost);
+        self.judged.dedup_by_key(|(cost, _)| *cost);
+        let mut bases: Vec<Base> = self.judged.iter().take(FINALISTS).map(|(_, base)| *base).collect();
+        if !bases.contains(&Base::Nothing) {
+            bases.push(Base::Nothing);
+        }
+        bases
     }
 
     /// Bits of the differences from event `from` on, in 2^-16, for a coder that learns them as it goes.

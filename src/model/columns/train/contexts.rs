@@ -5,11 +5,16 @@
 //! and learns on the newest events (prequential code length, Dawid 1984), so that a context too fine to be learned
 //! loses to a coarser one by itself.
 
+use std::collections::HashMap;
+
 use super::trace::{Snapshot, Trace};
+use crate::model::columns::alphabet::{BUCKETS, bucket, bucket_bits};
+use crate::model::columns::base::Base;
 use crate::model::columns::chain::MAX_LEVELS;
 use crate::model::columns::coding::log2;
 use crate::model::columns::feature::{Aspect, Context, Feature, MAX_FEATURES};
 use crate::model::columns::parts::ColumnParts;
+use crate::model::columns::registers::{Registers, is_number};
 use crate::payload::fields::{Grammar, Kind};
 
 /// Events that sets are compared on, and those that chains are.
@@ -65,6 +70,54 @@ pub(super) fn search(
         .collect()
 }
 
+/// Events that bases are compared on, and how wide the search is then.
+const BASE_EVENTS: usize = 12_288;
+const BASE_BEAM: usize = 3;
+const BASE_GROWTH: usize = 14;
+
+/// The base whose differences cost least in the best context that a quick search finds for them.
+pub(super) fn best_base(
+    column: usize,
+    candidates: &[Base],
+    columns: &[ColumnParts],
+    slots: usize,
+    trace: &Trace<'_>,
+    registers: &[i64],
+) -> Base {
+    let [_, _, ..] = candidates else { return candidates.first().copied().unwrap_or_default() };
+    // What stands in the record before it, and what was there before: the search is to be quick.
+    let mut sources = sources(column, slots, columns);
+    sources.truncate(BASE_SOURCES);
+    let all: Vec<u16> = (0..columns.len() as u16).collect();
+    let snapshot = trace.snapshot(column, &all, registers, columns.len(), BASE_EVENTS);
+    let numbers: Vec<i64> = snapshot.events.iter().map(|at| registers[*at]).collect();
+    let mut search = Search::new(vec![0; numbers.len()], &snapshot.of(&all, &sources), &sources, columns, slots);
+    let mut memory = Registers::new(columns.len());
+    let mut best = (u64::MAX, Base::Nothing);
+    for base in candidates {
+        let difference = |i: usize| {
+            for (column, (now, before)) in snapshot.rows.iter().enumerate() {
+                (memory.now[column], memory.before[column]) = (now[i], before[i]);
+            }
+            Some(numbers[i]).filter(|n| is_number(*n)).and_then(|n| base.difference(n, base.of(column, &memory)))
+        };
+        let differences: Vec<Option<i64>> = (0..numbers.len()).map(difference).collect();
+        search.become_differences(&differences, &numbers);
+        let mut cost = search.quick();
+        if *base != Base::Nothing {
+            // Something must be won.
+            cost += cost / 128;
+        }
+        if cost < best.0 {
+            best = (cost, *base);
+        }
+    }
+    best.1
+}
+
+/// Most columns whose registers a quick search looks at.
+const BASE_SOURCES: usize = 48;
+
 /// What symbols cost without contexts, in 2^-16 bits: their empirical entropy.
 fn plain_cost(symbols: &[u16]) -> u64 {
     let mut counts = vec![0u32; 1 << 16];
@@ -93,6 +146,8 @@ struct Search {
     symbols: Vec<u16>,
     /// What each event costs without a context.
     plain: Vec<u32>,
+    /// What it costs beside its symbol.
+    extra: u64,
     features: Vec<Feature>,
     /// Of each feature, its value at each event, hashed.
     rows: Vec<Vec<u32>>,
@@ -104,13 +159,7 @@ struct Search {
 type Set = Vec<usize>;
 
 impl Search {
-    fn new(
-        symbols: Vec<u16>,
-        snapshot: &Snapshot,
-        sources: &[u16],
-        columns: &[ColumnParts],
-        slots: usize,
-    ) -> Self {
+    fn new(symbols: Vec<u16>, snapshot: &Snapshot, sources: &[u16], columns: &[ColumnParts], slots: usize) -> Self {
         let mut counts = vec![0u32; 1 << 16];
         symbols.iter().for_each(|symbol| counts[usize::from(*symbol)] += 1);
         let all = symbols.len() as u64;
@@ -118,6 +167,7 @@ impl Search {
         let mut search = Self {
             symbols,
             plain,
+            extra: 0,
             features: Vec::new(),
             rows: Vec::new(),
             tables: (0..MAX_LEVELS).map(|_| Table::default()).collect(),
@@ -130,7 +180,12 @@ impl Search {
             for aspect in Aspect::ALL {
                 let arithmetic = matches!(
                     aspect,
-                    Aspect::Digit | Aspect::TwoDigits | Aspect::Tens | Aspect::Hundreds | Aspect::Magnitude | Aspect::Step
+                    Aspect::Digit
+                        | Aspect::TwoDigits
+                        | Aspect::Tens
+                        | Aspect::Hundreds
+                        | Aspect::Magnitude
+                        | Aspect::Step
                 );
                 if arithmetic && !number {
                     continue;
@@ -140,8 +195,9 @@ impl Search {
                         continue;
                     }
                     let value = |i: usize| aspect.of(if of_before { before[i] } else { now[i] }, before[i]);
-                    let row: Vec<u32> =
-                        (0..now.len()).map(|i| (value(i) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32) as u32).collect();
+                    let row: Vec<u32> = (0..now.len())
+                        .map(|i| (value(i) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32) as u32)
+                        .collect();
                     // Features that tell the newest events apart alike are one.
                     if let Some(print) = fingerprint(&row[row.len().saturating_sub(2048)..])
                         && prints.insert(print)
@@ -155,12 +211,66 @@ impl Search {
         search
     }
 
+    /// Searches for differences instead: frequent ones are symbols of their own, the others are buckets.
+    fn become_differences(&mut self, differences: &[Option<i64>], numbers: &[i64]) {
+        let mut seen: HashMap<(bool, i64), u32> = HashMap::new();
+        let value = |i: usize| match differences[i] {
+            Some(difference) => (true, difference),
+            None => (false, numbers[i]),
+        };
+        (0..numbers.len()).for_each(|i| *seen.entry(value(i)).or_insert(0) += 1);
+        let mut frequent: Vec<(bool, i64)> =
+            seen.into_iter().filter(|(_, count)| *count > 1).map(|(value, _)| value).collect();
+        frequent.sort_unstable();
+        let number: HashMap<(bool, i64), u16> = frequent.into_iter().zip(BUCKETS as u16..u16::MAX).collect();
+        // Events that do not count are for learning.
+        let counted = numbers.len() / 3;
+        self.extra = 0;
+        for (i, difference) in differences.iter().enumerate() {
+            let symbol = number.get(&value(i)).copied();
+            self.symbols[i] = symbol.unwrap_or_else(|| {
+                let bucket = difference.map_or(0, bucket);
+                if i >= counted {
+                    let (modelled, raw) = bucket_bits(bucket);
+                    self.extra += u64::from(modelled + raw) << 16;
+                }
+                bucket as u16
+            });
+        }
+        let mut counts = vec![0u32; 1 << 16];
+        self.symbols.iter().for_each(|symbol| counts[usize::from(*symbol)] += 1);
+        let all = self.symbols.len() as u64;
+        let plain = self.symbols.iter().map(|symbol| rarity(u64::from(counts[usize::from(*symbol)]), all) as u32);
+        self.plain = plain.collect();
+    }
+
+    /// What the best set of up to three features costs that is found in a moment.
+    fn quick(&mut self) -> u64 {
+        let mut best = self.nothing(0);
+        let mut ranked: Vec<(u64, Set)> =
+            (0..self.features.len()).map(|feature| (self.cost(&[vec![feature]], 0), vec![feature])).collect();
+        ranked.sort();
+        let singles: Vec<usize> = ranked.iter().take(BASE_GROWTH).map(|(_, set)| set[0]).collect();
+        for _ in 0..3 {
+            best = best.min(ranked.first().map_or(u64::MAX, |(cost, _)| *cost));
+            let mut grown = Vec::new();
+            for (_, set) in ranked.iter().take(BASE_BEAM) {
+                for feature in singles.iter().filter(|feature| !set.contains(feature)) {
+                    let mut larger = set.clone();
+                    larger.push(*feature);
+                    grown.push((self.cost(std::slice::from_ref(&larger), 0), larger));
+                }
+            }
+            grown.sort();
+            ranked = grown;
+        }
+        best + self.extra
+    }
+
     fn run(mut self, effort: u64) -> Vec<Context> {
         let events = self.symbols.len().min(EVENTS);
         let from = self.symbols.len() - events;
         let mut ranked: Vec<(u64, Set)> = Vec::new();
-        // A first look at all of them on fewer events, so that the better half gets the time.
-        let nothing = self.nothing(from);
         for feature in 0..self.features.len() {
             if self.spent > effort / 3 {
                 break;
@@ -193,13 +303,11 @@ impl Search {
             frontier = grown;
         }
         ranked.sort();
-        let events_counted = (events / 3 * 2) as u64;
-        let _ = nothing;
-        self.chain(ranked, events_counted)
+        self.chain(ranked)
     }
 
     /// Puts sets together, the one behind the other, as long as it pays.
-    fn chain(mut self, ranked: Vec<(u64, Set)>, _events: u64) -> Vec<Context> {
+    fn chain(mut self, ranked: Vec<(u64, Set)>) -> Vec<Context> {
         let mut pool: Vec<Set> = Vec::new();
         // The best of each size, then the best of all.
         for size in 1..=MAX_FEATURES {
@@ -261,9 +369,9 @@ impl Search {
             let mut cost = 0u32;
             let mut coded = false;
             for (set, table) in chain.iter().zip(tables.iter_mut()) {
-                let key = set.iter().fold(0u32, |hash, feature| {
-                    (hash.rotate_left(5) ^ rows[*feature][i]).wrapping_mul(0x9e37_79b1)
-                });
+                let key = set
+                    .iter()
+                    .fold(0u32, |hash, feature| (hash.rotate_left(5) ^ rows[*feature][i]).wrapping_mul(0x9e37_79b1));
                 let (occurrences, distinct, count) = table.add(key, symbol);
                 if occurrences == 0 {
                     continue;

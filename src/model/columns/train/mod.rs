@@ -73,8 +73,8 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
     // What numbers are expected to be.
     for slot in 0..slots {
         if columns[slot].alphabet.kind != Kind::Text {
-            let base = bases::search(slot, slots, &columns, &trace, &registers);
-            columns[slot].alphabet.base = base;
+            let candidates = bases::candidates(slot, slots, &columns, &trace, &registers);
+            columns[slot].alphabet.base = contexts::best_base(slot, &candidates, &columns, slots, &trace, &registers);
         }
     }
 
@@ -104,7 +104,7 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
     let start = memory.clone();
     for (at, event) in trace.events.iter().enumerate() {
         if event.first && options.alone {
-            memory.copy_from(&start);
+            memory.begin(&start);
         }
         let column = usize::from(event.column);
         if event.column == FOREIGN {
@@ -114,7 +114,11 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
             Some(value) => {
                 let cell = columns[column].alphabet.cell(column, value, &memory);
                 symbols[at] = cell.symbol;
-                if usize::from(cell.symbol) >= columns[column].alphabet.first_bucket() {
+                let symbol = usize::from(cell.symbol);
+                if symbol >= columns[column].alphabet.first_recent() {
+                    memory.remember(column, value);
+                }
+                if symbol >= columns[column].alphabet.first_bucket() {
                     cells.push((at, cell));
                 }
                 cell.register
@@ -158,7 +162,7 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
         if usize::from(cell.symbol) == column.alphabet.other() {
             column.lengths.resize(length_classes(), 0);
             column.lengths[usize::from(length_class(event.len()))] += 1;
-        } else {
+        } else if usize::from(cell.symbol) < column.alphabet.first_recent() {
             let (modelled, raw) = bucket_bits(bucket(cell.difference));
             if modelled > 0 {
                 let high = (cell.difference.unsigned_abs() >> raw) & ((1 << modelled) - 1);
@@ -179,7 +183,9 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
     }
 
     let texts = Texts::gather(&trace, &columns, &symbols, options.text);
-    let start = if options.alone { start } else { memory };
+    let mut after = start.clone();
+    after.begin(&memory);
+    let start = if options.alone { start } else { after };
     Parts {
         grammar,
         columns,

@@ -57,13 +57,17 @@ impl<'a> Trace<'a> {
                         if !steps.regular || edges > 1 {
                             push(choice, u32::from(edge), u32::MAX);
                         }
-                        slot.map(|slot| push(slot, start, end));
+                        if let Some(slot) = slot {
+                            push(slot, start, end);
+                        }
                         slot
                     }
                     Step::Foreign { start, end, slot, value_end } => {
                         push(choice, edges as u32, u32::MAX);
                         push(FOREIGN, start, end);
-                        slot.map(|slot| push(slot, end, value_end));
+                        if let Some(slot) = slot {
+                            push(slot, end, value_end);
+                        }
                         slot
                     }
                 };
@@ -95,7 +99,7 @@ impl<'a> Trace<'a> {
         let start = registers.clone();
         for (at, event) in self.events.iter().enumerate() {
             if event.first && self.alone {
-                registers.copy_from(&start);
+                registers.begin(&start);
             }
             if event.column != FOREIGN {
                 see(at, event, &registers);
@@ -130,9 +134,22 @@ impl<'a> Trace<'a> {
     }
 }
 
+#[derive(Clone)]
 pub(super) struct Snapshot {
     /// Places of the events.
     pub events: Vec<usize>,
     /// For each source, what it was at each event, and what it was before that.
     pub rows: Vec<(Vec<i64>, Vec<i64>)>,
+}
+
+impl Snapshot {
+    /// The rows of some of its sources, which all are.
+    pub fn of(&self, all: &[u16], some: &[u16]) -> Self {
+        let row = |source: &u16| {
+            let place =
+                all.iter().position(|other| other == source).expect("some of its sources are among all of them");
+            self.rows[place].clone()
+        };
+        Self { events: self.events.clone(), rows: some.iter().map(row).collect() }
+    }
 }
