@@ -40,6 +40,9 @@ pub struct ConsumerSettings {
     pub queue_bytes: u64,
 }
 
+/// Far above what a worker takes between two polls, which the watchdog bounds.
+const POLL_INTERVAL: &str = "60000";
+
 /// librdkafka's own default for the largest answer.
 const RECEIVE_BYTES: u64 = 100_000_000;
 
@@ -63,6 +66,9 @@ impl ConsumerSettings {
                 ("partition.assignment.strategy", "cooperative-sticky"),
                 ("auto.offset.reset", "earliest"),
                 ("enable.partition.eof", "true"),
+                // Also how long a group waits for a member that does not come back. A coordinator that was killed and is back
+                // at once can forget that its members' sessions end, and then nothing else ends the wait.
+                ("max.poll.interval.ms", POLL_INTERVAL),
                 // The default of one second starves a fast worker whenever the queue was full for a moment.
                 ("fetch.queue.backoff.ms", "10"),
                 ("fetch.wait.max.ms", "100"),
@@ -108,16 +114,12 @@ impl ClientContext for GroupContext {
         for (topic, stats) in &statistics.topics {
             for (partition, stats) in &stats.partitions {
                 let fetched = stats.fetch_state == "active" && stats.broker >= 0;
-                stuck.note_partition(topic, *partition, stats.desired && !fetched, at);
+                stuck.note(topic, *partition, stats.desired && !fetched, at);
                 backlog.fetched_bytes += stats.fetchq_size;
                 if stats.ls_offset >= 0 && stats.fetch_state == "active" {
                     backlog.ends.push((TopicPartition::new(topic.as_str(), *partition), stats.ls_offset));
                 }
             }
-        }
-        if let Some(group) = &statistics.cgrp {
-            let joining = (group.state == "up" && group.join_state != "steady").then_some(group.join_state.as_str());
-            stuck.note_group(joining, at);
         }
         backlog.reach = Some(Reach { at, missing: missing(&statistics) });
         *lock(&self.backlog) = backlog;

@@ -1,8 +1,7 @@
-//! What a member of a group should do and does not: read its partitions, or come back into its group.
+//! Partitions that are ours and that the client library does not fetch from.
 //!
 //! When a partition has had no leader for a moment, librdkafka (2.12 and after, its issue 5430) can overlook the next one
-//! and fetch nothing any more, without an error. When the coordinator has been away, it can fail to join again. Nothing
-//! but a new member helps then.
+//! and fetch nothing any more, without an error. A member with such a partition must be made anew.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,16 +12,11 @@ use crate::record::TopicPartition;
 /// new member costs little.
 const FETCHING: Duration = Duration::from_secs(60);
 
-/// How long a member may be on its way into a group whose coordinator answers: twice the default session, for which a
-/// group waits for a member that is gone.
-const JOINING: Duration = Duration::from_secs(90);
-
-/// How long a member has not been doing what it should, by its statistics. Only statistics count, and not the time since: a
-/// process that was frozen is not stuck for that.
+/// How long which partitions are not fetched from, by the statistics. Only those count, and not the time since: a process
+/// that was frozen has none of its partitions stuck for that.
 #[derive(Debug, Default)]
 pub struct Stuck {
     partitions: BTreeMap<TopicPartition, Span>,
-    group: Option<(String, Span)>,
 }
 
 #[derive(Debug)]
@@ -39,7 +33,7 @@ impl Span {
 
 impl Stuck {
     /// Notes what statistics of a moment say about a partition.
-    pub fn note_partition(&mut self, topic: &str, partition: i32, idle: bool, at: Instant) {
+    pub fn note(&mut self, topic: &str, partition: i32, idle: bool, at: Instant) {
         let partition = TopicPartition::new(topic, partition);
         if idle {
             self.partitions.entry(partition).or_insert(Span { first: at, last: at }).last = at;
@@ -48,21 +42,8 @@ impl Stuck {
         }
     }
 
-    /// Notes the state of joining at a moment: `None` when the member is in its group, or when the coordinator is away.
-    pub fn note_group(&mut self, joining: Option<&str>, at: Instant) {
-        self.group = joining.map(|state| {
-            let first = self.group.take().map_or(at, |(_, span)| span.first);
-            (state.to_owned(), Span { first, last: at })
-        });
-    }
-
-    /// What it has not been doing for too long, if there is something.
+    /// What is wrong, when a partition has been idle for too long.
     pub fn complaint(&self) -> Option<String> {
-        if let Some((state, span)) = &self.group
-            && span.is_longer_than(JOINING)
-        {
-            return Some(format!("the member did not come into its group for {} s ({state})", JOINING.as_secs()));
-        }
         let (partition, _) = self.partitions.iter().find(|(_, span)| span.is_longer_than(FETCHING))?;
         Some(format!("nothing was fetched from {partition} for {} s", FETCHING.as_secs()))
     }
@@ -78,32 +59,16 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut stuck = Stuck::default();
         for second in 0..=60 {
-            stuck.note_partition("t", 0, true, at(second));
-            stuck.note_partition("t", 1, second != 30, at(second));
+            stuck.note("t", 0, true, at(second));
+            stuck.note("t", 1, second != 30, at(second));
         }
         assert_eq!(stuck.complaint(), None);
-        stuck.note_partition("t", 0, true, at(61));
+        stuck.note("t", 0, true, at(61));
         assert!(stuck.complaint().unwrap().contains("t/0"));
-        stuck.note_partition("t", 0, false, at(62));
-        stuck.note_partition("t", 1, true, at(90));
+        stuck.note("t", 0, false, at(62));
+        stuck.note("t", 1, true, at(90));
         assert_eq!(stuck.complaint(), None);
-        stuck.note_partition("t", 1, true, at(92));
+        stuck.note("t", 1, true, at(92));
         assert!(stuck.complaint().unwrap().contains("t/1"));
-    }
-
-    #[test]
-    fn a_member_that_is_on_its_way_into_the_group_for_too_long_is_stuck_whatever_states_it_goes_through() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let mut stuck = Stuck::default();
-        stuck.note_group(Some("init"), at(0));
-        stuck.note_group(Some("wait-join"), at(90));
-        assert_eq!(stuck.complaint(), None);
-        stuck.note_group(Some("wait-unassign"), at(91));
-        assert!(stuck.complaint().unwrap().contains("wait-unassign"));
-        stuck.note_group(None, at(92));
-        stuck.note_group(Some("init"), at(93));
-        stuck.note_group(Some("init"), at(180));
-        assert_eq!(stuck.complaint(), None);
     }
 }
