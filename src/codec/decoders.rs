@@ -11,7 +11,7 @@ const KEPT: usize = 4;
 pub struct Decoders {
     models: Arc<dyn ModelSource>,
     /// By frame byte.
-    made: [Option<Box<dyn Codec>>; Algorithm::ALL.len()],
+    made: [Option<Box<dyn Codec>>; Algorithm::TABLE],
     /// Those with a model, the latest used first.
     learned: Vec<((Algorithm, ModelPrefix), Box<dyn Codec>)>,
 }

@@ -56,6 +56,9 @@ impl Algorithm {
     /// Those whose streams are made with a model, and travel in a frame that names it.
     pub const LEARNED: [Self; 1] = [Self::Columns];
 
+    /// One more than the largest frame byte: the length of a table by frame byte.
+    pub const TABLE: usize = Self::ALL.len() + Self::LEARNED.len();
+
     /// Whether its streams are made with a model and travel in a frame that names it.
     pub fn is_learned(self) -> bool {
         Self::LEARNED.contains(&self)

@@ -20,7 +20,7 @@ pub struct Restore {
     missing_model: MissingModelPolicy,
     metrics: PipelineMetrics,
     /// By codec byte.
-    counts: [Option<CodecBatch>; Algorithm::ALL.len()],
+    counts: [Option<CodecBatch>; Algorithm::TABLE],
 }
 
 impl Restore {
