@@ -107,14 +107,17 @@ pub(super) fn read(reader: &mut Reader<'_>, limit: usize) -> Result<(Vec<u32>, u
             break;
         }
         let frequency = numbers.frequency(order)? + u32::from(behind_zeroes);
-        left = left.checked_sub(frequency).ok_or(EntropyError::Corrupt { what: "a table's frequencies are too many" })?;
+        left =
+            left.checked_sub(frequency).ok_or(EntropyError::Corrupt { what: "a table's frequencies are too many" })?;
         behind_zeroes = frequency == 0;
         match behind_zeroes {
             false => frequencies.push(frequency),
             true => {
                 let end = frequencies.len() + numbers.gamma()? as usize;
                 if end >= symbols {
-                    return Err(EntropyError::Corrupt { what: "a table ends in zeroes before its frequencies are all there" });
+                    return Err(EntropyError::Corrupt {
+                        what: "a table ends in zeroes before its frequencies are all there",
+                    });
                 }
                 frequencies.resize(end, 0);
             }
