@@ -1,5 +1,7 @@
 //! The entropy coder: everything comes back, in as few bytes as it can, and no bytes do harm.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be had fails the test, in helpers too")]
+
 #[path = "entropy/golden.rs"]
 mod golden;
 #[path = "entropy/message.rs"]
@@ -304,21 +306,6 @@ fn damage_is_an_error_or_other_symbols() {
         let message = Message::random(&fields(), len, 0, seed);
         with_all_lanes!(damage(&message, if len < 900 { 1.0 } else { 0.1 }));
     }
-}
-
-#[test]
-fn bits_that_are_not_zero_at_the_end_find_almost_all_damage() {
-    let mut message = Message::random(&fields(), 600, 0, 8);
-    message.items.push(Item::Raw(0xa5, 8));
-    let stream = message.encode::<1>();
-    let unnoticed = (0..8 * stream.len()).filter(|bit| {
-        let mut flipped = stream.clone();
-        flipped[bit / 8] ^= 1 << (bit % 8);
-        message.decode::<1>(&flipped).is_ok_and(|(items, end)| end.is_ok() && items.last() == message.items.last())
-    });
-    let share = unnoticed.count() as f64 / (8 * stream.len()) as f64;
-    println!("{:.2} % of flips are no error", 100.0 * share);
-    assert!(share < 0.01, "{share}");
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
             len => bytes.split_at(4 + len % 4),
         };
         if state.last() == Some(&0) {
-            return Err(EntropyError::Corrupt { what: "its state begins with a byte of zeroes" });
+            return Err(EntropyError::Corrupt { what: "the state has a leading byte of zeroes" });
         }
         let mut eight = [0; 8];
         eight[..state.len()].copy_from_slice(state);
@@ -75,7 +75,7 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
         states[0] = end.refilled(state);
         // With a word for each lane beside the first, an encoder takes all lanes.
         match LANES > 1 && end.left >= LANES - 1 {
-            true => Err(EntropyError::Corrupt { what: "it is too short for its lanes and too long for one" }),
+            true => Err(EntropyError::Corrupt { what: "the stream is too short for its lanes and too long for one" }),
             false => Ok(Self { states, next: 0, words: &[], read: 0, end }),
         }
     }
@@ -204,10 +204,10 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
     /// Every valid stream passes. Of damaged ones some do, above all short ones: this is no checksum.
     pub fn finish(self) -> Result<(), EntropyError> {
         if self.end.astray {
-            return Err(EntropyError::Corrupt { what: "its lanes do not end as they begin" });
+            return Err(EntropyError::Corrupt { what: "the lanes do not end as they begin" });
         }
         if self.read < self.words.len() || self.end.left > 0 || !self.end.single || self.states[self.current()] != 0 {
-            return Err(EntropyError::Corrupt { what: "it does not end where its symbols do" });
+            return Err(EntropyError::Corrupt { what: "the stream does not end where its symbols do" });
         }
         Ok(())
     }

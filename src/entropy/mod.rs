@@ -41,9 +41,9 @@
 //! decoded, fill it densely: a record takes about a third of a byte more than its information, whole bytes included. Each
 //! lane beside the first takes some 5 bits more, once the stream has 4 bytes for each lane (`docs/codecs/entropy.md`).
 //!
-//! That the state is empty at the end is checked and costs nothing, but it is no checksum: a damaged stream may run out
-//! early and go on with likely symbols, and end well. Eight raw bits that are not all zero, pushed last, let one damaged
-//! stream in 256 or so pass; frames carry a checksum of their content anyway.
+//! That the state is empty at the end is checked and costs nothing, but it is no checksum: damage that takes a symbol for
+//! another of the same frequency leaves the states as they were, and a stream that runs out early goes on with likely
+//! symbols and ends well. Frames carry a checksum of their content.
 
 mod decoder;
 mod encoder;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use latentd::entropy::{Decoder, Encoder, Table};
+use latentd::frame::Reader;
 
 /// Symbols of a stream.
 const SYMBOLS: usize = 1 << 16;
@@ -91,6 +92,12 @@ fn geometric(symbols: u32, factor: f64) -> Vec<u32> {
     (0..symbols).map(|i| (1e9 * factor.powi(i as i32)).ceil() as u32).collect()
 }
 
+/// Twenty tables of 3 to 1,200 symbols by turns, as a record of fields has them.
+fn fields() -> Alphabet {
+    let counts = (1..=20).map(|field| geometric(3 * field * field, 1.0 - 1.0 / f64::from(field)));
+    Alphabet::new("fields, 20 tables by turns, 14 bits", 14, &counts.collect::<Vec<_>>())
+}
+
 fn alphabets() -> Vec<Alphabet> {
     vec![
         Alphabet::new("uniform, 256 symbols, 12 bits", 12, &[vec![1; 256]]),
@@ -98,11 +105,7 @@ fn alphabets() -> Vec<Alphabet> {
         Alphabet::new("skewed, 256 symbols, 14 bits", 14, &[geometric(256, 0.96)]),
         Alphabet::new("steep, 256 symbols, 14 bits", 14, &[geometric(256, 0.5)]),
         Alphabet::new("large, 20000 symbols, 16 bits", 16, &[geometric(20_000, 0.9995)]),
-        Alphabet::new(
-            "fields, 20 tables by turns, 14 bits",
-            14,
-            &(1..=20).map(|field| geometric(3 * field * field, 1.0 - 1.0 / f64::from(field))).collect::<Vec<_>>(),
-        ),
+        fields(),
     ]
 }
 
@@ -157,6 +160,40 @@ fn measure<const LANES: usize>(group: &mut BenchmarkGroup<'_, WallTime>, alphabe
     bench(group, "decode", LANES, || alphabet.decode::<LANES>(next(), black_box(&mut symbols)));
 }
 
+/// Every row of fields as a record of its own.
+fn records(criterion: &mut Criterion) {
+    let alphabet = fields();
+    let rows = || alphabet.streams.iter().flat_map(|symbols| symbols.chunks_exact(alphabet.tables.len()));
+    let mut group = criterion.benchmark_group("records of 20 fields");
+    group.sample_size(10).warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(500));
+    group.throughput(Throughput::Elements(SYMBOLS as u64));
+    let mut encoder = Encoder::default();
+    let mut stream = Vec::new();
+    let mut turns = rows().cycle();
+    let records = SYMBOLS / alphabet.tables.len();
+    bench(&mut group, "encode", 1, || {
+        for row in turns.by_ref().take(records) {
+            alphabet.encode::<1>(row, &mut encoder, black_box(&mut stream));
+        }
+    });
+    let coded: Vec<Vec<u8>> = rows()
+        .map(|row| {
+            let mut coded = Vec::new();
+            alphabet.encode::<1>(row, &mut encoder, &mut coded);
+            coded
+        })
+        .collect();
+    println!("{:.2} bytes a record", coded.iter().map(Vec::len).sum::<usize>() as f64 / coded.len() as f64);
+    let mut turns = coded.iter().cycle();
+    let mut symbols = vec![0; alphabet.tables.len()];
+    bench(&mut group, "decode", 1, || {
+        for coded in turns.by_ref().take(records) {
+            alphabet.decode::<1>(coded, black_box(&mut symbols));
+        }
+    });
+    group.finish();
+}
+
 fn entropy(criterion: &mut Criterion) {
     for alphabet in alphabets() {
         let mut group = criterion.benchmark_group(alphabet.name);
@@ -171,5 +208,26 @@ fn entropy(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, entropy);
+/// Making, writing and reading tables, for each of their symbols.
+fn tables(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("tables");
+    group.sample_size(10).warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(500));
+    for (symbols, bits) in [(8, 14), (64, 14), (256, 14), (20_000, 16)] {
+        let counts = geometric(symbols, 1.0 - 8.0 / f64::from(symbols + 8));
+        let table = Table::from_counts(&counts, bits).expect("the shape is valid");
+        let mut bytes = Vec::new();
+        table.write(&mut bytes);
+        println!("{symbols} symbols, {bits} bits: {} bytes", bytes.len());
+        group.throughput(Throughput::Elements(u64::from(symbols)));
+        group.bench_function(format!("from_counts/{symbols}"), |bencher| {
+            bencher.iter(|| Table::from_counts(black_box(&counts), bits));
+        });
+        group.bench_function(format!("read/{symbols}"), |bencher| {
+            bencher.iter(|| Table::read(&mut Reader::new(black_box(&bytes), 0), symbols as usize));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, entropy, records, tables);
 criterion_main!(benches);
