@@ -25,9 +25,8 @@ const BLOCKS: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];
 
 /// CPU time of this thread.
 fn cpu() -> Duration {
-    let stat = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux says how long a thread has run");
-    let nanoseconds = stat.split(' ').next().and_then(|number| number.parse().ok());
-    Duration::from_nanos(nanoseconds.expect("the first number of schedstat is a time"))
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Rows in a file's order, cut into blocks of about so many bytes.
