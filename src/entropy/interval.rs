@@ -87,7 +87,7 @@ mod tests {
     /// The state after a symbol, with a division.
     fn plain(interval: Interval, state: u64) -> u64 {
         let frequency = u64::from(interval.frequency());
-        (state / frequency << interval.bits()) + state % frequency + u64::from(interval.start())
+        ((state / frequency) << interval.bits()) + state % frequency + u64::from(interval.start())
     }
 
     #[test]

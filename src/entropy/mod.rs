@@ -37,9 +37,13 @@
 //!
 //! # What it costs
 //!
-//! A stream begins with an empty state and must end with it, which costs nothing and is checked. The first symbols fill
-//! the empty state densely, so that a record of `b` bits of information takes about `(b + 1) / 8` bytes, rounded up to
-//! whole ones. Each lane beside the first takes 6 bits, once the stream has 4 bytes for each lane.
+//! A stream begins with an empty state and must end with it. The first symbols to be coded, which are the last to be
+//! decoded, fill it densely: a record takes about a third of a byte more than its information, whole bytes included. Each
+//! lane beside the first takes some 5 bits more, once the stream has 4 bytes for each lane (`docs/codecs/entropy.md`).
+//!
+//! That the state is empty at the end is checked and costs nothing, but it is no checksum: damage that takes a symbol for
+//! another of the same frequency leaves the states as they were, and a stream that runs out early goes on with likely
+//! symbols and ends well. Frames carry a checksum of their content.
 
 mod decoder;
 mod encoder;

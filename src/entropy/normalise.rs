@@ -72,3 +72,75 @@ pub(super) fn normalise(counts: &[u32], bits: u32) -> Vec<u32> {
     }
     frequencies
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bits that these counts take with these frequencies of `2^bits`.
+    fn cost(counts: &[u32], frequencies: &[u32], bits: u32) -> f64 {
+        let each = counts.iter().zip(frequencies).filter(|(count, _)| **count > 0);
+        each.map(|(count, frequency)| f64::from(*count) * (f64::from(bits) - f64::from(*frequency).log2())).sum()
+    }
+
+    /// The least cost of all ways to share `left` slots among the counts.
+    fn least(counts: &[u32], left: u32, bits: u32) -> f64 {
+        match counts {
+            [] => {
+                if left == 0 {
+                    0.0
+                } else {
+                    f64::INFINITY
+                }
+            }
+            [0, rest @ ..] => least(rest, left, bits),
+            [count, rest @ ..] => (1..=left)
+                .map(|share| cost(&[*count], &[share], bits) + least(rest, left - share, bits))
+                .fold(f64::INFINITY, f64::min),
+        }
+    }
+
+    #[test]
+    fn logarithms_are_those_of_the_library() {
+        for n in (1..2000).chain((2000..65_536).step_by(97)) {
+            let ours = log2_step(n) as f64 / 2f64.powi(62);
+            let theirs = (1.0 / f64::from(n)).ln_1p() / std::f64::consts::LN_2;
+            assert!((ours / theirs - 1.0).abs() < 1e-12, "{n}: {ours} {theirs}");
+        }
+        // The same on every machine, to the last bit.
+        let steps = [4_611_686_018_427_387_878, 2_697_663_385_880_076_750, 6_649_932_136_737_894, 101_521_412_807_578];
+        assert_eq!([1, 2, 1000, 65_535].map(log2_step), steps);
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_frequencies_cost_less(
+            counts in prop::collection::vec(prop_oneof![Just(0), 1..20u32, 1..u32::MAX], 1..5), bits in 3..=5u32,
+        ) {
+            prop_assume!(counts.iter().any(|count| *count > 0));
+            let frequencies = normalise(&counts, bits);
+            prop_assert_eq!(frequencies.iter().sum::<u32>(), 1 << bits);
+            let (ours, least) = (cost(&counts, &frequencies, bits), least(&counts, 1 << bits, bits));
+            prop_assert!(ours <= least * (1.0 + 1e-12), "{:?} {} {}", frequencies, ours, least);
+        }
+
+        /// The cost is convex, so that a table which no single move makes better is the best.
+        #[test]
+        fn no_slot_serves_better_elsewhere(
+            counts in prop::collection::vec(prop_oneof![Just(0), 1..9u32, 1..u32::MAX], 1..300), bits in 9..=16u32,
+        ) {
+            prop_assume!(counts.iter().any(|count| *count > 0));
+            let frequencies = normalise(&counts, bits);
+            prop_assert_eq!(frequencies.iter().sum::<u32>(), 1 << bits);
+            let codable = || counts.iter().zip(&frequencies).filter(|(count, _)| **count > 0);
+            let step = |count: u32, from: u32| u128::from(count) * u128::from(log2_step(from));
+            let gain = codable().map(|(count, frequency)| step(*count, *frequency)).max();
+            let loss = codable().filter(|pair| *pair.1 > 1).map(|(count, frequency)| step(*count, frequency - 1)).min();
+            if let (Some(gain), Some(loss)) = (gain, loss) {
+                prop_assert!(gain <= loss);
+            }
+        }
+    }
+}

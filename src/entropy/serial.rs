@@ -17,13 +17,13 @@ const GAMMA_BITS: u32 = 17;
 pub(super) fn write(frequencies: &[u32], bits: u32, output: &mut Vec<u8>) {
     let cost = |order: &u32| numbers(frequencies, bits).map(|number| u64::from(number.len(*order))).sum::<u64>();
     let order = (0..MAX_BITS).min_by_key(cost).expect("there are 16 orders");
-    output.push((bits - 1 | order << 4) as u8);
+    output.push(((bits - 1) | (order << 4)) as u8);
     put_varint(frequencies.len() as u64, output);
     let (mut pending, mut count) = (0u64, 0);
     for number in numbers(frequencies, bits) {
         // At most 2 * 17 - 1 + 15 bits beside the seven that wait.
         let (value, len) = (number.code(order), number.len(order));
-        (pending, count) = (pending << len | value, count + len);
+        (pending, count) = ((pending << len) | value, count + len);
         while count >= 8 {
             count -= 8;
             output.push((pending >> count) as u8);

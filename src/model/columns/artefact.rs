@@ -137,6 +137,7 @@ fn write_parts(parts: &Parts, output: &mut Vec<u8>) {
     output.push(u8::from(parts.alone));
     put_counts(&parts.regular, output);
     put_optional(&parts.foreign, output);
+    put_varint(parts.start.key.map_or(0, |key| u64::from(key) + 1), output);
     parts.start.now.iter().chain(&parts.start.before).for_each(|register| put_signed(*register, output));
     let slots = parts.grammar.slots().len();
     for (column, part) in parts.columns.iter().enumerate() {
@@ -169,6 +170,10 @@ fn read_parts(input: &mut Reader<'_>, dictionary: Vec<u8>) -> Result<Parts, Colu
     let slots = grammar.slots().len();
     let all = slots + grammar.states().len();
     let mut start = Registers::new(all);
+    start.key = match capped(input.varint()?, all)? {
+        0 => None,
+        key => Some((key - 1) as u16),
+    };
     for register in start.now.iter_mut().chain(&mut start.before) {
         *register = input.signed()?;
     }

@@ -45,6 +45,8 @@ pub(super) enum Base {
     },
     /// A column times a number.
     Times(u16, i64),
+    /// What a column was in the last record with the same key.
+    Kept(u16),
 }
 
 /// Minutes of a clock, 0 to 1440; `None` when it is none.
@@ -106,6 +108,10 @@ impl Base {
                 hours.wrapping_mul(3600).wrapping_mul(second).wrapping_sub(offset).wrapping_div(unit.max(1))
             }
             Self::Times(a, factor) => last(a).wrapping_mul(factor),
+            Self::Kept(a) => {
+                let kept = registers.kept[usize::from(a)];
+                if is_number(kept) { kept } else { 0 }
+            }
         }
     }
 
@@ -151,6 +157,7 @@ impl Base {
                 put(11, &[wide(a), wide(b), wide(c), wide(d), second, unit, offset]);
             }
             Self::Times(a, factor) => put(12, &[wide(a), factor]),
+            Self::Kept(a) => put(13, &[wide(a)]),
         }
     }
 
@@ -184,6 +191,7 @@ impl Base {
                 Self::Hour { parts, second, unit, offset }
             }
             12 => Self::Times(column()?, input.varint()? as i64),
+            13 => Self::Kept(column()?),
             _ => return Err(corrupt()),
         })
     }
@@ -209,6 +217,7 @@ mod tests {
             Base::Rest(2),
             Base::Hour { parts: [0, 1, 2, 3], second: 1000, unit: 60, offset: -5 },
             Base::Times(1, -1000),
+            Base::Kept(2),
         ]
     }
 

@@ -45,13 +45,28 @@ impl Aspect {
     ];
 }
 
+/// Which value of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum When {
+    /// The last one.
+    Now = 0,
+    /// The last but one.
+    Before = 1,
+    /// That of the last record with the same key.
+    Kept = 2,
+}
+
+impl When {
+    pub const ALL: [Self; 3] = [Self::Now, Self::Before, Self::Kept];
+}
+
 /// One aspect of one register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Feature {
     pub aspect: Aspect,
     pub column: u16,
-    /// Whether it is about the column's last value but one.
-    pub before: bool,
+    pub when: When,
 }
 
 impl Feature {
@@ -59,8 +74,13 @@ impl Feature {
     #[inline]
     pub fn of(self, registers: &Registers) -> i64 {
         let column = usize::from(self.column);
-        let (now, before) = (registers.now[column], registers.before[column]);
-        self.aspect.of(if self.before { before } else { now }, before)
+        let before = registers.before[column];
+        let value = match self.when {
+            When::Now => registers.now[column],
+            When::Before => before,
+            When::Kept => registers.kept[column],
+        };
+        self.aspect.of(value, before)
     }
 }
 
@@ -108,7 +128,7 @@ impl Context {
     pub fn write(&self, output: &mut Vec<u8>) {
         output.push(self.features.len() as u8);
         for feature in &self.features {
-            output.push(feature.aspect as u8 | u8::from(feature.before) << 7);
+            output.push(feature.aspect as u8 | (feature.when as u8) << 6);
             put_varint(u64::from(feature.column), output);
         }
     }
@@ -124,10 +144,11 @@ impl Context {
         let mut features = Vec::with_capacity(count);
         for _ in 0..count {
             let byte = input.byte()?;
-            let aspect = *Aspect::ALL.get(usize::from(byte & 0x7f)).ok_or_else(corrupt)?;
+            let aspect = *Aspect::ALL.get(usize::from(byte & 0x3f)).ok_or_else(corrupt)?;
+            let when = *When::ALL.get(usize::from(byte >> 6)).ok_or_else(corrupt)?;
             let column =
                 usize::try_from(input.varint()?).ok().filter(|column| *column < columns).ok_or_else(corrupt)?;
-            features.push(Feature { aspect, column: column as u16, before: byte >> 7 != 0 });
+            features.push(Feature { aspect, column: column as u16, when });
         }
         Ok(Self { features })
     }

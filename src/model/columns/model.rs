@@ -185,6 +185,7 @@ impl Model {
                 }
             }
         }
+        registers.end();
     }
 
     #[inline]
@@ -276,7 +277,10 @@ impl Model {
                 }
                 (target > 0).then(|| (target - 1) as u16)
             };
-            let Some(slot) = target else { return Ok(()) };
+            let Some(slot) = target else {
+                registers.end();
+                return Ok(());
+            };
             self.decode_value(slot, registers, source, texts, most, output)?;
             from = target;
         }

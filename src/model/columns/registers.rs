@@ -1,5 +1,7 @@
 //! What is remembered of the values that were coded: the stuff that contexts and bases are made of.
 
+use std::collections::HashMap;
+
 /// What registers of texts begin at: below every number.
 pub(super) const TEXT: i64 = -(1 << 62);
 
@@ -50,11 +52,22 @@ pub(super) const RECENT: usize = 4;
 /// Longest text that is remembered.
 const LONGEST: usize = 1024;
 
-/// The last value of every column, and the one before it; and the last texts that its alphabet lacks.
+/// Most keys whose records are remembered.
+const MAX_KEYS: usize = 1 << 12;
+
+/// The last value of every column, the one before it, and the one that it had in the last record with the same key;
+/// and the last texts that its alphabet lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Registers {
     pub now: Vec<i64>,
     pub before: Vec<i64>,
+    /// What each column was at the end of the last record with the same value in the key's column. Before the key is
+    /// known, and where there was no such record: at the end of the record before.
+    pub kept: Vec<i64>,
+    /// The column of the key, if there is one.
+    pub key: Option<u16>,
+    /// By key, what each column was at the end of the last record that had it.
+    memory: HashMap<i64, Vec<i64>>,
     /// By column, the latest text first.
     recent: Vec<Vec<Vec<u8>>>,
     /// Whether any text is remembered.
@@ -62,9 +75,16 @@ pub(super) struct Registers {
 }
 
 impl Registers {
-    /// All zero.
+    /// All zero, and no key.
     pub fn new(columns: usize) -> Self {
-        Self { now: vec![0; columns], before: vec![0; columns], recent: vec![Vec::new(); columns], texts: false }
+        let zeros = vec![0; columns];
+        Self {
+            now: zeros.clone(),
+            before: zeros.clone(),
+            kept: zeros,
+            recent: vec![Vec::new(); columns],
+            ..Self::default()
+        }
     }
 
     /// A column's next value.
@@ -72,12 +92,41 @@ impl Registers {
     pub fn push(&mut self, column: usize, value: i64) {
         self.before[column] = self.now[column];
         self.now[column] = value;
+        if self.key.is_some_and(|key| usize::from(key) == column)
+            && let Some(record) = self.memory.get(&value)
+        {
+            self.kept.clone_from(record);
+        }
+    }
+
+    /// Ends a record.
+    #[inline]
+    pub fn end(&mut self) {
+        let Some(key) = self.key else { return };
+        self.kept.clone_from(&self.now);
+        let key = self.now[usize::from(key)];
+        let full = self.memory.len() >= MAX_KEYS;
+        match self.memory.get_mut(&key) {
+            Some(record) => record.clone_from(&self.now),
+            None if full => {}
+            None => drop(self.memory.insert(key, self.now.clone())),
+        }
+    }
+
+    /// Forgets the records of all keys.
+    pub fn forget(&mut self) {
+        self.memory.clear();
     }
 
     /// Becomes what it was at the start, when there was no text.
     pub fn begin(&mut self, start: &Self) {
         self.now.clone_from(&start.now);
         self.before.clone_from(&start.before);
+        self.key = start.key;
+        if self.key.is_some() {
+            self.kept.clone_from(&start.now);
+            self.memory.clear();
+        }
         if self.texts {
             self.recent.iter_mut().for_each(Vec::clear);
             self.texts = false;

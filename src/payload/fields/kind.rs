@@ -728,10 +728,11 @@ mod tests {
             for kind in kinds() {
                 for number in [number, small] {
                     let mut text = Vec::new();
-                    if kind.render(number, &mut text).is_some() && number.unsigned_abs() < 10u64.pow(15) {
-                        if let Some(back) = kind.parse(&text) {
-                            prop_assert_eq!(back, number, "{:?} {}", kind, String::from_utf8_lossy(&text));
-                        }
+                    if kind.render(number, &mut text).is_some()
+                        && number.unsigned_abs() < 10u64.pow(15)
+                        && let Some(back) = kind.parse(&text)
+                    {
+                        prop_assert_eq!(back, number, "{:?} {}", kind, String::from_utf8_lossy(&text));
                     }
                 }
             }

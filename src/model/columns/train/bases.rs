@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::trace::Trace;
+use super::trace::{Row, Trace};
 use crate::model::columns::base::Base;
 use crate::model::columns::coding::log2;
 use crate::model::columns::parts::ColumnParts;
@@ -26,13 +26,14 @@ pub(super) fn candidates(
     columns: &[ColumnParts],
     trace: &Trace<'_>,
     registers: &[i64],
+    start: &Registers,
 ) -> Vec<Base> {
     // Columns that stand near are asked first.
     let mut sources: Vec<u16> =
         (0..slots).filter(|other| columns[*other].alphabet.kind != Kind::Text).map(|other| other as u16).collect();
     sources.sort_by_key(|other| usize::from(*other).abs_diff(slot));
     sources.truncate(SOURCES);
-    let snapshot = trace.snapshot(slot, &sources, registers, columns.len(), EVENTS);
+    let snapshot = trace.snapshot(slot, &sources, registers, start, EVENTS);
     let numbers: Vec<Option<i64>> =
         snapshot.events.iter().map(|at| Some(registers[*at]).filter(|number| is_number(*number))).collect();
     if numbers.iter().flatten().count() < 16 {
@@ -49,6 +50,9 @@ pub(super) fn candidates(
     };
     judge.consider(Base::Nothing, &[]);
     let own = slot as u16;
+    if start.key.is_some() {
+        judge.consider(Base::Kept(own), &[own]);
+    }
     for a in sources.iter().copied() {
         judge.consider(Base::Last(a), &[a]);
         judge.consider(Base::Clock(a), &[a]);
@@ -78,7 +82,7 @@ struct Judge<'a> {
     slot: usize,
     numbers: Vec<Option<i64>>,
     memory: Registers,
-    rows: HashMap<u16, &'a (Vec<i64>, Vec<i64>)>,
+    rows: HashMap<u16, &'a Row>,
     /// Bases that were looked at closely, and what they cost.
     judged: Vec<(u64, Base)>,
     best: u64,
@@ -124,9 +128,8 @@ impl Judge<'_> {
         for (i, number) in self.numbers.iter().enumerate().skip(from) {
             let Some(number) = *number else { continue };
             for source in sources {
-                let Some((now, before)) = self.rows.get(source).copied() else { return u64::MAX };
-                self.memory.now[usize::from(*source)] = now[i];
-                self.memory.before[usize::from(*source)] = before[i];
+                let Some(row) = self.rows.get(source) else { return u64::MAX };
+                row.restore(i, usize::from(*source), &mut self.memory);
             }
             let Some(difference) = base.difference(number, base.of(self.slot, &self.memory)) else {
                 cost += 24 << 16;
@@ -157,7 +160,7 @@ impl Judge<'_> {
         within.sort_unstable();
         let within = |from: i64, to: i64| -> Vec<u16> {
             let fits = |column: &u16| {
-                usize::from(*column) < self.slot && self.rows[column].0.iter().all(|n| (from..=to).contains(n))
+                usize::from(*column) < self.slot && self.rows[column].now.iter().all(|n| (from..=to).contains(n))
             };
             within.iter().copied().filter(fits).take(4).collect()
         };

@@ -12,9 +12,9 @@ use crate::model::columns::alphabet::{BUCKETS, bucket, bucket_bits};
 use crate::model::columns::base::Base;
 use crate::model::columns::chain::MAX_LEVELS;
 use crate::model::columns::coding::log2;
-use crate::model::columns::feature::{Aspect, Context, Feature, MAX_FEATURES};
+use crate::model::columns::feature::{Aspect, Context, Feature, MAX_FEATURES, When};
 use crate::model::columns::parts::ColumnParts;
-use crate::model::columns::registers::{Registers, is_number};
+use crate::model::columns::registers::{Registers, is_number, mix};
 use crate::payload::fields::{Grammar, Kind};
 
 /// Events that sets are compared on, and those that chains are.
@@ -41,6 +41,7 @@ pub(super) fn search(
     trace: &Trace<'_>,
     registers: &[i64],
     symbols: &[u16],
+    start: &Registers,
     effort: u64,
 ) -> Vec<Vec<Context>> {
     let mut of_column = vec![Vec::new(); columns.len()];
@@ -63,7 +64,7 @@ pub(super) fn search(
             // What is cheap now is quickly looked at.
             let share = share.max(effort / 16 / columns.len() as u64);
             let sources = sources(column, slots, columns);
-            let snapshot = trace.snapshot(column, &sources, registers, columns.len(), CHAIN_EVENTS);
+            let snapshot = trace.snapshot(column, &sources, registers, start, CHAIN_EVENTS);
             let symbols = snapshot.events.iter().map(|at| symbols[*at]).collect();
             Search::new(symbols, &snapshot, &sources, columns, slots).run(share)
         })
@@ -83,22 +84,21 @@ pub(super) fn best_base(
     slots: usize,
     trace: &Trace<'_>,
     registers: &[i64],
+    start: &Registers,
 ) -> Base {
     let [_, _, ..] = candidates else { return candidates.first().copied().unwrap_or_default() };
     // What stands in the record before it, and what was there before: the search is to be quick.
     let mut sources = sources(column, slots, columns);
     sources.truncate(BASE_SOURCES);
     let all: Vec<u16> = (0..columns.len() as u16).collect();
-    let snapshot = trace.snapshot(column, &all, registers, columns.len(), BASE_EVENTS);
+    let snapshot = trace.snapshot(column, &all, registers, start, BASE_EVENTS);
     let numbers: Vec<i64> = snapshot.events.iter().map(|at| registers[*at]).collect();
     let mut search = Search::new(vec![0; numbers.len()], &snapshot.of(&all, &sources), &sources, columns, slots);
     let mut memory = Registers::new(columns.len());
     let mut best = (u64::MAX, Base::Nothing);
     for base in candidates {
         let difference = |i: usize| {
-            for (column, (now, before)) in snapshot.rows.iter().enumerate() {
-                (memory.now[column], memory.before[column]) = (now[i], before[i]);
-            }
+            snapshot.rows.iter().enumerate().for_each(|(column, row)| row.restore(i, column, &mut memory));
             Some(numbers[i]).filter(|n| is_number(*n)).and_then(|n| base.difference(n, base.of(column, &memory)))
         };
         let differences: Vec<Option<i64>> = (0..numbers.len()).map(difference).collect();
@@ -174,37 +174,28 @@ impl Search {
             spent: 0,
         };
         let mut prints = std::collections::HashSet::new();
-        for (source, (now, before)) in sources.iter().zip(&snapshot.rows) {
+        for (source, row) in sources.iter().zip(&snapshot.rows) {
             let column = usize::from(*source);
             let number = column < slots && columns[column].alphabet.kind != Kind::Text;
-            for aspect in Aspect::ALL {
-                let arithmetic = matches!(
-                    aspect,
-                    Aspect::Digit
-                        | Aspect::TwoDigits
-                        | Aspect::Tens
-                        | Aspect::Hundreds
-                        | Aspect::Magnitude
-                        | Aspect::Step
-                );
-                if arithmetic && !number {
+            for (aspect, when) in Aspect::ALL.into_iter().flat_map(|aspect| When::ALL.map(|when| (aspect, when))) {
+                let values = match when {
+                    When::Now => &row.now,
+                    When::Before => &row.before,
+                    When::Kept => &row.kept,
+                };
+                let needs_number = !matches!(aspect, Aspect::Value | Aspect::Same | Aspect::Class);
+                let only_now = matches!(aspect, Aspect::Same | Aspect::Step | Aspect::Class);
+                if (needs_number && !number) || (only_now && when != When::Now) || values.is_empty() {
                     continue;
                 }
-                for of_before in [false, true] {
-                    if of_before && matches!(aspect, Aspect::Same | Aspect::Step | Aspect::Class) {
-                        continue;
-                    }
-                    let value = |i: usize| aspect.of(if of_before { before[i] } else { now[i] }, before[i]);
-                    let row: Vec<u32> = (0..now.len())
-                        .map(|i| (value(i) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32) as u32)
-                        .collect();
-                    // Features that tell the newest events apart alike are one.
-                    if let Some(print) = fingerprint(&row[row.len().saturating_sub(2048)..])
-                        && prints.insert(print)
-                    {
-                        search.features.push(Feature { aspect, column: *source, before: of_before });
-                        search.rows.push(row);
-                    }
+                let hashed = |i: usize| mix(0, aspect.of(values[i], row.before[i])) as u32;
+                let hashes: Vec<u32> = (0..values.len()).map(hashed).collect();
+                // Features that tell the newest events apart alike are one.
+                if let Some(print) = fingerprint(&hashes[hashes.len().saturating_sub(2048)..])
+                    && prints.insert(print)
+                {
+                    search.features.push(Feature { aspect, column: *source, when });
+                    search.rows.push(hashes);
                 }
             }
         }

@@ -3,6 +3,7 @@
 mod bases;
 mod contexts;
 mod count;
+mod keys;
 mod trace;
 
 use std::collections::HashMap;
@@ -10,7 +11,8 @@ use std::collections::HashMap;
 use crate::payload::fields::{Grammar, Kind};
 
 use super::alphabet::{Alphabet, MAX_KNOWN, bucket, bucket_bits};
-use super::feature::Context;
+use super::base::Base;
+use super::feature::{Context, When};
 use super::parts::{ColumnParts, Parts};
 use super::registers::{Registers, is_number, unknown_text};
 use super::text::{ORDERS, key, length_class, length_classes};
@@ -70,17 +72,24 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
         })
         .collect();
 
+    // Which records belong together.
+    let mut start = Registers::new(columns.len());
+    if !options.alone {
+        start.key = keys::search(slots, columns.len(), &columns, &trace, &registers);
+    }
+
     // What numbers are expected to be.
     for slot in 0..slots {
         if columns[slot].alphabet.kind != Kind::Text {
-            let candidates = bases::candidates(slot, slots, &columns, &trace, &registers);
-            columns[slot].alphabet.base = contexts::best_base(slot, &candidates, &columns, slots, &trace, &registers);
+            let candidates = bases::candidates(slot, slots, &columns, &trace, &registers, &start);
+            columns[slot].alphabet.base =
+                contexts::best_base(slot, &candidates, &columns, slots, &trace, &registers, &start);
         }
     }
 
     // Which differences and texts are frequent.
     let mut seen: Vec<Known<'_>> = (0..slots).map(|_| Known::default()).collect();
-    trace.replay(&registers, columns.len(), |at, event, memory| {
+    trace.replay(&registers, &start, |at, event, memory| {
         let Some(value) = trace.value(event) else { return };
         let slot = usize::from(event.column);
         let base = columns[slot].alphabet.base;
@@ -100,12 +109,9 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
     // Every event as a symbol.
     let mut symbols = vec![0u16; trace.events.len()];
     let mut cells = Vec::new();
-    let mut memory = Registers::new(columns.len());
-    let start = memory.clone();
+    let mut memory = start.clone();
     for (at, event) in trace.events.iter().enumerate() {
-        if event.first && options.alone {
-            memory.begin(&start);
-        }
+        trace.step(event, &start, &mut memory);
         let column = usize::from(event.column);
         if event.column == FOREIGN {
             continue;
@@ -133,9 +139,18 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
     }
 
     // What each depends on.
-    let found = contexts::search(&columns, &grammar, &trace, &registers, &symbols, options.effort);
+    let found = contexts::search(&columns, &grammar, &trace, &registers, &symbols, &start, options.effort);
     for (column, contexts) in columns.iter_mut().zip(found) {
         column.contexts = contexts;
+    }
+
+    // A key that nothing asks for is not worth its while.
+    let asks = |column: &ColumnParts| {
+        let kept = |context: &Context| context.features.iter().any(|feature| feature.when == When::Kept);
+        matches!(column.alphabet.base, Base::Kept(_)) || column.contexts.iter().any(kept)
+    };
+    if !columns.iter().any(asks) {
+        start.key = None;
     }
 
     // How often all that occurs.
@@ -148,7 +163,7 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
             ChainCounter::new(columns[column].contexts.len(), symbols)
         })
         .collect();
-    trace.replay(&registers, columns.len(), |at, event, memory| {
+    trace.replay(&registers, &start, |at, event, memory| {
         let column = usize::from(event.column);
         let contexts: &[Context] = &columns[column].contexts;
         counters[column].add(symbols[at], |level| contexts[level].key(memory));
@@ -183,9 +198,10 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
     }
 
     let texts = Texts::gather(&trace, &columns, &symbols, options.text);
-    let mut after = start.clone();
-    after.begin(&memory);
-    let start = if options.alone { start } else { after };
+    if !options.alone {
+        memory.key = start.key;
+        start.begin(&memory);
+    }
     Parts {
         grammar,
         columns,

@@ -21,6 +21,12 @@ pub(super) struct Event {
 }
 
 impl Event {
+    /// Whether the records of all keys are forgotten before its record.
+    pub fn begins_anew(&self) -> bool {
+        self.record.is_multiple_of(FORGETTING)
+    }
+
+    /// Bytes of a value or of foreign bytes.
     pub fn len(&self) -> usize {
         (self.end - self.start) as usize
     }
@@ -94,13 +100,10 @@ impl<'a> Trace<'a> {
     }
 
     /// Goes through all values and choices with what is remembered before each.
-    pub fn replay(&self, values: &[i64], columns: usize, mut see: impl FnMut(usize, &Event, &Registers)) {
-        let mut registers = Registers::new(columns);
-        let start = registers.clone();
+    pub fn replay(&self, values: &[i64], start: &Registers, mut see: impl FnMut(usize, &Event, &Registers)) {
+        let mut registers = start.clone();
         for (at, event) in self.events.iter().enumerate() {
-            if event.first && self.alone {
-                registers.begin(&start);
-            }
+            self.step(event, start, &mut registers);
             if event.column != FOREIGN {
                 see(at, event, &registers);
                 registers.push(usize::from(event.column), values[at]);
@@ -108,15 +111,32 @@ impl<'a> Trace<'a> {
         }
     }
 
+    /// What comes before an event: the end of a record where it is the first of the next one.
+    pub fn step(&self, event: &Event, start: &Registers, registers: &mut Registers) {
+        if !event.first {
+            return;
+        }
+        if self.alone {
+            return registers.begin(start);
+        }
+        if event.record > 0 {
+            registers.end();
+        }
+        // As a block does that begins here.
+        if event.begins_anew() {
+            registers.forget();
+        }
+    }
+
     /// What is remembered before the last `most` events of a column: those events, and the registers of `sources`
     /// (now and before), each a row over the events.
-    pub fn snapshot(&self, column: usize, sources: &[u16], values: &[i64], columns: usize, most: usize) -> Snapshot {
+    pub fn snapshot(&self, column: usize, sources: &[u16], values: &[i64], start: &Registers, most: usize) -> Snapshot {
         let occurrences = self.events.iter().filter(|event| usize::from(event.column) == column).count();
         let mut skip = occurrences.saturating_sub(most);
         let kept = occurrences - skip;
-        let mut rows = vec![(Vec::with_capacity(kept), Vec::with_capacity(kept)); sources.len()];
+        let mut rows = vec![Row::default(); sources.len()];
         let mut events = Vec::with_capacity(kept);
-        self.replay(values, columns, |at, event, memory| {
+        self.replay(values, start, |at, event, memory| {
             if usize::from(event.column) != column {
                 return;
             }
@@ -126,8 +146,11 @@ impl<'a> Trace<'a> {
             }
             events.push(at);
             for (row, source) in rows.iter_mut().zip(sources) {
-                row.0.push(memory.now[usize::from(*source)]);
-                row.1.push(memory.before[usize::from(*source)]);
+                row.now.push(memory.now[usize::from(*source)]);
+                row.before.push(memory.before[usize::from(*source)]);
+                if start.key.is_some() {
+                    row.kept.push(memory.kept[usize::from(*source)]);
+                }
             }
         });
         Snapshot { events, rows }
@@ -138,9 +161,29 @@ impl<'a> Trace<'a> {
 pub(super) struct Snapshot {
     /// Places of the events.
     pub events: Vec<usize>,
-    /// For each source, what it was at each event, and what it was before that.
-    pub rows: Vec<(Vec<i64>, Vec<i64>)>,
+    /// For each source, its registers at each event.
+    pub rows: Vec<Row>,
 }
+
+/// Registers of one column over events; `kept` only where there is a key.
+#[derive(Clone, Default)]
+pub(super) struct Row {
+    pub now: Vec<i64>,
+    pub before: Vec<i64>,
+    pub kept: Vec<i64>,
+}
+
+impl Row {
+    /// Makes registers what they were at event `i`.
+    pub fn restore(&self, i: usize, column: usize, registers: &mut Registers) {
+        registers.now[column] = self.now[i];
+        registers.before[column] = self.before[i];
+        registers.kept[column] = self.kept.get(i).copied().unwrap_or(0);
+    }
+}
+
+/// Records after which training forgets the records of all keys: about those of a block of 64 KiB.
+const FORGETTING: u32 = 256;
 
 impl Snapshot {
     /// The rows of some of its sources, which all are.
