@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use latentd::codec::Algorithm;
+use latentd::model::columns::{ColumnsModel, Options};
 use serde_json::Value;
 
 fn latentd(arguments: &[&str], input: Option<&[u8]>) -> Output {
@@ -72,6 +73,29 @@ fn every_codec_takes_pipes_and_gives_them_back() {
             "{codec}, two members"
         );
     }
+}
+
+#[test]
+fn a_model_of_fields_codes_a_file_of_records_and_only_it_reads_them_again() {
+    let input = flights(2_000_000);
+    let lines: Vec<&[u8]> = input.split_inclusive(|byte| *byte == b'\n').collect();
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    fs::write(&model, ColumnsModel::train(&lines[..3_000], &Options::default()).artefact()).unwrap();
+    let model = model.to_str().unwrap();
+    for layout in ["block", "record"] {
+        let compress = ["compress", "--codec", "columns", "--model", model, "--records", "lines", "--layout", layout];
+        let coded = ok(&compress, Some(&input));
+        assert!(coded.len() * 8 < input.len(), "{layout}: {} bytes", coded.len());
+        assert_eq!(ok(&["decompress", "--model", model], Some(&coded)), input, "{layout}");
+        let (code, told) = fails(&["decompress"], Some(&coded));
+        let id = blake3::hash(&fs::read(model).unwrap()).to_hex();
+        assert!(code == 1 && told.contains(&id[..8]), "{told}");
+    }
+    let (code, told) = fails(&["compress", "--codec", "columns", "--records", "lines"], Some(&input));
+    assert!(code == 2 && told.contains("--model"), "{told}");
+    let (code, told) = fails(&["compress", "--codec", "columns", "--model", model], Some(&input));
+    assert!(code == 2 && told.contains("--records"), "{told}");
 }
 
 #[test]

@@ -8,15 +8,16 @@ use anyhow::{Context, bail, ensure};
 
 use super::UsageError;
 use super::file_format::{MAGIC, MOST_BYTES, MOST_RECORDS, RecordFileReader, RecordFileWriter};
-use super::models::{RegistryArgs, dictionary};
+use super::models::{RegistryArgs, artefact};
 use super::output::{Output, input, read_all};
 use super::records::{RecordMode, RecordReader};
 use super::streams;
 use crate::codec::block::BlockBuilder;
 use crate::codec::{
-    self, Algorithm, Codec, CodecSpec, Coding, Content, ModelSource, NoModels, Restorer, ZstdDictCodec, seal,
-    skippable, sniff,
+    self, Algorithm, Codec, CodecSpec, Coding, Content, LearnedCodecs as _, ModelSource, NoModels, Restorer,
+    ZstdDictCodec, seal, seal_learned, skippable, sniff,
 };
+use crate::model::{Dictionary, Family, Learned};
 use crate::pipeline::Layout;
 use crate::record::{HeaderRefs, RecordRef, Timestamp};
 use crate::units::ByteSize;
@@ -33,7 +34,7 @@ pub struct CompressArgs {
     /// Codec and level, such as `zstd:19`
     #[arg(short, long, default_value = "zstd")]
     codec: CodecSpec,
-    /// A dictionary for `zstd-dict`: a file, or a model's id in the registry
+    /// The model of `zstd-dict` or `columns`: a file, or a model's id in the registry
     #[arg(short, long, value_name = "FILE|ID")]
     model: Option<String>,
     #[command(flatten)]
@@ -60,7 +61,7 @@ pub struct DecompressArgs {
     /// The codec, where the bytes do not say it themselves: deflate, zlib, brotli, lzw, huffman
     #[arg(short, long)]
     codec: Option<CodecSpec>,
-    /// The dictionary that a zstd frame names: a file, or a model's id in the registry
+    /// The model that the frames name: a file, or a model's id in the registry
     #[arg(short, long, value_name = "FILE|ID")]
     model: Option<String>,
     #[command(flatten)]
@@ -84,6 +85,10 @@ fn layout(text: &str) -> Result<Layout, String> {
 pub fn compress(args: &CompressArgs) -> anyhow::Result<()> {
     let mut output = Output::open(args.output.as_deref(), true)?;
     let mut codec = coder(args)?;
+    if args.records == RecordMode::Whole && args.codec.algorithm().is_learned() {
+        let message = format!("`{}` codes records: say how the file is cut, such as --records lines", args.codec);
+        return Err(UsageError::new(message).into());
+    }
     if args.records == RecordMode::Whole {
         if streams::has_streams(args.codec.algorithm()) && args.model.is_none() {
             streams::encode(args.codec, input(args.file.as_deref())?, &mut output)?;
@@ -106,13 +111,24 @@ pub fn compress(args: &CompressArgs) -> anyhow::Result<()> {
 
 fn coder(args: &CompressArgs) -> anyhow::Result<Box<dyn Codec>> {
     let models: Arc<dyn ModelSource> = Arc::new(NoModels);
+    let algorithm = args.codec.algorithm();
     match &args.model {
+        None if algorithm.is_learned() => {
+            let message = format!("`{algorithm}` needs a model: write --model FILE, or --model ID with --registry URL");
+            Err(UsageError::new(message).into())
+        }
         None => Ok(codec::build(args.codec, &models)?),
-        Some(model) if args.codec.algorithm() == Algorithm::ZstdDict => {
-            Ok(Box::new(ZstdDictCodec::with_dictionary(args.codec.level(), dictionary(model, &args.registry)?)?))
+        Some(model) if algorithm == Algorithm::ZstdDict => {
+            let artefact = artefact(model, &args.registry, Some(&Family::ZSTD_DICTIONARY))?;
+            let dictionary = Dictionary::parse(&artefact).with_context(|| format!("`{model}`"))?;
+            Ok(Box::new(ZstdDictCodec::with_dictionary(args.codec.level(), dictionary.artefact().into())?))
+        }
+        Some(model) if algorithm.is_learned() => {
+            let artefact = artefact(model, &args.registry, Some(&Family::COLUMNS))?;
+            Learned.open(algorithm, &artefact).with_context(|| format!("`{model}`"))
         }
         Some(_) => {
-            let message = format!("`{}` takes no model: write --codec zstd-dict", args.codec);
+            let message = format!("`{}` takes no model: write --codec zstd-dict or --codec columns", args.codec);
             Err(UsageError::new(message).into())
         }
     }
@@ -130,7 +146,10 @@ fn records<R: Read, W: Write>(
         codec.encode(value, &mut coded)?;
         sealed.clear();
         if coded.len() < value.len() {
-            seal(codec.algorithm(), &coded, value, &mut sealed);
+            match codec.model().filter(|_| codec.algorithm().is_learned()) {
+                Some(model) => seal_learned(codec.algorithm(), model.prefix(), &coded, &mut sealed),
+                None => seal(codec.algorithm(), &coded, value, &mut sealed),
+            }
         } else {
             seal(Algorithm::Identity, value, value, &mut sealed);
         }

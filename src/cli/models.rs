@@ -118,44 +118,46 @@ impl RegistryArgs {
     }
 }
 
-/// A dictionary: a file, or a model of the registry by its id.
-pub fn dictionary(model: &str, registry: &RegistryArgs) -> anyhow::Result<Arc<[u8]>> {
+/// A model's bytes: a file, or a model of the registry by its id, which must be of this family.
+pub fn artefact(model: &str, registry: &RegistryArgs, family: Option<&Family>) -> anyhow::Result<Arc<[u8]>> {
     if Path::new(model).is_file() {
-        let bytes = fs::read(model).with_context(|| format!("cannot read `{model}`"))?;
-        let dictionary = Dictionary::parse(&bytes).with_context(|| format!("`{model}`"))?;
-        return Ok(dictionary.artefact().into());
+        return Ok(fs::read(model).with_context(|| format!("cannot read `{model}`"))?.into());
     }
     let registry =
         registry.open().with_context(|| format!("there is no file `{model}`, so it must be a model's id"))?;
     let model = Runtime::new()?.block_on(async { registry.load(&registry.resolve(model).await?).await })?;
-    if model.manifest.family != Family::ZSTD_DICTIONARY {
-        bail!(
-            "model {} is of family `{}`, and a zstd dictionary is needed",
-            model.manifest.model,
-            model.manifest.family
-        );
+    let found = &model.manifest.family;
+    if let Some(family) = family.filter(|family| *family != found) {
+        bail!("model {} is of family `{found}`, and `{family}` is needed", model.manifest.model);
     }
-    Ok(Dictionary::parse(&model.artefact)?.artefact().into())
+    Ok(model.artefact.as_ref().into())
 }
 
-/// One dictionary for decoding.
-struct One(u32, Arc<[u8]>);
+/// One model for decoding.
+struct One {
+    names: Vec<ModelRef>,
+    artefact: Arc<[u8]>,
+}
 
 impl ModelSource for One {
+    fn learned(&self) -> &dyn LearnedCodecs {
+        &Learned
+    }
+
     fn artefact(&self, model: ModelRef) -> Result<Arc<[u8]>, MissingModel> {
-        if model == ModelRef::ZstdDictionary(self.0) {
-            return Ok(Arc::clone(&self.1));
+        if self.names.contains(&model) {
+            return Ok(Arc::clone(&self.artefact));
         }
-        let looked_in = format!("--model names the zstd dictionary with id {}", self.0);
-        Err(MissingModel { model, looked_in, retriable: false })
+        Err(MissingModel { model, looked_in: "--model names another one".to_owned(), retriable: false })
     }
 }
 
-/// A source of models that has just this dictionary.
+/// A source of models that has just this one: a dictionary, or any learned codec's.
 pub fn one(model: &str, registry: &RegistryArgs) -> anyhow::Result<Arc<dyn ModelSource>> {
-    let artefact = dictionary(model, registry)?;
-    let id = Dictionary::parse(&artefact)?.id();
-    Ok(Arc::new(One(id, artefact)))
+    let artefact = artefact(model, registry, None)?;
+    let mut names = vec![ModelRef::Prefix(ModelId::of(&artefact).prefix())];
+    names.extend(Dictionary::parse(&artefact).ok().map(|dictionary| ModelRef::ZstdDictionary(dictionary.id())));
+    Ok(Arc::new(One { names, artefact }))
 }
 
 /// A registry behind a runtime that serves it.

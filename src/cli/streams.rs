@@ -16,7 +16,8 @@ use crate::codec::{Algorithm, CodecSpec};
 
 /// Whether a codec has streams here; the others take the whole of their input at once.
 pub fn has_streams(algorithm: Algorithm) -> bool {
-    !matches!(algorithm, Algorithm::Identity | Algorithm::Huffman | Algorithm::Lzw | Algorithm::ZstdDict)
+    !algorithm.is_learned()
+        && !matches!(algorithm, Algorithm::Identity | Algorithm::Huffman | Algorithm::Lzw | Algorithm::ZstdDict)
 }
 
 /// A blocking reader that stands for an asynchronous one: nothing else runs on the runtime.

@@ -215,7 +215,8 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         let message = "a restore learns nothing: the models that its records name come from the registry";
         notes.problem(format!("{}.learn", section.path()), &node.origin, message);
     } else if let Some(node) = learn_node.filter(|_| !learns(codec.value.algorithm())) {
-        let message = format!("`{}` learns nothing: take `columns` or `zstd-dict`, or leave the table out", codec.value);
+        let message =
+            format!("`{}` learns nothing: take `columns` or `zstd-dict`, or leave the table out", codec.value);
         notes.problem(format!("{}.learn", section.path()), &node.origin, message);
     }
     if learn_node.is_none() && operation == Operation::Compress && codec.value.algorithm().is_learned() {

@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 use crate::codec::ModelSource;
 use crate::config::Config;
 use crate::pipeline::{
-    Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse, Observer, Operation, Pipeline, Pulse, Settings, Subject,
-    SourceTopics, Workshop, WorkshopParts,
+    Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse, Observer, Operation, Pipeline, Pulse, Settings,
+    SourceTopics, Subject, Workshop, WorkshopParts,
 };
 use crate::registry::{CacheSettings, ModelCache, Registry};
 use crate::source::KafkaSettings;

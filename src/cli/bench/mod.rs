@@ -76,6 +76,10 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     if args.limit == 0 {
         return Err(UsageError::new("--limit 0 measures nothing: write a number of records").into());
     }
+    if let Some(spec) = args.codecs.iter().find(|spec| spec.algorithm().is_learned()) {
+        let message = format!("`{spec}` is not measured here: `cargo bench --bench columns` does");
+        return Err(UsageError::new(message).into());
+    }
     let path = Path::new(&args.source);
     let most = args.limit.saturating_mul(2);
     let sample = match (args.brokers.is_empty(), path.exists()) {

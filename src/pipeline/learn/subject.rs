@@ -164,12 +164,7 @@ impl Subject {
     }
 
     /// Compares a candidate with what is in use and with plain zstd, on samples that neither has seen.
-    pub fn judge(
-        &self,
-        candidate: &[u8],
-        incumbent: Option<&[u8]>,
-        holdout: &[&Run],
-    ) -> Result<Verdict, SubjectError> {
+    pub fn judge(&self, candidate: &[u8], incumbent: Option<&[u8]>, holdout: &[&Run]) -> Result<Verdict, SubjectError> {
         match self.kind {
             Kind::Dictionary { level, .. } => {
                 let pieces = self.joined(holdout);

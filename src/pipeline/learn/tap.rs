@@ -44,12 +44,8 @@ impl Tap {
             self.passed += 1;
             return;
         }
-        let open = self.open.get_or_insert_with(|| Open {
-            at: at.clone(),
-            first: offset,
-            last: offset,
-            run: Run::default(),
-        });
+        let open =
+            self.open.get_or_insert_with(|| Open { at: at.clone(), first: offset, last: offset, run: Run::default() });
         if open.at != *at {
             // Another partition's record does not follow this run's.
             self.passed += 1;
@@ -76,6 +72,9 @@ impl Tap {
         }
         self.learner.dropped(std::mem::take(&mut self.passed));
         self.stride = (std::mem::take(&mut self.seen_bytes) / TAPPED_BYTES).max(1);
+        if self.stride == 1 {
+            self.skip = 0;
+        }
     }
 
     /// What was read since the last commit will be read again.
