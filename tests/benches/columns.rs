@@ -1,7 +1,7 @@
 //! What `columns` makes of real topics: bytes a record, speed both ways, training time and the model's size, beside
 //! zstd in the same blocks.
 //!
-//! `cargo bench --no-default-features --bench columns [-- NAME...]`; a name may be that of a file. Every model is trained
+//! `cargo bench --no-default-features --bench columns [-- [--ablations] NAME...]`; a name may be that of a file. Every model is trained
 //! on the first half of the rows and measured on those that follow, 20,000 at most. All times are CPU times of the one
 //! thread; bytes are of the raw lines, without anything around them.
 
@@ -181,7 +181,42 @@ fn report(name: &str, file: &[u8]) {
     );
 }
 
+/// Bytes a record in blocks of 128 KiB.
+fn bytes_of(model: ColumnsModel, test: &[&[u8]]) -> f64 {
+    let mut codec = ColumnsCodec::new(Arc::new(model));
+    let mut coded = Vec::new();
+    for block in blocks(test, BLOCKS[1]) {
+        codec.encode_column(block.as_ref(), &mut coded).expect("blocks are coded");
+    }
+    coded.len() as f64 / test.len() as f64
+}
+
+/// What the search, the number of records learned from and the age of the model do to bytes a record.
+fn ablate(name: &str, file: &[u8]) {
+    let rows: Vec<&[u8]> = file.split(|byte| *byte == b'\n').filter(|row| !row.is_empty()).take(ROWS).collect();
+    let (train, rest) = rows.split_at(rows.len() / 2);
+    let test = &rest[..rest.len().min(MEASURED)];
+    println!("\n{name}: bytes a record in blocks of 128 KiB");
+    for effort in [0, 20_000_000, 100_000_000, Options::default().effort] {
+        let start = cpu();
+        let model = ColumnsModel::train(train, &Options { effort, ..Options::default() });
+        let time = (cpu() - start).as_secs_f64();
+        let size = model.artefact().len();
+        println!("| effort of {effort} | {:.2} | {time:.1} s, {size} bytes of model |", bytes_of(model, test));
+    }
+    for part in [64, 16, 4] {
+        let newest = &train[train.len() - train.len() / part..];
+        let bytes = bytes_of(ColumnsModel::train(newest, &Options::default()), test);
+        println!("| the newest {} records | {bytes:.2} | |", newest.len());
+    }
+    for (place, part) in rest.chunks(MEASURED).enumerate() {
+        let bytes = bytes_of(ColumnsModel::train(train, &Options::default()), part);
+        println!("| records {} to {} after training | {bytes:.2} | |", place * MEASURED, place * MEASURED + part.len());
+    }
+}
+
 fn main() {
+    let ablations = std::env::args().any(|argument| argument == "--ablations");
     let names: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let all = [
         "flights.jsonl",
@@ -201,6 +236,6 @@ fn main() {
             tools::data(name).unwrap_or_else(|error| panic!("{error}"))
         };
         let file = fs::read(&path).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()));
-        report(name, &file);
+        if ablations { ablate(name, &file) } else { report(name, &file) }
     }
 }

@@ -473,7 +473,7 @@ def decode_frame(frame):
     flags, codec = reader.byte(), reader.byte()
     check(flags >> 4 == 1, "another version")
     check(flags & 0b1100 == 0 and codec in CODECS, "a reserved flag or codec byte is set")
-    check(flags & 2 == 0, "a codec of version 1 names no model")
+    check(flags & 2 == 0, "this program has no models")
     expected = le32(reader.take(4), 0)
     body = reader.rest()
     if flags & 1 == 0:
@@ -510,7 +510,7 @@ def decode_block(body, codec):
     def byte_column(method, expected, last=False):
         if method == 0:
             return reader.take(expected)
-        check(method == 1, "no codec of version 1 takes columns")
+        check(method == 1, "this program has no codec that takes columns")
         content = codec(reader.rest() if last else reader.take(reader.varint()))
         check(len(content) == expected, "a column is of another size than its lengths")
         return content

@@ -34,8 +34,14 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const TEXT_LEVEL: i32 = 3;
 const PLAIN_LEVEL: i32 = 3;
 
-/// Most bytes of texts that the byte model is tried on: beyond it zstd is as good, and many times faster.
-const FEW_BYTES: usize = 4096;
+/// Most bytes of texts that the byte model codes: it takes its time.
+const MAX_BYTE_MODEL: usize = 64 << 10;
+
+/// Bytes of texts up to which zstd has no chance.
+const FEW_BYTES: usize = 512;
+
+/// Blocks after which it is tried again which of the two is better.
+const TRIED_EVERY: u32 = 16;
 
 /// The first byte of a column.
 const MODELLED: u8 = 0;
@@ -54,6 +60,8 @@ pub struct ColumnsCodec {
     texts: Gathered,
     coded: Vec<u8>,
     other: Vec<u8>,
+    /// What coded the last texts best, and in how many blocks it did.
+    best: (u8, u32),
     plain: Option<(CCtx<'static>, DCtx<'static>)>,
     texts_writer: Option<CCtx<'static>>,
     texts_reader: Option<DCtx<'static>>,
@@ -150,6 +158,7 @@ impl ColumnsCodec {
             texts,
             coded: Vec::new(),
             other: Vec::new(),
+            best: (ZSTD, 0),
             plain: None,
             texts_writer: None,
             texts_reader: None,
@@ -195,41 +204,50 @@ impl ColumnsCodec {
             next = column + 1;
             self.other.extend_from_slice(text);
         }
+        let method = if all <= FEW_BYTES {
+            self.code_texts(BYTE_MODEL)?
+        } else if all > MAX_BYTE_MODEL {
+            self.code_texts(ZSTD)?
+        } else if !self.best.1.is_multiple_of(TRIED_EVERY) {
+            self.best.1 += 1;
+            self.code_texts(self.best.0)?
+        } else {
+            let zstd = self.code_texts(ZSTD).map(|_| self.coded.len())?;
+            let model = self.code_texts(BYTE_MODEL).map(|_| self.coded.len())?;
+            // Being many times slower it must win something.
+            self.best = (if model + model / 16 < zstd { BYTE_MODEL } else { ZSTD }, 1);
+            self.code_texts(self.best.0)?
+        };
+        put_varint((self.coded.len() as u64) << 1 | u64::from(method), output);
+        output.extend_from_slice(&self.coded);
+        Ok(())
+    }
+
+    /// Codes the texts in `self.texts`, which `self.other` has end to end, into `self.coded`; gives how.
+    fn code_texts(&mut self, method: u8) -> Result<u8, CodecError> {
         self.coded.clear();
-        let mut method = ZSTD;
-        if all <= FEW_BYTES {
-            method = BYTE_MODEL;
+        if method == BYTE_MODEL {
             for (column, text) in self.texts.columns.iter().enumerate() {
                 self.model.model.text.encode(column, text, &mut self.encoder);
             }
             self.encoder.finish::<1>(&mut self.coded);
+            return Ok(method);
         }
-        if method == ZSTD || all > 512 {
-            let writer = match &mut self.texts_writer {
-                Some(writer) => writer,
-                none => {
-                    let mut writer = CCtx::create();
-                    checked(writer.set_parameter(CParameter::CompressionLevel(TEXT_LEVEL)))?;
-                    checked(writer.set_parameter(CParameter::Format(FrameFormat::Magicless)))?;
-                    checked(writer.set_parameter(CParameter::ContentSizeFlag(false)))?;
-                    checked(writer.set_parameter(CParameter::DictIdFlag(false)))?;
-                    checked(writer.load_dictionary(&self.model.dictionary))?;
-                    none.insert(writer)
-                }
-            };
-            let start = self.coded.len();
-            let room = zstd_safe::compress_bound(self.other.len());
-            append(&mut self.coded, room, |tail| writer.compress2(tail, &self.other))?;
-            if method == BYTE_MODEL && self.coded.len() - start >= start {
-                self.coded.truncate(start);
-            } else {
-                method = ZSTD;
-                self.coded.drain(..start);
+        let writer = match &mut self.texts_writer {
+            Some(writer) => writer,
+            none => {
+                let mut writer = CCtx::create();
+                checked(writer.set_parameter(CParameter::CompressionLevel(TEXT_LEVEL)))?;
+                checked(writer.set_parameter(CParameter::Format(FrameFormat::Magicless)))?;
+                checked(writer.set_parameter(CParameter::ContentSizeFlag(false)))?;
+                checked(writer.set_parameter(CParameter::DictIdFlag(false)))?;
+                checked(writer.load_dictionary(&self.model.dictionary))?;
+                none.insert(writer)
             }
-        }
-        put_varint((self.coded.len() as u64) << 1 | u64::from(method), output);
-        output.extend_from_slice(&self.coded);
-        Ok(())
+        };
+        let room = zstd_safe::compress_bound(self.other.len());
+        append(&mut self.coded, room, |tail| writer.compress2(tail, &self.other))?;
+        Ok(method)
     }
 
     /// Decodes texts into `self.other`; gives where each column's begin and end.
@@ -253,7 +271,7 @@ impl ColumnsCodec {
         let method = (coded & 1) as u8;
         let coded = input.take(usize::try_from(coded >> 1).unwrap_or(usize::MAX))?;
         if method == BYTE_MODEL {
-            if all > FEW_BYTES {
+            if all > MAX_BYTE_MODEL {
                 return Err(corrupt("there is too much text for the byte model"));
             }
             let mut decoder = Decoder::<1>::new(coded).map_err(corrupt)?;

@@ -7,7 +7,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::*;
-use crate::codec::{Codec, CodecError, Column};
+use crate::codec::block::{BlockBuilder, BlockReader, DecodeLimits};
+use crate::codec::{
+    Algorithm, Codec, CodecError, Column, ColumnCodec, Content, Decoders, LearnedCodecs, MissingModel, ModelRef,
+    ModelSource, Restorer, seal_learned,
+};
+use crate::model::Learned;
+use crate::record::{Header, Record, Timestamp};
 
 /// Records as services write them: optional keys, arrays, times, decimals, escapes, free text.
 fn service(from: u64, count: u64) -> Vec<Vec<u8>> {
@@ -109,8 +115,6 @@ fn round_trip(model: &Arc<ColumnsModel>, records: &[Vec<u8>]) -> (usize, usize) 
     (coded.len() - 6, singles)
 }
 
-use crate::codec::ColumnCodec;
-
 #[test]
 fn records_come_back_and_are_small() {
     let [service_model, alone, rows_model, ..] = models() else { panic!("there are five models") };
@@ -208,6 +212,66 @@ fn a_damaged_or_cut_stream_is_an_error_or_other_records_within_the_limits() {
             }
             attack(&block, &single);
         }
+    }
+}
+
+/// Has one model.
+struct One(Arc<[u8]>);
+
+impl ModelSource for One {
+    fn artefact(&self, model: ModelRef) -> Result<Arc<[u8]>, MissingModel> {
+        if model == ModelRef::Prefix(ModelId::of(&self.0).prefix()) {
+            return Ok(Arc::clone(&self.0));
+        }
+        Err(MissingModel { model, looked_in: "the test has another".to_owned(), retriable: false })
+    }
+
+    fn learned(&self) -> &dyn LearnedCodecs {
+        &Learned
+    }
+}
+
+#[test]
+fn blocks_and_records_are_restored_by_whoever_has_the_model_and_damage_to_a_block_is_noticed() {
+    let model = &models()[0];
+    let models: Arc<dyn ModelSource> = Arc::new(One(Arc::clone(model.artefact())));
+    let mut codec = ColumnsCodec::new(Arc::clone(model));
+    let records: Vec<Record> = (0i64..)
+        .zip(service(1500, 30))
+        .map(|(offset, value)| Record {
+            key: Some(format!("key {offset}").into()),
+            value: Some(value.into()).filter(|_| offset != 7),
+            headers: vec![Header { name: "h".to_owned(), value: Some("v".into()) }],
+            timestamp: Timestamp::create(1_700_000_000_000 + offset),
+            offset,
+        })
+        .collect();
+    let mut builder = BlockBuilder::default();
+    records.iter().for_each(|record| builder.push(&record.as_ref()));
+    let mut block = Vec::new();
+    builder.encode(&mut codec, &mut block).unwrap();
+    let mut reader = BlockReader::default();
+    let mut decoders = Decoders::new(&models);
+    reader.decode(&block, &mut decoders, &DecodeLimits::UNLIMITED).unwrap();
+    assert_eq!(reader.records().map(|record| record.to_owned()).collect::<Vec<_>>(), records);
+    let limits = DecodeLimits { max_bytes: 1 << 20, max_records: 1000 };
+    for at in 0..block.len() {
+        let mut damaged = block.clone();
+        damaged[at] ^= 1 << (at % 8);
+        assert!(reader.decode(&damaged, &mut decoders, &limits).is_err(), "byte {at}");
+    }
+
+    let mut restorer = Restorer::new(&models, 1 << 20, 1000);
+    for record in records.iter().filter(|record| record.value.is_some()) {
+        let value = record.value.as_ref().unwrap();
+        let (mut coded, mut framed) = (Vec::new(), Vec::new());
+        codec.encode(value, &mut coded).unwrap();
+        seal_learned(Algorithm::Columns, model.id().prefix(), &coded, &mut framed);
+        let sent = Record { value: Some(framed.into()), ..record.clone() };
+        let restored = restorer.restore(&sent.as_ref()).unwrap();
+        assert_eq!(restored.algorithm, Algorithm::Columns);
+        let Content::Record(content) = restored.content else { panic!("it was one record") };
+        assert_eq!(content.to_owned(), *record);
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a value's bytes stand for, when it is a number: read only where writing gives the same bytes again.
 
+use std::collections::HashMap;
+
 use crate::frame::{FrameError, Reader, put_varint};
 
 /// Most digits of a number.
@@ -404,34 +406,23 @@ fn ipv4(text: &[u8]) -> Option<i64> {
     (parts == 4).then_some(address)
 }
 
-/// Texts around a natural number that all values share, where they share any.
+/// The texts around the last number of a value that most values share.
 fn affix(values: &[&[u8]]) -> Option<Kind> {
-    let first = *values.first()?;
-    let same = |other: &[u8], from_end: bool| match from_end {
-        false => first.iter().zip(other).take_while(|(a, b)| a == b).count(),
-        true => first.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count(),
-    };
-    let mut before = values.iter().map(|value| same(value, false)).min()?;
-    let mut after = values.iter().map(|value| same(value, true)).min()?;
-    while before > 0 && first[before - 1].is_ascii_digit() {
-        before -= 1;
+    let mut found: HashMap<(&[u8], &[u8]), (usize, usize, usize)> = HashMap::new();
+    for value in values {
+        let Some(last) = value.iter().rposition(u8::is_ascii_digit) else { continue };
+        let (number, after) = value.split_at(last + 1);
+        let start = number.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |place| place + 1);
+        let (before, digits) = number.split_at(start);
+        if (before.is_empty() && after.is_empty()) || before.len() > MAX_AFFIX || after.len() > MAX_AFFIX {
+            continue;
+        }
+        let (count, least, most) = found.entry((before, after)).or_insert((0, usize::MAX, 0));
+        *count += 1;
+        (*least, *most) = ((*least).min(digits.len()), (*most).max(digits.len()));
     }
-    after = after.min(first.len() - before);
-    while after > 0 && first[first.len() - after].is_ascii_digit() {
-        after -= 1;
-    }
-    if before > MAX_AFFIX || after > MAX_AFFIX {
-        return None;
-    }
-    let (before, after) = (&first[..before], &first[first.len() - after..]);
-    let digits =
-        |value: &[u8]| value.len().checked_sub(before.len() + after.len()).filter(|n| (1..=MAX_DIGITS).contains(n));
-    let (least, most) = values.iter().try_fold((usize::MAX, 0), |(least, most), value| {
-        digits(value).map(|count| (least.min(count), most.max(count)))
-    })?;
-    if before.is_empty() && after.is_empty() && least != most {
-        return None;
-    }
+    let best = found.into_iter().max_by(|a, b| a.1.0.cmp(&b.1.0).then_with(|| b.0.cmp(&a.0)));
+    let ((before, after), (_, least, most)) = best.filter(|(_, (_, least, _))| *least <= MAX_DIGITS)?;
     let width = if least == most { most as u8 } else { 0 };
     Some(Kind::Affix { before: before.to_vec(), after: after.to_vec(), width })
 }

@@ -17,7 +17,7 @@ const CANDIDATES: usize = 16;
 const MAX_VALUES: usize = 512;
 
 /// What must be saved: one part in so many of what numbers cost without a key.
-const LEAST: u64 = 10;
+const LEAST: u64 = 20;
 
 /// The key under which numbers change least from record to record, if that is much less than without one.
 pub(super) fn search(
