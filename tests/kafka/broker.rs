@@ -167,6 +167,25 @@ impl Broker {
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
+    /// The batches of a partition as they lie in its log: offsets, producer, epoch, sequence, control records.
+    pub fn batches(&self, topic: &str, partition: i32) -> Vec<String> {
+        let folder = self.path("data").join(format!("{topic}-{partition}"));
+        let mut segments: Vec<PathBuf> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+            .collect();
+        segments.sort();
+        let mut lines = Vec::new();
+        for segment in segments {
+            let mut command = java("org.apache.kafka.tools.DumpLogSegments");
+            let output = command.arg("--files").arg(segment).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            lines.extend(text.lines().filter(|line| line.starts_with("baseOffset")).map(str::to_owned));
+        }
+        lines
+    }
+
     /// How clients reach it.
     pub fn servers(&self) -> String {
         format!("127.0.0.1:{}", self.port)

@@ -157,15 +157,26 @@ struct Wrong {
 }
 
 impl Wrong {
-    /// At which offsets of which topics the record lies: where it was doubled or lost.
+    /// At which offsets of which topics the record lies: where it was doubled or lost; and whose batches it lies in.
     fn explained(&self, broker: &Broker) -> String {
         let mut text = self.text.clone();
         let record_layout = [SOURCE.to_owned(), format!("{SOURCE}.record")];
         for topic in record_layout.into_iter().chain(CHAINS.map(end_of)) {
             let records = broker.consume(&topic, 0, PATIENCE).remove(&self.partition).unwrap_or_default();
             let here = records.iter().filter(|record| number(record) == self.number).map(|record| record.offset);
-            write!(text, "\n  {} in {topic}/{}: {:?}", self.number, self.partition, here.collect::<Vec<_>>()).unwrap();
+            let here: Vec<i64> = here.collect();
+            write!(text, "\n  {} in {topic}/{}: {here:?}", self.number, self.partition).unwrap();
+            let (Some(first), Some(last)) = (here.first(), here.last()) else { continue };
+            let batches = broker.batches(&topic, self.partition);
+            let around = |line: &&String| {
+                let offset = line.split_whitespace().nth(1).and_then(|offset| offset.parse().ok());
+                offset.is_some_and(|offset: i64| (first - 200..last + 200).contains(&offset))
+            };
+            batches.iter().filter(around).for_each(|line| write!(text, "\n    {line}").unwrap());
         }
+        let blocks = broker.batches(&format!("{SOURCE}.block"), self.partition);
+        write!(text, "\n  the newest batches of {SOURCE}.block/{}:", self.partition).unwrap();
+        blocks.iter().rev().take(80).rev().for_each(|line| write!(text, "\n    {line}").unwrap());
         text
     }
 }
