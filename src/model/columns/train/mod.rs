@@ -38,6 +38,8 @@ impl Default for Options {
 
 /// Samples from which the grammar is learned at most.
 const GRAMMAR_SAMPLES: usize = 20_000;
+/// One in so many numeric columns must go on from the last record with the same key.
+const KEPT_BASES: usize = 5;
 /// Events that a search looks at in any case.
 const LEAST_SPAN: usize = 1_000;
 /// Values from which a kind is learned at most.
@@ -96,16 +98,21 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
     // What numbers are expected to be. Each column's search goes through all columns of the newest records.
     let span = options.effort / (2 * slots * slots).max(1) as u64;
     let span = usize::try_from(span).unwrap_or(usize::MAX).max(LEAST_SPAN);
-    for slot in 0..slots {
-        if columns[slot].alphabet.kind != Kind::Text {
-            let known = Known { columns: &columns, slots, trace: &trace, registers: &registers, start: &start, span };
-            let candidates = bases::candidates(slot, &known);
-            columns[slot].alphabet.base = contexts::best_base(slot, &candidates, &known);
+    let numeric: Vec<usize> = (0..slots).filter(|slot| columns[*slot].alphabet.kind != Kind::Text).collect();
+    let choose = |slots_chosen: &[usize], columns: &mut [ColumnParts], start: &Registers| {
+        for slot in slots_chosen {
+            let known = Known { columns, slots, trace: &trace, registers: &registers, start, span };
+            let base = contexts::best_base(*slot, &bases::candidates(*slot, &known), &known);
+            columns[*slot].alphabet.base = base;
         }
-    }
-    // A key under which nothing goes on as it was is not worth its while.
-    if !columns.iter().any(|column| matches!(column.alphabet.base, Base::Kept(_))) {
+    };
+    choose(&numeric, &mut columns, &start);
+    // A key costs time with every record. It is worth it where many numbers go on from the last record that had it.
+    let is_kept = |slot: &usize| matches!(columns[*slot].alphabet.base, Base::Kept(_));
+    let kept: Vec<usize> = numeric.iter().copied().filter(is_kept).collect();
+    if kept.len() * KEPT_BASES < numeric.len() || kept.is_empty() {
         start.key = None;
+        choose(&kept, &mut columns, &start);
     }
 
     // Which differences and texts are frequent.
