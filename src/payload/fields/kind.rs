@@ -408,7 +408,9 @@ fn ipv4(text: &[u8]) -> Option<i64> {
 
 /// The texts around the last number of a value that most values share.
 fn affix(values: &[&[u8]]) -> Option<Kind> {
-    let mut found: HashMap<(&[u8], &[u8]), (usize, usize, usize)> = HashMap::new();
+    /// How often, and how many digits at least and at most.
+    type Met = (usize, usize, usize);
+    let mut found: HashMap<(&[u8], &[u8]), Met> = HashMap::new();
     for value in values {
         let Some(last) = value.iter().rposition(u8::is_ascii_digit) else { continue };
         let (number, after) = value.split_at(last + 1);

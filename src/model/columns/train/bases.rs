@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::trace::{Row, Trace};
+use super::Known;
+use super::trace::Row;
 use crate::model::columns::base::Base;
 use crate::model::columns::coding::log2;
 use crate::model::columns::parts::ColumnParts;
@@ -16,24 +17,23 @@ const FIRST_LOOK: usize = 400;
 /// Most columns that expectations are made of.
 const SOURCES: usize = 40;
 
+/// The same of all columns together, and what each has in any case.
+const ALL_SOURCES: usize = 1600;
+const LEAST_SOURCES: usize = 4;
+
 /// Bases that are worth a closer look.
 const FINALISTS: usize = 3;
 
 /// The bases whose differences cost least, each taken by itself; [`Base::Nothing`] is always among them.
-pub(super) fn candidates(
-    slot: usize,
-    slots: usize,
-    columns: &[ColumnParts],
-    trace: &Trace<'_>,
-    registers: &[i64],
-    start: &Registers,
-) -> Vec<Base> {
+pub(super) fn candidates(slot: usize, known: &Known<'_>) -> Vec<Base> {
+    let Known { columns, slots, trace, registers, start, span } = *known;
     // Columns that stand near are asked first.
     let mut sources: Vec<u16> =
         (0..slots).filter(|other| columns[*other].alphabet.kind != Kind::Text).map(|other| other as u16).collect();
     sources.sort_by_key(|other| usize::from(*other).abs_diff(slot));
-    sources.truncate(SOURCES);
-    let snapshot = trace.snapshot(slot, &sources, registers, start, EVENTS);
+    // Where there are many, fewer are asked for each.
+    sources.truncate(SOURCES.min(ALL_SOURCES / sources.len().max(1)).max(LEAST_SOURCES));
+    let snapshot = trace.snapshot(slot, &sources, registers, start, EVENTS.min(span));
     let numbers: Vec<Option<i64>> =
         snapshot.events.iter().map(|at| Some(registers[*at]).filter(|number| is_number(*number))).collect();
     if numbers.iter().flatten().count() < 16 {

@@ -7,7 +7,8 @@
 
 use std::collections::HashMap;
 
-use super::trace::{Snapshot, Trace};
+use super::Known;
+use super::trace::Snapshot;
 use crate::model::columns::alphabet::{BUCKETS, bucket, bucket_bits};
 use crate::model::columns::base::Base;
 use crate::model::columns::chain::MAX_LEVELS;
@@ -15,7 +16,7 @@ use crate::model::columns::coding::log2;
 use crate::model::columns::feature::{Aspect, Context, Feature, MAX_FEATURES, When};
 use crate::model::columns::parts::ColumnParts;
 use crate::model::columns::registers::{Registers, is_number, mix};
-use crate::payload::fields::{Grammar, Kind};
+use crate::payload::fields::Kind;
 
 /// Events that sets are compared on, and those that chains are.
 const EVENTS: usize = 16_384;
@@ -35,15 +36,8 @@ const POOL: usize = 24;
 const LEAST_GAIN: u64 = 400;
 
 /// The contexts of every column.
-pub(super) fn search(
-    columns: &[ColumnParts],
-    grammar: &Grammar,
-    trace: &Trace<'_>,
-    registers: &[i64],
-    symbols: &[u16],
-    start: &Registers,
-    effort: u64,
-) -> Vec<Vec<Context>> {
+pub(super) fn search(known: &Known<'_>, symbols: &[u16], effort: u64) -> Vec<Vec<Context>> {
+    let Known { columns, slots, trace, registers, start, span } = *known;
     let mut of_column = vec![Vec::new(); columns.len()];
     for (at, event) in trace.events.iter().enumerate() {
         if let Some(own) = of_column.get_mut(usize::from(event.column)) {
@@ -53,7 +47,6 @@ pub(super) fn search(
     // Effort goes where the bits are.
     let plain: Vec<u64> = of_column.iter().map(|symbols| plain_cost(symbols)).collect();
     let all: u64 = plain.iter().sum::<u64>().max(1);
-    let slots = grammar.slots().len();
     (0..columns.len())
         .map(|column| {
             let events = of_column[column].len() as u64;
@@ -64,7 +57,7 @@ pub(super) fn search(
             // What is cheap now is quickly looked at.
             let share = share.max(effort / 16 / columns.len() as u64);
             let sources = sources(column, slots, columns);
-            let snapshot = trace.snapshot(column, &sources, registers, start, CHAIN_EVENTS);
+            let snapshot = trace.snapshot(column, &sources, registers, start, CHAIN_EVENTS.min(span));
             let symbols = snapshot.events.iter().map(|at| symbols[*at]).collect();
             Search::new(symbols, &snapshot, &sources, columns, slots).run(share)
         })
@@ -77,21 +70,14 @@ const BASE_BEAM: usize = 3;
 const BASE_GROWTH: usize = 14;
 
 /// The base whose differences cost least in the best context that a quick search finds for them.
-pub(super) fn best_base(
-    column: usize,
-    candidates: &[Base],
-    columns: &[ColumnParts],
-    slots: usize,
-    trace: &Trace<'_>,
-    registers: &[i64],
-    start: &Registers,
-) -> Base {
+pub(super) fn best_base(column: usize, candidates: &[Base], known: &Known<'_>) -> Base {
+    let Known { columns, slots, trace, registers, start, span } = *known;
     let [_, _, ..] = candidates else { return candidates.first().copied().unwrap_or_default() };
     // What stands in the record before it, and what was there before: the search is to be quick.
     let mut sources = sources(column, slots, columns);
     sources.truncate(BASE_SOURCES);
     let all: Vec<u16> = (0..columns.len() as u16).collect();
-    let snapshot = trace.snapshot(column, &all, registers, start, BASE_EVENTS);
+    let snapshot = trace.snapshot(column, &all, registers, start, BASE_EVENTS.min(span));
     let numbers: Vec<i64> = snapshot.events.iter().map(|at| registers[*at]).collect();
     let mut search = Search::new(vec![0; numbers.len()], &snapshot.of(&all, &sources), &sources, columns, slots);
     let mut memory = Registers::new(columns.len());

@@ -12,7 +12,7 @@ use crate::payload::fields::{Grammar, Kind};
 
 use super::alphabet::{Alphabet, MAX_KNOWN, bucket, bucket_bits};
 use super::base::Base;
-use super::feature::{Context, When};
+use super::feature::Context;
 use super::parts::{ColumnParts, Parts};
 use super::registers::{Registers, is_number, unknown_text};
 use super::text::{ORDERS, key, length_class, length_classes};
@@ -38,6 +38,10 @@ impl Default for Options {
 
 /// Samples from which the grammar is learned at most.
 const GRAMMAR_SAMPLES: usize = 20_000;
+/// One in so many numeric columns must go on from the last record with the same key.
+const KEPT_BASES: usize = 5;
+/// Events that a search looks at in any case.
+const LEAST_SPAN: usize = 1_000;
 /// Values from which a kind is learned at most.
 const KIND_SAMPLES: usize = 4_000;
 
@@ -45,6 +49,19 @@ const KIND_SAMPLES: usize = 4_000;
 fn thinned<T: Copy>(all: &[T], most: usize) -> Vec<T> {
     let step = all.len().div_ceil(most).max(1);
     all.iter().copied().step_by(step).collect()
+}
+
+/// What a search knows.
+struct Known<'a> {
+    columns: &'a [ColumnParts],
+    /// How many of the columns are of slots.
+    slots: usize,
+    trace: &'a Trace<'a>,
+    /// What each event makes of its column's register.
+    registers: &'a [i64],
+    start: &'a Registers,
+    /// How many of a column's newest events are looked at.
+    span: usize,
 }
 
 /// Learns a model from samples, the oldest first.
@@ -78,31 +95,42 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
         start.key = keys::search(slots, columns.len(), &columns, &trace, &registers);
     }
 
-    // What numbers are expected to be.
-    for slot in 0..slots {
-        if columns[slot].alphabet.kind != Kind::Text {
-            let candidates = bases::candidates(slot, slots, &columns, &trace, &registers, &start);
-            columns[slot].alphabet.base =
-                contexts::best_base(slot, &candidates, &columns, slots, &trace, &registers, &start);
+    // What numbers are expected to be. Each column's search goes through all columns of the newest records.
+    let span = options.effort / (2 * slots * slots).max(1) as u64;
+    let span = usize::try_from(span).unwrap_or(usize::MAX).max(LEAST_SPAN);
+    let numeric: Vec<usize> = (0..slots).filter(|slot| columns[*slot].alphabet.kind != Kind::Text).collect();
+    let choose = |slots_chosen: &[usize], columns: &mut [ColumnParts], start: &Registers| {
+        for slot in slots_chosen {
+            let known = Known { columns, slots, trace: &trace, registers: &registers, start, span };
+            let base = contexts::best_base(*slot, &bases::candidates(*slot, &known), &known);
+            columns[*slot].alphabet.base = base;
         }
+    };
+    choose(&numeric, &mut columns, &start);
+    // A key costs time with every record. It is worth it where many numbers go on from the last record that had it.
+    let is_kept = |slot: &usize| matches!(columns[*slot].alphabet.base, Base::Kept(_));
+    let kept: Vec<usize> = numeric.iter().copied().filter(is_kept).collect();
+    if kept.len() * KEPT_BASES < numeric.len() || kept.is_empty() {
+        start.key = None;
+        choose(&kept, &mut columns, &start);
     }
 
     // Which differences and texts are frequent.
-    let mut seen: Vec<Known<'_>> = (0..slots).map(|_| Known::default()).collect();
+    let mut seen: Vec<Seen<'_>> = (0..slots).map(|_| Seen::default()).collect();
     trace.replay(&registers, &start, |at, event, memory| {
         let Some(value) = trace.value(event) else { return };
         let slot = usize::from(event.column);
         let base = columns[slot].alphabet.base;
         let number = registers[at];
-        let known = &mut seen[slot];
+        let seen = &mut seen[slot];
         match Some(number).filter(|number| is_number(*number)).and_then(|n| base.difference(n, base.of(slot, memory))) {
-            Some(difference) => *known.differences.entry(difference).or_insert(0) += 1,
-            None => *known.texts.entry(value).or_insert(0) += 1,
+            Some(difference) => *seen.differences.entry(difference).or_insert(0) += 1,
+            None => *seen.texts.entry(value).or_insert(0) += 1,
         }
     });
-    for (column, known) in columns.iter_mut().zip(seen) {
+    for (column, seen) in columns.iter_mut().zip(seen) {
         let Alphabet { kind, unit, offset, base, .. } = column.alphabet.clone();
-        let (differences, texts) = known.frequent();
+        let (differences, texts) = seen.frequent();
         column.alphabet = Alphabet::new(kind, unit, offset, base, differences, texts);
     }
 
@@ -139,18 +167,10 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
     }
 
     // What each depends on.
-    let found = contexts::search(&columns, &grammar, &trace, &registers, &symbols, &start, options.effort);
+    let known = Known { columns: &columns, slots, trace: &trace, registers: &registers, start: &start, span };
+    let found = contexts::search(&known, &symbols, options.effort);
     for (column, contexts) in columns.iter_mut().zip(found) {
         column.contexts = contexts;
-    }
-
-    // A key that nothing asks for is not worth its while.
-    let asks = |column: &ColumnParts| {
-        let kept = |context: &Context| context.features.iter().any(|feature| feature.when == When::Kept);
-        matches!(column.alphabet.base, Base::Kept(_)) || column.contexts.iter().any(kept)
-    };
-    if !columns.iter().any(asks) {
-        start.key = None;
     }
 
     // How often all that occurs.
@@ -216,12 +236,12 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
 
 /// Counts of what one column's values were.
 #[derive(Default)]
-struct Known<'a> {
+struct Seen<'a> {
     differences: HashMap<i64, u32>,
     texts: HashMap<&'a [u8], u32>,
 }
 
-impl Known<'_> {
+impl Seen<'_> {
     /// What was seen twice or more: the most frequent if there is too much.
     fn frequent(self) -> (Vec<i64>, Vec<Vec<u8>>) {
         let mut differences: Vec<(u32, i64)> =

@@ -100,9 +100,19 @@ impl<'a> Trace<'a> {
     }
 
     /// Goes through all values and choices with what is remembered before each.
-    pub fn replay(&self, values: &[i64], start: &Registers, mut see: impl FnMut(usize, &Event, &Registers)) {
+    pub fn replay(&self, values: &[i64], start: &Registers, see: impl FnMut(usize, &Event, &Registers)) {
+        self.replay_from(0, values, start, see);
+    }
+
+    fn replay_from(
+        &self,
+        from: usize,
+        values: &[i64],
+        start: &Registers,
+        mut see: impl FnMut(usize, &Event, &Registers),
+    ) {
         let mut registers = start.clone();
-        for (at, event) in self.events.iter().enumerate() {
+        for (at, event) in self.events.iter().enumerate().skip(from) {
             self.step(event, start, &mut registers);
             if event.column != FOREIGN {
                 see(at, event, &registers);
@@ -128,20 +138,23 @@ impl<'a> Trace<'a> {
         }
     }
 
-    /// What is remembered before the last `most` events of a column: those events, and the registers of `sources`
-    /// (now and before), each a row over the events.
+    /// What is remembered before the last `most` events of a column: those events, and the registers of `sources`.
+    ///
+    /// It begins a few records earlier, so that registers of columns that are rarely met may still be empty.
     pub fn snapshot(&self, column: usize, sources: &[u16], values: &[i64], start: &Registers, most: usize) -> Snapshot {
-        let occurrences = self.events.iter().filter(|event| usize::from(event.column) == column).count();
-        let mut skip = occurrences.saturating_sub(most);
-        let kept = occurrences - skip;
+        let own = |event: &Event| usize::from(event.column) == column;
+        let mut left = most;
+        let first = self.events.iter().rposition(|event| {
+            left -= usize::from(own(event));
+            left == 0
+        });
+        let first = first.unwrap_or(0);
+        let record = self.events.get(first).map_or(0, |event| event.record.saturating_sub(WARMING));
+        let from = self.events.partition_point(|event| event.record < record);
         let mut rows = vec![Row::default(); sources.len()];
-        let mut events = Vec::with_capacity(kept);
-        self.replay(values, start, |at, event, memory| {
-            if usize::from(event.column) != column {
-                return;
-            }
-            if skip > 0 {
-                skip -= 1;
+        let mut events = Vec::new();
+        self.replay_from(from, values, start, |at, event, memory| {
+            if at < first || !own(event) {
                 return;
             }
             events.push(at);
@@ -156,6 +169,9 @@ impl<'a> Trace<'a> {
         Snapshot { events, rows }
     }
 }
+
+/// Records before the first event of a snapshot.
+const WARMING: u32 = 300;
 
 #[derive(Clone)]
 pub(super) struct Snapshot {
