@@ -284,6 +284,31 @@ fn a_source_that_gives_records_again_unasked_ends_the_worker_before_they_are_the
 }
 
 #[test]
+fn a_group_that_forgets_commits_makes_no_record_twice() {
+    for overlap in [false, true] {
+        let cluster = Cluster::default();
+        fill(&cluster, 2, 50);
+        let all = Rebalance::Assigned(vec![partition(0), partition(1)]);
+        cluster.rebalance(all.clone());
+        let running = exactly_once(&cluster, overlap, false);
+        running.wait(2, 50);
+        let lost = Rebalance::Revoked { partitions: vec![partition(0), partition(1)], lost: true };
+        cluster.rebalance(lost.clone());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !cluster.accepted().contains(&lost) {
+            assert!(Instant::now() < deadline, "the loss was not accepted");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        cluster.forget_commits(&partition(0), 20);
+        (0..2).for_each(|number| cluster.append(&partition(number), format!("{number}:50").as_bytes()));
+        cluster.rebalance(all);
+        running.wait(2, 51);
+        assert_eq!(running.stop(), Exit::Stopped);
+        assert_exact(&cluster, 2, 51);
+    }
+}
+
+#[test]
 fn asked_to_stop_while_no_producer_can_start_the_worker_ends_and_says_what_it_leaves() {
     let cluster = Cluster::default();
     fill(&cluster, 1, 50);

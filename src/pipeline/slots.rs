@@ -29,6 +29,8 @@ pub struct Slot {
     pub heard: bool,
     /// Whether the newest poll said that there is no more.
     pub at_end: bool,
+    /// Records before this were committed by this worker when it held the partition before: they are passed over.
+    pub done: i64,
 }
 
 /// All input partitions of a worker.
@@ -37,6 +39,8 @@ pub struct Slots {
     slots: Vec<Slot>,
     issued: SlotId,
     last: usize,
+    /// What was committed here, of partitions held now and before.
+    known: BTreeMap<TopicPartition, i64>,
 }
 
 impl Slots {
@@ -54,8 +58,24 @@ impl Slots {
             lacking: false,
             heard: false,
             at_end: false,
+            done: 0,
         });
         id
+    }
+
+    /// Of these partitions those that were held before and of which something was committed.
+    pub fn held_before(&self, partitions: &[TopicPartition]) -> Vec<TopicPartition> {
+        partitions.iter().filter(|at| self.known.contains_key(*at)).cloned().collect()
+    }
+
+    /// Passes over what was committed here before, of partitions for which the group has a position too. Where it has none the
+    /// topic was made anew, or its records are to be read from their beginning.
+    pub fn pass_over_what_is_done(&mut self, committed: &Positions) {
+        for slot in &mut self.slots {
+            if committed.iter().any(|(at, _)| *at == slot.at) {
+                slot.done = self.known.get(&slot.at).copied().unwrap_or(0);
+            }
+        }
     }
 
     /// Removes a partition.
@@ -122,6 +142,7 @@ impl Slots {
     /// Notes that positions are durable.
     pub fn committed(&mut self, positions: &Positions) {
         for (at, position) in positions {
+            self.known.insert(at.clone(), *position);
             if let Some(slot) = self.slots.iter_mut().find(|slot| slot.at == *at) {
                 slot.base = slot.base.map_or(Some(*position), |base| Some(base.max(*position)));
             }
@@ -146,7 +167,9 @@ impl Slots {
         let committed: BTreeMap<_, _> = committed.iter().map(|(at, position)| (at, *position)).collect();
         for slot in &mut self.slots {
             if let Some(position) = committed.get(&slot.at) {
-                slot.base = Some(*position);
+                // What was committed here and acknowledged is committed, whatever a coordinator says that has just come back.
+                let known = self.known.get(&slot.at).copied().unwrap_or(0);
+                slot.base = Some(known.max(*position));
             }
         }
     }

@@ -111,6 +111,11 @@ impl Cluster {
         self.lock().positions.insert(at.clone(), from);
     }
 
+    /// Lets the group forget what was committed after this.
+    pub fn forget_commits(&self, at: &TopicPartition, after: i64) {
+        self.lock().committed.insert(at.clone(), after);
+    }
+
     /// Queues a rebalance.
     pub fn rebalance(&self, event: Rebalance) {
         self.lock().events.push_back(event);

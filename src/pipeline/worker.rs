@@ -347,6 +347,7 @@ where
                     let id = self.slots.add(at.clone(), route);
                     self.deliver.watch(&at, id);
                 }
+                self.recall(partitions);
                 self.accept(rebalance)?;
                 if self.paused {
                     self.source.pause(partitions, true).map_err(restart)?;
@@ -382,6 +383,19 @@ where
                 }
                 settled
             }
+        }
+    }
+
+    /// Partitions that come back may be told to begin before what was committed here: a coordinator that is killed and back at
+    /// once can forget commits for a while (Apache Kafka 4.3.1 takes a group for loaded that it is still loading).
+    fn recall(&mut self, partitions: &[TopicPartition]) {
+        let held = self.slots.held_before(partitions);
+        if held.is_empty() {
+            return;
+        }
+        match self.source.committed(&held, ASK) {
+            Ok(committed) => self.slots.pass_over_what_is_done(&committed),
+            Err(error) => tracing::debug!(%error, "the group did not say where partitions begin that were held before"),
         }
     }
 
@@ -579,6 +593,9 @@ fn take_one<S: Source, D: Deliver<S>, T: Stage>(
         // made anew. A new member reads on from what is committed, and gets each record once.
         let text = format!("`{}` gives offset {offset} again, when {} is next", slot.at, slot.next);
         return Err(restart(ClientError::new(Diagnosis::Fatal, "consuming", text)));
+    }
+    if slot.base.is_none() && offset < slot.done {
+        return Ok(0);
     }
     slot.base.get_or_insert(offset);
     let slot_ref = &*slot;
