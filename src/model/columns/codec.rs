@@ -4,8 +4,9 @@
 //! that is smaller, a zstd frame, which its magic tells apart. A **column** of records is
 //!
 //! ```text
-//! 0 | texts | symbols            texts: length 0, or lengths by column, method, coded bytes
+//! 0 | texts | symbols            texts: lengths by column, zstd frame
 //! 1 | lengths | zstd frame
+//! 2 | symbols                    texts among them
 //! ```
 //!
 //! whichever is smaller. `FORMAT.md` has every bit.
@@ -34,22 +35,16 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const TEXT_LEVEL: i32 = 3;
 const PLAIN_LEVEL: i32 = 3;
 
-/// Most bytes of texts that the byte model codes: it takes its time.
-const MAX_BYTE_MODEL: usize = 64 << 10;
+/// Most bytes of texts that the byte model codes in a column: it takes its time.
+const MAX_INLINE: usize = 64 << 10;
 
-/// Bytes of texts up to which zstd has no chance.
-const FEW_BYTES: usize = 512;
-
-/// Blocks after which it is tried again which of the two is better.
-const TRIED_EVERY: u32 = 16;
+/// Columns after which it is tried again which way of coding texts is better.
+const TRIED_EVERY: u32 = 64;
 
 /// The first byte of a column.
-const MODELLED: u8 = 0;
+const GATHERED: u8 = 0;
 const PLAIN: u8 = 1;
-
-/// How texts are coded.
-const BYTE_MODEL: u8 = 0;
-const ZSTD: u8 = 1;
+const INLINE: u8 = 2;
 
 /// Codes with one model. Contexts are made at first use and kept.
 pub struct ColumnsCodec {
@@ -60,7 +55,7 @@ pub struct ColumnsCodec {
     texts: Gathered,
     coded: Vec<u8>,
     other: Vec<u8>,
-    /// What coded the last texts best, and in how many blocks it did.
+    /// What coded the last texts best, and how many columns have been coded since that was tried.
     best: (u8, u32),
     plain: Option<(CCtx<'static>, DCtx<'static>)>,
     texts_writer: Option<CCtx<'static>>,
@@ -158,7 +153,7 @@ impl ColumnsCodec {
             texts,
             coded: Vec::new(),
             other: Vec::new(),
-            best: (ZSTD, 0),
+            best: (INLINE, 0),
             plain: None,
             texts_writer: None,
             texts_reader: None,
@@ -190,7 +185,6 @@ impl ColumnsCodec {
 
     /// Codes the texts that were gathered.
     fn write_texts(&mut self, output: &mut Vec<u8>) -> Result<(), CodecError> {
-        let all = self.texts.columns.iter().map(Vec::len).sum::<usize>();
         let used = self.texts.columns.iter().filter(|text| !text.is_empty()).count();
         put_varint(used as u64, output);
         if used == 0 {
@@ -204,35 +198,6 @@ impl ColumnsCodec {
             next = column + 1;
             self.other.extend_from_slice(text);
         }
-        let method = if all <= FEW_BYTES {
-            self.code_texts(BYTE_MODEL)?
-        } else if all > MAX_BYTE_MODEL {
-            self.code_texts(ZSTD)?
-        } else if !self.best.1.is_multiple_of(TRIED_EVERY) {
-            self.best.1 += 1;
-            self.code_texts(self.best.0)?
-        } else {
-            let zstd = self.code_texts(ZSTD).map(|_| self.coded.len())?;
-            let model = self.code_texts(BYTE_MODEL).map(|_| self.coded.len())?;
-            // Being many times slower it must win something.
-            self.best = (if model + model / 16 < zstd { BYTE_MODEL } else { ZSTD }, 1);
-            self.code_texts(self.best.0)?
-        };
-        put_varint((self.coded.len() as u64) << 1 | u64::from(method), output);
-        output.extend_from_slice(&self.coded);
-        Ok(())
-    }
-
-    /// Codes the texts in `self.texts`, which `self.other` has end to end, into `self.coded`; gives how.
-    fn code_texts(&mut self, method: u8) -> Result<u8, CodecError> {
-        self.coded.clear();
-        if method == BYTE_MODEL {
-            for (column, text) in self.texts.columns.iter().enumerate() {
-                self.model.model.text.encode(column, text, &mut self.encoder);
-            }
-            self.encoder.finish::<1>(&mut self.coded);
-            return Ok(method);
-        }
         let writer = match &mut self.texts_writer {
             Some(writer) => writer,
             none => {
@@ -245,9 +210,12 @@ impl ColumnsCodec {
                 none.insert(writer)
             }
         };
+        self.coded.clear();
         let room = zstd_safe::compress_bound(self.other.len());
         append(&mut self.coded, room, |tail| writer.compress2(tail, &self.other))?;
-        Ok(method)
+        put_varint(self.coded.len() as u64, output);
+        output.extend_from_slice(&self.coded);
+        Ok(())
     }
 
     /// Decodes texts into `self.other`; gives where each column's begin and end.
@@ -268,60 +236,87 @@ impl ColumnsCodec {
             (next, all) = (column + 1, end);
         }
         let coded = input.varint()?;
-        let method = (coded & 1) as u8;
-        let coded = input.take(usize::try_from(coded >> 1).unwrap_or(usize::MAX))?;
-        if method == BYTE_MODEL {
-            if all > MAX_BYTE_MODEL {
-                return Err(corrupt("there is too much text for the byte model"));
+        let coded = input.take(usize::try_from(coded).unwrap_or(usize::MAX))?;
+        let reader = match &mut self.texts_reader {
+            Some(reader) => reader,
+            none => {
+                let mut reader = DCtx::create();
+                checked(reader.set_parameter(DParameter::Format(FrameFormat::Magicless)))?;
+                checked(reader.load_dictionary(&self.model.dictionary))?;
+                none.insert(reader)
             }
-            let mut decoder = Decoder::<1>::new(coded).map_err(corrupt)?;
-            for (column, (start, end)) in columns.iter().enumerate() {
-                self.model.model.text.decode(column, end - start, &mut decoder, &mut self.other);
-            }
-            decoder.finish().map_err(corrupt)?;
-        } else {
-            let reader = match &mut self.texts_reader {
-                Some(reader) => reader,
-                none => {
-                    let mut reader = DCtx::create();
-                    checked(reader.set_parameter(DParameter::Format(FrameFormat::Magicless)))?;
-                    checked(reader.load_dictionary(&self.model.dictionary))?;
-                    none.insert(reader)
-                }
-            };
-            append(&mut self.other, all, |tail| reader.decompress(tail, coded)).map_err(corrupt)?;
-            if self.other.len() != all {
-                return Err(corrupt("its texts have another size than they say"));
-            }
+        };
+        append(&mut self.other, all, |tail| reader.decompress(tail, coded)).map_err(corrupt)?;
+        if self.other.len() != all {
+            return Err(corrupt("its texts have another size than they say"));
         }
         Ok(columns)
     }
 
-    /// Codes a column with the model. Gives whether it was much like what was learned.
-    fn encode_modelled(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<bool, CodecError> {
+    /// Codes a column with the model, its texts as `method` says.
+    fn encode_modelled(
+        &mut self,
+        values: ColumnRef<'_>,
+        method: u8,
+        output: &mut Vec<u8>,
+    ) -> Result<Modelled, CodecError> {
         let model = Arc::clone(&self.model);
-        self.encoder.clear();
         self.texts.columns.iter_mut().for_each(Vec::clear);
         self.registers.begin(&model.model.start);
-        let mut start = 0;
         // The symbols wait while the texts, which stand before them, are coded.
         let mut symbols = std::mem::take(&mut self.encoder);
+        symbols.clear();
+        let mut inline = Inline::default();
         let mut foreign = 0;
+        let mut start = 0;
         for end in values.ends {
             let record = &values.bytes[start..*end as usize];
             start = *end as usize;
             self.steps.walk(&model.model.grammar, record);
             foreign += usize::from(!self.steps.regular);
-            model.model.encode(record, &self.steps, &mut self.registers, &mut symbols, &mut self.texts);
+            if method == INLINE {
+                model.model.encode(record, &self.steps, &mut self.registers, &mut symbols, &mut inline);
+            } else {
+                model.model.encode(record, &self.steps, &mut self.registers, &mut symbols, &mut self.texts);
+            }
         }
-        let text: usize = self.texts.columns.iter().map(Vec::len).sum();
-        let familiar = foreign * 8 <= values.ends.len() && text <= values.bytes.len() / 4 * 3;
-        output.push(MODELLED);
-        let written = self.write_texts(output);
+        output.push(method);
+        let written = if method == INLINE { Ok(()) } else { self.write_texts(output) };
         self.encoder = symbols;
         written?;
         self.encoder.finish::<LANES>(output);
-        Ok(familiar)
+        let text = inline.bytes + self.texts.columns.iter().map(Vec::len).sum::<usize>();
+        let familiar = foreign * 8 <= values.ends.len() && text <= values.bytes.len() / 4 * 3;
+        Ok(Modelled { text, familiar })
+    }
+
+    /// Codes a column with the model in the better of two ways: texts gathered for zstd, or among the symbols.
+    fn encode_well(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<Modelled, CodecError> {
+        let start = output.len();
+        let (best, age) = self.best;
+        if !age.is_multiple_of(TRIED_EVERY) {
+            let coded = self.encode_modelled(values, best, output)?;
+            if best == GATHERED || coded.text <= MAX_INLINE {
+                self.best.1 += 1;
+                return Ok(coded);
+            }
+            output.truncate(start);
+        }
+        let coded = self.encode_modelled(values, GATHERED, output)?;
+        self.best = (GATHERED, 1);
+        if coded.text <= MAX_INLINE {
+            let gathered = output.split_off(start);
+            self.encode_modelled(values, INLINE, output)?;
+            let inline = output.len() - start;
+            // Being many times slower it must win something where there is much to do.
+            if inline + coded.text / 256 < gathered.len() {
+                self.best = (INLINE, 1);
+            } else {
+                output.truncate(start);
+                output.extend_from_slice(&gathered);
+            }
+        }
+        Ok(coded)
     }
 
     fn encode_plain(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
@@ -333,6 +328,14 @@ impl ColumnsCodec {
         }
         self.write_plain(values.bytes, output)
     }
+}
+
+/// A column that was coded with the model.
+struct Modelled {
+    /// Bytes of its texts.
+    text: usize,
+    /// Whether it was much like what was learned.
+    familiar: bool,
 }
 
 /// Lets zstd write behind what a vector holds.
@@ -416,7 +419,7 @@ impl Codec for ColumnsCodec {
 impl ColumnCodec for ColumnsCodec {
     fn encode_column(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
         let start = output.len();
-        let familiar = self.encode_modelled(values, output).inspect_err(|_| output.truncate(start))?;
+        let Modelled { familiar, .. } = self.encode_well(values, output).inspect_err(|_| output.truncate(start))?;
         let written = output.len() - start;
         // Where the model gains little, it may gain nothing.
         if !familiar && written > 16 {
@@ -443,20 +446,23 @@ impl ColumnCodec for ColumnsCodec {
         let limit = limit.min(u32::MAX as usize);
         let mut rest = Reader::new(input, 0);
         match rest.byte()? {
-            MODELLED => {
-                let columns = self.read_texts(&mut rest, limit)?;
+            method @ (GATHERED | INLINE) => {
+                let columns = if method == GATHERED { self.read_texts(&mut rest, limit)? } else { Vec::new() };
                 let model = Arc::clone(&self.model);
                 let mut cursors = Cursors { bytes: &self.other, columns };
                 let mut decoder = Decoder::<LANES>::new(rest.rest()).map_err(corrupt)?;
                 self.registers.begin(&model.model.start);
-                let start = column.bytes.len();
+                let (registers, bytes) = (&mut self.registers, &mut column.bytes);
+                let start = bytes.len();
                 for _ in 0..count {
-                    let left = limit - (column.bytes.len() - start);
-                    model
-                        .model
-                        .decode(&mut self.registers, &mut decoder, &mut cursors, left, &mut column.bytes)
-                        .map_err(|error| fault(error, limit))?;
-                    column.ends.push((column.bytes.len()) as u32);
+                    let left = limit - (bytes.len() - start);
+                    let decoded = if method == GATHERED {
+                        model.model.decode(registers, &mut decoder, &mut cursors, left, bytes)
+                    } else {
+                        model.model.decode(registers, &mut decoder, &mut Inline::default(), left, bytes)
+                    };
+                    decoded.map_err(|error| fault(error, limit))?;
+                    column.ends.push(bytes.len() as u32);
                 }
                 decoder.finish().map_err(corrupt)?;
                 if cursors.columns.iter().any(|(at, end)| at != end) {
