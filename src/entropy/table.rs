@@ -4,7 +4,8 @@ use super::normalise::normalise;
 use super::{Decoder, Encoder, EntropyError, Interval, MAX_BITS, MAX_SYMBOLS, serial};
 use crate::frame::Reader;
 
-/// Search buckets are so many times as many as symbols (as a power of two), where the slots are that many.
+/// There are eight to sixteen search buckets for each symbol, where there are as many slots. With fewer, the search goes on
+/// behind the first entry too often; with more, the many tables of a codec fall out of the cache (measured).
 const BUCKETS_PER_SYMBOL_LOG2: u32 = 3;
 
 /// A distribution: each symbol's frequency of `2^bits`.
@@ -89,7 +90,7 @@ impl Table {
         Ok(Self::new(&frequencies, bits))
     }
 
-    /// Appends the table: some 2 to 8 bits for each symbol, fewer for those that cannot be coded.
+    /// Appends the table: about a byte for each symbol that can be coded, and little for runs of others.
     pub fn write(&self, output: &mut Vec<u8>) {
         serial::write(&self.frequencies().collect::<Vec<_>>(), self.bits, output);
     }
