@@ -170,8 +170,10 @@ fn told_to_stop_at_a_bad_record_a_pipeline_stops_says_why_and_leaves_the_others_
     assert_eq!(pipeline["state"], "failed", "{pipeline}");
     assert!(pipeline["reason"].as_str().unwrap().contains("`dead_letter` is \"stop\""), "{pipeline}");
     assert!(daemon.log().contains("strict/0/5"), "the log does not say it");
-    let (_, other) = daemon.json("/api/v1/pipelines/other").unwrap();
-    assert_eq!(other["state"], "running", "{other}");
+    daemon.until("the other pipeline is running", PATIENCE, || {
+        let (_, other) = daemon.json("/api/v1/pipelines/other")?;
+        (other["state"] == "running").then_some(())
+    });
     daemon.stop();
     // Told to go on with dead letters, nothing is missing and nothing is there twice.
     daemon.edit("dead_letter = \"stop\"", "dead_letter = \"strict.dead\"");

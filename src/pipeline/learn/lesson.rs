@@ -25,6 +25,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// How often processes that do not train look for a new model.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// Pause after a training that led to no first model.
+const FIRST_RETRY: Duration = Duration::from_secs(60);
+
 /// Pause after a registry did not answer.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -162,7 +165,14 @@ impl Lesson {
         };
         match self.trained {
             None => self.parts.subject.is_enough(records, bytes),
-            Some(trained) => trained.elapsed() >= self.parts.learn.every && records > self.learned_from,
+            Some(trained) => {
+                // Until there is a model, more of the stream may be all that is missing.
+                let pause = match self.incumbent {
+                    Some(_) => self.parts.learn.every,
+                    None => self.parts.learn.every.min(FIRST_RETRY),
+                };
+                trained.elapsed() >= pause && records > self.learned_from
+            }
         }
     }
 

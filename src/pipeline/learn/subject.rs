@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::codec::{Algorithm, Codec as _, CodecError, ColumnCodec as _};
 use crate::model::columns::Options;
 use crate::model::{
-    ColumnsCodec, ColumnsError, ColumnsModel, Dictionary, DictionaryError, Family, Sizes, Split, Verdict, challenge,
-    judge,
+    ColumnsCodec, ColumnsError, ColumnsModel, Dictionary, DictionaryError, Family, MIN_HOLDOUT, Sizes, Split, Verdict,
+    challenge, judge,
 };
 use crate::pipeline::settings::{Layout, LearnSettings, Settings};
 
@@ -14,6 +14,9 @@ use super::Run;
 
 /// Largest piece of a block's value column that is judged at once.
 const PIECE: usize = 128 << 10;
+
+/// Fewest pieces of a holdout, where it has so many records.
+const PIECES: usize = 2 * MIN_HOLDOUT;
 
 /// A dictionary's first training waits for this many bytes of samples per byte of dictionary: zstd's own advice is a
 /// hundred, and a tenth of it is already better than none. The next training comes with its share of the stream.
@@ -191,12 +194,14 @@ impl Subject {
         self.pieces(holdout).iter().map(|piece| piece.column().bytes.to_vec()).collect()
     }
 
-    /// What is coded at once: records one by one, or a block of them.
+    /// What is coded at once: records one by one, or a block of them; smaller blocks where there would be too few to judge by.
     fn pieces(&self, holdout: &[&Run]) -> Vec<Run> {
+        let bytes: usize = holdout.iter().map(|run| run.values_len()).sum();
+        let most = self.piece.min(bytes / PIECES);
         let mut pieces: Vec<Run> = Vec::new();
         for value in holdout.iter().flat_map(|run| run.values()) {
             match pieces.last_mut() {
-                Some(piece) if piece.values_len() + value.len() <= self.piece => piece.push(value),
+                Some(piece) if piece.values_len() + value.len() <= most => piece.push(value),
                 _ => {
                     let mut piece = Run::default();
                     piece.push(value);
@@ -242,4 +247,21 @@ fn challenge_plain(pieces: &[Vec<u8>]) -> Result<Vec<u64>, SubjectError> {
             Ok(coded.len().min(piece.len()) as u64)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_holdout_of_blocks_is_cut_into_enough_pieces_to_judge_by() {
+        let subject = Subject { kind: Kind::Columns, layout: Layout::Block, piece: PIECE };
+        let mut run = Run::default();
+        (0..1_000).for_each(|number| run.push(format!("{{\"number\":{number},\"of\":1000}}").as_bytes()));
+        let pieces = subject.pieces(&[&run]);
+        assert!((PIECES..=2 * PIECES).contains(&pieces.len()), "{}", pieces.len());
+        assert_eq!(pieces.iter().map(Run::len).sum::<usize>(), 1_000);
+        let records = Subject { layout: Layout::Record, piece: 0, ..subject };
+        assert_eq!(records.pieces(&[&run]).len(), 1_000);
+    }
 }
