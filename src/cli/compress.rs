@@ -15,7 +15,7 @@ use super::streams;
 use crate::codec::block::BlockBuilder;
 use crate::codec::{
     self, Algorithm, Codec, CodecSpec, Coding, Content, LearnedCodecs as _, ModelSource, NoModels, Restorer,
-    ZstdDictCodec, seal, seal_learned, skippable, sniff,
+    ZstdDictCodec, seal, skippable, sniff,
 };
 use crate::model::{Dictionary, Family, Learned};
 use crate::pipeline::Layout;
@@ -146,12 +146,10 @@ fn records<R: Read, W: Write>(
         codec.encode(value, &mut coded)?;
         sealed.clear();
         if coded.len() < value.len() {
-            match codec.model().filter(|_| codec.algorithm().is_learned()) {
-                Some(model) => seal_learned(codec.algorithm(), model.prefix(), &coded, &mut sealed),
-                None => seal(codec.algorithm(), &coded, value, &mut sealed),
-            }
+            let model = codec.model().map(|model| model.prefix());
+            seal(codec.algorithm(), model, &coded, value, &mut sealed);
         } else {
-            seal(Algorithm::Identity, value, value, &mut sealed);
+            seal(Algorithm::Identity, None, value, value, &mut sealed);
         }
         file.entry(&sealed, value.len())?;
     }

@@ -36,7 +36,7 @@ pub use identity::IdentityCodec;
 pub use lz4::Lz4Codec;
 pub use lzw::LzwCodec;
 pub use restorer::{Content, Restored, Restorer};
-pub use seal::{CONTENT_ENCODING, Coding, LATENTD, seal, seal_learned, skippable, sniff};
+pub use seal::{CONTENT_ENCODING, Coding, LATENTD, seal, skippable, sniff};
 pub use spec::{Algorithm, CodecSpec, ParseCodecSpecError};
 pub use xz::XzCodec;
 pub use zstd::{ZstdCodec, ZstdDictCodec};

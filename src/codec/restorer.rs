@@ -122,7 +122,7 @@ mod tests {
                     "{algorithm}"
                 );
                 let mut sealed = Vec::new();
-                seal(algorithm, &coded, raw, &mut sealed);
+                seal(algorithm, None, &coded, raw, &mut sealed);
                 assert_eq!(
                     one(&record(Some(&sealed), &[])),
                     record(Some(raw), &[]).to_owned(),
@@ -171,7 +171,7 @@ mod tests {
         assert!(text(b"x", "zstd").contains("zstd stream"));
         assert!(text(b"x", LATENTD).contains("not a latentd frame"));
         let mut sealed = Vec::new();
-        seal(Algorithm::Lzw, b"", b"", &mut sealed);
+        seal(Algorithm::Lzw, None, b"", b"", &mut sealed);
         sealed[4] ^= 1;
         assert!(restorer.restore(&record(Some(&sealed), &[])).is_err());
     }

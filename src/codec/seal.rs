@@ -62,7 +62,16 @@ pub fn sniff(value: &[u8]) -> Option<Coding> {
 
 /// Appends `coded`, which `algorithm` made of `raw`, in a form that [`sniff`] recognises: as it is, when its own magic
 /// says so, else in a frame. A raw value travels as it is unless it could be taken for something coded.
-pub fn seal(algorithm: Algorithm, coded: &[u8], raw: &[u8], output: &mut Vec<u8>) {
+///
+/// What a learned codec made travels in a frame that names its `model`. Such a frame has no checksum: the codec itself
+/// notices most damage.
+pub fn seal(algorithm: Algorithm, model: Option<ModelPrefix>, coded: &[u8], raw: &[u8], output: &mut Vec<u8>) {
+    if let Some(model) = model.filter(|_| algorithm.is_learned()) {
+        let header = FrameHeader { kind: Kind::Record, codec: algorithm as u8, guard: Guard::Model(model) };
+        output.extend_from_slice(&header.to_bytes());
+        output.extend_from_slice(coded);
+        return;
+    }
     let seen = sniff(coded);
     let bare = match algorithm {
         Algorithm::Identity => seen.is_none(),
@@ -75,14 +84,6 @@ pub fn seal(algorithm: Algorithm, coded: &[u8], raw: &[u8], output: &mut Vec<u8>
         header.guard = Guard::Checksum(frame::record_checksum(raw, &header.prefix(), coded));
         output.extend_from_slice(&header.to_bytes());
     }
-    output.extend_from_slice(coded);
-}
-
-/// Appends `coded`, which a learned codec made with this model, in a frame that names the model. Such a frame has no
-/// checksum: the codec itself notices most damage.
-pub fn seal_learned(algorithm: Algorithm, model: ModelPrefix, coded: &[u8], output: &mut Vec<u8>) {
-    let header = FrameHeader { kind: Kind::Record, codec: algorithm as u8, guard: Guard::Model(model) };
-    output.extend_from_slice(&header.to_bytes());
     output.extend_from_slice(coded);
 }
 
@@ -137,7 +138,7 @@ mod tests {
         value.extend_from_slice(&[0x28, 0xb5, 0x2f, 0xfd]);
         assert_eq!(sniff(&value), None);
         let mut sealed = Vec::new();
-        seal(Algorithm::Identity, &value, &value, &mut sealed);
+        seal(Algorithm::Identity, None, &value, &value, &mut sealed);
         assert_eq!(sealed, value);
     }
 
@@ -149,7 +150,7 @@ mod tests {
             let mut coded = Vec::new();
             build(CodecSpec::new(algorithm), &models).unwrap().encode(raw, &mut coded).unwrap();
             let mut sealed = Vec::new();
-            seal(algorithm, &coded, raw, &mut sealed);
+            seal(algorithm, None, &coded, raw, &mut sealed);
             let expected = match algorithm {
                 Algorithm::Identity => None,
                 Algorithm::Huffman | Algorithm::Lzw | Algorithm::Zlib | Algorithm::Deflate | Algorithm::Brotli => {
@@ -166,12 +167,12 @@ mod tests {
     fn a_raw_value_that_looks_coded_is_framed() {
         for raw in [&b"BZhello"[..], &[0x1f, 0x8b, 0x08, 0], &[0x91, 0x4c], &[0x91, 0x4c, 0x10, 0, 0, 0, 0, 0]] {
             let mut sealed = Vec::new();
-            seal(Algorithm::Identity, raw, raw, &mut sealed);
+            seal(Algorithm::Identity, None, raw, raw, &mut sealed);
             assert_eq!(sealed.len(), raw.len() + 8);
             assert_eq!(sniff(&sealed), Some(Coding::Frame));
         }
         let mut sealed = Vec::new();
-        seal(Algorithm::Identity, b"", b"", &mut sealed);
+        seal(Algorithm::Identity, None, b"", b"", &mut sealed);
         assert!(sealed.is_empty());
     }
 }

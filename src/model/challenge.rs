@@ -163,7 +163,11 @@ pub fn judge(sizes: &Sizes) -> Verdict {
 }
 
 /// What each sample takes: its frame, or itself where the frame is larger.
-fn coded_sizes(dictionary: Option<&Dictionary>, samples: &[&[u8]], level: i32) -> Result<Vec<u64>, DictionaryError> {
+pub fn coded_sizes(
+    dictionary: Option<&Dictionary>,
+    samples: &[&[u8]],
+    level: i32,
+) -> Result<Vec<u64>, DictionaryError> {
     let coder = |error: std::io::Error| DictionaryError::Coder { level, detail: error.to_string() };
     let prepared = dictionary.map(|dictionary| dictionary.encoder(level)).transpose()?;
     let mut compressor = match &prepared {

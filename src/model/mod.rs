@@ -13,7 +13,7 @@ pub mod split;
 mod challenge;
 mod learned;
 
-pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Sizes, Verdict, challenge, judge};
+pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Sizes, Verdict, challenge, coded_sizes, judge};
 pub use columns::{ColumnsCodec, ColumnsError, ColumnsModel};
 pub use dictionary::{Dictionary, DictionaryError};
 pub use learned::Learned;

@@ -279,7 +279,7 @@ pub fn encode(description: &Description) -> Result<Vec<u8>> {
         (Decoded::Content(content), None) => {
             let mut coded = Vec::new();
             codec.encode(&content, &mut coded)?;
-            codec::seal(spec.algorithm(), &coded, &content, &mut bytes);
+            codec::seal(spec.algorithm(), None, &coded, &content, &mut bytes);
         }
     }
     Ok(bytes)

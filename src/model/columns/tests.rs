@@ -10,7 +10,7 @@ use super::*;
 use crate::codec::block::{BlockBuilder, BlockReader, DecodeLimits};
 use crate::codec::{
     Algorithm, Codec, CodecError, Column, ColumnCodec, Content, Decoders, LearnedCodecs, MissingModel, ModelRef,
-    ModelSource, Restorer, seal_learned,
+    ModelSource, Restorer, seal,
 };
 use crate::model::Learned;
 use crate::record::{Header, Record, Timestamp};
@@ -266,7 +266,7 @@ fn blocks_and_records_are_restored_by_whoever_has_the_model_and_damage_to_a_bloc
         let value = record.value.as_ref().unwrap();
         let (mut coded, mut framed) = (Vec::new(), Vec::new());
         codec.encode(value, &mut coded).unwrap();
-        seal_learned(Algorithm::Columns, model.id().prefix(), &coded, &mut framed);
+        seal(Algorithm::Columns, Some(model.id().prefix()), &coded, value, &mut framed);
         let sent = Record { value: Some(framed.into()), ..record.clone() };
         let restored = restorer.restore(&sent.as_ref()).unwrap();
         assert_eq!(restored.algorithm, Algorithm::Columns);

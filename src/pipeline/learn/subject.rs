@@ -6,7 +6,7 @@ use crate::codec::{Algorithm, Codec as _, CodecError, ColumnCodec as _};
 use crate::model::columns::Options;
 use crate::model::{
     ColumnsCodec, ColumnsError, ColumnsModel, Dictionary, DictionaryError, Family, MIN_HOLDOUT, Sizes, Split, Verdict,
-    challenge, judge,
+    challenge, coded_sizes, judge,
 };
 use crate::pipeline::settings::{Layout, LearnSettings, Settings};
 
@@ -31,6 +31,9 @@ const COLUMNS_MOST: usize = 24 << 20;
 
 /// Bytes of records in a row that a model of fields learns from.
 const COLUMNS_RUN: usize = 64 << 10;
+
+/// zstd's level that a pipeline codes at until it has a model of fields.
+const PLAIN_LEVEL: i32 = 3;
 
 /// What a record's frame takes beside its coded value.
 const FRAME: u64 = crate::frame::HEADER_LEN as u64;
@@ -168,30 +171,24 @@ impl Subject {
 
     /// Compares a candidate with what is in use and with plain zstd, on samples that neither has seen.
     pub fn judge(&self, candidate: &[u8], incumbent: Option<&[u8]>, holdout: &[&Run]) -> Result<Verdict, SubjectError> {
+        let pieces = self.pieces(holdout);
+        let joined: Vec<&[u8]> = pieces.iter().map(|piece| piece.column().bytes).collect();
         match self.kind {
             Kind::Dictionary { level, .. } => {
-                let pieces = self.joined(holdout);
-                let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
                 let incumbent = incumbent.map(Dictionary::parse).transpose()?;
-                Ok(challenge(Some(&Dictionary::parse(candidate)?), incumbent.as_ref(), &pieces, level)?)
+                Ok(challenge(Some(&Dictionary::parse(candidate)?), incumbent.as_ref(), &joined, level)?)
             }
             Kind::Columns => {
-                let plain = challenge_plain(&self.joined(holdout))?;
-                let sizes = |artefact: &[u8]| self.coded(artefact, holdout);
+                let sizes = |artefact: &[u8]| self.coded(artefact, &pieces);
                 Ok(judge(&Sizes {
-                    raw_bytes: holdout.iter().map(|run| run.values_len() as u64).sum(),
-                    plain,
+                    raw_bytes: joined.iter().map(|piece| piece.len() as u64).sum(),
+                    plain: coded_sizes(None, &joined, PLAIN_LEVEL)?,
                     incumbent: incumbent.map(sizes).transpose()?,
                     candidate: Some(sizes(candidate)?),
                     candidate_artefact_bytes: Some(candidate.len()),
                 }))
             }
         }
-    }
-
-    /// What the classical codec is handed: values one by one, or a block's values together.
-    fn joined(&self, holdout: &[&Run]) -> Vec<Vec<u8>> {
-        self.pieces(holdout).iter().map(|piece| piece.column().bytes.to_vec()).collect()
     }
 
     /// What is coded at once: records one by one, or a block of them; smaller blocks where there would be too few to judge by.
@@ -213,11 +210,11 @@ impl Subject {
     }
 
     /// What each piece takes under a model of fields.
-    fn coded(&self, artefact: &[u8], holdout: &[&Run]) -> Result<Vec<u64>, SubjectError> {
+    fn coded(&self, artefact: &[u8], pieces: &[Run]) -> Result<Vec<u64>, SubjectError> {
         let mut codec = ColumnsCodec::new(Arc::new(ColumnsModel::parse(artefact)?));
         let mut output = Vec::new();
         let mut sizes = Vec::new();
-        for piece in self.pieces(holdout) {
+        for piece in pieces {
             output.clear();
             let size = match self.layout {
                 Layout::Block => {
@@ -233,20 +230,6 @@ impl Subject {
         }
         Ok(sizes)
     }
-}
-
-/// What each piece takes under the best codec that needs no model, at the level that a pipeline falls back to.
-fn challenge_plain(pieces: &[Vec<u8>]) -> Result<Vec<u64>, SubjectError> {
-    let mut codec = crate::codec::ZstdCodec::new(3, &(Arc::new(crate::codec::NoModels) as Arc<_>));
-    let mut coded = Vec::new();
-    pieces
-        .iter()
-        .map(|piece| {
-            coded.clear();
-            codec.encode(piece, &mut coded)?;
-            Ok(coded.len().min(piece.len()) as u64)
-        })
-        .collect()
 }
 
 #[cfg(test)]

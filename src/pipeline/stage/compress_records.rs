@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::coder::Coder;
 use super::{Halt, Output, Publication, Reason, Stage, WRITES_NOW};
-use crate::codec::{Algorithm, CONTENT_ENCODING, seal, seal_learned};
+use crate::codec::{Algorithm, CONTENT_ENCODING, seal};
 use crate::pipeline::deliver::SlotId;
 use crate::pipeline::settings::EncodingHeader;
 use crate::record::{HeaderRef, HeaderRefs, RecordRef};
@@ -53,10 +53,7 @@ impl Stage for CompressRecords {
         let model = self.coder.model().filter(|_| algorithm.is_learned());
         let value = match (coded, record.value) {
             (Some(coded), Some(raw)) if model.is_some() || !named => {
-                match model {
-                    Some(model) => seal_learned(algorithm, model, coded, &mut self.sealed),
-                    None => seal(algorithm, coded, raw, &mut self.sealed),
-                }
+                seal(algorithm, model, coded, raw, &mut self.sealed);
                 Some(&self.sealed[..])
             }
             _ => coded,
