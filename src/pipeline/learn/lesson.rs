@@ -6,13 +6,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
 use tokio::runtime::Handle;
 
 use super::subject::SubjectError;
-use super::{Learner, Run, Subject, lock};
+use super::{Learner, Publication, Run, Subject, lock};
 use crate::codec::ModelId;
-use crate::model::{Decision, Dictionary, DictionaryError, Family, Manifest};
+use crate::model::{Decision, Manifest};
 use crate::pipeline::holdings::Holdings;
 use crate::pipeline::pulse::Pulse;
 use crate::pipeline::settings::{LearnSettings, Settings};
@@ -70,8 +69,6 @@ enum LessonError {
     Registry(#[from] RegistryError),
     #[error(transparent)]
     Subject(#[from] SubjectError),
-    #[error(transparent)]
-    Dictionary(#[from] DictionaryError),
 }
 
 impl Lesson {
@@ -234,24 +231,12 @@ impl Lesson {
         describe: impl Fn(&mut Manifest),
     ) -> Result<Arc<[u8]>, LessonError> {
         let LessonParts { registry, runtime, settings, subject, .. } = &self.parts;
-        let family = subject.family();
-        let mut candidate = candidate;
-        let mut salt = 0;
-        loop {
-            let artefact = Bytes::copy_from_slice(&candidate);
-            let created = self.signature().at;
-            let mut manifest = Manifest::new(&artefact, family.clone(), settings.name.as_str(), created);
-            manifest.parent = parent;
-            describe(&mut manifest);
-            match runtime.block_on(registry.publish(&manifest, artefact)) {
-                Ok(_) => return Ok(candidate),
-                Err(RegistryError::Taken { .. }) if salt < 16 && family == Family::ZSTD_DICTIONARY => {
-                    salt += 1;
-                    candidate = Dictionary::parse(&candidate)?.with_salt(salt).artefact().into();
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let created = self.signature().at;
+        let mut manifest = Manifest::new(&candidate, subject.family(), settings.name.as_str(), created);
+        manifest.parent = parent;
+        describe(&mut manifest);
+        let publication = Publication { manifest, artefact: candidate };
+        Ok(runtime.block_on(publication.publish(registry))?.artefact)
     }
 
     fn signature(&self) -> Signature {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::codec::{Algorithm, Codec as _, CodecError, ColumnCodec as _};
+use crate::codec::{Algorithm, Codec as _, CodecError, CodecSpec, ColumnCodec as _};
 use crate::model::columns::Options;
 use crate::model::{
     ColumnsCodec, ColumnsError, ColumnsModel, Dictionary, DictionaryError, Family, MIN_HOLDOUT, Sizes, Split, Verdict,
     challenge, coded_sizes, judge,
 };
 use crate::pipeline::settings::{Layout, LearnSettings, Settings};
+use crate::units::ByteSize;
 
 use super::Run;
 
@@ -104,7 +105,9 @@ impl Subject {
     /// The settings of a training, for the manifest.
     pub fn config(&self) -> serde_json::Value {
         match self.kind {
-            Kind::Dictionary { bytes, level } => serde_json::json!({ "dictionary_bytes": bytes, "level": level }),
+            Kind::Dictionary { bytes, level } => {
+                serde_json::json!({ "dictionary_bytes": bytes, "level": level, "layout": self.layout.name() })
+            }
             Kind::Columns => {
                 let Options { alone, text, effort } = self.options();
                 serde_json::json!({ "alone": alone, "text_bytes": text, "effort": effort })
@@ -167,6 +170,21 @@ impl Subject {
             Kind::Columns => drop(ColumnsModel::parse(artefact)?),
         }
         Ok(())
+    }
+
+    /// What there is to learn for a codec in a layout where no pipeline says it: blocks hold so many raw bytes at most, and
+    /// a dictionary gets its size. `None` for a codec that learns nothing.
+    pub fn of_codec(codec: CodecSpec, layout: Layout, block: ByteSize, dictionary: ByteSize) -> Option<Self> {
+        let kind = match codec.algorithm() {
+            Algorithm::ZstdDict => Kind::Dictionary { bytes: dictionary.as_usize(), level: codec.level() },
+            Algorithm::Columns => Kind::Columns,
+            _ => return None,
+        };
+        let piece = match layout {
+            Layout::Record => 0,
+            Layout::Block => block.as_usize().min(PIECE),
+        };
+        Some(Self { kind, layout, piece })
     }
 
     /// Compares a candidate with what is in use and with plain zstd, on samples that neither has seen.
