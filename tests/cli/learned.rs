@@ -29,7 +29,7 @@ fn text(path: &Path) -> &str {
 #[test]
 fn train_makes_a_model_of_a_file_that_compress_and_the_registry_take() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, payload, bytes, least) in [("flights.jsonl", "json", 2_000_000, 20), ("glucose.csv", "csv", 400_000, 8)]
+    for (name, payload, bytes, least) in [("flights.jsonl", "json", 1_000_000, 15), ("glucose.csv", "csv", 300_000, 8)]
     {
         let file = rows(folder.path(), name, bytes);
         let model = folder.path().join("model");
@@ -151,15 +151,14 @@ fn generate_refuses_what_it_cannot_do() {
 fn models_are_compared_on_records_and_show_where_they_came_from() {
     let folder = tempfile::tempdir().unwrap();
     let registry = format!("file://{}", folder.path().join("registry").display());
-    let all = rows(folder.path(), "flights.jsonl", 3_000_000);
+    let all = rows(folder.path(), "flights.jsonl", 1_500_000);
     let early = folder.path().join("early.jsonl");
     let text_of_all = fs::read(&all).unwrap();
-    let cut = text_of_all[..600_000].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    let cut = text_of_all[..300_000].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
     fs::write(&early, &text_of_all[..cut]).unwrap();
     let (small, large) = (folder.path().join("small"), folder.path().join("large"));
     let small_id = report(&["train", text(&early), "--bare", "-o", text(&small)])["manifest"]["model"].clone();
-    let large_id =
-        report(&["train", text(&all), "--bare", "--limit", "9000", "-o", text(&large)])["manifest"]["model"].clone();
+    let large_id = report(&["train", text(&all), "--bare", "-o", text(&large)])["manifest"]["model"].clone();
     let alone = folder.path().join("alone");
     ok(&["train", text(&early), "--layout", "record", "-o", text(&alone)], None);
     // Files need no registry; models of other layouts and of line ends are each measured as they are used.
