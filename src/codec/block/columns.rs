@@ -142,7 +142,7 @@ impl Columns {
 }
 
 /// Where names and lists are found while a block is built.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     names: HashMap<String, usize>,
     lists: HashMap<Vec<usize>, usize>,

@@ -6,19 +6,21 @@ use crate::codec::CodecError;
 use crate::record::{RecordRef, TimestampKind};
 
 /// Records in order, laid out by column: in a fraction of the memory that they take one by one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Rows {
     pub(super) columns: Columns,
     index: Index,
     payload: usize,
 }
 
-/// The bytes of the records, as columns.
+/// The same records in the same order.
 impl PartialEq for Rows {
     fn eq(&self, other: &Self) -> bool {
         self.columns == other.columns
     }
 }
+
+impl Eq for Rows {}
 
 impl Rows {
     /// Adds a record.

@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 pub use artefact::{ColumnsError, MAX_FRAMING_BYTES, MAX_PARTS_BYTES, MAX_TEXT_BYTES};
 pub use codec::ColumnsCodec;
-pub use train::Options;
+pub use train::{FRAMED_RECORDS, Options};
 
 use crate::codec::ModelId;
 use crate::record::RecordRef;
@@ -59,15 +59,21 @@ impl ColumnsModel {
         Self::of(&parts, artefact::write(&parts).into())
     }
 
-    /// Learns a model from whole records, the oldest first: of their values as [`ColumnsModel::train`] does, and of the
-    /// keys, headers, timestamps and offsets that blocks have. Coded alone, records have none of these.
-    pub fn train_records(records: &[RecordRef<'_>], options: &Options) -> Self {
-        let values: Vec<&[u8]> = records.iter().filter_map(|record| record.value).collect();
-        let mut parts = train::train(&values, options);
+    /// Learns a model of values as [`ColumnsModel::train`] does, and of the keys, headers, timestamps and offsets that blocks
+    /// have. `records` are the newest of the records whose values these are, deletions among them, the oldest first; of
+    /// more than [`FRAMED_RECORDS`] the newest are looked at. Coded alone, records have none of this.
+    pub fn train_framed(values: &[&[u8]], records: &[RecordRef<'_>], options: &Options) -> Self {
+        let mut parts = train::train(values, options);
         if !options.alone {
             parts.framing = train::learn_framing(&parts, records, options);
         }
         Self::of(&parts, artefact::write(&parts).into())
+    }
+
+    /// [`ColumnsModel::train_framed`] from whole records.
+    pub fn train_records(records: &[RecordRef<'_>], options: &Options) -> Self {
+        let values: Vec<&[u8]> = records.iter().filter_map(|record| record.value).collect();
+        Self::train_framed(&values, records, options)
     }
 
     /// Whether it knows what Kafka keeps beside values.

@@ -19,7 +19,7 @@ use crate::payload::fields::{Kind, Steps};
 use crate::record::RecordRef;
 
 /// Newest records that framing is learned from.
-const RECORDS: usize = 60_000;
+pub const FRAMED_RECORDS: usize = 60_000;
 /// Records that formulas and forms are sought in.
 const EXAMPLES: usize = 1_000;
 /// Of the effort that values take, what framing may.
@@ -40,7 +40,7 @@ pub(in crate::model::columns) fn learn(
     records: &[RecordRef<'_>],
     options: &Options,
 ) -> Option<FramingParts> {
-    let records = &records[records.len().saturating_sub(RECORDS)..];
+    let records = &records[records.len().saturating_sub(FRAMED_RECORDS)..];
     if records.is_empty() {
         return None;
     }

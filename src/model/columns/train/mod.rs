@@ -20,6 +20,7 @@ use super::parts::{ColumnParts, Parts};
 use super::registers::{Registers, is_number, unknown_text};
 use super::text::{ORDERS, key, length_class, length_classes};
 use count::ChainCounter;
+pub use framing::FRAMED_RECORDS;
 pub(super) use framing::learn as learn_framing;
 use trace::{FOREIGN, Trace};
 
