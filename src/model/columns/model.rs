@@ -338,6 +338,7 @@ impl Model {
         loop {
             let state = from.map_or(0, |slot| usize::from(slot) + 1);
             let choice = slots + state;
+            let begun = output.len();
             let edges = &self.grammar.states()[state].edges;
             let edge = if !regular || edges.len() != 1 {
                 let edge = self.columns[choice].take(registers, source);
@@ -375,6 +376,10 @@ impl Model {
             let own = usize::from(slot);
             self.columns[own].decode_value(own, registers, &self.text, source, texts, most, output)?;
             watch.saw(slot, start, output.len());
+            if output.len() == begun && from.is_some() {
+                // Steps that make nothing could go on for ever.
+                return Err(Fault::Corrupt("a value that follows another at once has no bytes"));
+            }
             from = target;
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::bytes;
 use super::formulas::{self, Example};
 use super::trace::{Event, Trace};
-use super::{Given, Known, LEAST_SPAN, Options, Texts, bases, contexts, learn_columns, thinned, unit};
+use super::{Given, KIND_SAMPLES, Known, LEAST_SPAN, Options, Texts, bases, contexts, learn_columns, thinned, unit};
 use crate::model::columns::alphabet::Alphabet;
 use crate::model::columns::base::Base;
 use crate::model::columns::fields::Fields;
@@ -366,8 +366,8 @@ impl Teller<'_> {
         columns[offset].alphabet = plain(Kind::Integer, Base::Last(offset as u16));
         columns[places.timestamp()].alphabet = plain(Kind::Integer, Base::Nothing);
         for (column, part) in columns.iter_mut().enumerate().take(places.values()).skip(places.field(KEY)) {
-            let values = trace.values(column, super::KIND_SAMPLES);
-            let kind = Kind::learn(&values);
+            let values = trace.values(column);
+            let kind = Kind::learn(&thinned(&values, KIND_SAMPLES));
             let (unit, offset) = unit(&kind, &values);
             part.alphabet = Alphabet::new(kind, unit, offset, Base::Nothing, Vec::new(), Vec::new());
         }
