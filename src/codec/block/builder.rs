@@ -6,8 +6,8 @@ use crate::codec::{Codec, CodecError, Column};
 use crate::frame::{Digest, FrameHeader, Guard, IntegerEncoder, IntegerModels, Kind, put_varint, varint_len};
 use crate::record::RecordRef;
 
-/// Bytes beside the values, of a block and half of each record, that are not worth comparing with another coding.
-const CHEAP: usize = 16;
+/// Blocks after which it is tried again what the container's own coding of all beside the values would take.
+const COMPARED_EVERY: u32 = 64;
 
 /// Gathers records and codes them as one block. Used again for the next block: its memory stays.
 #[derive(Default)]
@@ -24,6 +24,30 @@ pub struct BlockBuilder {
     coded_values: Vec<u8>,
     /// Everything beside the values as the container codes it by itself.
     generic: Vec<u8>,
+    compared: Compared,
+}
+
+/// What the container's own coding took when it was last compared with a codec's.
+#[derive(Default)]
+struct Compared {
+    /// Blocks that may still go without a comparison.
+    left: u32,
+    /// Bytes of so many records.
+    generic: usize,
+    records: usize,
+}
+
+impl Compared {
+    /// Whether what a codec has made of so many records is so small that no comparison is needed: next to nothing, or much less
+    /// than the container needed lately.
+    fn is_needless(&mut self, framing: usize, records: usize) -> bool {
+        if framing <= 16 + records / 16 {
+            return true;
+        }
+        let lately = self.left > 0 && framing * 4 * self.records <= self.generic * 3 * records;
+        self.left = self.left.saturating_sub(1);
+        lately
+    }
 }
 
 impl BlockBuilder {
@@ -117,12 +141,12 @@ impl BlockBuilder {
         };
         let records = self.rows.len();
         let framing = self.framing.len();
-        // What costs next to nothing needs no comparison.
         let mut methods = Method::Column.bits(VALUES);
         self.generic.clear();
-        let cheap = framed && framing <= CHEAP + records / 2;
+        let cheap = framed && self.compared.is_needless(framing, records);
         if !cheap {
             methods |= self.write_framing(codec, true)?;
+            self.compared = Compared { left: COMPARED_EVERY, generic: self.generic.len(), records };
         }
         if framed && (cheap || varint_len(framing as u64) + framing < self.generic.len()) {
             put_varint(framing as u64, output);

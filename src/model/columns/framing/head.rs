@@ -36,8 +36,9 @@ impl Head {
             }
             nulls += usize::from(record.value.is_none());
         }
-        let timestamp = model.follows_timestamps().then_some(first.timestamp.millis);
-        Some(Self { records: rows.len(), kind, nulls, offset: first.offset.wrapping_sub(1), timestamp })
+        let (offset, timestamp) = model.before(first.offset, first.timestamp.millis);
+        let timestamp = model.follows_timestamps().then_some(timestamp);
+        Some(Self { records: rows.len(), kind, nulls, offset, timestamp })
     }
 
     /// Records with a value.

@@ -3,11 +3,12 @@
 use super::form::Form;
 use super::formula::Formula;
 use super::parts::{FieldParts, FramingParts, Import, KEY, Places};
+use crate::model::columns::base::Base;
 use crate::model::columns::chain::Chain;
 use crate::model::columns::dense::Dense;
 use crate::model::columns::fields::Fields;
 use crate::model::columns::model::Column;
-use crate::model::columns::parts::Parts;
+use crate::model::columns::parts::{ColumnParts, Parts};
 use crate::model::columns::registers::{self, Registers, unknown_text};
 use crate::model::columns::text::{TextModel, length_classes};
 use crate::payload::fields::Kind;
@@ -59,6 +60,8 @@ pub(in crate::model::columns) struct FramingModel {
     pub(super) lengths: Dense,
     pub(super) start: Registers,
     follows_timestamps: bool,
+    /// By how much offsets and timestamps mostly differ from the one before.
+    steps: [i64; 2],
 }
 
 impl FramingModel {
@@ -88,7 +91,14 @@ impl FramingModel {
         }
         let timestamp = places.timestamp();
         let follows = columns[timestamp].alphabet.base.columns().any(|column| usize::from(column) == timestamp);
+        let step = |column: usize, otherwise: i64| {
+            let ColumnParts { alphabet, chain, .. } = &columns[column];
+            let follows = alphabet.base == Base::Last(column as u16);
+            let frequent = alphabet.differences.iter().zip(&chain.dense).max_by_key(|(_, count)| **count);
+            frequent.filter(|_| follows).map_or(otherwise, |(difference, _)| *difference)
+        };
         Some(Self {
+            steps: [step(places.offset(), 1), step(timestamp, 0)],
             places,
             used,
             place,
@@ -107,6 +117,11 @@ impl FramingModel {
     /// Whether timestamps are expected from the one before, so that a block has to say what came before its first.
     pub(super) fn follows_timestamps(&self) -> bool {
         self.follows_timestamps
+    }
+
+    /// What the first offset and the first timestamp of a block are best taken to follow.
+    pub(super) fn before(&self, offset: i64, timestamp: i64) -> (i64, i64) {
+        (offset.wrapping_sub(self.steps[0]), timestamp.wrapping_sub(self.steps[1]))
     }
 
     /// What takes the values of the slots that framing looks at.
