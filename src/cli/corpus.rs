@@ -53,7 +53,7 @@ impl Corpus {
         bounds: &Bounds,
         bar: &ProgressBar,
     ) -> anyhow::Result<Self> {
-        let mut newest = Newest::new(bounds);
+        let mut newest = Newest::new(bounds, false);
         let mut read = 0;
         while let Some(record) = reader.next().with_context(|| format!("cannot read `{}`", path.display()))? {
             let value = if bare { record.content } else { record.all };
@@ -141,7 +141,10 @@ fn scan(
     loop {
         match scan.poll(Duration::from_secs(1)) {
             Ok(Scanned::Record(record)) => {
-                partitions.entry(record.partition()).or_insert_with(|| Newest::new(share)).push(&record.record()?);
+                partitions
+                    .entry(record.partition())
+                    .or_insert_with(|| Newest::new(share, true))
+                    .push(&record.record()?);
                 read += 1;
                 if read % LOOK == 0 {
                     bar.set_message(format!("reading `{topic}`: {read} records"));
@@ -170,33 +173,51 @@ fn in_a_file(value: &[u8], number: u64) -> RecordRef<'_> {
     RecordRef { key: None, value: Some(value), headers: HeaderRefs::new(), timestamp: Timestamp::create(-1), offset }
 }
 
+/// Records in a row as a training takes them: with all that they have.
+pub fn runs<'a>(records: impl Iterator<Item = RecordRef<'a>>, run_bytes: usize) -> Vec<Run> {
+    let mut newest = Newest::new(&Bounds { run_bytes, bytes: usize::MAX, records: u64::MAX }, true);
+    records.for_each(|record| newest.push(&record));
+    newest.finish().map(|dated| dated.run).collect()
+}
+
 /// The newest records of one partition or file.
 struct Newest {
     bounds: Bounds,
+    /// Whether keys, headers, timestamps and offsets are kept too.
+    whole: bool,
     runs: VecDeque<Dated>,
     bytes: usize,
     records: u64,
 }
 
 impl Newest {
-    fn new(bounds: &Bounds) -> Self {
-        Self { bounds: *bounds, runs: VecDeque::new(), bytes: 0, records: 0 }
+    fn new(bounds: &Bounds, has_framing: bool) -> Self {
+        // What is learned from single values has no use for the rest.
+        let whole = has_framing && bounds.run_bytes > 0;
+        Self { bounds: *bounds, whole, runs: VecDeque::new(), bytes: 0, records: 0 }
     }
 
-    /// Takes the next record, if it has a value; the oldest runs go that the bounds leave no room for.
+    /// Takes the next record: one without a value only between others. The oldest runs go that the bounds leave no room for.
     fn push(&mut self, record: &RecordRef<'_>) {
-        let Some(value) = record.value else { return };
         let (offset, millis) = (record.offset, record.timestamp.millis);
-        let is_open = self.runs.back().is_some_and(|open| open.run.values_len() < self.bounds.run_bytes);
-        if !is_open {
-            self.runs.push_back(Dated { run: Run::default(), first: offset, last: offset, millis });
+        let is_open = self.runs.back().is_some_and(|open| open.run.all_len() < self.bounds.run_bytes);
+        match record.value {
+            None if !is_open || !self.whole => return,
+            Some(_) if !is_open => {
+                self.runs.push_back(Dated { run: Run::default(), first: offset, last: offset, millis });
+            }
+            _ => {}
         }
         if let Some(open) = self.runs.back_mut() {
-            open.run.push(value);
+            let before = open.run.all_len();
+            match record.value {
+                Some(value) if !self.whole => open.run.push(value),
+                _ => open.run.push_record(record),
+            }
+            self.bytes += open.run.all_len() - before;
+            self.records += u64::from(record.value.is_some());
             (open.last, open.millis) = (offset, millis);
         }
-        self.bytes += value.len();
-        self.records += 1;
         while let Some(oldest) = self.runs.front().map(|oldest| oldest.run.len() as u64)
             && self.runs.len() > 1
             && (self.bytes > self.bounds.bytes || self.records.saturating_sub(oldest) >= self.bounds.records)
@@ -207,7 +228,7 @@ impl Newest {
 
     fn drop_oldest(&mut self) {
         if let Some(gone) = self.runs.pop_front() {
-            self.bytes -= gone.run.values_len();
+            self.bytes -= gone.run.all_len();
             self.records -= gone.run.len() as u64;
         }
     }
@@ -222,7 +243,7 @@ mod tests {
     use super::*;
 
     fn newest(bytes: usize, run_bytes: usize, records: u64) -> Vec<Vec<String>> {
-        let mut newest = Newest::new(&Bounds { run_bytes, bytes, records });
+        let mut newest = Newest::new(&Bounds { run_bytes, bytes, records }, false);
         for number in 0..10 {
             newest.push(&in_a_file(format!("{number:04}").as_bytes(), number));
         }
@@ -241,13 +262,14 @@ mod tests {
 
     #[test]
     fn a_run_knows_its_offsets_and_its_time() {
-        let mut newest = Newest::new(&Bounds { run_bytes: 6, bytes: 100, records: 100 });
+        let mut newest = Newest::new(&Bounds { run_bytes: 100, bytes: 1000, records: 100 }, true);
+        newest.push(&RecordRef { value: None, offset: 9, ..in_a_file(b"", 0) });
         for (offset, millis) in [(10, 5), (12, 6), (13, 9)] {
             let timestamp = Timestamp::create(millis);
             newest.push(&RecordRef { timestamp, offset, ..in_a_file(b"four", 0) });
         }
         newest.push(&RecordRef { value: None, offset: 14, ..in_a_file(b"", 0) });
-        let places: Vec<_> = newest.finish().map(|dated| (dated.first, dated.last, dated.millis)).collect();
-        assert_eq!(places, [(10, 12, 6), (13, 13, 9)]);
+        let places: Vec<_> = newest.finish().map(|dated| (dated.first, dated.last, dated.run.records_len())).collect();
+        assert_eq!(places, [(10, 12, 2), (13, 14, 2)], "one without a value belongs between others");
     }
 }

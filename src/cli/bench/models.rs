@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::clock::cpu;
 use super::contest::Way;
+use crate::cli::corpus;
 use crate::codec::{Algorithm, CodecSpec};
 use crate::model::{Dictionary, DictionaryError};
 use crate::pipeline::{Layout, Run, Subject};
@@ -86,17 +87,7 @@ fn fields(spec: CodecSpec, layout: Layout, records: &[Record]) -> anyhow::Result
     let Some(subject) = Subject::of_codec(spec, layout, BLOCK, ByteSize::new(DICTIONARY as u64)) else {
         return Ok(Err(format!("`{spec}` learns nothing")));
     };
-    let mut runs: Vec<Run> = Vec::new();
-    for value in records.iter().filter_map(|record| record.value.as_deref()) {
-        match runs.last_mut() {
-            Some(run) if run.values_len() < subject.run_bytes() => run.push(value),
-            _ => {
-                let mut run = Run::default();
-                run.push(value);
-                runs.push(run);
-            }
-        }
-    }
+    let runs = corpus::runs(records.iter().map(Record::as_ref), subject.run_bytes());
     let runs: Vec<&Run> = runs.iter().collect();
     Ok(subject.train(&runs)?)
 }

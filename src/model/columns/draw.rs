@@ -60,7 +60,8 @@ impl Drawing<'_> {
             let (mut registers, mut record) = (from.clone(), Vec::new());
             let mut chance = Chance { rng, unheard_of: false };
             let model = &self.model.model;
-            let drawn = model.decode(&mut registers, &mut chance, &mut Inline::default(), LONGEST, &mut record);
+            let drawn =
+                model.decode(&mut registers, &mut chance, &mut Inline::default(), &mut (), LONGEST, &mut record);
             if drawn.is_err() || !model.is_regular(&record) {
                 continue;
             }

@@ -21,6 +21,21 @@ pub(super) struct Event {
 }
 
 impl Event {
+    /// A value that stands at `start..end` of a record.
+    pub const fn value(column: u16, first: bool, record: u32, start: u32, end: u32) -> Self {
+        Self { column, first, record, start, end }
+    }
+
+    /// A choice.
+    pub const fn choice(column: u16, first: bool, record: u32, chosen: u16) -> Self {
+        Self { column, first, record, start: chosen as u32, end: u32::MAX }
+    }
+
+    /// The number of its record.
+    pub const fn record(&self) -> u32 {
+        self.record
+    }
+
     /// Whether the records of all keys are forgotten before its record.
     pub fn begins_anew(&self) -> bool {
         self.record.is_multiple_of(FORGETTING)
@@ -83,6 +98,11 @@ impl<'a> Trace<'a> {
         trace
     }
 
+    /// Events of records that were not walked.
+    pub fn of(samples: &'a [&'a [u8]], events: Vec<Event>) -> Self {
+        Self { samples, events, regular: [1, 1], alone: false }
+    }
+
     /// The bytes of a value or of foreign bytes.
     pub fn bytes(&self, event: &Event) -> &'a [u8] {
         &self.samples[event.record as usize][event.start as usize..event.end as usize]
@@ -93,10 +113,10 @@ impl<'a> Trace<'a> {
         (event.end != u32::MAX && event.column != FOREIGN).then(|| self.bytes(event))
     }
 
-    /// Some values of a slot, evenly chosen.
-    pub fn values(&self, slot: usize, most: usize) -> Vec<&'a [u8]> {
-        let all: Vec<&Event> = self.events.iter().filter(|event| usize::from(event.column) == slot).collect();
-        super::thinned(&all, most).into_iter().map(|event| self.bytes(event)).collect()
+    /// The values of a slot.
+    pub fn values(&self, slot: usize) -> Vec<&'a [u8]> {
+        let events = self.events.iter().filter(|event| usize::from(event.column) == slot);
+        events.map(|event| self.bytes(event)).collect()
     }
 
     /// Goes through all values and choices with what is remembered before each.
