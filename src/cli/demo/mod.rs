@@ -54,7 +54,7 @@ pub struct DemoArgs {
     /// Folder with flights.jsonl and MNIST's files [default: what `make demo` fetched]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// Pace: 1 feeds 1,000 flights and 400 images a second, after a backlog of 12,000 flights
+    /// Pace: 1 feeds 1,000 flights and 400 images a second
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
     speed: f64,
     /// Where page, API and metrics are served

@@ -18,9 +18,7 @@ pub struct Stream {
     pub layout: &'static str,
     /// Whether the pipeline learns from the stream.
     pub learns: bool,
-    /// Records that the topic holds when the pipelines begin.
-    pub backlog: u64,
-    /// Records a second after them.
+    /// Records a second.
     pub rate: f64,
     /// The records, in order; the feeder begins again at their end.
     pub records: Vec<Sample>,
@@ -61,8 +59,6 @@ pub fn streams(folder: &Path, speed: f64) -> anyhow::Result<Vec<Stream>> {
             codec: "columns",
             layout: "block",
             learns: true,
-            // Nearly what a first model asks for, and what the embedded broker holds.
-            backlog: 12_000,
             rate: 1000.0 * speed,
             records: flights(&folder.join("flights.jsonl"))?,
         },
@@ -72,7 +68,6 @@ pub fn streams(folder: &Path, speed: f64) -> anyhow::Result<Vec<Stream>> {
             codec: "zstd-dict:19",
             layout: "block",
             learns: true,
-            backlog: 0,
             rate: 400.0 * speed,
             records: digits(folder)?,
         },

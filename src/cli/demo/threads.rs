@@ -76,7 +76,7 @@ pub fn feed(course: &Arc<Course>, kafka: &KafkaSettings) -> anyhow::Result<()> {
     let mut sent = 0u64;
     let mut tokens = Vec::new();
     while !course.enough.load(Ordering::Acquire) {
-        let wanted = course.stream.backlog + (started.elapsed().as_secs_f64() * course.stream.rate) as u64;
+        let wanted = (started.elapsed().as_secs_f64() * course.stream.rate) as u64;
         let full = course.ledger.sums().open_bytes >= OPEN_BYTES;
         if full {
             // What was not fed in time is not made up for: the pace is what the pipelines can take.

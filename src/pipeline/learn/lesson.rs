@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::Handle;
 
 use super::subject::SubjectError;
-use super::{Learner, Publication, Run, Subject, lock};
+use super::{Learner, NewModel, Run, Subject, lock};
 use crate::codec::ModelId;
 use crate::model::{Decision, Manifest};
 use crate::pipeline::holdings::Holdings;
@@ -235,8 +235,8 @@ impl Lesson {
         let mut manifest = Manifest::new(&candidate, subject.family(), settings.name.as_str(), created);
         manifest.parent = parent;
         describe(&mut manifest);
-        let publication = Publication { manifest, artefact: candidate };
-        Ok(runtime.block_on(publication.publish(registry))?.artefact)
+        let new = NewModel { manifest, artefact: candidate };
+        Ok(runtime.block_on(new.publish(registry))?.artefact)
     }
 
     fn signature(&self) -> Signature {

@@ -4,13 +4,13 @@
 //! goes through: tap, reservoir, training, challenge on the newest records, publication, swap at a transaction boundary.
 
 mod lesson;
-mod publication;
+mod new_model;
 mod run;
 mod subject;
 mod tap;
 
 pub use lesson::{Lesson, LessonParts};
-pub use publication::Publication;
+pub use new_model::NewModel;
 pub use run::Run;
 pub use subject::{Subject, SubjectError};
 pub use tap::Tap;
