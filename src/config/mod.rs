@@ -179,15 +179,16 @@ impl Config {
 
     /// What becomes of the running pipelines under a new configuration.
     ///
-    /// A pipeline that is told the same runs on, unless the cluster is another one, or its workers must do with less
-    /// memory because there are more of them now.
+    /// A pipeline that is told the same runs on, unless the cluster is another one, its workers must do with less memory
+    /// because there are more of them now, or it goes by prices that have changed.
     pub fn changed_pipelines(&self, new: &Self) -> Changes {
         let all = self.kafka != new.kafka || new.memory_per_worker() < self.memory_per_worker();
+        let reprices = self.cost != new.cost;
         let mut changes = Changes::default();
         for settings in &new.pipelines {
             let list = match self.pipelines.iter().find(|old| old.name == settings.name) {
                 None => &mut changes.start,
-                Some(old) if all || old != settings => &mut changes.restart,
+                Some(old) if all || old != settings || (reprices && settings.learn.is_some()) => &mut changes.restart,
                 Some(_) => &mut changes.keep,
             };
             list.push(settings.name.clone());

@@ -2,6 +2,7 @@
 
 use crate::codec::{Column, ColumnRef};
 use crate::model::Sample;
+use crate::record::{RecordRef, Timestamp};
 
 /// Values of consecutive records, of which there is one at least.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,17 @@ impl Run {
     /// The values, oldest first.
     pub fn values(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).filter_map(|index| self.values.get(index))
+    }
+
+    /// The records, oldest first, as far as they are known: one after the other in offset and time.
+    pub fn records(&self) -> impl Iterator<Item = RecordRef<'_>> {
+        self.values().zip(1..).map(|(value, number)| RecordRef {
+            key: None,
+            value: Some(value),
+            headers: Default::default(),
+            timestamp: Timestamp::create(number),
+            offset: number,
+        })
     }
 
     /// All of them as one column.
