@@ -135,12 +135,16 @@ impl Lesson {
     }
 
     fn stream(&self) -> Stream {
+        let counts = self.counts();
+        // A first training comes before there is much of a pace: then the mean has to do.
+        let seconds = self.now().as_secs_f64().max(1.0);
+        let mean_block = counts.bytes.checked_div(counts.written).and_then(|mean| usize::try_from(mean).ok());
         Stream {
-            records: self.counts().records,
-            block_bytes: self.pace.block_bytes().unwrap_or(usize::MAX),
+            records: counts.records,
+            block_bytes: self.pace.block_bytes().or(mean_block).unwrap_or(usize::MAX),
             load: Load {
-                bytes_per_second: self.pace.bytes_per_second(),
-                records_per_second: self.pace.records_per_second(),
+                bytes_per_second: self.pace.bytes_per_second().max(counts.bytes as f64 / seconds),
+                records_per_second: self.pace.records_per_second().max(counts.records as f64 / seconds),
                 workers: self.parts.settings.workers,
                 life: self.parts.curriculum.learn().every,
             },

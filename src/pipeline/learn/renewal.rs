@@ -7,10 +7,12 @@
 //! with a model's age that is the best plan: with excess c·t and price P the cost by time, P/T + c·T/2, is least where the
 //! excess so far, c·T²/2, is P.
 //!
-//! The *excess* is what records take beyond what a model made today is expected to take: the share of plain zstd's bytes that
-//! the model in use took when it was made, of what plain zstd takes now, so that records which have only become longer are
-//! no drift; and a little less where there is more to learn from now than then. Only what this process reads is counted: a
-//! group of several saves more than is seen here.
+//! The *excess* is what records take beyond what a model made today is expected to take. Nobody knows that without making
+//! one; two things tell, and the larger excess counts. First, the share of plain zstd's bytes that the model in use took when
+//! it was made, of what plain zstd takes now, so that records which have only become longer are no drift; and a little less
+//! where there is more to learn from now than then. Second, what trainings were worth so far: each was judged against the
+//! model before it, and what it saved after so many records is expected of the next one in proportion to the age. Only what
+//! this process reads is counted: a group of several saves more than is seen here.
 
 use std::fmt;
 use std::time::Duration;
@@ -81,6 +83,9 @@ pub struct Training {
     pub cpu_seconds: f64,
     /// Bytes that it had to learn from.
     pub sample_bytes: usize,
+    /// Share of the bytes that its model saves of what the one in use takes, on the same records; less than 0 where it takes
+    /// more. `None` where none was in use.
+    pub gain: Option<f64>,
     /// How it ended.
     pub ended: Ended,
 }
@@ -197,6 +202,10 @@ pub struct Renewal {
     model: Option<InUse>,
     last: Option<Last>,
     held_until: Duration,
+    /// Records of the stream when the model was made.
+    born: u64,
+    /// What trainings save in proportion to the age of the model before them.
+    worth: Option<Worth>,
     /// Records of the stream that the account covers.
     covered: u64,
     owed: f64,
@@ -215,6 +224,32 @@ struct InUse {
     sample_bytes: usize,
 }
 
+/// What trainings have saved.
+#[derive(Clone, Copy, Debug)]
+struct Worth {
+    /// Share of the bytes that one saves, for each record of the stream since the model before it was made.
+    per_record: f64,
+    /// Share of the bytes that one saves.
+    gain: f64,
+}
+
+impl Worth {
+    /// A training saved this share after so many records. The newest counts for a half.
+    fn of(before: Option<Self>, gain: f64, age: f64) -> Self {
+        let gain = gain.clamp(0.0, 1.0);
+        let new = Self { per_record: gain / age.max(1.0), gain };
+        before.map_or(new, |before| Self {
+            per_record: (before.per_record + new.per_record) / 2.0,
+            gain: (before.gain + new.gain) / 2.0,
+        })
+    }
+
+    /// The share that one would save of a model of this age. No more is expected than was seen.
+    fn after(&self, age: f64) -> f64 {
+        (self.per_record * age).min(self.gain)
+    }
+}
+
 /// The last training, or the moment when a model of another process was taken.
 #[derive(Clone, Copy, Debug)]
 struct Last {
@@ -231,6 +266,8 @@ impl Renewal {
             model: None,
             last: None,
             held_until: Duration::ZERO,
+            born: 0,
+            worth: None,
             covered: 0,
             owed: 0.0,
             price: 0.0,
@@ -250,6 +287,7 @@ impl Renewal {
         artefact_bytes: usize,
     ) {
         self.model = born.map(|born| InUse { share: share(born), sample_bytes: usize::MAX });
+        self.born = records;
         self.last = Some(Last { at, rest: MIN_PAUSE, records });
         self.price = self.price_of(cpu_seconds, artefact_bytes);
         self.settle(records);
@@ -285,8 +323,12 @@ impl Renewal {
         };
         self.last = Some(Last { at: training.at, rest, records });
         let sample_bytes = training.sample_bytes;
+        if let Some(gain) = training.gain {
+            self.worth = Some(Worth::of(self.worth, gain, records.saturating_sub(self.born) as f64));
+        }
         match training.ended {
             Ended::Replaced { measure, artefact_bytes } => {
+                self.born = records;
                 self.model = Some(InUse { share: share(measure), sample_bytes });
                 self.price = self.price_of(training.cpu_seconds, artefact_bytes);
                 self.patience = 1.0;
@@ -307,7 +349,10 @@ impl Renewal {
         let new = records.saturating_sub(self.covered) as f64;
         self.covered = self.covered.max(records);
         let Some(model) = self.model else { return };
-        let expected = model.share * measure.plain * (1.0 - saved_by_more(model.sample_bytes, sample_bytes));
+        let by_share = model.share * measure.plain * (1.0 - saved_by_more(model.sample_bytes, sample_bytes));
+        let age = records.saturating_sub(self.born) as f64;
+        let by_worth = measure.model * (1.0 - self.worth.map_or(0.0, |worth| worth.after(age)));
+        let expected = by_share.min(by_worth);
         self.live = Some((measure.model, expected));
         let excess = self.terms.prices.log_bytes((measure.model - expected) * new);
         self.owed = (self.owed + excess).max(0.0);
@@ -379,7 +424,8 @@ mod tests {
     fn renewal() -> Renewal {
         let mut renewal = Renewal::new(Terms { every: HOUR, prices: Prices::default() });
         let ended = Ended::Replaced { measure: Measure { model: 5.0, plain: 40.0 }, artefact_bytes: 100_000 };
-        let training = Training { at: seconds(10), took: seconds(9), cpu_seconds: 9.0, sample_bytes: 6 << 20, ended };
+        let training =
+            Training { at: seconds(10), took: seconds(9), cpu_seconds: 9.0, sample_bytes: 6 << 20, gain: None, ended };
         renewal.trained(&training, 100_000);
         renewal
     }
@@ -465,8 +511,14 @@ mod tests {
             pauses.push(at - from);
             // The candidate took what the model in use takes: from here on that is what is expected.
             let ended = Ended::Kept(Some(Measure { model: 5.5, plain: 44.0 }));
-            let training =
-                Training { at: seconds(at), took: seconds(9), cpu_seconds: 9.0, sample_bytes: 6 << 20, ended };
+            let training = Training {
+                at: seconds(at),
+                took: seconds(9),
+                cpu_seconds: 9.0,
+                sample_bytes: 6 << 20,
+                gain: None,
+                ended,
+            };
             renewal.trained(&training, at * 10_000);
         }
         assert!(pauses.windows(2).all(|pair| pair[1] >= pair[0]) && pauses[3] > pauses[0], "{pauses:?}");
@@ -479,6 +531,31 @@ mod tests {
         let figures = renewal.figures();
         assert_eq!(figures.expected, Some(5.0 * (1.0 - 0.24 * (1.0 / 6.0 - 1.0 / 24.0))));
         assert!(figures.owed > figures.price);
+    }
+
+    #[test]
+    fn what_a_training_was_worth_is_expected_of_the_next_one_though_nothing_else_shows_it() {
+        let mut renewal = renewal();
+        // After two million records a training saved a fifth of the bytes; the records are as hard for the new model as they
+        // were for the one before it when that was new.
+        let ended = Ended::Replaced { measure: Measure { model: 5.0, plain: 40.0 }, artefact_bytes: 100_000 };
+        let training = Training {
+            at: seconds(210),
+            took: seconds(3),
+            cpu_seconds: 3.0,
+            sample_bytes: 6 << 20,
+            gain: Some(0.2),
+            ended,
+        };
+        renewal.trained(&training, 2_100_000);
+        renewal.look(3_100_000, Measure { model: 5.0, plain: 40.0 }, 6 << 20);
+        assert_eq!(renewal.figures().expected, Some(4.5), "half of it after half of the time");
+        assert!(matches!(renewal.decide(seconds(310), 3_100_000, true), Decision::Train(Cause::PaysOff { .. })));
+        // One that saves nothing takes half of the hope away.
+        let ended = Ended::Kept(Some(Measure { model: 5.0, plain: 40.0 }));
+        renewal.trained(&Training { at: seconds(313), gain: Some(-0.01), ended, ..training }, 3_100_000);
+        renewal.look(12_100_000, Measure { model: 5.0, plain: 40.0 }, 6 << 20);
+        assert_eq!(renewal.figures().expected, Some(4.5), "a tenth, however old it is");
     }
 
     #[test]

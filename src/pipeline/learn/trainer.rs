@@ -61,6 +61,8 @@ pub struct Lecture {
     pub choice: Option<Choice>,
     sample_bytes: usize,
     measure: Option<Measure>,
+    /// Share of the bytes that it saves of what was in use.
+    gain: Option<f64>,
 }
 
 /// What to do after a training.
@@ -251,7 +253,9 @@ impl Trainer {
         } else {
             Outcome::Keep(format!("{:?}", verdict.decision))
         };
-        Ok(Lecture { metrics: verdict.metrics(records), ..Lecture::new(outcome) })
+        let both = verdict.candidate_bytes.zip(verdict.incumbent_bytes);
+        let gain = both.map(|(candidate, incumbent)| 1.0 - candidate as f64 / incumbent.max(1) as f64);
+        Ok(Lecture { metrics: verdict.metrics(records), gain, ..Lecture::new(outcome) })
     }
 
     /// Lets all codecs that fit carry the holdout, and chooses.
@@ -304,8 +308,12 @@ impl Trainer {
             return Ok(Lecture::new(Outcome::Nothing("no choice yet: no codec codes these records".to_owned())));
         };
         let outcome = contest.outcome(&choice);
+        // What is in use is among what a choice leads to, and then saves nothing.
+        let gain =
+            contest.in_use.and_then(|place| choice.candidates.get(place)).zip(choice.candidates.get(choice.chosen));
+        let gain = gain.map(|(in_use, chosen)| 1.0 - chosen.bytes_per_record() / in_use.bytes_per_record());
         self.contest = Some(contest);
-        Ok(Lecture { metrics: figures(&choice), choice: Some(choice), ..Lecture::new(outcome) })
+        Ok(Lecture { metrics: figures(&choice), choice: Some(choice), gain, ..Lecture::new(outcome) })
     }
 
     fn rules(&self) -> Rules {
@@ -364,8 +372,8 @@ impl Trainer {
             },
             (_, measure) => Ended::Kept(measure.filter(|_| self.setup.is_some())),
         };
-        let Lecture { cpu_seconds, sample_bytes, .. } = *lecture;
-        self.renewal.trained(&Training { at, took, cpu_seconds, sample_bytes, ended }, records);
+        let Lecture { cpu_seconds, sample_bytes, gain, .. } = *lecture;
+        self.renewal.trained(&Training { at, took, cpu_seconds, sample_bytes, gain, ended }, records);
         if let Some(setup) = published {
             self.adopt(setup);
         }
@@ -376,7 +384,7 @@ impl Trainer {
     /// A training failed.
     pub fn failed(&mut self, at: Duration, took: Duration, records: u64) {
         let ended = Ended::Kept(None);
-        let training = Training { at, took, cpu_seconds: 0.0, sample_bytes: self.sample_bytes(), ended };
+        let training = Training { at, took, cpu_seconds: 0.0, sample_bytes: self.sample_bytes(), gain: None, ended };
         self.renewal.trained(&training, records);
     }
 }
@@ -400,7 +408,7 @@ impl Contest {
 impl Lecture {
     fn new(outcome: Outcome) -> Self {
         let metrics = BTreeMap::new();
-        Self { outcome, cpu_seconds: 0.0, metrics, choice: None, sample_bytes: 0, measure: None }
+        Self { outcome, cpu_seconds: 0.0, metrics, choice: None, sample_bytes: 0, measure: None, gain: None }
     }
 }
 
