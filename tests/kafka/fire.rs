@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const CHUNK: usize = 200;
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// A member that was killed is noticed soon.
+const SESSION: &str = "\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"1000\"\n";
+
 const TABLES: &str = "[pipelines.fire]\nfrom = \"fire\"\nto = \"fire.z\"\ncodec = \"columns\"\ncommit_interval = \"100ms\"\n\
                       [pipelines.fire.learn]\nevery = \"3s\"\nreservoir = \"12MiB\"\n\
                       [pipelines.fire-back]\noperation = \"restore\"\nfrom = \"fire.z\"\nto = \"fire.back\"\n";
@@ -108,7 +111,7 @@ fn a_daemon_that_is_killed_while_it_trains_promotes_swaps_and_goes_back_loses_an
     let broker = &shared();
     broker.create("fire", 2, &[]);
     let feed = Feed::start(broker, "fire");
-    let mut daemon = Daemon::start(broker, "fire", TABLES);
+    let mut daemon = Daemon::with_kafka(broker, "fire", SESSION, TABLES);
     let registry = daemon.registry();
     let models = || files(&registry.join("models"), |name| name == "manifest.json").len();
     let changes = || files(&registry.join("active"), |name| name.ends_with(".json")).len();
@@ -139,7 +142,7 @@ fn a_daemon_that_is_killed_while_it_trains_promotes_swaps_and_goes_back_loses_an
     for _ in 0..files(&registry.join("active"), |name| name.ends_with(".json")).len() {
         // Every promotion that is still in force.
         let url = format!("file://{}", registry.display());
-        let arguments = ["models", "rollback", "fire", "--registry", url.as_str()];
+        let arguments = ["models", "--registry", url.as_str(), "rollback", "fire"];
         if !Command::new(env!("CARGO_BIN_EXE_latentd")).args(arguments).status().unwrap().success() {
             break;
         }
@@ -174,7 +177,7 @@ fn a_codec_is_chosen_told_used_and_found_again_after_a_restart() {
     let broker = &shared();
     broker.create("auto", 2, &[]);
     let feed = Feed::start(broker, "auto");
-    let mut daemon = Daemon::start(broker, "auto", AUTO);
+    let mut daemon = Daemon::with_kafka(broker, "auto", SESSION, AUTO);
     let choice = |daemon: &Daemon| {
         let (_, pipeline) = daemon.json("/api/v1/pipelines/auto")?;
         Some(pipeline["choice"].clone()).filter(|choice| choice.is_object())

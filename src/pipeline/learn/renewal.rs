@@ -373,12 +373,13 @@ impl Renewal {
         if records <= last.records {
             return Decision::Wait(Wait::NothingNew);
         }
-        let Some(_) = self.model else {
-            return match enough {
-                true => Decision::Train(Cause::First),
-                false => Decision::Wait(Wait::TooLittle),
-            };
-        };
+        // After a restart too: what was kept of the stream before it is gone.
+        if !enough {
+            return Decision::Wait(Wait::TooLittle);
+        }
+        if self.model.is_none() {
+            return Decision::Train(Cause::First);
+        }
         if age >= self.terms.every {
             return Decision::Train(Cause::Age);
         }
@@ -572,5 +573,10 @@ mod tests {
         let mut renewal = Renewal::new(Terms { every: HOUR, prices: Prices::default() });
         renewal.taken(seconds(10), 100_000, Some(Measure { model: 5.0, plain: 40.0 }), 9.0, 100_000);
         assert_eq!(next(&mut renewal, |_| Measure { model: 5.0, plain: 40.0 }), Some((3610, Cause::Age)));
+        assert_eq!(
+            renewal.decide(2 * HOUR, 1 << 40, false),
+            Decision::Wait(Wait::TooLittle),
+            "there is not enough here yet"
+        );
     }
 }
