@@ -170,7 +170,10 @@ impl Lesson {
         }
         let stream = self.stream();
         if looks {
-            self.trainer.look(&stream, &cpu)?;
+            // What cannot be looked at can still be replaced.
+            if let Err(error) = self.trainer.look(&stream, &cpu) {
+                self.complain("learning", &error.into());
+            }
             self.reconsider(&stream)?;
         }
         let decision = self.trainer.decide(self.now(), stream.records);

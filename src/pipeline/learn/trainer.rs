@@ -28,8 +28,8 @@ const LOOK_LEAST: usize = 32 << 10;
 const HOLDOUT: usize = 1 << 20;
 const HOLDOUT_OF_CHOICE: usize = 2 << 20;
 
-/// Blocks that a choice has at least in its holdout.
-const BLOCKS: usize = 4;
+/// Largest blocks of such a look.
+const LOOK_BLOCK: usize = 128 << 10;
 
 /// Most bytes that more can be learned from.
 const SAMPLES: usize = 24 << 20;
@@ -205,7 +205,7 @@ impl Trainer {
         if let (Some(subject), Some(artefact)) = (self.curriculum.subject(), &setup.artefact) {
             return Ok(subject.measure(artefact, runs)?);
         }
-        let manner = self.curriculum.manner(stream.block_bytes.min(LOOK_BYTES / BLOCKS));
+        let manner = self.curriculum.manner(stream.block_bytes.min(LOOK_BLOCK));
         let each = |tried: Tried| tried.effort.log_bytes / tried.records.max(1) as f64;
         let plain = Setup::plain(CodecSpec::new(Algorithm::Zstd));
         Ok(Measure {
@@ -270,7 +270,8 @@ impl Trainer {
         if bytes == 0 {
             return Ok(Lecture::new(Outcome::Nothing("no choice yet: there are no records".to_owned())));
         }
-        let manner = self.curriculum.manner(stream.block_bytes.min((bytes / BLOCKS).max(1)));
+        // As large as they really are, were it one: what large blocks are worth differs from codec to codec.
+        let manner = self.curriculum.manner(stream.block_bytes);
         let plain = |spec| Better { setup: Setup::plain(spec), model: None };
         let mut contenders: Vec<Better> = self.curriculum.plain().into_iter().map(plain).collect();
         for subject in self.curriculum.subjects(learned) {
