@@ -309,6 +309,53 @@ fn a_group_that_forgets_commits_makes_no_record_twice() {
 }
 
 #[test]
+fn markers_that_a_broker_skipped_are_made_good_by_another_commit_of_the_same_positions() {
+    for overlap in [false, true] {
+        let cluster = Cluster::default();
+        fill(&cluster, 2, 50);
+        cluster.rebalance(Rebalance::Assigned(vec![partition(0), partition(1)]));
+        let running = exactly_once(&cluster, overlap, false);
+        running.wait(2, 50);
+        cluster.fail(Call::Commit, Fault::Unmarked);
+        (0..2).for_each(|number| cluster.append(&partition(number), format!("{number}:50").as_bytes()));
+        // Nothing more is read, and all the same the group's positions come to be known.
+        running.wait(2, 51);
+        assert_eq!(cluster.happened(), [(Call::Commit, Fault::Unmarked)]);
+        (0..2).for_each(|number| cluster.append(&partition(number), format!("{number}:51").as_bytes()));
+        running.wait(2, 52);
+        assert_eq!(running.stop(), Exit::Stopped);
+        assert_exact(&cluster, 2, 52);
+    }
+}
+
+#[test]
+fn a_worker_that_ends_for_a_new_member_leaves_no_skipped_markers_behind() {
+    let cluster = Cluster::default();
+    fill(&cluster, 2, 50);
+    cluster.rebalance(Rebalance::Assigned(vec![partition(0), partition(1)]));
+    let running = exactly_once(&cluster, true, false);
+    running.wait(2, 50);
+    cluster.fail(Call::Commit, Fault::Unmarked);
+    (0..2).for_each(|number| cluster.append(&partition(number), format!("{number}:50").as_bytes()));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while cluster.happened().is_empty() {
+        assert!(Instant::now() < deadline, "no commit");
+        std::thread::yield_now();
+    }
+    // What a broker that comes back can lead to: the member has to be made anew, in the middle of a transaction.
+    (0..2).for_each(|number| cluster.append(&partition(number), format!("{number}:51").as_bytes()));
+    cluster.repeat(&partition(1), 45);
+    assert!(matches!(running.thread.join().unwrap(), Exit::Restart(_)));
+    cluster.rebalance(Rebalance::Assigned(vec![partition(0), partition(1)]));
+    let second = exactly_once(&cluster, true, false);
+    second.wait(2, 52);
+    (0..2).for_each(|number| cluster.append(&partition(number), format!("{number}:52").as_bytes()));
+    second.wait(2, 53);
+    assert_eq!(second.stop(), Exit::Stopped);
+    assert_exact(&cluster, 2, 53);
+}
+
+#[test]
 fn asked_to_stop_while_no_producer_can_start_the_worker_ends_and_says_what_it_leaves() {
     let cluster = Cluster::default();
     fill(&cluster, 1, 50);

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -14,7 +14,7 @@ use super::observer::Observer;
 use crate::record::{Record, RecordRef, Timestamp, TopicPartition};
 use crate::sink::{OutRecord, Producer, SendError, TransactionalProducer};
 use crate::source::{
-    Backlog, ClientError, Diagnosis, Polled, Positions, Rebalance, Source, SourceRecord, UnreadableRecord,
+    Backlog, ClientError, Diagnosis, Polled, Positions, Reach, Rebalance, Source, SourceRecord, UnreadableRecord,
 };
 use crate::telemetry::{PipelineInfo, StatusBoard};
 
@@ -35,6 +35,8 @@ pub enum Fault {
     Slow(Duration),
     /// Another producer has taken the transactional id.
     Fenced,
+    /// A commit is acknowledged, its markers are not written, and the broker goes away for a moment.
+    Unmarked,
 }
 
 /// The calls that can fail.
@@ -69,6 +71,34 @@ struct State {
     positions: BTreeMap<TopicPartition, i64>,
     events: VecDeque<Rebalance>,
     accepted: Vec<Rebalance>,
+    /// What was committed without markers. What ends the next transaction in the same partitions ends this too.
+    unmarked: Transaction,
+    disconnected: Option<Instant>,
+}
+
+/// What a transaction has written.
+#[derive(Default)]
+struct Transaction {
+    records: Vec<Written>,
+    offsets: Positions,
+}
+
+impl State {
+    /// Ends a transaction as markers do: they are written to the partitions that it has touched, and count for all that
+    /// lies open there.
+    fn end(&mut self, transaction: Transaction, committed: bool) {
+        let touched: Vec<_> = transaction.records.iter().map(|(topic, at, _)| (topic.clone(), *at)).collect();
+        let (ends, stays): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unmarked.records)
+            .into_iter()
+            .partition(|(topic, at, _)| touched.contains(&(topic.clone(), *at)));
+        self.unmarked.records = stays;
+        let pending =
+            if transaction.offsets.is_empty() { Positions::new() } else { std::mem::take(&mut self.unmarked.offsets) };
+        if committed {
+            self.output.extend(ends.into_iter().chain(transaction.records));
+            self.committed.extend(pending.into_iter().chain(transaction.offsets));
+        }
+    }
 }
 
 /// The cluster.
@@ -211,6 +241,10 @@ impl Source for MemorySource {
         match rebalance {
             Rebalance::Assigned(partitions) => {
                 for at in partitions {
+                    if state.unmarked.offsets.iter().any(|(pending, _)| pending == at) {
+                        // Nobody says where to begin.
+                        continue;
+                    }
                     let position = state.committed.get(at).copied().unwrap_or(0);
                     state.positions.insert(at.clone(), position);
                 }
@@ -236,6 +270,9 @@ impl Source for MemorySource {
 
     fn committed(&self, of: &[TopicPartition], _timeout: Duration) -> Result<Positions, ClientError> {
         let state = self.cluster.lock();
+        if state.unmarked.offsets.iter().any(|(pending, _)| of.contains(pending)) {
+            return Err(ClientError::new(Diagnosis::Retriable, "asking for committed offsets", "they are pending"));
+        }
         Ok(of.iter().filter_map(|at| Some((at.clone(), *state.committed.get(at)?))).collect())
     }
 
@@ -256,7 +293,7 @@ impl Source for MemorySource {
     }
 
     fn backlog(&self) -> Backlog {
-        Backlog::default()
+        Backlog { reach: Some(Reach { at: Instant::now(), missing: None }), ..Backlog::default() }
     }
 }
 
@@ -275,8 +312,7 @@ struct Inner {
     open: bool,
     must_abort: bool,
     queued: VecDeque<(usize, Written)>,
-    acknowledged: Vec<Written>,
-    offsets: Positions,
+    written: Transaction,
     delivered: Vec<usize>,
     failure: Option<ClientError>,
 }
@@ -306,6 +342,12 @@ impl MemoryProducer {
                 Ok(())
             }
             Some(Fault::Fenced) => Err((error(Diagnosis::Fenced), false)),
+            Some(Fault::Unmarked) => {
+                let mut state = self.cluster.lock();
+                state.unmarked = std::mem::take(&mut self.inner().written);
+                state.disconnected = Some(Instant::now());
+                Ok(())
+            }
             Some(Fault::Hangs(time)) => {
                 std::thread::sleep(time);
                 Err((error(Diagnosis::Fatal), false))
@@ -339,7 +381,7 @@ impl Producer for MemoryProducer {
                 Ok(()) => {
                     let mut inner = self.inner();
                     if inner.open {
-                        inner.acknowledged.push(record);
+                        inner.written.records.push(record);
                     } else {
                         self.cluster.lock().output.push(record);
                         inner.delivered.push(token);
@@ -387,7 +429,7 @@ impl TransactionalProducer for MemoryProducer {
 
     fn send_offsets(&self, positions: &Positions, (): &(), _timeout: Duration) -> Result<(), ClientError> {
         self.play(Call::SendOffsets, "sending offsets").map_err(|(error, _)| error)?;
-        self.inner().offsets.clone_from(positions);
+        self.inner().written.offsets.clone_from(positions);
         Ok(())
     }
 
@@ -402,8 +444,7 @@ impl TransactionalProducer for MemoryProducer {
             assert!(inner.queued.is_empty(), "a commit before everything was delivered");
             assert!(!inner.must_abort, "a commit of a transaction that must be aborted");
             let mut state = self.cluster.lock();
-            state.output.append(&mut inner.acknowledged);
-            state.committed.extend(inner.offsets.drain(..));
+            state.end(std::mem::take(&mut inner.written), true);
             inner.open = false;
         }
         answer
@@ -413,12 +454,15 @@ impl TransactionalProducer for MemoryProducer {
         self.play(Call::Abort, "aborting").map_err(|(error, _)| error)?;
         let mut inner = self.inner();
         inner.queued.clear();
-        inner.acknowledged.clear();
-        inner.offsets.clear();
+        self.cluster.lock().end(std::mem::take(&mut inner.written), false);
         inner.open = false;
         inner.must_abort = false;
         inner.failure = None;
         Ok(())
+    }
+
+    fn disconnected(&self) -> Option<Instant> {
+        self.cluster.lock().disconnected
     }
 }
 

@@ -194,6 +194,8 @@ where
         let due = self.dirty_since.is_some_and(|since| now.duration_since(since) >= self.commit_interval);
         if due && self.deliver.can_commit() {
             self.commit()?;
+        } else if self.dirty_since.is_none() && self.is_marker_in_doubt() {
+            self.reaffirm()?;
         }
         self.report();
         self.take_heart(now)
@@ -315,11 +317,30 @@ where
         self.stage.open(&mut self.due);
         if self.slots.is_dirty() || !self.due.is_empty() {
             self.commit()?;
-            if let Some(positions) = self.deliver.settle(&self.source, deadline)? {
-                self.durable(&positions);
-            }
+        } else if self.deliver.marker_in_doubt().is_some() {
+            self.reaffirm()?;
+        }
+        if let Some(positions) = self.deliver.settle(&self.source, deadline)? {
+            self.durable(&positions);
         }
         Ok(())
+    }
+
+    /// Whether the newest commit's markers may be missing, and everybody can be reached again who is to write them.
+    fn is_marker_in_doubt(&self) -> bool {
+        let Some(since) = self.deliver.marker_in_doubt() else { return false };
+        let reach = self.source.backlog().reach;
+        self.deliver.can_commit() && reach.is_some_and(|reach| reach.at > since && reach.missing.is_none())
+    }
+
+    /// Commits once more what is committed: the markers that this writes stand for those that may be missing.
+    fn reaffirm(&mut self) -> Result<(), Halt> {
+        let settled = self.slots.settled();
+        if !settled.is_empty() {
+            let partitions = settled.len();
+            tracing::debug!(partitions, "a broker went away after a commit: the positions are committed once more");
+        }
+        Ok(self.deliver.commit(&self.source, settled)?)
     }
 
     fn durable(&mut self, positions: &Positions) {
@@ -422,6 +443,11 @@ where
                 Halt::Interrupted(Interrupted::Restart(error)) => {
                     self.observer.aborted(&error);
                     if error.ends_consumer() && error.doing == "consuming" {
+                        // What was read is in order. Committed, it need not be read again, and the commit's markers stand for
+                        // those that a broker may have skipped; aborted, it would take what it stands behind with it.
+                        if let Err(halt) = self.settle() {
+                            tracing::debug!(?halt, "what was read is not committed before a new member is made");
+                        }
                         return Err(Exit::Restart(error));
                     }
                     self.forget();
@@ -477,6 +503,10 @@ where
                 }
                 Err(error) => {
                     self.observer.recovering(&error);
+                    if self.is_marker_in_doubt() {
+                        self.reaffirm()?;
+                        self.deliver.settle(&self.source, Instant::now() + self.drain_timeout)?;
+                    }
                     if !self.nap(Duration::from_millis(500)) {
                         return Err(Interrupted::Cancelled.into());
                     }

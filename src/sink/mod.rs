@@ -5,7 +5,7 @@ pub mod topics;
 
 pub use kafka::{KafkaProducer, ProducerSettings, TRANSACTION_TIMEOUT};
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::record::HeaderRef;
 use crate::source::{ClientError, Positions};
@@ -87,4 +87,6 @@ pub trait TransactionalProducer: Producer {
     ///
     /// [`Diagnosis::Retriable`]: crate::source::Diagnosis::Retriable
     fn abort(&self, timeout: Duration) -> Result<(), ClientError>;
+    /// When a broker was last heard to have gone away.
+    fn disconnected(&self) -> Option<Instant>;
 }

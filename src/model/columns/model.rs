@@ -248,6 +248,7 @@ impl Model {
         loop {
             let state = from.map_or(0, |slot| usize::from(slot) + 1);
             let choice = slots + state;
+            let begun = output.len();
             let edges = &self.grammar.states()[state].edges;
             let edge = if !regular || edges.len() != 1 {
                 let edge = self.columns[choice].take(registers, source);
@@ -282,6 +283,10 @@ impl Model {
                 return Ok(());
             };
             self.decode_value(slot, registers, source, texts, most, output)?;
+            if output.len() == begun && from.is_some() {
+                // Steps that make nothing could go on for ever.
+                return Err(Fault::Corrupt("a value that follows another at once has no bytes"));
+            }
             from = target;
         }
     }

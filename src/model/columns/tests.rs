@@ -115,6 +115,42 @@ fn round_trip(model: &Arc<ColumnsModel>, records: &[Vec<u8>]) -> (usize, usize) 
     (coded.len() - 6, singles)
 }
 
+/// Records with identifiers, and how many bits of each are random.
+fn identifiers(from: u64, count: u64) -> (Vec<Vec<u8>>, u64) {
+    let record = |i: u64| {
+        let mut rng = ChaCha8Rng::seed_from_u64(i);
+        let mut bits = |n: u32| rng.next_u64() >> (64 - n);
+        let random = format!("{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}", bits(32), bits(16), bits(12), bits(12), bits(48));
+        let millis = 1_700_000_000_000 + i * 7;
+        let timed = format!("{:08x}-{:04x}-7{:03x}-9{:03x}-{:012x}", millis >> 16, millis & 0xffff, 0, 0, bits(48));
+        let trace = format!("{:016x}{:016x}", bits(64), bits(64));
+        let address = std::net::Ipv6Addr::from((0x2001_0db8_u128 << 96) | (1 << 64) | u128::from(bits(32)));
+        format!(r#"{{"id":"{random}","order":"{timed}","trace":"{trace}","from":"{address}","mac":"00:16:3e:{:02x}:{:02x}:{:02x}"}}"#,
+            bits(8), bits(8), bits(8)).into_bytes()
+    };
+    ((from..from + count).map(record).collect(), 120 + 48 + 128 + 32 + 24)
+}
+
+#[test]
+fn identifiers_cost_their_random_bits() {
+    let (records, _) = identifiers(0, 6_000);
+    let model = Arc::new(ColumnsModel::train(&refs(&records), &quick()));
+    let names: Vec<&str> = model.model.grammar.slots().iter().map(|slot| slot.name.as_str()).collect();
+    assert!(names.contains(&"id(4)") && names.contains(&"trace(2)") && names.contains(&"from(2)"), "{names:?}");
+    let (mut later, bits) = identifiers(1_000_000, 1_000);
+    let (block, singles) = round_trip(&model, &later);
+    let floor = (bits * 1_000 / 8) as usize;
+    assert!(block < floor * 105 / 100, "{block} bytes of {floor}");
+    assert!(singles < floor * 125 / 100, "{singles} bytes of {floor}");
+    // What is no such identifier comes back too.
+    for odd in [r#"{"id":"","order":null,"trace":"0","from":"::","mac":"00:16:3e:ab:cd:ef"}"#, r#"{"id":"0"#] {
+        later.push(odd.as_bytes().to_vec());
+        later.push(String::from_utf8_lossy(&later[0]).to_uppercase().into_bytes());
+        later.push(later[1][..later[1].len() / 2].to_vec());
+    }
+    round_trip(&model, &later);
+}
+
 #[test]
 fn records_come_back_and_are_small() {
     let [service_model, alone, rows_model, ..] = models() else { panic!("there are five models") };
@@ -386,4 +422,16 @@ proptest! {
             model.draw(&mut rng);
         }
     }
+}
+
+#[test]
+fn a_counter_that_is_longer_than_what_is_looked_at_counts_on() {
+    let counted = |from: u64, count: u64| -> Vec<Vec<u8>> {
+        (from..from + count)
+            .map(|i| format!(r#"{{"seq":{i},"tick":{}}}"#, 1_700_000_000 + 30 * i).into_bytes())
+            .collect()
+    };
+    let model = Arc::new(ColumnsModel::train(&refs(&counted(0, 20_000)), &quick()));
+    let (block, _) = round_trip(&model, &counted(20_000, 1_000));
+    assert!(block < 60, "{block} bytes of 1000 records that count on");
 }

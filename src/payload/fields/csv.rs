@@ -14,7 +14,7 @@ pub(super) fn scalars(text: &[u8], delimiter: u8, found: &mut Vec<Scalar>) -> Op
         let quoted = text.get(at) == Some(&b'"');
         let start = at + usize::from(quoted);
         let end = if quoted { quoted_end(text, start)? } else { plain_end(text, start, delimiter) };
-        found.push(Scalar { place: column, quoted, start, end });
+        found.push(Scalar { place: column, quoted, part: None, start, end });
         at = end + usize::from(quoted);
         match text.get(at) {
             None => return Some(()),

@@ -26,6 +26,22 @@ pub enum Scan {
     CsvQuoted,
     /// All that is left.
     Rest,
+    /// Hexadecimal digits of one case.
+    Hex {
+        /// How many; 0 when all that stand there belong to the value, of which there are at most [`HEX_DIGITS`].
+        digits: u8,
+        /// Whether its letters are capital ones.
+        upper: bool,
+    },
+}
+
+/// Most hexadecimal digits of one value.
+pub const HEX_DIGITS: usize = 12;
+
+/// Whether a byte is a hexadecimal digit of one case.
+#[inline]
+pub(super) fn is_hex(byte: u8, upper: bool) -> bool {
+    byte.is_ascii_digit() || if upper { matches!(byte, b'A'..=b'F') } else { matches!(byte, b'a'..=b'f') }
 }
 
 impl Scan {
@@ -40,6 +56,15 @@ impl Scan {
             }
             Self::CsvQuoted => csv::quoted_end(record, start),
             Self::Rest => Some(record.len()),
+            Self::Hex { digits: 0, upper } => {
+                let rest = record.get(start..)?;
+                let length = rest.iter().position(|byte| !is_hex(*byte, upper)).unwrap_or(rest.len());
+                (1..=HEX_DIGITS).contains(&length).then_some(start + length)
+            }
+            Self::Hex { digits, upper } => {
+                let end = start + usize::from(digits);
+                record.get(start..end)?.iter().all(|byte| is_hex(*byte, upper)).then_some(end)
+            }
         }
     }
 
@@ -54,6 +79,7 @@ impl Scan {
                     && csv::quoted_end(value, 0).is_none()
             }
             Self::Rest => true,
+            Self::Hex { .. } => self.end(value, 0) == Some(value.len()),
         }
     }
 }
@@ -126,11 +152,12 @@ impl Grammar {
         if edges().any(|edge| edge.target.is_some_and(|target| usize::from(target) >= slots.len())) {
             return invalid("a literal leads to a slot that is not there");
         }
-        // So that a walk from slot to slot makes bytes with every step.
+        // So that a walk from slot to slot takes bytes with every step: digits may follow digits, of which there are some.
+        let digits = |slot: u16| matches!(slots[usize::from(slot)].scan, Scan::Hex { .. });
         if states[1..]
             .iter()
             .flat_map(|state| &state.edges)
-            .any(|edge| edge.target.is_some() && edge.literal.is_empty())
+            .any(|edge| edge.literal.is_empty() && edge.target.is_some_and(|target| !digits(target)))
         {
             return invalid("there is nothing between two slots");
         }
@@ -186,6 +213,7 @@ impl Grammar {
                 Scan::CsvQuoted => output.push(2),
                 Scan::Rest => output.push(3),
                 Scan::CsvPlain(delimiter) => output.extend_from_slice(&[4, delimiter]),
+                Scan::Hex { digits, upper } => output.extend_from_slice(&[5, digits, u8::from(upper)]),
             }
         }
         for state in &self.states {
@@ -217,6 +245,12 @@ impl Grammar {
                 2 => Scan::CsvQuoted,
                 3 => Scan::Rest,
                 4 => Scan::CsvPlain(input.byte()?),
+                5 => match (input.byte()?, input.byte()?) {
+                    (digits, upper @ (0 | 1)) if usize::from(digits) <= HEX_DIGITS => {
+                        Scan::Hex { digits, upper: upper == 1 }
+                    }
+                    _ => return Err(GrammarError::Invalid("a slot has too many hexadecimal digits")),
+                },
                 _ => return Err(GrammarError::Invalid("a slot's values end nobody knows where")),
             };
             slots.push(Slot { name, scan });

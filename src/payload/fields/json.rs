@@ -168,13 +168,13 @@ impl Parser<'_> {
             }
             b'"' => {
                 let (start, end) = self.string()?;
-                self.found.push(Scalar { place: path, quoted: true, start, end });
+                self.found.push(Scalar { place: path, quoted: true, part: None, start, end });
                 Some(())
             }
             _ => {
                 let start = self.at;
                 self.at = bare_end(self.text, start)?;
-                self.found.push(Scalar { place: path, quoted: false, start, end: self.at });
+                self.found.push(Scalar { place: path, quoted: false, part: None, start, end: self.at });
                 Some(())
             }
         }

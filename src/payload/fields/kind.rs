@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use crate::frame::{FrameError, Reader, put_varint};
 
+use super::grammar::{HEX_DIGITS, is_hex};
+
 /// Most digits of a number.
 const MAX_DIGITS: usize = 18;
 /// Longest text around a number.
@@ -29,6 +31,13 @@ pub enum Kind {
     Time(TimeFormat),
     /// `192.0.2.1`, as a number of 32 bits.
     Ipv4,
+    /// Hexadecimal digits of one case.
+    Hex {
+        /// How many; 0 when there are as many as the number takes.
+        digits: u8,
+        /// Whether its letters are capital ones.
+        upper: bool,
+    },
     /// A natural number between texts that do not vary: `order-00042`.
     Affix {
         /// What stands before the number.
@@ -87,6 +96,7 @@ impl Kind {
             Self::Decimal { scale, zeros } => decimal(text, *scale, *zeros),
             Self::Time(format) => format.parse(text),
             Self::Ipv4 => ipv4(text),
+            Self::Hex { digits, upper } => hex(text, *digits, *upper),
             Self::Affix { before, after, width } => {
                 let digits = text.strip_prefix(before.as_slice())?.strip_suffix(after.as_slice())?;
                 match *width {
@@ -114,6 +124,7 @@ impl Kind {
                     put_integer(i64::from(byte), output);
                 }
             }
+            Self::Hex { digits, upper } => return put_hex(number, *digits, *upper, output),
             Self::Affix { before, after, width } => {
                 let number = u64::try_from(number).ok()?;
                 let limit = if *width == 0 { MAX_DIGITS } else { usize::from(*width) };
@@ -134,6 +145,7 @@ impl Kind {
         candidates.extend(decimals(values));
         candidates.extend(values.iter().take(LOOKED_AT).find_map(|value| TimeFormat::of(value)).map(Self::Time));
         candidates.extend(affix(values));
+        candidates.extend(hexadecimal(values));
         let hits = |kind: &Self| values.iter().filter(|value| kind.parse(value).is_some()).count();
         // The first of equals is the simplest.
         let mut best = (values.len() / 8, Self::Text);
@@ -161,6 +173,7 @@ impl Kind {
                 u8::from(format.zulu),
             ]),
             Self::Ipv4 => output.push(4),
+            Self::Hex { digits, upper } => output.extend_from_slice(&[6, *digits, u8::from(*upper)]),
             Self::Affix { before, after, width } => {
                 output.extend_from_slice(&[5, *width]);
                 for text in [before, after] {
@@ -225,6 +238,13 @@ impl Kind {
                 }
                 let [before, after] = texts;
                 Self::Affix { before, after, width }
+            }
+            6 => {
+                let (digits, upper) = (input.byte()?, flag(input.byte()?)?);
+                if usize::from(digits) > HEX_DIGITS {
+                    return Err(corrupt());
+                }
+                Self::Hex { digits, upper }
             }
             _ => return Err(corrupt()),
         })
@@ -404,6 +424,46 @@ fn ipv4(text: &[u8]) -> Option<i64> {
         address = address << 8 | byte;
     }
     (parts == 4).then_some(address)
+}
+
+#[inline]
+fn hex(text: &[u8], digits: u8, upper: bool) -> Option<i64> {
+    match digits {
+        0 => (text == b"0" || (text.first() != Some(&b'0') && (1..=HEX_DIGITS).contains(&text.len()))).then_some(())?,
+        digits => (text.len() == usize::from(digits)).then_some(())?,
+    }
+    text.iter().try_fold(0, |number, byte| {
+        let digit = if is_hex(*byte, upper) { (*byte as char).to_digit(16)? } else { return None };
+        Some(number << 4 | i64::from(digit))
+    })
+}
+
+#[inline]
+fn put_hex(number: i64, digits: u8, upper: bool, output: &mut Vec<u8>) -> Option<()> {
+    let most = if digits == 0 { HEX_DIGITS } else { usize::from(digits) };
+    if !(0..1i64 << (4 * most)).contains(&number) {
+        return None;
+    }
+    let letters: &[u8; 16] = if upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
+    let written = if digits == 0 { (i64::BITS - (number | 1).leading_zeros()).div_ceil(4) as usize } else { most };
+    output.extend((0..written).rev().map(|place| letters[(number >> (4 * place) & 15) as usize]));
+    Some(())
+}
+
+/// Hexadecimal digits, where nearly all values are, and some have letters.
+fn hexadecimal(values: &[&[u8]]) -> Option<Kind> {
+    let letters = |of: std::ops::RangeInclusive<u8>| values.iter().any(|v| v.iter().any(|byte| of.contains(byte)));
+    let upper = match (letters(b'a'..=b'f'), letters(b'A'..=b'F')) {
+        (true, false) => false,
+        (false, true) => true,
+        _ => return None,
+    };
+    let length = values.first()?.len();
+    let digits =
+        if length <= HEX_DIGITS && values.iter().all(|value| value.len() == length) { length as u8 } else { 0 };
+    let kind = Kind::Hex { digits, upper };
+    let fits = values.iter().filter(|value| kind.parse(value).is_some()).count();
+    (fits * 10 >= values.len() * 9).then_some(kind)
 }
 
 /// The texts around the last number of a value that most values share.
@@ -630,6 +690,9 @@ mod tests {
             time(false, 0, Clock::Minutes, 0, false),
             affix(b"N", b"", 0),
             affix(b"order-", b"/x", 5),
+            Kind::Hex { digits: 0, upper: false },
+            Kind::Hex { digits: 4, upper: true },
+            Kind::Hex { digits: 12, upper: false },
         ];
         for scale in [1, 2, 15, 18] {
             for zeros in [Zeros::Kept, Zeros::Dropped, Zeros::OneKept] {
@@ -663,6 +726,12 @@ mod tests {
             (time(true, b'T', Clock::Seconds, 0, true), "2013-02-29T10:00:00Z", None),
             (time(true, 0, Clock::None, 0, false), "1970-01-02", Some(1)),
             (time(false, 0, Clock::Seconds, 0, false), "25:00:01", Some(90_001)),
+            (Kind::Hex { digits: 4, upper: false }, "00ff", Some(255)),
+            (Kind::Hex { digits: 4, upper: false }, "00fF", None),
+            (Kind::Hex { digits: 4, upper: false }, "0ff", None),
+            (Kind::Hex { digits: 0, upper: true }, "FF", Some(255)),
+            (Kind::Hex { digits: 0, upper: true }, "0FF", None),
+            (Kind::Hex { digits: 0, upper: true }, "", None),
             (Kind::Ipv4, "192.0.2.1", Some(0xc000_0201)),
             (Kind::Ipv4, "192.0.2.01", None),
             (Kind::Ipv4, "192.0.2", None),
@@ -681,6 +750,9 @@ mod tests {
         assert_eq!(learn(&["2013-01-01T10:00:00Z", "2014-01-01T10:00:00Z"]), time(true, b'T', Clock::Seconds, 0, true));
         assert_eq!(learn(&["2013-01-01 10:00:00.123", "x"]), time(true, b' ', Clock::Seconds, 3, false));
         assert_eq!(learn(&["10.0.0.1", "10.0.0.2"]), Kind::Ipv4);
+        assert_eq!(learn(&["00ff", "1234", "beef"]), Kind::Hex { digits: 4, upper: false });
+        assert_eq!(learn(&["FF", "1234", "BEEF0"]), Kind::Hex { digits: 0, upper: true });
+        assert_eq!(learn(&["bad", "good", "bad", "good"]), Kind::Text);
         let expected = Kind::Affix { before: b"order-".to_vec(), after: Vec::new(), width: 5 };
         assert_eq!(learn(&["order-00017", "order-00202"]), expected);
         assert_eq!(learn(&["a", "b", "c", "1", "d", "e", "f", "g", "h", "i"]), Kind::Text);
@@ -706,7 +778,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_parsed_is_rendered_to_the_same_bytes(text in "-?[0-9]{0,12}[.:T -]?[0-9]{0,8}([.:]?[0-9]{0,3})Z?|N[0-9]{0,5}|order-[0-9]{4,6}/x") {
+        fn what_is_parsed_is_rendered_to_the_same_bytes(text in "-?[0-9]{0,12}[.:T -]?[0-9]{0,8}([.:]?[0-9]{0,3})Z?|N[0-9]{0,5}|[0-9a-f]{1,13}|[0-9A-F]{4}|order-[0-9]{4,6}/x") {
             for kind in kinds() {
                 if let Some(number) = kind.parse(text.as_bytes()) {
                     let mut back = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::compound::Gathered;
 use super::grammar::{Edge, Grammar, MAX_ALL_EDGES, MAX_EDGES, MAX_LITERAL_BYTES, MAX_SLOTS, Scan, Slot, State};
 use super::{csv, json};
 
@@ -12,6 +13,8 @@ pub(super) struct Scalar {
     pub place: usize,
     /// Whether it stands between quotes, which are not among its bytes.
     pub quoted: bool,
+    /// Which part of the value at the place it is, and how far that reaches, where values there are made of parts.
+    pub part: Option<(u8, Scan)>,
     pub start: usize,
     pub end: usize,
 }
@@ -42,8 +45,16 @@ impl Grammar {
                     let _ = json::scalars(sample, &mut paths, &mut found);
                 }
                 paths.with_tuples();
+                let mut gathered = Gathered::default();
                 for sample in samples {
                     if json::scalars(sample, &mut paths, &mut found).is_some() {
+                        gathered.note(sample, &found);
+                    }
+                }
+                let shapes = gathered.shapes();
+                for sample in samples {
+                    if json::scalars(sample, &mut paths, &mut found).is_some() {
+                        shapes.split(sample, &mut found);
                         let scan = |quoted| if quoted { Scan::JsonString } else { Scan::JsonBare };
                         learner.walk(sample, &found, scan);
                     }
@@ -52,8 +63,16 @@ impl Grammar {
             }
             Format::Csv(delimiter) => {
                 let mut found = Vec::new();
+                let mut gathered = Gathered::default();
                 for sample in samples {
                     if csv::scalars(sample, delimiter, &mut found).is_some() {
+                        gathered.note(sample, &found);
+                    }
+                }
+                let shapes = gathered.shapes();
+                for sample in samples {
+                    if csv::scalars(sample, delimiter, &mut found).is_some() {
+                        shapes.split(sample, &mut found);
                         let scan = |quoted| if quoted { Scan::CsvQuoted } else { Scan::CsvPlain(delimiter) };
                         learner.walk(sample, &found, scan);
                     }
@@ -104,9 +123,9 @@ fn format(samples: &[&[u8]]) -> Format {
 /// Counts slots and literals.
 #[derive(Default)]
 struct Learner {
-    slots: HashMap<(usize, Scan), usize>,
-    /// Place, scan and how often it was met.
-    seen: Vec<(usize, Scan, usize)>,
+    slots: HashMap<(usize, Option<u8>, Scan), usize>,
+    /// Place, part, scan and how often it was met.
+    seen: Vec<(usize, Option<u8>, Scan, usize)>,
     /// By slot + 1 (0 is the start), the literal and the slot + 1 that it leads to (0 is the end).
     edges: HashMap<(usize, Vec<u8>, usize), usize>,
     samples: usize,
@@ -117,12 +136,15 @@ impl Learner {
         self.samples += 1;
         let (mut from, mut at) = (0, 0);
         for scalar in found {
-            let place = (scalar.place, scan(scalar.quoted));
+            let place = match scalar.part {
+                None => (scalar.place, None, scan(scalar.quoted)),
+                Some((part, scan)) => (scalar.place, Some(part), scan),
+            };
             let slot = *self.slots.entry(place).or_insert_with(|| {
-                self.seen.push((place.0, place.1, 0));
+                self.seen.push((place.0, place.1, place.2, 0));
                 self.seen.len() - 1
             });
-            self.seen[slot].2 += 1;
+            self.seen[slot].3 += 1;
             self.edge(from, &sample[at..scalar.start], slot + 1);
             (from, at) = (slot + 1, scalar.end);
         }
@@ -139,8 +161,8 @@ impl Learner {
     fn finish(self, name: impl Fn(usize) -> String) -> Grammar {
         let least = if self.samples >= MANY { 2 } else { 1 };
         // The slots that were met most, in the order of their first appearance.
-        let mut kept: Vec<usize> = (0..self.seen.len()).filter(|slot| self.seen[*slot].2 >= least).collect();
-        kept.sort_by_key(|slot| (std::cmp::Reverse(self.seen[*slot].2), *slot));
+        let mut kept: Vec<usize> = (0..self.seen.len()).filter(|slot| self.seen[*slot].3 >= least).collect();
+        kept.sort_by_key(|slot| (std::cmp::Reverse(self.seen[*slot].3), *slot));
         kept.truncate(MAX_SLOTS);
         kept.sort_unstable();
         let mut numbers = vec![None; self.seen.len() + 1];
@@ -149,7 +171,12 @@ impl Learner {
 
         let mut edges: Vec<_> = self.edges.into_iter().filter(|(_, count)| *count >= least).collect();
         edges.sort_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
-        let slots = kept.iter().map(|slot| Slot { name: name(self.seen[*slot].0), scan: self.seen[*slot].1 }).collect();
+        let slot = |slot: &usize| {
+            let (place, part, scan, _) = self.seen[*slot];
+            let name = name(place);
+            Slot { name: part.map_or(name.clone(), |part| format!("{name}({part})")), scan }
+        };
+        let slots = kept.iter().map(slot).collect();
         let mut states = vec![State::default(); kept.len() + 1];
         let (mut count, mut bytes) = (0, 0);
         for ((from, literal, to), _) in edges {
@@ -162,6 +189,7 @@ impl Learner {
             let target = (to > 0).then(|| (to - 1) as u16);
             state.edges.push(Edge { literal, target });
         }
-        Grammar::new(slots, states).expect("its caps were kept, and between two scalars stands a delimiter")
+        Grammar::new(slots, states)
+            .expect("its caps were kept, and between two scalars stands a delimiter, or they are digits")
     }
 }

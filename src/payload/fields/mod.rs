@@ -18,6 +18,7 @@
 //! grammar need not be right about JSON, it only pays to be. A value's bytes are typed by its [`Kind`] when they are
 //! what the kind would write for that number, byte for byte; else they stay text.
 
+mod compound;
 mod csv;
 mod grammar;
 mod json;
@@ -25,6 +26,6 @@ mod kind;
 mod learn;
 mod walk;
 
-pub use grammar::{Edge, Grammar, GrammarError, Scan, Slot, State};
+pub use grammar::{Edge, Grammar, GrammarError, HEX_DIGITS, Scan, Slot, State};
 pub use kind::{Kind, days_from_civil};
 pub use walk::{Step, Steps};

@@ -33,6 +33,18 @@ pub struct ExactlyOnce<P: TransactionalProducer, F> {
     state: State,
     spool: Spool,
     on_trouble: OnTrouble,
+    newest: Newest,
+}
+
+/// What is known about the newest commit.
+#[derive(Clone, Copy)]
+enum Newest {
+    /// There was none, or nobody knows whether it happened.
+    Unknown,
+    /// It was acknowledged, and had begun at this moment.
+    Acknowledged(Instant),
+    /// It was acknowledged, a broker went away at this moment, and the producer that made it is no more.
+    InDoubt(Instant),
 }
 
 enum State {
@@ -83,6 +95,7 @@ where
             transactor: None,
             state: State::Idle,
             spool: Spool::default(),
+            newest: Newest::Unknown,
         }
     }
 
@@ -92,12 +105,30 @@ where
 
     /// Drops the producer: its transaction, if any, is fenced by the next one's start.
     fn give_up(&mut self, error: ClientError) -> Interrupted {
+        self.drop_producer();
+        Interrupted::Restart(error)
+    }
+
+    fn drop_producer(&mut self) {
+        self.newest = match (&self.state, self.doubt()) {
+            (State::Committing { .. }, _) | (_, None) => Newest::Unknown,
+            (_, Some(at)) => Newest::InDoubt(at),
+        };
         if self.transactor.take().is_some() {
             self.metrics.transactions_rebuilt.inc();
         }
         self.state = State::Idle;
         self.spool.clear();
-        Interrupted::Restart(error)
+    }
+
+    fn doubt(&self) -> Option<Instant> {
+        match self.newest {
+            Newest::Unknown => None,
+            Newest::InDoubt(at) => Some(at),
+            Newest::Acknowledged(since) => {
+                self.transactor.as_ref()?.producer().disconnected().filter(|disconnected| *disconnected >= since)
+            }
+        }
     }
 
     fn wait(&mut self) -> Result<Outcome, Interrupted> {
@@ -190,6 +221,7 @@ where
             Outcome::Done => {
                 self.metrics.transactions_committed.inc();
                 self.metrics.transaction_seconds.observe(since.elapsed().as_secs_f64());
+                self.newest = Newest::Acknowledged(since);
                 match self.unspool() {
                     Ok(()) => Ok(Some(positions)),
                     // The caller would go back to before these positions, which are committed: the group must say.
@@ -202,7 +234,10 @@ where
                 self.spool.clear();
                 Err(Interrupted::Rewind(error))
             }
-            Outcome::Unknown(error) => Err(self.give_up(error)),
+            Outcome::Unknown(error) => {
+                self.newest = Newest::Unknown;
+                Err(self.give_up(error))
+            }
         }
     }
 }
@@ -215,11 +250,7 @@ where
 {
     fn start(&mut self) -> Result<(), Interrupted> {
         let mut backoff = Duration::from_millis(100);
-        if self.transactor.take().is_some() {
-            self.metrics.transactions_rebuilt.inc();
-        }
-        self.state = State::Idle;
-        self.spool.clear();
+        self.drop_producer();
         loop {
             let started = (self.make)().and_then(|producer| {
                 Transactor::start(&self.name, Arc::new(producer), self.limits)
@@ -273,7 +304,13 @@ where
 
     fn progress(&mut self, _source: &S, wait: Duration) -> Result<Option<Positions>, Interrupted> {
         match self.state {
-            State::Idle => Ok(None),
+            State::Idle => {
+                if let Some(transactor) = &self.transactor {
+                    // That a broker goes away is heard while the producer is served.
+                    transactor.producer().serve(Duration::ZERO);
+                }
+                Ok(None)
+            }
             State::Open => {
                 let producer = self.transactor().producer();
                 producer.serve(Duration::ZERO);
@@ -356,6 +393,10 @@ where
                 }
             }
         }
+    }
+
+    fn marker_in_doubt(&self) -> Option<Instant> {
+        self.doubt()
     }
 
     fn buffered_bytes(&self) -> usize {

@@ -58,6 +58,15 @@ pub trait Deliver<S: Source> {
     /// Waits until a commit under way has ended.
     fn settle(&mut self, source: &S, deadline: Instant) -> Result<Option<Positions>, Interrupted>;
 
+    /// When a broker went away during the newest commit that was acknowledged, or after it: its markers may be missing.
+    ///
+    /// Apache Kafka 4.3.1, stopped cleanly as the only broker, can acknowledge a commit and skip its markers ("Couldn't find
+    /// leader endpoint ... likely deleted already and hence can be skipped" in its log). Then the group's offsets are pending
+    /// for ever and nobody who asks for them gets any, until the same transactional id commits offsets of the group again.
+    fn marker_in_doubt(&self) -> Option<Instant> {
+        None
+    }
+
     /// A partition has become ours under this number.
     fn watch(&mut self, _at: &TopicPartition, _slot: SlotId) {}
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Known;
 use super::trace::Row;
+use super::{Known, as_text};
 use crate::model::columns::base::Base;
 use crate::model::columns::coding::log2;
 use crate::model::columns::parts::ColumnParts;
@@ -132,7 +132,7 @@ impl Judge<'_> {
                 row.restore(i, usize::from(*source), &mut self.memory);
             }
             let Some(difference) = base.difference(number, base.of(self.slot, &self.memory)) else {
-                cost += 24 << 16;
+                cost += as_text(number);
                 continue;
             };
             let distinct = seen.len() as u32;

@@ -7,8 +7,8 @@
 
 use std::collections::HashMap;
 
-use super::Known;
 use super::trace::Snapshot;
+use super::{Known, as_text};
 use crate::model::columns::alphabet::{BUCKETS, bucket, bucket_bits};
 use crate::model::columns::base::Base;
 use crate::model::columns::chain::MAX_LEVELS;
@@ -209,7 +209,8 @@ impl Search {
                 let bucket = difference.map_or(0, bucket);
                 if i >= counted {
                     let (modelled, raw) = bucket_bits(bucket);
-                    self.extra += u64::from(modelled + raw) << 16;
+                    let text = difference.is_none() && is_number(numbers[i]);
+                    self.extra += if text { as_text(numbers[i]) } else { u64::from(modelled + raw) << 16 };
                 }
                 bucket as u16
             });

@@ -8,7 +8,7 @@ mod trace;
 
 use std::collections::HashMap;
 
-use crate::payload::fields::{Grammar, Kind};
+use crate::payload::fields::{Grammar, Kind, Scan};
 
 use super::alphabet::{Alphabet, MAX_KNOWN, bucket, bucket_bits};
 use super::base::Base;
@@ -51,6 +51,11 @@ fn thinned<T: Copy>(all: &[T], most: usize) -> Vec<T> {
     all.iter().copied().step_by(step).collect()
 }
 
+/// Bits of a number that must be written as text, in 2^-16: of a length, and of digits.
+fn as_text(number: i64) -> u64 {
+    u64::from(24.max(2 * (u64::BITS - number.unsigned_abs().leading_zeros()))) << 16
+}
+
 /// What a search knows.
 struct Known<'a> {
     columns: &'a [ColumnParts],
@@ -73,8 +78,12 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
 
     // What values are, and their numbers.
     for (slot, column) in columns[..slots].iter_mut().enumerate() {
-        let values = trace.values(slot, KIND_SAMPLES);
-        let kind = Kind::learn(&values);
+        let values = trace.values(slot);
+        let kind = match grammar.slots()[slot].scan {
+            Scan::Hex { digits, upper } => Kind::Hex { digits, upper },
+            _ => Kind::learn(&thinned(&values, KIND_SAMPLES)),
+        };
+        // Of all values: one in five of a counter's has a unit of five.
         let (unit, offset) = unit(&kind, &values);
         column.alphabet = Alphabet::new(kind, unit, offset, Default::default(), Vec::new(), Vec::new());
     }
@@ -263,7 +272,10 @@ impl Seen<'_> {
 fn unit(kind: &Kind, values: &[&[u8]]) -> (i64, i64) {
     let mut numbers = values.iter().filter_map(|value| kind.parse(value));
     let Some(first) = numbers.next() else { return (1, 0) };
-    let unit = numbers.fold(0, |unit, number| gcd(unit, first.abs_diff(number)));
+    let mut unit = 0;
+    while let Some(number) = numbers.next().filter(|_| unit != 1) {
+        unit = gcd(unit, first.abs_diff(number));
+    }
     // The same number in a few values says nothing about others.
     match i64::try_from(unit) {
         Ok(unit) if unit > 1 && values.len() >= 100 => (unit, first.rem_euclid(unit)),

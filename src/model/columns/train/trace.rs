@@ -93,10 +93,10 @@ impl<'a> Trace<'a> {
         (event.end != u32::MAX && event.column != FOREIGN).then(|| self.bytes(event))
     }
 
-    /// Some values of a slot, evenly chosen.
-    pub fn values(&self, slot: usize, most: usize) -> Vec<&'a [u8]> {
-        let all: Vec<&Event> = self.events.iter().filter(|event| usize::from(event.column) == slot).collect();
-        super::thinned(&all, most).into_iter().map(|event| self.bytes(event)).collect()
+    /// The values of a slot.
+    pub fn values(&self, slot: usize) -> Vec<&'a [u8]> {
+        let events = self.events.iter().filter(|event| usize::from(event.column) == slot);
+        events.map(|event| self.bytes(event)).collect()
     }
 
     /// Goes through all values and choices with what is remembered before each.
