@@ -43,6 +43,8 @@ pub use zstd::{ZstdCodec, ZstdDictCodec};
 
 use std::sync::Arc;
 
+use block::{RowSink, Rows};
+
 /// A coder. Holds its contexts, so it is `&mut`; one per worker thread.
 pub trait Codec: Send {
     /// Which codec this is.
@@ -66,6 +68,11 @@ pub trait Codec: Send {
         None
     }
 
+    /// The codec's way to take a whole block, when it has one. Such a codec also takes columns.
+    fn blocks(&mut self) -> Option<&mut dyn BlockCodec> {
+        None
+    }
+
     /// The model that a decoder needs, when the codec has one. Its prefix goes into the frame.
     fn model(&self) -> Option<ModelId> {
         None
@@ -84,6 +91,33 @@ pub trait ColumnCodec {
         count: usize,
         limit: usize,
         column: &mut Column,
+    ) -> Result<(), CodecError>;
+}
+
+/// A codec that takes whole blocks: the values, and what Kafka keeps beside a value, which may say much about it, or it
+/// about them: key, headers, timestamp, offset.
+///
+/// A block is two streams, so that the container can code what stands beside the values by itself where that is smaller:
+/// the values stand on their own, and what stands beside them may be decoded with their help.
+pub trait BlockCodec {
+    /// Appends the coded column of values to `values`, as [`ColumnCodec::encode_column`] does, and what stands beside them
+    /// to `beside`; `false` when that is left to the container. `column` has the values of `rows` that are not null.
+    fn encode_block(
+        &mut self,
+        rows: &Rows,
+        column: ColumnRef<'_>,
+        beside: &mut Vec<u8>,
+        values: &mut Vec<u8>,
+    ) -> Result<bool, CodecError>;
+
+    /// Decodes a block of exactly `count` records, for whose number the sink has paid, into `rows`. Makes no more than
+    /// twice what the sink has left, plus a constant.
+    fn decode_block(
+        &mut self,
+        beside: &[u8],
+        values: &[u8],
+        count: usize,
+        rows: &mut RowSink<'_>,
     ) -> Result<(), CodecError>;
 }
 

@@ -14,7 +14,7 @@ use super::slots::Slots;
 use super::tally::Tally;
 use crate::codec::MissingModel;
 use crate::record::TopicPartition;
-use crate::source::{Backlog, ClientError, Rebalance, Source};
+use crate::source::{Backlog, ClientError, Positions, Rebalance, Source};
 use crate::telemetry::{
     PipelineMetrics, PipelineState, PipelineStatus, Progress, PublishedKind, StatusBoard, WorkerStatus,
 };
@@ -160,6 +160,16 @@ impl WorkerObserver {
     /// Every partition was heard from since it was last in doubt.
     pub fn heard_from_all(&self) {
         self.health(|own| own.health.heard_from_all());
+    }
+
+    /// Positions are committed once more that the group does not know.
+    pub fn reaffirming(&self, positions: &Positions) {
+        let positions: Vec<String> = positions.iter().map(|(at, position)| format!("{at} up to {position}")).collect();
+        let text = format!(
+            "a broker went away after it had acknowledged a commit, and the group does not know of {}: it is told once more",
+            positions.join(", ")
+        );
+        self.status.error("forgotten_commit", &text);
     }
 
     /// Starting a producer, or asking where to read on, does not work and is tried again.

@@ -139,15 +139,6 @@ impl Slots {
         dirty.map(|slot| (slot.at.clone(), slot.next)).collect()
     }
 
-    /// What was committed here and nobody can have committed after: partitions held since, with nothing open.
-    pub fn settled(&self) -> Positions {
-        let settled = self.slots.iter().filter_map(|slot| {
-            let known = *self.known.get(&slot.at)?;
-            (slot.base == Some(known)).then(|| (slot.at.clone(), known))
-        });
-        settled.collect()
-    }
-
     /// Notes that positions are durable.
     pub fn committed(&mut self, positions: &Positions) {
         for (at, position) in positions {

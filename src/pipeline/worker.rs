@@ -4,10 +4,11 @@
 //! over. Everything that can go wrong comes back as a [`Halt`] and is cured here: by reading again from the last
 //! committed positions, by a new producer, by waiting, or by ending with a reason.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::deliver::{Deliver, Interrupted, SlotId};
+use super::deliver::{Deliver, Doubt, Interrupted, SlotId};
 use super::observer::WorkerObserver;
 use super::output::SlotOutput;
 use super::pulse::Pulse;
@@ -108,6 +109,8 @@ pub struct Worker<S, D, T> {
     latencies: Latencies,
     due: Vec<SlotId>,
     probed: Option<Instant>,
+    /// When it was last asked what the group knows of a commit in doubt.
+    asked: Option<Instant>,
 }
 
 /// Timestamps of sampled records: of the open transaction and of the one that commits.
@@ -145,6 +148,7 @@ where
             latencies: Latencies::default(),
             due: Vec::new(),
             probed: None,
+            asked: None,
         }
     }
 
@@ -194,7 +198,7 @@ where
         let due = self.dirty_since.is_some_and(|since| now.duration_since(since) >= self.commit_interval);
         if due && self.deliver.can_commit() {
             self.commit()?;
-        } else if self.dirty_since.is_none() && self.is_marker_in_doubt() {
+        } else if self.dirty_since.is_none() {
             self.reaffirm()?;
         }
         self.report();
@@ -317,7 +321,7 @@ where
         self.stage.open(&mut self.due);
         if self.slots.is_dirty() || !self.due.is_empty() {
             self.commit()?;
-        } else if self.deliver.marker_in_doubt().is_some() {
+        } else {
             self.reaffirm()?;
         }
         if let Some(positions) = self.deliver.settle(&self.source, deadline)? {
@@ -326,21 +330,37 @@ where
         Ok(())
     }
 
-    /// Whether the newest commit's markers may be missing, and everybody can be reached again who is to write them.
-    fn is_marker_in_doubt(&self) -> bool {
-        let Some(since) = self.deliver.marker_in_doubt() else { return false };
-        let reach = self.source.backlog().reach;
-        self.deliver.can_commit() && reach.is_some_and(|reach| reach.at > since && reach.missing.is_none())
-    }
-
-    /// Commits once more what is committed: the markers that this writes stand for those that may be missing.
+    /// Makes good what a broker may have left out that went away after a commit: where the group does not know its positions
+    /// they are committed once more. Nobody can have committed after them, for nobody else is told where to begin; and so they
+    /// are taken from this worker though it may have lost the partitions.
     fn reaffirm(&mut self) -> Result<(), Halt> {
-        let settled = self.slots.settled();
-        if !settled.is_empty() {
-            let partitions = settled.len();
-            tracing::debug!(partitions, "a broker went away after a commit: the positions are committed once more");
+        let Some(Doubt { since, positions }) = self.deliver.doubt() else { return Ok(()) };
+        // Everybody must be within reach again.
+        let reach = self.source.backlog().reach;
+        if !self.deliver.can_commit() || !reach.is_some_and(|reach| reach.at > since && reach.missing.is_none()) {
+            return Ok(());
         }
-        Ok(self.deliver.commit(&self.source, settled)?)
+        if self.asked.is_some_and(|asked| asked > since && asked.elapsed() < PROBE) {
+            return Ok(());
+        }
+        self.asked = Some(Instant::now());
+        let partitions: Vec<TopicPartition> = positions.iter().map(|(at, _)| at.clone()).collect();
+        let (known, group) = match self.source.seen_from_outside(&partitions, ASK) {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::debug!(%error, "the group did not say what it knows of a commit after which a broker went away");
+                return Ok(());
+            }
+        };
+        let known: BTreeMap<_, _> = known.into_iter().collect();
+        let unknown: Positions =
+            positions.into_iter().filter(|(at, position)| known.get(at).is_none_or(|known| known < position)).collect();
+        if unknown.is_empty() {
+            self.deliver.believe();
+            return Ok(());
+        }
+        self.observer.reaffirming(&unknown);
+        Ok(self.deliver.reaffirm(unknown, group)?)
     }
 
     fn durable(&mut self, positions: &Positions) {
@@ -503,10 +523,8 @@ where
                 }
                 Err(error) => {
                     self.observer.recovering(&error);
-                    if self.is_marker_in_doubt() {
-                        self.reaffirm()?;
-                        self.deliver.settle(&self.source, Instant::now() + self.drain_timeout)?;
-                    }
+                    self.reaffirm()?;
+                    self.deliver.settle(&self.source, Instant::now() + self.drain_timeout)?;
                     if !self.nap(Duration::from_millis(500)) {
                         return Err(Interrupted::Cancelled.into());
                     }

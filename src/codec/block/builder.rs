@@ -1,58 +1,79 @@
 //! Records into a block.
 
-use super::columns::{Columns, Index, Strings};
-use super::{BlockReader, CHECKSUM_LEN, HEADERS, KEYS, Method, NULL, VALUES};
+use super::columns::Strings;
+use super::{BlockReader, CHECKSUM_LEN, FRAMED, HEADERS, KEYS, Method, NULL, Rows, VALUES};
 use crate::codec::{Codec, CodecError, Column};
-use crate::frame::{Digest, FrameHeader, Guard, IntegerEncoder, IntegerModels, Kind, put_varint};
-use crate::record::{RecordRef, TimestampKind};
+use crate::frame::{Digest, FrameHeader, Guard, IntegerEncoder, IntegerModels, Kind, put_varint, varint_len};
+use crate::record::RecordRef;
+
+/// Blocks after which it is tried again what the container's own coding of all beside the values would take.
+const COMPARED_EVERY: u32 = 64;
 
 /// Gathers records and codes them as one block. Used again for the next block: its memory stays.
 #[derive(Default)]
 pub struct BlockBuilder {
-    columns: Columns,
-    index: Index,
-    raw_bytes: usize,
+    rows: Rows,
     models: IntegerModels,
     digest: Digest,
     integers: Vec<u8>,
     gathered: Vec<u8>,
     coded: Vec<u8>,
     column: Column,
+    /// What a codec of blocks makes: of what stands beside the values, and of the values.
+    framing: Vec<u8>,
+    coded_values: Vec<u8>,
+    /// Everything beside the values as the container codes it by itself.
+    generic: Vec<u8>,
+    compared: Compared,
+}
+
+/// What the container's own coding took when it was last compared with a codec's.
+#[derive(Default)]
+struct Compared {
+    /// Blocks that may still go without a comparison.
+    left: u32,
+    /// Bytes of so many records.
+    generic: usize,
+    records: usize,
+}
+
+impl Compared {
+    /// Whether what a codec has made of so many records is so small that no comparison is needed: next to nothing, or much less
+    /// than the container needed lately.
+    fn is_needless(&mut self, framing: usize, records: usize) -> bool {
+        if framing <= 16 + records / 16 {
+            return true;
+        }
+        let lately = self.left > 0 && framing * 4 * self.records <= self.generic * 3 * records;
+        self.left = self.left.saturating_sub(1);
+        lately
+    }
 }
 
 impl BlockBuilder {
     /// Adds a record.
     pub fn push(&mut self, record: &RecordRef<'_>) {
-        let columns = &mut self.columns;
-        columns.offsets.push(record.offset);
-        columns.timestamps.push(record.timestamp.millis);
-        columns.kinds.push(i64::from(record.timestamp.kind == TimestampKind::LogAppendTime));
-        columns.keys.push(record.key);
-        columns.values.push(record.value);
-        self.index.push(&record.headers, columns);
-        self.raw_bytes += record.payload_len();
+        self.rows.push(record);
     }
 
     /// Number of records.
     pub fn records(&self) -> usize {
-        self.columns.len()
+        self.rows.len()
     }
 
     /// Bytes of their keys, values and headers.
     pub fn raw_bytes(&self) -> usize {
-        self.raw_bytes
+        self.rows.payload_bytes()
     }
 
     /// Empties the builder and keeps its memory.
     pub fn clear(&mut self) {
-        self.columns.clear();
-        self.index.clear();
-        self.raw_bytes = 0;
+        self.rows.clear();
     }
 
     /// Whether a reader holds exactly these records.
     pub fn holds(&self, reader: &BlockReader) -> bool {
-        self.columns == reader.columns
+        self.rows.columns == reader.rows.columns
     }
 
     /// Appends the block. On an error `output` is as it was.
@@ -77,46 +98,23 @@ impl BlockBuilder {
             output.extend_from_slice(&[0; CHECKSUM_LEN]);
         }
         let body = output.len();
-        put_varint(self.columns.len() as u64, output);
+        put_varint(self.rows.len() as u64, output);
         let methods_at = output.len();
         output.push(0);
-        self.write_integers(codec.columns().is_some());
-        put_varint(self.integers.len() as u64, output);
-        output.extend_from_slice(&self.integers);
-
-        self.gathered.clear();
-        for name in &self.columns.names {
-            self.gathered.extend_from_slice(name.as_bytes());
-        }
-        for strings in &self.columns.headers[..self.columns.names.len()] {
-            self.gathered.extend_from_slice(&strings.bytes);
-        }
-        let mut methods = 0;
-        for (place, bytes) in [(HEADERS, &self.gathered), (KEYS, &self.columns.keys.bytes)] {
-            self.digest.bytes(bytes);
-            let method = code(bytes, codec, &mut self.coded)?;
-            if method == Method::Coded {
-                put_varint(self.coded.len() as u64, output);
-            }
-            output.extend_from_slice(if method == Method::Plain { bytes } else { &self.coded });
-            methods |= method.bits(place);
-        }
-        let values = &self.columns.values;
-        let method = match codec.columns() {
-            Some(columns) => {
-                boundaries(values, &mut self.column)?;
-                self.column.ends.iter().for_each(|&end| self.digest.integer(i64::from(end)));
-                columns.encode_column(self.column.as_ref(), output)?;
-                Method::Column
-            }
-            None => {
-                let method = code(&values.bytes, codec, &mut self.coded)?;
-                output.extend_from_slice(if method == Method::Plain { &values.bytes } else { &self.coded });
-                method
-            }
+        let methods = if codec.columns().is_some() {
+            boundaries(&self.rows.columns.values, &mut self.column)?;
+            self.write_with_columns(codec, output)?
+        } else {
+            self.generic.clear();
+            let methods = self.write_framing(codec, false)?;
+            output.extend_from_slice(&self.generic);
+            let values = &self.rows.columns.values.bytes;
+            let method = code(values, codec, &mut self.coded)?;
+            output.extend_from_slice(if method == Method::Plain { values } else { &self.coded });
+            methods | method.bits(VALUES)
         };
-        self.digest.bytes(&values.bytes);
-        output[methods_at] = methods | method.bits(VALUES);
+        self.digest.bytes(&self.rows.columns.values.bytes);
+        output[methods_at] = methods;
 
         // The checksum stands right before the body and covers every byte but itself.
         self.digest.bytes(&output[start..body - CHECKSUM_LEN]);
@@ -126,9 +124,74 @@ impl BlockBuilder {
         Ok(())
     }
 
+    /// Writes what stands behind the methods, with a codec that takes columns and may take blocks; gives the methods.
+    fn write_with_columns(&mut self, codec: &mut dyn Codec, output: &mut Vec<u8>) -> Result<u8, CodecError> {
+        self.framing.clear();
+        self.coded_values.clear();
+        let framed = match codec.blocks() {
+            Some(blocks) => {
+                blocks.encode_block(&self.rows, self.column.as_ref(), &mut self.framing, &mut self.coded_values)?
+            }
+            None => {
+                let algorithm = codec.algorithm();
+                let columns = codec.columns().ok_or_else(|| algorithm.corrupt("this codec takes no columns"))?;
+                columns.encode_column(self.column.as_ref(), &mut self.coded_values)?;
+                false
+            }
+        };
+        let records = self.rows.len();
+        let framing = self.framing.len();
+        let mut methods = Method::Column.bits(VALUES);
+        self.generic.clear();
+        let cheap = framed && self.compared.is_needless(framing, records);
+        if !cheap {
+            methods |= self.write_framing(codec, true)?;
+            self.compared = Compared { left: COMPARED_EVERY, generic: self.generic.len(), records };
+        }
+        if framed && (cheap || varint_len(framing as u64) + framing < self.generic.len()) {
+            put_varint(framing as u64, output);
+            output.extend_from_slice(&self.framing);
+            self.digest.reset();
+            self.rows.columns.digest_framing(&mut self.digest);
+            methods = Method::Column.bits(VALUES) | FRAMED;
+        } else {
+            output.extend_from_slice(&self.generic);
+            self.column.ends.iter().for_each(|&end| self.digest.integer(i64::from(end)));
+        }
+        output.extend_from_slice(&self.coded_values);
+        Ok(methods)
+    }
+
+    /// Writes all that stands between the methods and the values into `self.generic`, and starts the digest with it; gives
+    /// the methods of headers and keys.
+    fn write_framing(&mut self, codec: &mut dyn Codec, only_nulls: bool) -> Result<u8, CodecError> {
+        self.write_integers(only_nulls);
+        let columns = &self.rows.columns;
+        put_varint(self.integers.len() as u64, &mut self.generic);
+        self.generic.extend_from_slice(&self.integers);
+        self.gathered.clear();
+        for name in &columns.names {
+            self.gathered.extend_from_slice(name.as_bytes());
+        }
+        for strings in &columns.headers[..columns.names.len()] {
+            self.gathered.extend_from_slice(&strings.bytes);
+        }
+        let mut methods = 0;
+        for (place, bytes) in [(HEADERS, &self.gathered), (KEYS, &columns.keys.bytes)] {
+            self.digest.bytes(bytes);
+            let method = code(bytes, codec, &mut self.coded)?;
+            if method == Method::Coded {
+                put_varint(self.coded.len() as u64, &mut self.generic);
+            }
+            self.generic.extend_from_slice(if method == Method::Plain { bytes } else { &self.coded });
+            methods |= method.bits(place);
+        }
+        Ok(methods)
+    }
+
     /// Writes all numbers into `self.integers`, and starts the digest with them.
     fn write_integers(&mut self, only_nulls: bool) {
-        let Self { columns, models, digest, integers, .. } = self;
+        let Self { rows: Rows { columns, .. }, models, digest, integers, .. } = self;
         integers.clear();
         digest.reset();
         digest.integer(columns.len() as i64);

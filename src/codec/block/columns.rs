@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::NULL;
+use crate::frame::Digest;
 use crate::record::{HeaderRef, HeaderRefs, RecordRef, Timestamp, TimestampKind};
 
 /// Byte strings laid end to end, any of which may be null.
@@ -23,6 +24,15 @@ impl Strings {
     pub fn clear(&mut self) {
         self.lengths.clear();
         self.bytes.clear();
+    }
+
+    fn memory(&self) -> usize {
+        self.lengths.capacity() * size_of::<i64>() + self.bytes.capacity()
+    }
+
+    fn shrink(&mut self) {
+        self.lengths.shrink_to_fit();
+        self.bytes.shrink_to_fit();
     }
 }
 
@@ -76,6 +86,47 @@ impl Columns {
         self.offsets.len()
     }
 
+    /// Bytes of memory that they take, near enough.
+    pub fn memory(&self) -> usize {
+        let numbers = [&self.offsets, &self.timestamps, &self.kinds, &self.listed];
+        let strings = [&self.keys, &self.values].into_iter().chain(&self.headers);
+        let names = self.names.iter().map(|name| name.capacity() + size_of::<String>());
+        let lists = self.lists.iter().map(|list| size_of_val(list.as_slice()) + size_of::<Vec<usize>>());
+        numbers.iter().map(|numbers| numbers.capacity() * size_of::<i64>()).sum::<usize>()
+            + strings.map(Strings::memory).sum::<usize>()
+            + names.chain(lists).sum::<usize>()
+    }
+
+    /// Gives back memory that is not needed.
+    pub fn shrink(&mut self) {
+        let numbers = [&mut self.offsets, &mut self.timestamps, &mut self.kinds, &mut self.listed];
+        numbers.into_iter().for_each(Vec::shrink_to_fit);
+        self.headers.truncate(self.names.len());
+        [&mut self.keys, &mut self.values].into_iter().chain(&mut self.headers).for_each(Strings::shrink);
+    }
+
+    /// Adds to a digest all that the columns hold but the bytes of values: numbers, names, headers and keys.
+    pub fn digest_framing(&self, digest: &mut Digest) {
+        digest.integer(self.len() as i64);
+        let each = |numbers: &[i64], digest: &mut Digest| numbers.iter().for_each(|number| digest.integer(*number));
+        for numbers in [&self.offsets, &self.timestamps, &self.kinds, &self.keys.lengths, &self.values.lengths] {
+            each(numbers, digest);
+        }
+        digest.integer(self.names.len() as i64);
+        self.names.iter().for_each(|name| digest.integer(name.len() as i64));
+        digest.integer(self.lists.len() as i64);
+        for list in &self.lists {
+            digest.integer(list.len() as i64);
+            list.iter().for_each(|name| digest.integer(*name as i64));
+        }
+        each(&self.listed, digest);
+        let headers = &self.headers[..self.names.len()];
+        headers.iter().for_each(|strings| each(&strings.lengths, digest));
+        self.names.iter().for_each(|name| digest.bytes(name.as_bytes()));
+        headers.iter().for_each(|strings| digest.bytes(&strings.bytes));
+        digest.bytes(&self.keys.bytes);
+    }
+
     /// Adds a name without values.
     pub fn add_name(&mut self, name: String) {
         self.names.push(name);
@@ -91,7 +142,7 @@ impl Columns {
 }
 
 /// Where names and lists are found while a block is built.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     names: HashMap<String, usize>,
     lists: HashMap<Vec<usize>, usize>,

@@ -8,15 +8,19 @@
 //! All numbers (offsets, timestamps and their kinds, lengths, which header names a record has) lie in one stream of
 //! [`IntegerEncoder`](crate::frame::IntegerEncoder). The bytes of header names and values, of keys, and of values are a
 //! column each: left as they are, coded by the codec, or, for the values, handed whole and with their boundaries to a codec
-//! that takes columns. The checksum covers what is decoded and every byte of the block but itself, so that no damage
+//! that takes columns. A codec that takes whole blocks codes the rest as well, where that is smaller: methods, then what
+//! stands beside the values as one piece, then the values. The checksum covers what is decoded and every byte of the block but itself, so that no damage
 //! passes, not even where a stream has bits that mean nothing. A block decodes on its own. `FORMAT.md` has every bit of it.
 
 mod builder;
 mod columns;
 mod reader;
+mod rows;
 
 pub use builder::BlockBuilder;
+pub use columns::Records;
 pub use reader::{BlockReader, DecodeLimits};
+pub use rows::{RowSink, Rows};
 
 /// How a byte column is coded: two bits of the methods byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +53,9 @@ impl Method {
 const HEADERS: u32 = 0;
 const KEYS: u32 = 1;
 const VALUES: u32 = 2;
+
+/// The bits of the methods byte that say that the codec has coded all that stands beside the values.
+const FRAMED: u8 = 1 << 6;
 
 /// Length of the checksum, which stands right before the body.
 const CHECKSUM_LEN: usize = 4;

@@ -1,7 +1,7 @@
 //! A block into records.
 
 use super::columns::{Columns, Records, Strings};
-use super::{CHECKSUM_LEN, HEADERS, KEYS, Method, NULL, VALUES};
+use super::{CHECKSUM_LEN, FRAMED, HEADERS, KEYS, Method, NULL, RowSink, Rows, VALUES};
 use crate::codec::{Algorithm, Codec, CodecError, Column, Decoders, IdentityCodec};
 use crate::frame::{Digest, FrameError, FrameHeader, Guard, HEADER_LEN, IntegerDecoder, IntegerModels, Kind, Reader};
 
@@ -23,15 +23,15 @@ impl DecodeLimits {
 const RECORD_BYTES: usize = 6 * size_of::<i64>();
 
 /// The same of one header, of one name, and of one place in a list of names.
-const HEADER_BYTES: usize = size_of::<i64>();
-const NAME_BYTES: usize = size_of::<String>() + size_of::<Strings>();
-const PLACE_BYTES: usize = size_of::<usize>();
-const LIST_BYTES: usize = size_of::<Vec<usize>>();
+pub(super) const HEADER_BYTES: usize = size_of::<i64>();
+pub(super) const NAME_BYTES: usize = size_of::<String>() + size_of::<Strings>();
+pub(super) const PLACE_BYTES: usize = size_of::<usize>();
+pub(super) const LIST_BYTES: usize = size_of::<Vec<usize>>();
 
 /// Holds the records of one block. Used again for the next: its memory stays.
 #[derive(Default)]
 pub struct BlockReader {
-    pub(super) columns: Columns,
+    pub(super) rows: Rows,
     models: IntegerModels,
     digest: Digest,
     gathered: Vec<u8>,
@@ -87,7 +87,7 @@ impl Budget {
 impl BlockReader {
     /// Decodes a block. On an error the reader is empty.
     pub fn decode(&mut self, block: &[u8], decoders: &mut Decoders, limits: &DecodeLimits) -> Result<(), CodecError> {
-        self.columns.clear();
+        self.rows.clear();
         let parts = Parts::of(block)?;
         let codec = decoders.codec(parts.algorithm()?, parts.header.model())?;
         self.emptied(|reader| reader.read(parts, codec, limits))
@@ -100,7 +100,7 @@ impl BlockReader {
         codec: &mut dyn Codec,
         limits: &DecodeLimits,
     ) -> Result<(), CodecError> {
-        self.columns.clear();
+        self.rows.clear();
         let parts = Parts::of(block)?;
         if parts.algorithm()? != codec.algorithm() {
             return Err(FrameError::Corrupt { what: "another codec wrote this block", at: 3 }.into());
@@ -115,12 +115,12 @@ impl BlockReader {
 
     /// The records, in order.
     pub fn records(&self) -> Records<'_> {
-        self.columns.records()
+        self.rows.columns.records()
     }
 
     /// Number of records.
     pub fn len(&self) -> usize {
-        self.columns.len()
+        self.rows.columns.len()
     }
 
     /// Whether it holds no record.
@@ -130,20 +130,20 @@ impl BlockReader {
 
     /// Bytes of the records' keys, values and header values.
     pub fn payload_bytes(&self) -> usize {
-        let Columns { keys, values, headers, .. } = &self.columns;
+        let Columns { keys, values, headers, .. } = &self.rows.columns;
         keys.bytes.len() + values.bytes.len() + headers.iter().map(|strings| strings.bytes.len()).sum::<usize>()
     }
 
     fn emptied(&mut self, decode: impl FnOnce(&mut Self) -> Result<(), CodecError>) -> Result<(), CodecError> {
         let result = decode(self);
         if result.is_err() {
-            self.columns.clear();
+            self.rows.clear();
         }
         result
     }
 
     fn read(&mut self, parts: Parts<'_>, codec: &mut dyn Codec, limits: &DecodeLimits) -> Result<(), CodecError> {
-        let Parts { block, checksum, body, .. } = parts;
+        let Parts { block, body, .. } = parts;
         let mut rest = Reader::new(block, body);
         let mut budget = Budget { left: limits.max_bytes, limit: limits.max_bytes };
         let count = rest.varint()?;
@@ -161,17 +161,24 @@ impl BlockReader {
             Method::of(methods, place).ok_or(FrameError::Corrupt { what, at })
         };
         let (headers, keys, values) = (method(HEADERS)?, method(KEYS)?, method(VALUES)?);
-        if headers == Method::Column || keys == Method::Column || methods >> 6 != 0 {
+        let framed = methods & FRAMED != 0;
+        let fits = if framed { methods == FRAMED | Method::Column.bits(VALUES) } else { methods >> 6 == 0 };
+        if headers == Method::Column || keys == Method::Column || !fits {
             return Err(FrameError::Corrupt { what: "the methods byte has bits that mean nothing", at }.into());
         }
         let length = length(&mut rest)?;
+        if framed {
+            let framing = rest.take(length)?;
+            self.read_framed(framing, rest.rest(), count, codec, &budget)?;
+            return self.check(&parts);
+        }
         let at = rest.at();
         let integers = rest.take(length)?;
         let names = self.read_integers(integers, count, values == Method::Column, &mut budget, at)?;
 
         // Header names, then header values name by name.
         let header_bytes =
-            self.columns.headers[..names.len()].iter().map(|strings| total(&strings.lengths)).sum::<usize>();
+            self.rows.columns.headers[..names.len()].iter().map(|strings| total(&strings.lengths)).sum::<usize>();
         let name_bytes = names.iter().sum::<usize>();
         let mut gathered = std::mem::take(&mut self.gathered);
         gathered.clear();
@@ -181,17 +188,44 @@ impl BlockReader {
         self.gathered = gathered;
         split?;
 
-        let expected = total(&self.columns.keys.lengths);
-        bytes(&mut rest, keys, expected, codec, &mut self.columns.keys.bytes)?;
-        self.digest.bytes(&self.columns.keys.bytes);
+        let expected = total(&self.rows.columns.keys.lengths);
+        bytes(&mut rest, keys, expected, codec, &mut self.rows.columns.keys.bytes)?;
+        self.digest.bytes(&self.rows.columns.keys.bytes);
 
         if values == Method::Column {
             self.read_column(rest.rest(), codec, budget.left)?;
         } else {
-            let expected = total(&self.columns.values.lengths);
-            last(rest.rest(), values, expected, codec, &mut self.columns.values.bytes)?;
+            let expected = total(&self.rows.columns.values.lengths);
+            last(rest.rest(), values, expected, codec, &mut self.rows.columns.values.bytes)?;
         }
-        self.digest.bytes(&self.columns.values.bytes);
+        self.check(&parts)
+    }
+
+    /// Records from a codec that takes blocks.
+    fn read_framed(
+        &mut self,
+        framing: &[u8],
+        values: &[u8],
+        count: usize,
+        codec: &mut dyn Codec,
+        budget: &Budget,
+    ) -> Result<(), CodecError> {
+        let algorithm = codec.algorithm();
+        let corrupt = |detail: &str| CodecError::Corrupt { algorithm, detail: detail.to_owned() };
+        let blocks = codec.blocks().ok_or_else(|| corrupt("this codec, or its model, takes no blocks"))?;
+        blocks.decode_block(framing, values, count, &mut RowSink::new(&mut self.rows, budget.left))?;
+        if self.rows.len() != count {
+            return Err(corrupt("a block has another number of records than it says"));
+        }
+        self.digest.reset();
+        self.rows.columns.digest_framing(&mut self.digest);
+        Ok(())
+    }
+
+    /// Ends the digest with the values and the block's bytes, and compares it.
+    fn check(&mut self, parts: &Parts<'_>) -> Result<(), CodecError> {
+        let Parts { block, checksum, body, .. } = *parts;
+        self.digest.bytes(&self.rows.columns.values.bytes);
         self.digest.bytes(&block[..body - CHECKSUM_LEN]);
         self.digest.bytes(&block[body..]);
         let found = self.digest.finish();
@@ -212,7 +246,7 @@ impl BlockReader {
     ) -> Result<Vec<usize>, CodecError> {
         let corrupt = |what| CodecError::from(FrameError::Corrupt { what, at });
         let unknown = |_| corrupt("a column of numbers has no shape that there is");
-        let Self { columns, models, digest, .. } = self;
+        let Self { rows: Rows { columns, .. }, models, digest, .. } = self;
         digest.reset();
         digest.integer(count as i64);
         let mut stream = IntegerDecoder::new(models, digest, integers);
@@ -273,11 +307,11 @@ impl BlockReader {
 
     fn split_headers(&mut self, gathered: &[u8], names: &[usize], at: usize) -> Result<(), FrameError> {
         let mut parts = Reader::new(gathered, 0);
-        for (name, &length) in self.columns.names.iter_mut().zip(names) {
+        for (name, &length) in self.rows.columns.names.iter_mut().zip(names) {
             let text = std::str::from_utf8(parts.take(length)?);
             text.map_err(|_| FrameError::Corrupt { what: "a header's name is no UTF-8", at })?.clone_into(name);
         }
-        for strings in &mut self.columns.headers[..names.len()] {
+        for strings in &mut self.rows.columns.headers[..names.len()] {
             strings.bytes.extend_from_slice(parts.take(total(&strings.lengths))?);
         }
         Ok(())
@@ -287,7 +321,7 @@ impl BlockReader {
     fn read_column(&mut self, input: &[u8], codec: &mut dyn Codec, limit: usize) -> Result<(), CodecError> {
         let algorithm = codec.algorithm();
         let corrupt = |detail: &str| CodecError::Corrupt { algorithm, detail: detail.to_owned() };
-        let values = &mut self.columns.values;
+        let values = &mut self.rows.columns.values;
         let count = values.lengths.iter().filter(|&&length| length != NULL).count();
         let columns = codec.columns().ok_or_else(|| corrupt("this codec takes no columns"))?;
         self.column.clear();

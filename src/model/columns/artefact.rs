@@ -12,17 +12,23 @@ use super::chain::{
     ChainCounts, Escapes, LevelCounts, MAX_LEVELS, MAX_SPARSE, OCCURRENCES_CLASSES, SYMBOLS_CLASSES, Sparse,
 };
 use super::feature::Context;
+use super::framing::artefact as framing;
 use super::parts::{ColumnParts, Parts};
 use super::registers::Registers;
 use super::text::{ORDERS, length_classes};
 
 const MAGIC: [u8; 4] = *b"\x91LCM";
+/// Of a model of values.
 const VERSION: u8 = 1;
+/// Of a model of values and of what Kafka keeps beside them.
+const FRAMED_VERSION: u8 = 2;
 
 /// Most bytes of a model without its texts; most of its texts; and most of an artefact, both compressed.
 pub const MAX_PARTS_BYTES: usize = 8 << 20;
 /// See [`MAX_PARTS_BYTES`].
 pub const MAX_TEXT_BYTES: usize = 8 << 20;
+/// Most bytes of what is known of framing.
+pub const MAX_FRAMING_BYTES: usize = 8 << 20;
 
 /// zstd's level for artefacts: they are written once.
 const LEVEL: i32 = 19;
@@ -34,14 +40,16 @@ pub enum ColumnsError {
     #[error("this is no columns model: {0}")]
     Invalid(String),
     /// A later release wrote them.
-    #[error("the columns model has version {version}, and this release reads version {VERSION}: use a newer latentd")]
+    #[error(
+        "the columns model has version {version}, and this release reads up to version {FRAMED_VERSION}: use a newer latentd"
+    )]
     Version {
         /// What they say.
         version: u8,
     },
 }
 
-fn invalid(what: impl std::fmt::Display) -> ColumnsError {
+pub(super) fn invalid(what: impl std::fmt::Display) -> ColumnsError {
     ColumnsError::Invalid(what.to_string())
 }
 
@@ -62,8 +70,13 @@ pub(super) fn write(parts: &Parts) -> Vec<u8> {
     let mut raw = Vec::new();
     write_parts(parts, &mut raw);
     let mut output = MAGIC.to_vec();
-    output.push(VERSION);
-    for bytes in [&raw, &parts.dictionary] {
+    let mut framing = Vec::new();
+    if let Some(parts) = &parts.framing {
+        framing::write(parts, &mut framing);
+    }
+    output.push(if parts.framing.is_some() { FRAMED_VERSION } else { VERSION });
+    let framing = parts.framing.is_some().then_some(&framing);
+    for bytes in [&raw, &parts.dictionary].into_iter().chain(framing) {
         let packed = zstd::bulk::compress(bytes, LEVEL).expect("zstd has a level 19, and memory for a few megabytes");
         put_varint(bytes.len() as u64, &mut output);
         put_varint(packed.len() as u64, &mut output);
@@ -79,18 +92,26 @@ pub(super) fn read(artefact: &[u8]) -> Result<Parts, ColumnsError> {
         return Err(invalid("it does not begin with the magic 91 4c 43 4d"));
     }
     let version = input.byte()?;
-    if version != VERSION {
+    if version != VERSION && version != FRAMED_VERSION {
         return Err(ColumnsError::Version { version });
     }
     let raw = unpack(&mut input, MAX_PARTS_BYTES)?;
     let dictionary = unpack(&mut input, MAX_TEXT_BYTES)?;
+    let framing = if version == FRAMED_VERSION { Some(unpack(&mut input, MAX_FRAMING_BYTES)?) } else { None };
     if input.left() > 0 {
         return Err(invalid("there are bytes behind its end"));
     }
     let mut rest = Reader::new(&raw, 0);
-    let parts = read_parts(&mut rest, dictionary)?;
+    let mut parts = read_parts(&mut rest, dictionary)?;
     if rest.left() > 0 {
         return Err(invalid("there are bytes behind its parts"));
+    }
+    if let Some(framing) = framing {
+        let mut rest = Reader::new(&framing, 0);
+        parts.framing = Some(framing::read(&mut rest, parts.grammar.slots().len())?);
+        if rest.left() > 0 {
+            return Err(invalid("there are bytes behind its framing"));
+        }
     }
     Ok(parts)
 }
@@ -103,22 +124,22 @@ fn unpack(input: &mut Reader<'_>, cap: usize) -> Result<Vec<u8>, ColumnsError> {
     if bytes.len() == size { Ok(bytes) } else { Err(invalid("a part of it has another size than it says")) }
 }
 
-fn capped(number: u64, cap: usize) -> Result<usize, ColumnsError> {
+pub(super) fn capped(number: u64, cap: usize) -> Result<usize, ColumnsError> {
     let fits = usize::try_from(number).ok().filter(|number| *number <= cap);
     fits.ok_or_else(|| invalid(format_args!("a count of {number} is over the cap of {cap}")))
 }
 
 /// A count of things that take a byte each at least.
-fn count(input: &mut Reader<'_>, cap: usize) -> Result<usize, ColumnsError> {
+pub(super) fn count(input: &mut Reader<'_>, cap: usize) -> Result<usize, ColumnsError> {
     let number = input.varint()?;
     capped(number, cap.min(input.left()))
 }
 
-fn put_counts(counts: &[u32], output: &mut Vec<u8>) {
+pub(super) fn put_counts(counts: &[u32], output: &mut Vec<u8>) {
     counts.iter().for_each(|count| put_varint(u64::from(*count), output));
 }
 
-fn counts(input: &mut Reader<'_>, count: usize) -> Result<Vec<u32>, ColumnsError> {
+pub(super) fn counts(input: &mut Reader<'_>, count: usize) -> Result<Vec<u32>, ColumnsError> {
     if count > input.left() {
         return Err(invalid("its counts end early"));
     }
@@ -141,20 +162,59 @@ fn write_parts(parts: &Parts, output: &mut Vec<u8>) {
     parts.start.now.iter().chain(&parts.start.before).for_each(|register| put_signed(*register, output));
     let slots = parts.grammar.slots().len();
     for (column, part) in parts.columns.iter().enumerate() {
-        if column < slots {
-            write_alphabet(&part.alphabet, output);
-            put_varint(part.mantissas.len() as u64, output);
-            for (bucket, counts) in &part.mantissas {
-                output.push(*bucket);
-                put_counts(counts, output);
-            }
-            put_optional(&part.lengths, output);
-        }
-        output.push(part.contexts.len() as u8);
-        part.contexts.iter().for_each(|context| context.write(output));
-        write_chain(&part.chain, output);
+        write_column(part, column < slots, output);
     }
     write_chain(&parts.text, output);
+}
+
+/// Writes a column, of values or of choices.
+pub(super) fn write_column(part: &ColumnParts, values: bool, output: &mut Vec<u8>) {
+    if values {
+        write_alphabet(&part.alphabet, output);
+        put_varint(part.mantissas.len() as u64, output);
+        for (bucket, counts) in &part.mantissas {
+            output.push(*bucket);
+            put_counts(counts, output);
+        }
+        put_optional(&part.lengths, output);
+    }
+    output.push(part.contexts.len() as u8);
+    part.contexts.iter().for_each(|context| context.write(output));
+    write_chain(&part.chain, output);
+}
+
+/// Reads column `own` of `all`: of values, or of choices, which have so many symbols.
+pub(super) fn read_column(
+    input: &mut Reader<'_>,
+    own: usize,
+    all: usize,
+    choices: Option<usize>,
+) -> Result<ColumnParts, ColumnsError> {
+    let mut part = ColumnParts::default();
+    let symbols = match choices {
+        Some(symbols) => symbols,
+        None => {
+            part.alphabet = read_alphabet(input, own, all)?;
+            let mut last = None;
+            for _ in 0..count(input, BUCKETS)? {
+                let bucket = input.byte()?;
+                let (modelled, _) = bucket_bits(usize::from(bucket));
+                if usize::from(bucket) >= BUCKETS || modelled == 0 || last.is_some_and(|last| last >= bucket) {
+                    return Err(invalid("its buckets do not rise"));
+                }
+                last = Some(bucket);
+                part.mantissas.push((bucket, counts(input, 1 << modelled)?));
+            }
+            part.lengths = optional(input)?;
+            part.alphabet.symbols()
+        }
+    };
+    let levels = capped(u64::from(input.byte()?), MAX_LEVELS)?;
+    for _ in 0..levels {
+        part.contexts.push(Context::read(input, all)?);
+    }
+    part.chain = read_chain(input, levels, symbols)?;
+    Ok(part)
 }
 
 fn read_parts(input: &mut Reader<'_>, dictionary: Vec<u8>) -> Result<Parts, ColumnsError> {
@@ -179,33 +239,11 @@ fn read_parts(input: &mut Reader<'_>, dictionary: Vec<u8>) -> Result<Parts, Colu
     }
     let mut columns = Vec::with_capacity(all);
     for column in 0..all {
-        let mut part = ColumnParts::default();
-        let symbols = if column < slots {
-            part.alphabet = read_alphabet(input, column, all)?;
-            let mut last = None;
-            for _ in 0..count(input, BUCKETS)? {
-                let bucket = input.byte()?;
-                let (modelled, _) = bucket_bits(usize::from(bucket));
-                if usize::from(bucket) >= BUCKETS || modelled == 0 || last.is_some_and(|last| last >= bucket) {
-                    return Err(invalid("its buckets do not rise"));
-                }
-                last = Some(bucket);
-                part.mantissas.push((bucket, counts(input, 1 << modelled)?));
-            }
-            part.lengths = optional(input)?;
-            part.alphabet.symbols()
-        } else {
-            grammar.states()[column - slots].edges.len() + 1
-        };
-        let levels = capped(u64::from(input.byte()?), MAX_LEVELS)?;
-        for _ in 0..levels {
-            part.contexts.push(Context::read(input, all)?);
-        }
-        part.chain = read_chain(input, levels, symbols)?;
-        columns.push(part);
+        let choices = column.checked_sub(slots).map(|state| grammar.states()[state].edges.len() + 1);
+        columns.push(read_column(input, column, all, choices)?);
     }
     let text = read_chain(input, ORDERS.len(), 256)?;
-    Ok(Parts { grammar, columns, regular, alone, start, text, foreign, dictionary })
+    Ok(Parts { grammar, columns, regular, alone, start, text, foreign, dictionary, framing: None })
 }
 
 /// Counts of the classes of lengths, where there are any.
@@ -276,7 +314,7 @@ fn read_alphabet(input: &mut Reader<'_>, own: usize, columns: usize) -> Result<A
     Ok(Alphabet::new(kind, unit, offset, base, differences, texts))
 }
 
-fn write_chain(chain: &ChainCounts, output: &mut Vec<u8>) {
+pub(super) fn write_chain(chain: &ChainCounts, output: &mut Vec<u8>) {
     for level in &chain.levels {
         put_varint(level.sparse.len() as u64, output);
         if level.sparse.is_empty() {
@@ -306,7 +344,7 @@ fn write_chain(chain: &ChainCounts, output: &mut Vec<u8>) {
     put_counts(&chain.dense, output);
 }
 
-fn read_chain(input: &mut Reader<'_>, levels: usize, symbols: usize) -> Result<ChainCounts, ColumnsError> {
+pub(super) fn read_chain(input: &mut Reader<'_>, levels: usize, symbols: usize) -> Result<ChainCounts, ColumnsError> {
     let mut chain = ChainCounts::default();
     for _ in 0..levels {
         let contexts = count(input, MAX_PARTS_BYTES)?;

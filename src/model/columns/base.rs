@@ -134,6 +134,24 @@ impl Base {
         expected.wrapping_add(difference)
     }
 
+    /// The columns whose registers it takes.
+    pub fn columns(self) -> impl Iterator<Item = u16> {
+        let columns = match self {
+            Self::Nothing => [None; 4],
+            Self::Last(a) | Self::Clock(a) | Self::Hundreds(a) | Self::Rest(a) | Self::Times(a, _) | Self::Kept(a) => {
+                [Some(a), None, None, None]
+            }
+            Self::Grown(a, b)
+            | Self::Sum(a, b)
+            | Self::Difference(a, b)
+            | Self::ClockSum(a, b)
+            | Self::ClockLess(a, b)
+            | Self::ClockMinutes(a, b) => [Some(a), Some(b), None, None],
+            Self::Hour { parts, .. } => parts.map(Some),
+        };
+        columns.into_iter().flatten()
+    }
+
     /// Appends the base's bytes.
     pub fn write(self, output: &mut Vec<u8>) {
         let mut put = |tag: u8, numbers: &[i64]| {

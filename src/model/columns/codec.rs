@@ -17,10 +17,13 @@ use zstd_safe::{CCtx, CParameter, DCtx, DParameter, FrameFormat};
 
 use super::ColumnsModel;
 use super::coding::{SCALE_BITS, Sink, Source};
+use super::fields::Fields;
+use super::framing::{FramingCodec, FramingModel, Head};
 use super::model::{Fault, Inline, TextSink, TextSource};
 use super::registers::Registers;
 use super::text::TextModel;
-use crate::codec::{Algorithm, Codec, CodecError, Column, ColumnCodec, ColumnRef, ModelId};
+use crate::codec::block::{RowSink, Rows};
+use crate::codec::{Algorithm, BlockCodec, Codec, CodecError, Column, ColumnCodec, ColumnRef, ModelId};
 use crate::entropy::{Decoder, Encoder, Interval};
 use crate::frame::{Reader, put_varint};
 use crate::payload::fields::Steps;
@@ -60,6 +63,9 @@ pub struct ColumnsCodec {
     plain: Option<(CCtx<'static>, DCtx<'static>)>,
     texts_writer: Option<CCtx<'static>>,
     texts_reader: Option<DCtx<'static>>,
+    /// Of the last column: the values that framing is predicted from.
+    fields: Fields,
+    framing: Option<FramingCodec>,
 }
 
 /// Texts of a block, column by column.
@@ -145,6 +151,8 @@ impl ColumnsCodec {
     /// A codec that codes with this model.
     pub fn new(model: Arc<ColumnsModel>) -> Self {
         let texts = Gathered { columns: vec![Vec::new(); model.model.text_columns()] };
+        let fields = model.framing.as_ref().map_or_else(Fields::default, FramingModel::fields);
+        let framing = model.framing.as_ref().map(|_| FramingCodec::default());
         Self {
             registers: model.model.start.clone(),
             model,
@@ -157,6 +165,8 @@ impl ColumnsCodec {
             plain: None,
             texts_writer: None,
             texts_reader: None,
+            fields,
+            framing,
         }
     }
 
@@ -263,6 +273,7 @@ impl ColumnsCodec {
         let model = Arc::clone(&self.model);
         self.texts.columns.iter_mut().for_each(Vec::clear);
         self.registers.begin(&model.model.start);
+        self.fields.clear();
         // The symbols wait while the texts, which stand before them, are coded.
         let mut symbols = std::mem::take(&mut self.encoder);
         symbols.clear();
@@ -271,8 +282,9 @@ impl ColumnsCodec {
         let mut start = 0;
         for end in values.ends {
             let record = &values.bytes[start..*end as usize];
-            start = *end as usize;
             self.steps.walk(&model.model.grammar, record);
+            self.fields.walked(&self.steps, start);
+            start = *end as usize;
             foreign += usize::from(!self.steps.regular);
             if method == INLINE {
                 model.model.encode(record, &self.steps, &mut self.registers, &mut symbols, &mut inline);
@@ -401,7 +413,7 @@ impl Codec for ColumnsCodec {
         let mut decoder = Decoder::<1>::new(input).map_err(corrupt)?;
         model
             .model
-            .decode(&mut self.registers, &mut decoder, &mut Inline::default(), limit, output)
+            .decode(&mut self.registers, &mut decoder, &mut Inline::default(), &mut (), limit, output)
             .map_err(|error| fault(error, limit))
             .and_then(|()| decoder.finish().map_err(corrupt))
             .inspect_err(|_| output.truncate(start))
@@ -409,6 +421,10 @@ impl Codec for ColumnsCodec {
 
     fn columns(&mut self) -> Option<&mut dyn ColumnCodec> {
         Some(self)
+    }
+
+    fn blocks(&mut self) -> Option<&mut dyn BlockCodec> {
+        self.framing.is_some().then_some(self)
     }
 
     fn model(&self) -> Option<ModelId> {
@@ -429,6 +445,7 @@ impl ColumnCodec for ColumnsCodec {
             if result.is_ok() && plain.len() < written {
                 output.truncate(start);
                 output.extend_from_slice(&plain);
+                self.fields.clear();
             }
             self.coded = plain;
             result.inspect_err(|_| output.truncate(start))?;
@@ -444,6 +461,7 @@ impl ColumnCodec for ColumnsCodec {
         column: &mut Column,
     ) -> Result<(), CodecError> {
         let limit = limit.min(u32::MAX as usize);
+        self.fields.clear();
         let mut rest = Reader::new(input, 0);
         match rest.byte()? {
             method @ (GATHERED | INLINE) => {
@@ -456,10 +474,12 @@ impl ColumnCodec for ColumnsCodec {
                 let start = bytes.len();
                 for _ in 0..count {
                     let left = limit - (bytes.len() - start);
+                    let watch = &mut self.fields;
+                    watch.begin();
                     let decoded = if method == GATHERED {
-                        model.model.decode(registers, &mut decoder, &mut cursors, left, bytes)
+                        model.model.decode(registers, &mut decoder, &mut cursors, watch, left, bytes)
                     } else {
-                        model.model.decode(registers, &mut decoder, &mut Inline::default(), left, bytes)
+                        model.model.decode(registers, &mut decoder, &mut Inline::default(), watch, left, bytes)
                     };
                     decoded.map_err(|error| fault(error, limit))?;
                     column.ends.push(bytes.len() as u32);
@@ -487,5 +507,42 @@ impl ColumnCodec for ColumnsCodec {
             }
             _ => Err(corrupt("its column is coded in no way that there is")),
         }
+    }
+}
+
+impl BlockCodec for ColumnsCodec {
+    fn encode_block(
+        &mut self,
+        rows: &Rows,
+        column: ColumnRef<'_>,
+        beside: &mut Vec<u8>,
+        values: &mut Vec<u8>,
+    ) -> Result<bool, CodecError> {
+        self.encode_column(column, values)?;
+        let (Some(model), Some(codec)) = (&self.model.framing, &mut self.framing) else { return Ok(false) };
+        Ok(codec.encode(model, rows, column, &self.fields, beside))
+    }
+
+    fn decode_block(
+        &mut self,
+        beside: &[u8],
+        values: &[u8],
+        count: usize,
+        rows: &mut RowSink<'_>,
+    ) -> Result<(), CodecError> {
+        let model = Arc::clone(&self.model);
+        let (Some(model), Some(mut codec)) = (&model.framing, self.framing.take()) else {
+            return Err(corrupt("its model has no framing"));
+        };
+        let mut column = std::mem::take(&mut codec.column);
+        column.clear();
+        let result = Head::read(model, beside, count).and_then(|(head, symbols)| {
+            self.fields.afford(head.values(), rows.left())?;
+            self.decode_column(values, head.values(), rows.left(), &mut column)?;
+            codec.decode(model, &head, symbols, column.as_ref(), &self.fields, rows)
+        });
+        codec.column = column;
+        self.framing = Some(codec);
+        result
     }
 }

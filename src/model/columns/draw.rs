@@ -57,6 +57,7 @@ impl Drawing<'_> {
                 &mut registers,
                 &mut Chance { rng },
                 &mut Inline::default(),
+                &mut (),
                 LONGEST,
                 &mut record,
             );

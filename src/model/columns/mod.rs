@@ -22,6 +22,8 @@ mod coding;
 mod dense;
 mod draw;
 mod feature;
+mod fields;
+mod framing;
 mod model;
 mod parts;
 mod registers;
@@ -30,17 +32,20 @@ mod train;
 
 use std::sync::Arc;
 
-pub use artefact::{ColumnsError, MAX_PARTS_BYTES, MAX_TEXT_BYTES};
+pub use artefact::{ColumnsError, MAX_FRAMING_BYTES, MAX_PARTS_BYTES, MAX_TEXT_BYTES};
 pub use codec::ColumnsCodec;
-pub use train::Options;
+pub use train::{FRAMED_RECORDS, Options};
 
 use crate::codec::ModelId;
+use crate::record::RecordRef;
 
 /// A model of a topic's records: codes them, and draws new ones.
 pub struct ColumnsModel {
     artefact: Arc<[u8]>,
     id: ModelId,
     model: model::Model,
+    /// What Kafka keeps beside values, where that was learned too.
+    framing: Option<framing::FramingModel>,
     /// The topic's texts as zstd takes them: raw content, which must not begin like a dictionary with tables.
     dictionary: Vec<u8>,
 }
@@ -54,17 +59,45 @@ impl ColumnsModel {
         Self::of(&parts, artefact::write(&parts).into())
     }
 
+    /// Learns a model of values as [`ColumnsModel::train`] does, and of the keys, headers, timestamps and offsets that blocks
+    /// have. `records` are the newest of the records whose values these are, deletions among them, the oldest first; of
+    /// more than [`FRAMED_RECORDS`] the newest are looked at. Coded alone, records have none of this.
+    pub fn train_framed(values: &[&[u8]], records: &[RecordRef<'_>], options: &Options) -> Self {
+        let mut parts = train::train(values, options);
+        if !options.alone {
+            parts.framing = train::learn_framing(&parts, records, options);
+        }
+        Self::of(&parts, artefact::write(&parts).into())
+    }
+
+    /// [`ColumnsModel::train_framed`] from whole records.
+    pub fn train_records(records: &[RecordRef<'_>], options: &Options) -> Self {
+        let values: Vec<&[u8]> = records.iter().filter_map(|record| record.value).collect();
+        Self::train_framed(&values, records, options)
+    }
+
+    /// Whether it knows what Kafka keeps beside values.
+    pub fn knows_framing(&self) -> bool {
+        self.framing.is_some()
+    }
+
     /// Reads an artefact that comes from anywhere.
     ///
-    /// Reading takes at most [`MAX_PARTS_BYTES`] and [`MAX_TEXT_BYTES`] for what is unpacked, and at most 64 bytes of
-    /// tables for each byte of the former.
+    /// Reading takes at most [`MAX_PARTS_BYTES`], [`MAX_TEXT_BYTES`] and [`MAX_FRAMING_BYTES`] for what is unpacked, and at
+    /// most 64 bytes of tables for each byte of the first and the last.
     pub fn parse(artefact: &[u8]) -> Result<Self, ColumnsError> {
         Ok(Self::of(&artefact::read(artefact)?, artefact.into()))
     }
 
     fn of(parts: &parts::Parts, artefact: Arc<[u8]>) -> Self {
         let dictionary = std::iter::once(0).chain(parts.dictionary.iter().copied()).collect();
-        Self { id: ModelId::of(&artefact), artefact, model: model::Model::new(parts), dictionary }
+        Self {
+            id: ModelId::of(&artefact),
+            artefact,
+            model: model::Model::new(parts),
+            framing: framing::FramingModel::new(parts),
+            dictionary,
+        }
     }
 
     /// Its bytes.

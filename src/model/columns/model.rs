@@ -16,7 +16,7 @@ const TARGET_BITS: u32 = 12;
 
 /// A column, ready for coding.
 #[derive(Clone, Debug)]
-struct Column {
+pub(super) struct Column {
     alphabet: Alphabet,
     contexts: Vec<Context>,
     chain: Chain,
@@ -84,6 +84,18 @@ impl TextSource for Inline {
     }
 }
 
+/// Sees where values stand in what is decoded.
+pub(super) trait Watch {
+    /// A value of a slot has come to stand at `start..end` of the output.
+    fn saw(&mut self, slot: u16, start: usize, end: usize);
+}
+
+/// Sees nothing.
+impl Watch for () {
+    #[inline]
+    fn saw(&mut self, _slot: u16, _start: usize, _end: usize) {}
+}
+
 /// Why symbols make no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -99,7 +111,8 @@ fn or_even(counts: &[u32], symbols: usize) -> Vec<u32> {
 }
 
 impl Column {
-    fn new(parts: &ColumnParts) -> Self {
+    /// From what was learned.
+    pub fn new(parts: &ColumnParts) -> Self {
         let mut mantissas = vec![None; BUCKETS];
         for (bucket, counts) in &parts.mantissas {
             mantissas[usize::from(*bucket)] = Some(Box::new(Dense::from_counts(counts)));
@@ -113,12 +126,125 @@ impl Column {
         }
     }
 
-    fn put(&self, symbol: u16, registers: &Registers, sink: &mut impl Sink) {
+    /// Codes a symbol.
+    pub fn put(&self, symbol: u16, registers: &Registers, sink: &mut impl Sink) {
         self.chain.encode(symbol, |level| self.contexts[level].key(registers), sink);
     }
 
-    fn take(&self, registers: &Registers, source: &mut impl Source) -> u16 {
+    /// Decodes a symbol.
+    pub fn take(&self, registers: &Registers, source: &mut impl Source) -> u16 {
         self.chain.decode(|level| self.contexts[level].key(registers), source)
+    }
+
+    /// Codes a value, which becomes that of column `own`.
+    #[inline]
+    pub fn encode_value(
+        &self,
+        own: usize,
+        value: &[u8],
+        registers: &mut Registers,
+        text: &TextModel,
+        sink: &mut impl Sink,
+        texts: &mut impl TextSink,
+    ) {
+        let alphabet = &self.alphabet;
+        let cell = alphabet.cell(own, value, registers);
+        self.put(cell.symbol, registers, sink);
+        let symbol = usize::from(cell.symbol);
+        if symbol >= alphabet.first_bucket() {
+            if symbol >= alphabet.first_recent() {
+                if symbol == alphabet.other() {
+                    encode_length(&self.lengths, value.len(), sink);
+                    texts.put(own, value, text, sink);
+                }
+                registers.remember(own, value);
+            } else {
+                let bucket = symbol - alphabet.first_bucket();
+                let (modelled, raw) = bucket_bits(bucket);
+                let below = cell.difference.unsigned_abs();
+                if modelled > 0 {
+                    let high = (below >> raw) & ((1 << modelled) - 1);
+                    match &self.mantissas[bucket] {
+                        Some(mantissa) => mantissa.encode(high as u16, sink),
+                        None => sink.raw(high, modelled),
+                    }
+                }
+                if raw > 0 {
+                    sink.raw(below & ((1 << raw) - 1), raw);
+                }
+            }
+        }
+        registers.push(own, cell.register);
+    }
+
+    /// Decodes a value, which becomes that of column `own`: appends it to `output`, which it makes `most` bytes long at most.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "a value is made of all that a decoder has")]
+    pub fn decode_value(
+        &self,
+        own: usize,
+        registers: &mut Registers,
+        model: &TextModel,
+        source: &mut impl Source,
+        texts: &mut impl TextSource,
+        most: usize,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let alphabet = &self.alphabet;
+        let symbol = self.take(registers, source);
+        let start = output.len();
+        let coded = match alphabet.meaning(symbol) {
+            Meaning::Difference(difference) => difference,
+            Meaning::Bucket(bucket) => {
+                let (modelled, raw) = bucket_bits(bucket);
+                let mut below = 0;
+                if modelled > 0 {
+                    below = match &self.mantissas[bucket] {
+                        Some(mantissa) => u64::from(mantissa.decode(source)),
+                        None => source.raw(modelled),
+                    };
+                }
+                if raw > 0 {
+                    below = below << raw | source.raw(raw);
+                }
+                difference(bucket, below)
+            }
+            Meaning::Text(text) => {
+                if text.len() > most - start {
+                    return Err(Fault::Limit);
+                }
+                output.extend_from_slice(text);
+                registers.push(own, known_text(usize::from(symbol) - alphabet.differences.len()));
+                return Ok(());
+            }
+            Meaning::Recent(place) => {
+                let text = registers.recent(own, place).ok_or(Fault::Corrupt("no such text is remembered"))?;
+                if text.len() > most - start {
+                    return Err(Fault::Limit);
+                }
+                output.extend_from_slice(text);
+                registers.remember(own, &output[start..]);
+                registers.push(own, unknown_text(&output[start..]));
+                return Ok(());
+            }
+            Meaning::Other => {
+                let length = decode_length(&self.lengths, source);
+                if length > most - start {
+                    return Err(Fault::Limit);
+                }
+                texts.take(own, length, model, source, output)?;
+                registers.remember(own, &output[start..]);
+                registers.push(own, unknown_text(&output[start..]));
+                return Ok(());
+            }
+        };
+        let number = alphabet.base.apply(alphabet.base.of(own, registers), coded);
+        alphabet.render(number, output).ok_or(Fault::Corrupt("a number has no text"))?;
+        if output.len() > most {
+            return Err(Fault::Limit);
+        }
+        registers.push(own, number);
+        Ok(())
     }
 }
 
@@ -166,7 +292,9 @@ impl Model {
                         registers.push(choice, i64::from(edge));
                     }
                     if let Some(slot) = slot {
-                        self.encode_value(slot, &record[start as usize..end as usize], registers, sink, texts);
+                        let value = &record[start as usize..end as usize];
+                        let slot = usize::from(slot);
+                        self.columns[slot].encode_value(slot, value, registers, &self.text, sink, texts);
                     }
                     from = slot;
                 }
@@ -179,7 +307,9 @@ impl Model {
                     texts.put(self.columns.len(), bytes, &self.text, sink);
                     sink.raw(slot.map_or(0, |slot| u64::from(slot) + 1), TARGET_BITS);
                     if let Some(slot) = slot {
-                        self.encode_value(slot, &record[end as usize..value_end as usize], registers, sink, texts);
+                        let value = &record[end as usize..value_end as usize];
+                        let slot = usize::from(slot);
+                        self.columns[slot].encode_value(slot, value, registers, &self.text, sink, texts);
                     }
                     from = slot;
                 }
@@ -188,53 +318,13 @@ impl Model {
         registers.end();
     }
 
-    #[inline]
-    fn encode_value(
-        &self,
-        slot: u16,
-        value: &[u8],
-        registers: &mut Registers,
-        sink: &mut impl Sink,
-        texts: &mut impl TextSink,
-    ) {
-        let slot = usize::from(slot);
-        let column = &self.columns[slot];
-        let alphabet = &column.alphabet;
-        let cell = alphabet.cell(slot, value, registers);
-        column.put(cell.symbol, registers, sink);
-        let symbol = usize::from(cell.symbol);
-        if symbol >= alphabet.first_bucket() {
-            if symbol >= alphabet.first_recent() {
-                if symbol == alphabet.other() {
-                    encode_length(&column.lengths, value.len(), sink);
-                    texts.put(slot, value, &self.text, sink);
-                }
-                registers.remember(slot, value);
-            } else {
-                let bucket = symbol - alphabet.first_bucket();
-                let (modelled, raw) = bucket_bits(bucket);
-                let below = cell.difference.unsigned_abs();
-                if modelled > 0 {
-                    let high = (below >> raw) & ((1 << modelled) - 1);
-                    match &column.mantissas[bucket] {
-                        Some(mantissa) => mantissa.encode(high as u16, sink),
-                        None => sink.raw(high, modelled),
-                    }
-                }
-                if raw > 0 {
-                    sink.raw(below & ((1 << raw) - 1), raw);
-                }
-            }
-        }
-        registers.push(slot, cell.register);
-    }
-
     /// Decodes one record: appends at most `limit` bytes.
     pub fn decode(
         &self,
         registers: &mut Registers,
         source: &mut impl Source,
         texts: &mut impl TextSource,
+        watch: &mut impl Watch,
         limit: usize,
         output: &mut Vec<u8>,
     ) -> Result<(), Fault> {
@@ -282,82 +372,16 @@ impl Model {
                 registers.end();
                 return Ok(());
             };
-            self.decode_value(slot, registers, source, texts, most, output)?;
+            let start = output.len();
+            let own = usize::from(slot);
+            self.columns[own].decode_value(own, registers, &self.text, source, texts, most, output)?;
+            watch.saw(slot, start, output.len());
             if output.len() == begun && from.is_some() {
                 // Steps that make nothing could go on for ever.
                 return Err(Fault::Corrupt("a value that follows another at once has no bytes"));
             }
             from = target;
         }
-    }
-
-    #[inline]
-    fn decode_value(
-        &self,
-        slot: u16,
-        registers: &mut Registers,
-        source: &mut impl Source,
-        texts: &mut impl TextSource,
-        most: usize,
-        output: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
-        let slot = usize::from(slot);
-        let column = &self.columns[slot];
-        let alphabet = &column.alphabet;
-        let symbol = column.take(registers, source);
-        let start = output.len();
-        let coded = match alphabet.meaning(symbol) {
-            Meaning::Difference(difference) => difference,
-            Meaning::Bucket(bucket) => {
-                let (modelled, raw) = bucket_bits(bucket);
-                let mut below = 0;
-                if modelled > 0 {
-                    below = match &column.mantissas[bucket] {
-                        Some(mantissa) => u64::from(mantissa.decode(source)),
-                        None => source.raw(modelled),
-                    };
-                }
-                if raw > 0 {
-                    below = below << raw | source.raw(raw);
-                }
-                difference(bucket, below)
-            }
-            Meaning::Text(text) => {
-                if text.len() > most - start {
-                    return Err(Fault::Limit);
-                }
-                output.extend_from_slice(text);
-                registers.push(slot, known_text(usize::from(symbol) - alphabet.differences.len()));
-                return Ok(());
-            }
-            Meaning::Recent(place) => {
-                let text = registers.recent(slot, place).ok_or(Fault::Corrupt("no such text is remembered"))?;
-                if text.len() > most - start {
-                    return Err(Fault::Limit);
-                }
-                output.extend_from_slice(text);
-                registers.remember(slot, &output[start..]);
-                registers.push(slot, unknown_text(&output[start..]));
-                return Ok(());
-            }
-            Meaning::Other => {
-                let length = decode_length(&column.lengths, source);
-                if length > most - start {
-                    return Err(Fault::Limit);
-                }
-                texts.take(slot, length, &self.text, source, output)?;
-                registers.remember(slot, &output[start..]);
-                registers.push(slot, unknown_text(&output[start..]));
-                return Ok(());
-            }
-        };
-        let number = alphabet.base.apply(alphabet.base.of(slot, registers), coded);
-        alphabet.render(number, output).ok_or(Fault::Corrupt("a number has no text"))?;
-        if output.len() > most {
-            return Err(Fault::Limit);
-        }
-        registers.push(slot, number);
-        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use crate::payload::fields::Grammar;
 use super::alphabet::Alphabet;
 use super::chain::ChainCounts;
 use super::feature::Context;
+use super::framing::FramingParts;
 use super::registers::Registers;
 
 /// A column: a slot's values, or the choice of the literal that follows one.
@@ -39,4 +40,6 @@ pub(super) struct Parts {
     pub foreign: Vec<u32>,
     /// Texts of the topic, for zstd.
     pub dictionary: Vec<u8>,
+    /// What Kafka keeps beside values, where that was learned too.
+    pub framing: Option<FramingParts>,
 }

@@ -336,7 +336,7 @@ fn a_cut_artefact_is_refused() {
     let mut longer = artefact.to_vec();
     longer.push(0);
     assert!(ColumnsModel::parse(&longer).is_err());
-    assert!(matches!(ColumnsModel::parse(b"\x91LCM\x02"), Err(ColumnsError::Version { version: 2 })));
+    assert!(matches!(ColumnsModel::parse(b"\x91LCM\x03"), Err(ColumnsError::Version { version: 3 })));
 }
 
 fn any_json() -> impl Strategy<Value = String> {

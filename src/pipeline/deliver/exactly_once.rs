@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::spool::Spool;
 use super::transactor::{Outcome, Transactor};
-use super::{Deliver, Interrupted, Limits, SlotId};
+use super::{Deliver, Doubt, Interrupted, Limits, SlotId};
 use crate::pipeline::pulse::Pulse;
 use crate::sink::{OutRecord, SendError, TransactionalProducer};
 use crate::source::{ClientError, Diagnosis, Positions, Source};
@@ -34,17 +34,18 @@ pub struct ExactlyOnce<P: TransactionalProducer, F> {
     spool: Spool,
     on_trouble: OnTrouble,
     newest: Newest,
+    /// Records of the open transaction.
+    sent: usize,
 }
 
 /// What is known about the newest commit.
-#[derive(Clone, Copy)]
 enum Newest {
-    /// There was none, or nobody knows whether it happened.
-    Unknown,
+    /// There was none, or nobody knows whether it happened, or the group knows its positions.
+    Nothing,
     /// It was acknowledged, and had begun at this moment.
-    Acknowledged(Instant),
-    /// It was acknowledged, a broker went away at this moment, and the producer that made it is no more.
-    InDoubt(Instant),
+    Acknowledged { begun: Instant, positions: Positions },
+    /// It was acknowledged, a broker went away, and the producer that made it is no more.
+    InDoubt(Doubt),
 }
 
 enum State {
@@ -95,7 +96,8 @@ where
             transactor: None,
             state: State::Idle,
             spool: Spool::default(),
-            newest: Newest::Unknown,
+            newest: Newest::Nothing,
+            sent: 0,
         }
     }
 
@@ -110,10 +112,13 @@ where
     }
 
     fn drop_producer(&mut self) {
-        self.newest = match (&self.state, self.doubt()) {
-            (State::Committing { .. }, _) | (_, None) => Newest::Unknown,
-            (_, Some(at)) => Newest::InDoubt(at),
+        self.newest = match (&self.state, self.in_doubt()) {
+            (State::Committing { .. }, _) | (_, None) => Newest::Nothing,
+            (_, Some(doubt)) => Newest::InDoubt(doubt),
         };
+        if matches!(self.state, State::Open) {
+            self.aborting();
+        }
         if self.transactor.take().is_some() {
             self.metrics.transactions_rebuilt.inc();
         }
@@ -121,13 +126,23 @@ where
         self.spool.clear();
     }
 
-    fn doubt(&self) -> Option<Instant> {
-        match self.newest {
-            Newest::Unknown => None,
-            Newest::InDoubt(at) => Some(at),
-            Newest::Acknowledged(since) => {
-                self.transactor.as_ref()?.producer().disconnected().filter(|disconnected| *disconnected >= since)
+    fn in_doubt(&self) -> Option<Doubt> {
+        match &self.newest {
+            Newest::Nothing => None,
+            Newest::InDoubt(doubt) => Some(doubt.clone()),
+            Newest::Acknowledged { begun, positions } => {
+                let since = self.transactor.as_ref()?.producer().disconnected().filter(|since| since >= begun)?;
+                Some(Doubt { since, positions: positions.clone() })
             }
+        }
+    }
+
+    /// The open transaction ends with markers that say so, for the partitions of those of its records that a broker has. A
+    /// commit before it whose markers are missing ends there with it, and its positions are no longer worth saying again.
+    fn aborting(&mut self) {
+        let on_their_way = self.transactor.as_ref().map_or(0, |transactor| transactor.producer().in_flight());
+        if self.sent > on_their_way && self.in_doubt().is_some() {
+            self.newest = Newest::Nothing;
         }
     }
 
@@ -146,6 +161,7 @@ where
     /// Takes a failure in an open transaction: abort, then read again.
     fn abort(&mut self, error: ClientError) -> Interrupted {
         self.spool.clear();
+        self.aborting();
         self.transactor().abort();
         match self.wait() {
             Ok(Outcome::Done | Outcome::Aborted(_)) => {
@@ -162,6 +178,7 @@ where
         match self.transactor().producer().begin() {
             Ok(()) => {
                 self.state = State::Open;
+                self.sent = 0;
                 Ok(())
             }
             Err(error) => Err(self.give_up(error)),
@@ -174,7 +191,10 @@ where
             let limits = self.limits;
             let transactor = self.transactor.as_ref().expect("begin was called on it");
             match transactor.producer().send(record, 0) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.sent += 1;
+                    return Ok(());
+                }
                 Err(SendError::QueueFull) => {
                     transactor.producer().serve(Duration::from_millis(1));
                     let failure = transactor.producer().failure();
@@ -212,6 +232,13 @@ where
         result
     }
 
+    fn committing(&mut self, positions: Positions, group: P::Group) {
+        // A broker that goes away from here on may take the commit's markers with it.
+        let since = Instant::now();
+        self.transactor().commit(positions.clone(), group);
+        self.state = State::Committing { positions, since };
+    }
+
     /// Takes the end of a commit.
     fn ended(&mut self, outcome: Outcome) -> Result<Option<Positions>, Interrupted> {
         let State::Committing { positions, since } = std::mem::replace(&mut self.state, State::Idle) else {
@@ -221,7 +248,7 @@ where
             Outcome::Done => {
                 self.metrics.transactions_committed.inc();
                 self.metrics.transaction_seconds.observe(since.elapsed().as_secs_f64());
-                self.newest = Newest::Acknowledged(since);
+                self.newest = Newest::Acknowledged { begun: since, positions: positions.clone() };
                 match self.unspool() {
                     Ok(()) => Ok(Some(positions)),
                     // The caller would go back to before these positions, which are committed: the group must say.
@@ -235,7 +262,7 @@ where
                 Err(Interrupted::Rewind(error))
             }
             Outcome::Unknown(error) => {
-                self.newest = Newest::Unknown;
+                self.newest = Newest::Nothing;
                 Err(self.give_up(error))
             }
         }
@@ -360,8 +387,7 @@ where
             let error = ClientError::new(Diagnosis::Abortable, "committing", "the consumer has left its group");
             return Err(self.abort(error));
         };
-        self.transactor().commit(positions.clone(), group);
-        self.state = State::Committing { positions, since: Instant::now() };
+        self.committing(positions, group);
         Ok(())
     }
 
@@ -395,8 +421,21 @@ where
         }
     }
 
-    fn marker_in_doubt(&self) -> Option<Instant> {
-        self.doubt()
+    fn doubt(&self) -> Option<Doubt> {
+        self.in_doubt()
+    }
+
+    fn believe(&mut self) {
+        self.newest = Newest::Nothing;
+    }
+
+    fn reaffirm(&mut self, positions: Positions, group: P::Group) -> Result<(), Interrupted> {
+        if self.transactor.is_none() {
+            return Err(Interrupted::Cancelled);
+        }
+        self.begin()?;
+        self.committing(positions, group);
+        Ok(())
     }
 
     fn buffered_bytes(&self) -> usize {

@@ -31,6 +31,19 @@ pub enum Interrupted {
     Cancelled,
 }
 
+/// A commit that was acknowledged and during or after which a broker went away: its markers may be missing.
+///
+/// Apache Kafka 4.3.1, stopped cleanly as the only broker, can acknowledge a commit and skip its markers ("Couldn't find leader
+/// endpoint ... likely deleted already and hence can be skipped" in its log). Then the group's offsets are pending for ever and
+/// nobody who asks for them gets any, until the same transactional id commits offsets of the group again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// When the broker went away.
+    pub since: Instant,
+    /// What was committed.
+    pub positions: Positions,
+}
+
 /// The role of the last stage.
 pub trait Deliver<S: Source> {
     /// Makes a new producer and waits until it may write; tries for ever, until a wish of the supervisor.
@@ -58,13 +71,17 @@ pub trait Deliver<S: Source> {
     /// Waits until a commit under way has ended.
     fn settle(&mut self, source: &S, deadline: Instant) -> Result<Option<Positions>, Interrupted>;
 
-    /// When a broker went away during the newest commit that was acknowledged, or after it: its markers may be missing.
-    ///
-    /// Apache Kafka 4.3.1, stopped cleanly as the only broker, can acknowledge a commit and skip its markers ("Couldn't find
-    /// leader endpoint ... likely deleted already and hence can be skipped" in its log). Then the group's offsets are pending
-    /// for ever and nobody who asks for them gets any, until the same transactional id commits offsets of the group again.
-    fn marker_in_doubt(&self) -> Option<Instant> {
+    /// The newest commit, where it was acknowledged and its markers may be missing all the same.
+    fn doubt(&self) -> Option<Doubt> {
         None
+    }
+
+    /// The doubt is over: the group knows the positions.
+    fn believe(&mut self) {}
+
+    /// Begins to commit positions once more, in a transaction without outputs, for what `group` says who commits.
+    fn reaffirm(&mut self, _positions: Positions, _group: S::Group) -> Result<(), Interrupted> {
+        Ok(())
     }
 
     /// A partition has become ours under this number.

@@ -130,7 +130,9 @@ impl Trial<'_, '_> {
         let model = codec.model().map(|model| model.prefix()).filter(|_| codec.algorithm().is_learned());
         for record in self.records {
             let Some(value) = record.value else { continue };
-            (coded.clear(), sealed.clear(), decoded.clear());
+            coded.clear();
+            sealed.clear();
+            decoded.clear();
             let begun = (self.clock)();
             codec.encode(value, &mut coded)?;
             let ended = (self.clock)();

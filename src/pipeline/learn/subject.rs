@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::codec::{Algorithm, Codec as _, CodecError, CodecSpec, ColumnCodec as _};
-use crate::model::columns::Options;
+use crate::model::columns::{FRAMED_RECORDS, Options};
 use crate::model::{
     ColumnsCodec, ColumnsError, ColumnsModel, Dictionary, DictionaryError, Family, MIN_HOLDOUT, Sizes, Split, Verdict,
     challenge, coded_sizes, judge,
 };
 use crate::pipeline::settings::{CodecChoice, Layout, LearnSettings, Settings};
+use crate::record::RecordRef;
 
 use super::Run;
 use super::renewal::Measure;
@@ -175,7 +176,12 @@ impl Subject {
                 if values.is_empty() {
                     return Ok(Err("there are no records yet".to_owned()));
                 }
-                Ok(Ok(Arc::clone(ColumnsModel::train(&values, &self.options()).artefact())))
+                // Of what stands beside values the newest will do.
+                let count: usize = samples[first..].iter().map(|run| run.records_len()).sum();
+                let records = samples[first..].iter().flat_map(|run| run.records());
+                let records: Vec<RecordRef<'_>> = records.skip(count.saturating_sub(FRAMED_RECORDS)).collect();
+                let model = ColumnsModel::train_framed(&values, &records, &self.options());
+                Ok(Ok(Arc::clone(model.artefact())))
             }
         }
     }

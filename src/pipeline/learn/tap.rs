@@ -1,7 +1,7 @@
 //! What a worker holds of the learner: shows it records, in runs, and never more than it can take.
 
 use super::{Learner, Run, Setup};
-use crate::record::TopicPartition;
+use crate::record::{RecordRef, TopicPartition};
 
 /// Most bytes that one worker shows between two commits, so that a fast stream costs no more than a slow one.
 const TAPPED_BYTES: usize = 1 << 20;
@@ -10,7 +10,7 @@ const TAPPED_BYTES: usize = 1 << 20;
 pub struct Tap {
     learner: Learner,
     version: u64,
-    /// Bytes of values in a run; one record with 0.
+    /// Bytes of a run; one record's value with 0.
     run_bytes: usize,
     open: Option<Open>,
     /// Bytes to pass over until the next run.
@@ -35,9 +35,11 @@ impl Tap {
         Self { learner, version: 0, run_bytes, open: None, skip: 0, stride: 1, seen_bytes: 0, passed: 0 }
     }
 
-    /// Shows a record's value.
+    /// Shows a record: one without a value only between others.
     #[inline]
-    pub fn take(&mut self, at: &TopicPartition, offset: i64, value: &[u8]) {
+    pub fn take(&mut self, at: &TopicPartition, record: &RecordRef<'_>) {
+        let Some(value) = record.value else { return self.take_between(at, record) };
+        let offset = record.offset;
         self.seen_bytes += value.len();
         if self.open.is_none() && self.skip > 0 {
             self.skip = self.skip.saturating_sub(value.len().max(1));
@@ -51,9 +53,23 @@ impl Tap {
             self.passed += 1;
             return;
         }
-        open.run.push(value);
+        // A model that learns from runs learns all that records have; one that learns from single values has no use for it.
+        if self.run_bytes > 0 {
+            open.run.push_record(record);
+        } else {
+            open.run.push(value);
+        }
         open.last = offset;
-        if open.run.values_len() >= self.run_bytes {
+        if open.run.all_len() >= self.run_bytes {
+            self.close();
+        }
+    }
+
+    fn take_between(&mut self, at: &TopicPartition, record: &RecordRef<'_>) {
+        let Some(open) = self.open.as_mut().filter(|open| open.at == *at && self.run_bytes > 0) else { return };
+        open.run.push_record(record);
+        open.last = record.offset;
+        if open.run.all_len() >= self.run_bytes {
             self.close();
         }
     }
@@ -95,6 +111,7 @@ mod tests {
     use super::*;
     use crate::pipeline::learn::lock;
     use crate::pipeline::testing::observer;
+    use crate::record::{HeaderRefs, Timestamp};
     use crate::units::ByteSize;
 
     fn learner() -> Learner {
@@ -109,6 +126,12 @@ mod tests {
         snapshot.samples().iter().map(|kept| kept.sample.values().map(number).collect()).collect()
     }
 
+    /// Shows a record of such a value.
+    fn take(tap: &mut Tap, at: &TopicPartition, number: usize, value: Option<&[u8]>) {
+        let timestamp = Timestamp::create(number as i64);
+        tap.take(at, &RecordRef { key: None, value, headers: HeaderRefs::new(), timestamp, offset: number as i64 });
+    }
+
     fn value(number: usize) -> Vec<u8> {
         format!("{number:8}{}", "x".repeat(992)).into_bytes()
     }
@@ -120,7 +143,7 @@ mod tests {
         let mut next = 0;
         // Four megabytes between two commits, and then a few records.
         for _ in 0..2 {
-            (next..next + 4_000).for_each(|number| tap.take(&at, number as i64, &value(number)));
+            (next..next + 4_000).for_each(|number| take(&mut tap, &at, number, Some(&value(number))));
             next += 4_000;
             tap.at_boundary();
         }
@@ -129,9 +152,9 @@ mod tests {
         assert!(fast.iter().all(|run| run.len() == 10), "{fast:?}");
         assert!((100..=160).contains(&fast.len()), "a quarter of 400 runs: {}", fast.len());
         assert!(fast.windows(2).all(|pair| pair[1][0] - pair[0][0] >= 30));
-        (next..next + 3).for_each(|number| tap.take(&at, number as i64, &value(number)));
+        (next..next + 3).for_each(|number| take(&mut tap, &at, number, Some(&value(number))));
         tap.at_boundary();
-        (next + 3..next + 5).for_each(|number| tap.take(&at, number as i64, &value(number)));
+        (next + 3..next + 5).for_each(|number| take(&mut tap, &at, number, Some(&value(number))));
         tap.at_boundary();
         assert!(runs(&learner).iter().any(|run| run.contains(&(next + 4))), "a slow stream waits for no full run");
     }
@@ -141,11 +164,26 @@ mod tests {
         let (learner, zero, one) = (learner(), TopicPartition::new("t", 0), TopicPartition::new("t", 1));
         let mut tap = Tap::new(learner.clone(), 3_000);
         for number in 0..12 {
-            tap.take(if number % 2 == 0 { &zero } else { &one }, number as i64, &value(number));
+            take(&mut tap, if number % 2 == 0 { &zero } else { &one }, number, Some(&value(number)));
         }
         assert_eq!(runs(&learner)[0], [0, 2, 4]);
         let mut single = Tap::new(learner.clone(), 0);
-        single.take(&one, 100, &value(100));
+        take(&mut single, &one, 100, Some(&value(100)));
         assert_eq!(runs(&learner).last().unwrap(), &[100]);
+    }
+    #[test]
+    fn deletions_are_kept_between_records_and_a_run_of_them_ends() {
+        let (learner, at) = (learner(), TopicPartition::new("t", 0));
+        let mut tap = Tap::new(learner.clone(), 3_000);
+        // Without a value nothing begins.
+        (0..5).for_each(|number| take(&mut tap, &at, number, None));
+        take(&mut tap, &at, 5, Some(&value(5)));
+        (6..1_000).for_each(|number| take(&mut tap, &at, number, None));
+        let notes = lock(&learner.shared.notes);
+        let snapshot = notes.reservoir.snapshot();
+        let [kept] = snapshot.samples() else { panic!("one run was shown") };
+        let offsets: Vec<i64> = kept.sample.records().map(|record| record.offset).collect();
+        assert!((20..100).contains(&offsets.len()), "{offsets:?}");
+        assert!(offsets.iter().zip(5..).all(|(offset, expected)| *offset == expected), "{offsets:?}");
     }
 }

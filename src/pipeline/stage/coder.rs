@@ -90,11 +90,11 @@ impl Coder {
         self.codec.algorithm().is_learned().then(|| self.codec.model()).flatten().map(|model| model.prefix())
     }
 
-    /// Shows a record to what measures the rival, and its value to what learns.
+    /// Shows a record to what measures the rival, and to what learns.
     pub fn observe(&mut self, slot: SlotId, at: &TopicPartition, record: &RecordRef<'_>) {
         self.baseline.take(slot, record);
-        if let (Some(tap), Some(value)) = (&mut self.tap, record.value) {
-            tap.take(at, record.offset, value);
+        if let Some(tap) = &mut self.tap {
+            tap.take(at, record);
         }
     }
 

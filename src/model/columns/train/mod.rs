@@ -1,8 +1,11 @@
 //! From samples to a model.
 
 mod bases;
+mod bytes;
 mod contexts;
 mod count;
+mod formulas;
+mod framing;
 mod keys;
 mod trace;
 
@@ -17,6 +20,8 @@ use super::parts::{ColumnParts, Parts};
 use super::registers::{Registers, is_number, unknown_text};
 use super::text::{ORDERS, key, length_class, length_classes};
 use count::ChainCounter;
+pub use framing::FRAMED_RECORDS;
+pub(super) use framing::learn as learn_framing;
 use trace::{FOREIGN, Trace};
 
 /// How a model is made.
@@ -124,11 +129,58 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
         choose(&kept, &mut columns, &start);
     }
 
+    let choices = |state: usize| grammar.states()[state].edges.len() + 1;
+    let given = Given { columns: 0, slots, span, effort: options.effort };
+    let (symbols, mut memory) = learn_columns(&trace, &mut columns, &mut registers, &start, given, choices);
+
+    let texts = Texts::gather(&trace, &columns, &symbols, options.text);
+    if !options.alone {
+        memory.key = start.key;
+        start.begin(&memory);
+    }
+    Parts {
+        grammar,
+        columns,
+        regular: trace.regular,
+        alone: options.alone,
+        start,
+        text: texts.chain,
+        foreign: texts.foreign,
+        dictionary: texts.dictionary,
+        framing: None,
+    }
+}
+
+/// What columns are learned by.
+#[derive(Clone, Copy)]
+struct Given {
+    /// So many columns are not learned: their registers are what they are.
+    columns: usize,
+    /// How many columns are of values.
+    slots: usize,
+    span: usize,
+    effort: u64,
+}
+
+/// Learns columns whose kinds and bases are known: alphabets, contexts, counts. `choices` gives the number of symbols of
+/// each column that is behind those of values. Gives the symbol of each event, and what is remembered in the end.
+fn learn_columns(
+    trace: &Trace<'_>,
+    columns: &mut [ColumnParts],
+    registers: &mut [i64],
+    start: &Registers,
+    given: Given,
+    choices: impl Fn(usize) -> usize,
+) -> (Vec<u16>, Registers) {
+    let Given { columns: given, slots, span, effort } = given;
     // Which differences and texts are frequent.
     let mut seen: Vec<Seen<'_>> = (0..slots).map(|_| Seen::default()).collect();
-    trace.replay(&registers, &start, |at, event, memory| {
+    trace.replay(registers, start, |at, event, memory| {
         let Some(value) = trace.value(event) else { return };
         let slot = usize::from(event.column);
+        if slot < given {
+            return;
+        }
         let base = columns[slot].alphabet.base;
         let number = registers[at];
         let seen = &mut seen[slot];
@@ -137,7 +189,7 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
             None => *seen.texts.entry(value).or_insert(0) += 1,
         }
     });
-    for (column, seen) in columns.iter_mut().zip(seen) {
+    for (column, seen) in columns.iter_mut().zip(seen).skip(given) {
         let Alphabet { kind, unit, offset, base, .. } = column.alphabet.clone();
         let (differences, texts) = seen.frequent();
         column.alphabet = Alphabet::new(kind, unit, offset, base, differences, texts);
@@ -148,9 +200,13 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
     let mut cells = Vec::new();
     let mut memory = start.clone();
     for (at, event) in trace.events.iter().enumerate() {
-        trace.step(event, &start, &mut memory);
+        trace.step(event, start, &mut memory);
         let column = usize::from(event.column);
         if event.column == FOREIGN {
+            continue;
+        }
+        if column < given {
+            memory.push(column, registers[at]);
             continue;
         }
         let register = match trace.value(event) {
@@ -176,8 +232,8 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
     }
 
     // What each depends on.
-    let known = Known { columns: &columns, slots, trace: &trace, registers: &registers, start: &start, span };
-    let found = contexts::search(&known, &symbols, options.effort);
+    let known = Known { columns, slots, trace, registers, start, span };
+    let found = contexts::search(&known, &symbols, effort);
     for (column, contexts) in columns.iter_mut().zip(found) {
         column.contexts = contexts;
     }
@@ -187,12 +243,12 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
         .map(|column| {
             let symbols = match column.checked_sub(slots) {
                 None => columns[column].alphabet.symbols(),
-                Some(state) => grammar.states()[state].edges.len() + 1,
+                Some(state) => choices(state),
             };
             ChainCounter::new(columns[column].contexts.len(), symbols)
         })
         .collect();
-    trace.replay(&registers, &start, |at, event, memory| {
+    trace.replay(registers, start, |at, event, memory| {
         let column = usize::from(event.column);
         let contexts: &[Context] = &columns[column].contexts;
         counters[column].add(symbols[at], |level| contexts[level].key(memory));
@@ -219,28 +275,13 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
             }
         }
     }
-    for column in &mut columns {
+    for column in columns {
         // A value of a bucket that was seen may have any bits: as if half of each had been seen once more.
         for (_, counts) in &mut column.mantissas {
             counts.iter_mut().for_each(|count| *count = 2 * *count + 1);
         }
     }
-
-    let texts = Texts::gather(&trace, &columns, &symbols, options.text);
-    if !options.alone {
-        memory.key = start.key;
-        start.begin(&memory);
-    }
-    Parts {
-        grammar,
-        columns,
-        regular: trace.regular,
-        alone: options.alone,
-        start,
-        text: texts.chain,
-        foreign: texts.foreign,
-        dictionary: texts.dictionary,
-    }
+    (symbols, memory)
 }
 
 /// Counts of what one column's values were.

@@ -21,6 +21,21 @@ pub(super) struct Event {
 }
 
 impl Event {
+    /// A value that stands at `start..end` of a record.
+    pub const fn value(column: u16, first: bool, record: u32, start: u32, end: u32) -> Self {
+        Self { column, first, record, start, end }
+    }
+
+    /// A choice.
+    pub const fn choice(column: u16, first: bool, record: u32, chosen: u16) -> Self {
+        Self { column, first, record, start: chosen as u32, end: u32::MAX }
+    }
+
+    /// The number of its record.
+    pub const fn record(&self) -> u32 {
+        self.record
+    }
+
     /// Whether the records of all keys are forgotten before its record.
     pub fn begins_anew(&self) -> bool {
         self.record.is_multiple_of(FORGETTING)
@@ -81,6 +96,11 @@ impl<'a> Trace<'a> {
             }
         }
         trace
+    }
+
+    /// Events of records that were not walked.
+    pub fn of(samples: &'a [&'a [u8]], events: Vec<Event>) -> Self {
+        Self { samples, events, regular: [1, 1], alone: false }
     }
 
     /// The bytes of a value or of foreign bytes.
