@@ -184,6 +184,8 @@ fn a_codec_is_chosen_told_used_and_found_again_after_a_restart() {
     };
     let chosen = daemon.until("a choice", PATIENCE, || choice(&daemon));
     assert_eq!(chosen["codec"], "columns", "{chosen}");
+    let (_, pipeline) = daemon.json("/api/v1/pipelines/auto").unwrap();
+    println!("{}", pipeline["learning"]);
     let candidates = chosen["candidates"].as_array().unwrap();
     let names: Vec<&str> = candidates.iter().map(|one| one["codec"].as_str().unwrap()).collect();
     assert!(["zstd:3", "zstd-dict:3", "identity", "columns"].iter().all(|name| names.contains(name)), "{names:?}");
