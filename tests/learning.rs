@@ -28,8 +28,9 @@ const SPAN: usize = 20_000;
 fn settings(codec: &str) -> Settings {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("latentd.toml");
-    let text =
-        format!("[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"{codec}\"\n[pipelines.p.learn]\nevery = \"30d\"\n");
+    let text = format!(
+        "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"{codec}\"\n[pipelines.p.learn]\nevery = \"30d\"\nreservoir = \"12MiB\"\n"
+    );
     std::fs::write(&path, text).unwrap();
     config::load(&path).unwrap().pipelines.remove(0)
 }
@@ -159,7 +160,7 @@ fn fresh(rows: &[&[u8]], from: usize, to: usize) -> f64 {
 #[test]
 fn a_busy_stream_that_drifts_stays_within_a_tenth_of_a_fresh_model() {
     let file = std::fs::read(tools::data("flights.jsonl").unwrap()).unwrap();
-    let rows: Vec<&[u8]> = file.split(|byte| *byte == b'\n').take(7 * SPAN).collect();
+    let rows: Vec<&[u8]> = file.split(|byte| *byte == b'\n').skip(3 * SPAN).take(5 * SPAN).collect();
     let course = follow(&rows, 100);
     // The first model is there within 30 seconds of the first 20,000 rows, 3,000 rows.
     assert!(course.first < SPAN + 3_000, "{}", course.first);
@@ -167,7 +168,7 @@ fn a_busy_stream_that_drifts_stays_within_a_tenth_of_a_fresh_model() {
     assert!(course.trainings[1..].iter().all(|(_, cause)| matches!(cause, Cause::PaysOff { .. })));
     // A tenth of a core at most: 72 seconds lie between two trainings.
     assert!(course.trainings.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 7_200), "{:?}", course.trainings);
-    for from in [3 * SPAN, 6 * SPAN] {
+    for from in [3 * SPAN, 4 * SPAN] {
         let (live, fresh) = (course.bytes_a_row(from, from + SPAN), fresh(&rows, from, from + SPAN));
         println!("rows {from} to {}: {live:.2} bytes each, {fresh:.2} with a model made before them", from + SPAN);
         assert!(live <= 1.1 * fresh, "{live} bytes a row, {fresh} with a fresh model");
@@ -177,7 +178,7 @@ fn a_busy_stream_that_drifts_stays_within_a_tenth_of_a_fresh_model() {
 #[test]
 fn a_quiet_stream_is_trained_on_again_only_where_that_saves_money() {
     let file = std::fs::read(tools::data("flights.jsonl").unwrap()).unwrap();
-    let rows: Vec<&[u8]> = file.split(|byte| *byte == b'\n').take(10 * SPAN).collect();
+    let rows: Vec<&[u8]> = file.split(|byte| *byte == b'\n').take(8 * SPAN).collect();
     let course = follow(&rows, 1);
     let prices = Prices::default();
     let all = course.bytes_a_row(0, rows.len());
