@@ -372,25 +372,16 @@ impl Lesson {
         let parent = self.known.as_ref().and_then(|known| known.model);
         let mut setup = better.setup.clone();
         let mut model = None;
-        if let Some(artefact) = setup.artefact.take() {
-            let described = better.model.clone().or_else(|| {
-                let family = match setup.spec.algorithm() {
-                    Algorithm::ZstdDict => Family::ZSTD_DICTIONARY,
-                    _ => Family::COLUMNS,
-                };
-                Some((family, serde_json::Value::Null))
-            });
-            if let Some((family, config)) = described {
-                let artefact = self.publish(artefact, &family, parent, |manifest| {
-                    manifest.config = config.clone();
-                    if let Some((lecture, window)) = made {
-                        manifest.window = window.to_vec();
-                        manifest.metrics = lecture.metrics.clone();
-                    }
-                })?;
-                model = Some((ModelId::of(&artefact), family));
-                setup.artefact = Some(artefact);
-            }
+        if let Some((artefact, family)) = better.setup.artefact.clone().zip(better.setup.family()) {
+            let artefact = self.publish(artefact, &family, parent, |manifest| {
+                manifest.config = better.config.clone();
+                if let Some((lecture, window)) = made {
+                    manifest.window = window.to_vec();
+                    manifest.metrics = lecture.metrics.clone();
+                }
+            })?;
+            model = Some((ModelId::of(&artefact), family));
+            setup.artefact = Some(artefact);
         }
         let LessonParts { registry, runtime, settings, curriculum, .. } = &self.parts;
         let id = model.as_ref().map(|(id, _)| *id);

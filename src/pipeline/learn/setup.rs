@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::codec::{Algorithm, Codec, CodecError, CodecSpec, ModelSource, ZstdDictCodec, build};
+use crate::model::Family;
 
 /// A codec with its model. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,16 @@ impl Setup {
     /// A codec with its model.
     pub fn with_model(spec: CodecSpec, artefact: Arc<[u8]>) -> Self {
         Self { spec, artefact: Some(artefact) }
+    }
+
+    /// The kind of its model, where it has one.
+    pub fn family(&self) -> Option<Family> {
+        self.artefact.as_ref()?;
+        match self.spec.algorithm() {
+            Algorithm::ZstdDict => Some(Family::ZSTD_DICTIONARY),
+            Algorithm::Columns => Some(Family::COLUMNS),
+            _ => None,
+        }
     }
 
     /// The codec at work. `models` says who makes learned codecs, and has the dictionaries that frames name.

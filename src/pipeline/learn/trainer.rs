@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::codec::{Algorithm, CodecSpec, LearnedCodecs, MissingModel, ModelRef, ModelSource};
 use crate::cost::Prices;
 use crate::model::manifest::metric;
-use crate::model::{Family, Kept, Learned, Snapshot, Split, Verdict};
+use crate::model::{Kept, Learned, Snapshot, Split, Verdict};
 use crate::pipeline::settings::AutoSettings;
 
 use super::audition::{AuditionError, Manner, audition};
@@ -81,8 +81,8 @@ pub enum Outcome {
 pub struct Better {
     /// What to code with.
     pub setup: Setup,
-    /// The kind of its model, and how it was made; `None` where it has none.
-    pub model: Option<(Family, serde_json::Value)>,
+    /// The settings of its model's making, for the manifest.
+    pub config: serde_json::Value,
 }
 
 /// Why a training failed.
@@ -249,7 +249,7 @@ impl Trainer {
         let records: u64 = holdout.iter().map(|run| run.len() as u64).sum();
         let outcome = if verdict.decision == crate::model::Decision::Replace {
             let setup = Setup::with_model(subject.spec(), candidate);
-            Outcome::Take(Better { setup, model: Some((subject.family(), subject.config())) })
+            Outcome::Take(Better { setup, config: subject.config() })
         } else {
             Outcome::Keep(format!("{:?}", verdict.decision))
         };
@@ -272,21 +272,21 @@ impl Trainer {
         }
         // As large as they really are, were it one: what large blocks are worth differs from codec to codec.
         let manner = self.curriculum.manner(stream.block_bytes);
-        let plain = |spec| Better { setup: Setup::plain(spec), model: None };
+        let plain = |spec| Better { setup: Setup::plain(spec), config: serde_json::Value::Null };
         let mut contenders: Vec<Better> = self.curriculum.plain().into_iter().map(plain).collect();
         for subject in self.curriculum.subjects(learned) {
             match subject.train(learned)? {
                 Ok(artefact) => {
                     contenders.extend(self.curriculum.codecs_of(&subject).into_iter().map(|spec| Better {
                         setup: Setup::with_model(spec, Arc::clone(&artefact)),
-                        model: Some((subject.family(), subject.config())),
+                        config: subject.config(),
                     }));
                 }
                 Err(reason) => tracing::debug!("no {} among the codecs: {reason}", subject.family()),
             }
         }
         if let Some(setup) = self.setup.clone().filter(|setup| contenders.iter().all(|one| one.setup != *setup)) {
-            contenders.push(Better { setup, model: None });
+            contenders.push(Better { setup, config: serde_json::Value::Null });
         }
         let mut tried = Vec::new();
         let mut carried = Vec::new();
