@@ -1,6 +1,6 @@
 //! What a worker holds of the learner: shows it records, in runs, and never more than it can take.
 
-use super::{Learner, Run};
+use super::{Learner, Run, Setup};
 use crate::record::{RecordRef, TopicPartition};
 
 /// Most bytes that one worker shows between two commits, so that a fast stream costs no more than a slow one.
@@ -106,11 +106,11 @@ impl Tap {
         self.open.clear();
     }
 
-    /// The model in use, when it is newer than the one that was taken last.
-    pub fn newer_model(&mut self) -> Option<std::sync::Arc<[u8]>> {
-        let (version, artefact) = self.learner.newer_than(self.version)?;
+    /// What to code with, when it is newer than what was taken last.
+    pub fn newer_setup(&mut self) -> Option<Option<Setup>> {
+        let (version, setup) = self.learner.newer_than(self.version)?;
         self.version = version;
-        Some(artefact)
+        Some(setup)
     }
 }
 
