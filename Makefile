@@ -42,7 +42,7 @@ test: setup-test  ## run every check and test, against a real Apache Kafka
 	@$(say) "lints: cargo clippy"
 	@cargo clippy --locked --all-targets -- -D warnings
 	@$(say) "the codec path alone, without the daemon"
-	@cargo build --locked --no-default-features --lib
+	@cargo build --locked --no-default-features --features decode --lib --example decode
 	@$(say) "documentation: cargo doc"
 	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
 	@$(say) "tests: cargo test"

@@ -1,7 +1,8 @@
 //! latentd learns a Kafka topic, writes it smaller, and gives it back exactly.
 //!
 //! Data flows one way: intake -> interpret -> encode -> deliver. `ARCHITECTURE.md` has the map; a test holds the
-//! imports to it. Without the default feature `daemon` the crate is the pure codec path: records, frames, codecs.
+//! imports to it. Without the default feature `daemon` the crate is the pure codec path: records, frames,
+//! codecs; `decode` adds models from a folder, for consumers that embed the decoder.
 
 pub mod codec;
 pub mod cost;
@@ -11,6 +12,9 @@ pub mod model;
 pub mod payload;
 pub mod record;
 pub mod units;
+
+#[cfg(feature = "decode")]
+pub mod embed;
 
 #[cfg(feature = "daemon")]
 pub mod admin;

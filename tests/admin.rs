@@ -50,6 +50,17 @@ impl Actions for Daemon {
     fn model(&self, id: &str) -> Result<Value, ActionError> {
         Ok(json!({ "model": id }))
     }
+    fn promote(&self, id: &str, pipeline: Option<&str>) -> Result<Value, ActionError> {
+        self.note(format!("promote {id} in {pipeline:?}"));
+        Ok(json!({ "model": id }))
+    }
+    fn rollback(&self, pipeline: &str) -> Result<Value, ActionError> {
+        self.note(format!("rollback {pipeline}"));
+        match pipeline {
+            "flights" => Ok(json!({ "model": null, "change": "rollback" })),
+            _ => Err(ActionError::Invalid(format!("pipeline `{pipeline}` uses no model"))),
+        }
+    }
 }
 
 struct Server {
@@ -173,6 +184,15 @@ fn the_api_shows_pipelines_and_models_and_acts() {
     let (status, _, body) = server.ask("POST", "/-/reload", &[]);
     assert_eq!(status, 200);
     assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["restarted"], json!(["flights"]));
+    for (path, asked) in [
+        ("/api/v1/models/abcd/promote", "promote abcd in None"),
+        ("/api/v1/models/abcd/promote?pipeline=trips", "promote abcd in Some(\"trips\")"),
+        ("/api/v1/pipelines/flights/rollback", "rollback flights"),
+    ] {
+        let (status, _, body) = server.ask("POST", path, &[]);
+        assert!(status == 200 && body.contains("model"), "{path}: {status} {body}");
+        assert_eq!(server.daemon.asked.lock().unwrap().pop().unwrap(), asked);
+    }
     assert_eq!(*server.daemon.asked.lock().unwrap(), ["pause flights", "resume flights", "reload"]);
     let (_, kind, page) = server.get("/");
     assert!(kind.starts_with("text/html") && page.contains("flights.z"), "{page}");
@@ -187,6 +207,7 @@ fn what_goes_wrong_is_a_problem_document() {
         ("GET", "/api/v1/pipelines/nobody", 404, "no pipeline `nobody`"),
         ("POST", "/api/v1/pipelines/nobody/pause", 404, "no pipeline `nobody`"),
         ("POST", "/api/v1/pipelines/panic/pause", 500, "ended by a panic"),
+        ("POST", "/api/v1/pipelines/new/rollback", 422, "uses no model"),
         ("GET", "/api/v1/models", 503, "the registry does not answer"),
     ] {
         let (found, kind, body) = server.ask(method, path, &[]);

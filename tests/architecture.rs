@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use regex::Regex;
 
@@ -154,6 +155,22 @@ fn the_pure_core_does_no_io_and_reads_no_clock() {
         }
     }
     assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
+fn the_decoder_alone_needs_no_client_no_runtime_and_no_network() {
+    let tree = |features: &str| -> Vec<String> {
+        let arguments = ["tree", "--offline", "--locked", "-e", "normal", "--prefix", "none", "--no-default-features"];
+        let output = Command::new(env!("CARGO")).args(arguments).args(["--features", features]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    };
+    let heavy = ["rdkafka", "rdkafka-sys", "tokio", "tch", "torch-sys", "object_store", "reqwest", "axum", "clap"];
+    let alone = tree("decode");
+    assert!(alone.contains(&"zstd".to_owned()), "{alone:?}");
+    assert!(heavy.iter().all(|name| !alone.contains(&(*name).to_owned())), "{alone:?}");
+    assert!(tree("daemon").contains(&"tokio".to_owned()), "the daemon has them");
 }
 
 #[test]

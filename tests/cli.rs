@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be had fails the test, in helpers too")]
 
+#[path = "cli/learned.rs"]
+mod learned;
 mod tools;
 
 use std::fs;
@@ -403,7 +405,7 @@ fn bench_always_shows_kafkas_own_zstd_and_sizes_are_the_same_each_time() {
         "--time",
         "1ms",
         "-c",
-        "zstd,zstd-dict,huffman",
+        "zstd,zstd-dict,huffman,columns",
         "--format",
         "json",
     ];
@@ -423,6 +425,13 @@ fn bench_always_shows_kafkas_own_zstd_and_sizes_are_the_same_each_time() {
     }
     assert!(of("zstd, block 128KiB") < of("Kafka zstd-3, 128KiB"), "columns pay for themselves");
     assert!(of("zstd-dict, record") < of("zstd, record") / 2, "the dictionary is used");
+    assert!(of("columns, block 128KiB") * 3 < of("Kafka zstd-3, 128KiB"), "fields are learned, framing counted");
+    assert!(of("columns, record") < of("zstd-dict, record"), "a record alone has its own model");
+    let row = |way: &str| reports[0]["rows"].as_array().unwrap().iter().find(|row| row["way"] == way).unwrap().clone();
+    for way in ["columns, block 16KiB", "columns, record", "zstd-dict, record"] {
+        assert!(row(way)["model_bytes"].as_u64() > Some(1000), "{way}");
+        assert!(row(way)["training_cpu_seconds"].as_f64() > Some(0.0), "{way}");
+    }
     for codec in ["zstd", "zstd-dict", "huffman"] {
         let inside = of(&format!("{codec}, record, in Kafka zstd-3 16KiB"));
         assert!(inside < of(&format!("{codec}, record")), "{codec}: Kafka takes what records have in common");
@@ -500,7 +509,20 @@ fn models_are_published_shown_promoted_moved_and_removed() {
 #[test]
 fn help_completions_and_manual_pages_name_every_command() {
     let help = String::from_utf8(ok(&["--help"], None)).unwrap();
-    for command in ["run", "check", "demo", "compress", "decompress", "bench", "models", "cat", "completions", "man"] {
+    for command in [
+        "run",
+        "check",
+        "demo",
+        "compress",
+        "decompress",
+        "bench",
+        "train",
+        "generate",
+        "models",
+        "cat",
+        "completions",
+        "man",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
         assert!(!ok(&[command, "--help"], None).is_empty());
     }

@@ -13,8 +13,11 @@ use std::time::{Duration, SystemTime};
 
 use faulty::{Fault, Faulty};
 use futures::future::join_all;
-use latentd::codec::{ModelId, ModelRef, ModelSource};
-use latentd::model::{Dictionary, Family, Manifest, Span};
+use latentd::codec::block::BlockBuilder;
+use latentd::codec::{Content, ModelId, ModelRef, ModelSource, Restorer};
+use latentd::model::columns::Options;
+use latentd::model::{ColumnsCodec, ColumnsModel, Dictionary, Family, Manifest, Span};
+use latentd::record::{HeaderRefs, RecordRef, Timestamp};
 use latentd::registry::{
     CacheSettings, Change, Expect, GcPolicy, KeptWhy, ModelCache, Published, Registry, RegistryError, Signature,
 };
@@ -64,6 +67,7 @@ suite! {
     a_change_whose_answer_was_lost_is_made_once,
     a_change_from_a_stale_belief_is_refused,
     what_nothing_needs_any_more_is_removed_and_nothing_else,
+    a_model_of_fields_stays_as_long_as_its_topic_keeps_what_it_coded,
     a_cache_finds_models_as_frames_name_them,
     an_empty_store_is_told_from_a_missing_model,
 }
@@ -486,6 +490,64 @@ async fn what_nothing_needs_any_more_is_removed_and_nothing_else(registry: Regis
     assert!(matches!(registry.gc(&policy).await, Err(RegistryError::Invalid { .. })));
     // Publishing what was removed is publishing a new model.
     publish(&registry, 0).await;
+}
+
+/// A model of the fields of some rows, and a block of them that it coded.
+fn fields(word: &str) -> (ColumnsModel, Vec<u8>) {
+    let rows: Vec<String> = (0..400).map(|i| format!("{{\"{word}\":{i},\"half\":{}}}", i / 2)).collect();
+    let values: Vec<&[u8]> = rows.iter().map(|row| row.as_bytes()).collect();
+    let model = ColumnsModel::train(&values, &Options { effort: 1_000_000, ..Options::default() });
+    let mut builder = BlockBuilder::default();
+    for (value, offset) in values.iter().zip(0..) {
+        let (headers, timestamp) = (HeaderRefs::new(), Timestamp::create(1_700_000_000_000 + offset));
+        builder.push(&RecordRef { key: None, value: Some(value), headers, timestamp, offset });
+    }
+    let mut block = Vec::new();
+    let parsed = ColumnsModel::parse(model.artefact()).unwrap();
+    builder.encode(&mut ColumnsCodec::new(Arc::new(parsed)), &mut block).unwrap();
+    (model, block)
+}
+
+async fn a_model_of_fields_stays_as_long_as_its_topic_keeps_what_it_coded(registry: Registry) {
+    let at = |text: &str| humantime::parse_rfc3339(text).unwrap();
+    let day = Duration::from_secs(86_400);
+    let ((first, block), (second, _)) = (fields("first"), fields("second"));
+    // Made on the 1st of September, in use until the 1st of October: its last block goes with the 31st.
+    for (model, time) in [(&first, "2026-09-01T00:00:00Z"), (&second, "2026-10-01T00:00:00Z")] {
+        let mut manifest = Manifest::new(model.artefact(), Family::COLUMNS, "orders", time);
+        manifest.parent = (model.id() == second.id()).then(|| first.id());
+        registry.publish(&manifest, model.artefact().to_vec()).await.unwrap();
+        let signature = Signature { by: "test".to_owned(), at: time.to_owned() };
+        registry.set_active("orders", &model.id(), Expect::Anything, &signature).await.unwrap();
+    }
+    let runtime = tokio::runtime::Handle::current();
+    let reads = || {
+        let cache = ModelCache::new(registry.clone(), runtime.clone(), CacheSettings::default());
+        let (models, block): (Arc<dyn ModelSource>, Vec<u8>) = (Arc::new(cache), block.clone());
+        // The cache is for threads that may wait.
+        tokio::task::spawn_blocking(move || {
+            let (headers, timestamp) = (HeaderRefs::new(), Timestamp::create(-1));
+            let record = RecordRef { key: None, value: Some(&block), headers, timestamp, offset: 0 };
+            match Restorer::new(&models, 1 << 20, 1000).restore(&record).map(|restored| restored.content) {
+                Ok(Content::Block(block)) => Ok(block.len()),
+                Ok(Content::Record(_)) => panic!("it is a block"),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    };
+    let mut policy = GcPolicy::new(at("2026-10-30T00:00:00Z"), 30 * day);
+    policy.keep_last = 0;
+    let report = registry.gc(&policy).await.unwrap();
+    assert_eq!(report.removed, []);
+    let why = report.kept.iter().find(|kept| kept.model == first.id()).map(|kept| kept.why);
+    assert_eq!(why, Some(KeptWhy::Recent), "59 days old, and in use 29 days ago");
+    assert_eq!(reads().await.unwrap(), Ok(400));
+    policy.now = at("2026-11-01T00:00:00Z");
+    let report = registry.gc(&policy).await.unwrap();
+    assert_eq!(report.removed.iter().map(|removed| removed.model).collect::<Vec<_>>(), [first.id()]);
+    let error = reads().await.unwrap().unwrap_err();
+    assert!(error.contains(&first.id().to_string()[..8]) && error.contains(registry.url()), "{error}");
+    assert_eq!(registry.manifest(&second.id()).await.unwrap().parent, Some(first.id()), "the lineage is still told");
 }
 
 async fn a_cache_finds_models_as_frames_name_them(registry: Registry) {

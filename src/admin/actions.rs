@@ -18,6 +18,10 @@ pub trait Actions: Send + Sync + 'static {
     fn models(&self) -> Result<Vec<Value>, ActionError>;
     /// The manifest of one model, by its id or a prefix that only it has.
     fn model(&self, id: &str) -> Result<Value, ActionError>;
+    /// Puts a model to use in a pipeline, or in the one that it was made for; what is in force then.
+    fn promote(&self, id: &str, pipeline: Option<&str>) -> Result<Value, ActionError>;
+    /// Takes a pipeline's last promotion back; what is in force then.
+    fn rollback(&self, pipeline: &str) -> Result<Value, ActionError>;
 }
 
 /// What a reload changed, by the names of pipelines.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
@@ -54,6 +54,8 @@ impl Shared {
         resume,
         models,
         model,
+        promote,
+        rollback,
         reload,
         description,
         events::events,
@@ -81,8 +83,10 @@ pub fn router(shared: Shared, rules: guard::Guard) -> Router {
         .route("/api/v1/pipelines/{name}", get(pipeline))
         .route("/api/v1/pipelines/{name}/pause", post(pause))
         .route("/api/v1/pipelines/{name}/resume", post(resume))
+        .route("/api/v1/pipelines/{name}/rollback", post(rollback))
         .route("/api/v1/models", get(models))
         .route("/api/v1/models/{id}", get(model))
+        .route("/api/v1/models/{id}/promote", post(promote))
         .route("/api/v1/events", get(events::events))
         .route("/-/reload", post(reload))
         .fallback(nothing)
@@ -200,6 +204,35 @@ async fn models(State(shared): State<Shared>, uri: Uri) -> Result<Json<Vec<Value
         (status = 503, description = "The registry does not answer", body = Problem)))]
 async fn model(State(shared): State<Shared>, Path(id): Path<String>, uri: Uri) -> Result<Json<Value>, Problem> {
     act(&shared, &uri, move |actions| actions.model(&id)).await.map(Json)
+}
+
+/// Where a model is put to use.
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+struct Promotion {
+    /// The pipeline, unless it is the one that the model was made for
+    pipeline: Option<String>,
+}
+
+/// Put a model to use; running daemons take it at their next look, between two transactions
+#[utoipa::path(post, path = "/api/v1/models/{id}/promote", tag = "models", params(("id" = String, Path, description = "Its id, or the beginning of it"), Promotion),
+    responses((status = 200, description = "What is in force", body = Value), (status = 404, description = "There is no such model or pipeline", body = Problem),
+        (status = 503, description = "The registry does not answer", body = Problem)))]
+async fn promote(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    Query(promotion): Query<Promotion>,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
+    act(&shared, &uri, move |actions| actions.promote(&id, promotion.pipeline.as_deref())).await.map(Json)
+}
+
+/// Take a pipeline's last promotion back; running daemons take the model before it at their next look
+#[utoipa::path(post, path = "/api/v1/pipelines/{name}/rollback", tag = "models", params(("name" = String, Path, description = "The pipeline")),
+    responses((status = 200, description = "What is in force", body = Value), (status = 404, description = "There is no such pipeline", body = Problem),
+        (status = 409, description = "Somebody else changed it at the same time", body = Problem),
+        (status = 422, description = "It uses no model", body = Problem), (status = 503, description = "The registry does not answer", body = Problem)))]
+async fn rollback(State(shared): State<Shared>, Path(name): Path<String>, uri: Uri) -> Result<Json<Value>, Problem> {
+    act(&shared, &uri, move |actions| actions.rollback(&name)).await.map(Json)
 }
 
 /// Read the configuration again: a bad one changes nothing and says why

@@ -74,7 +74,8 @@ pub struct DecompressArgs {
     output: Option<PathBuf>,
 }
 
-fn layout(text: &str) -> Result<Layout, String> {
+/// A layout by its name.
+pub fn layout(text: &str) -> Result<Layout, String> {
     [Layout::Block, Layout::Record]
         .into_iter()
         .find(|layout| layout.name() == text)

@@ -7,14 +7,17 @@ mod cat;
 mod check;
 mod completions;
 mod compress;
+mod corpus;
 mod demo;
 mod file_format;
+mod generate;
 mod interrupt;
 mod models;
 mod output;
 mod records;
 mod run;
 mod streams;
+mod train;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -37,6 +40,8 @@ enum Command {
     Compress(compress::CompressArgs),
     Decompress(compress::DecompressArgs),
     Bench(bench::BenchArgs),
+    Train(train::TrainArgs),
+    Generate(generate::GenerateArgs),
     Models(models::ModelsArgs),
     Cat(cat::CatArgs),
     Completions(completions::CompletionsArgs),
@@ -82,6 +87,8 @@ pub fn main() -> ExitCode {
         Command::Compress(args) => compress::compress(args),
         Command::Decompress(args) => compress::decompress(args),
         Command::Bench(args) => bench::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Generate(args) => generate::run(args),
         Command::Models(args) => models::run(args),
         Command::Cat(args) => cat::run(args),
         Command::Completions(args) => completions::run(args, Cli::command()),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use tokio::runtime::{Handle, Runtime};
@@ -10,8 +10,8 @@ use tokio::runtime::{Handle, Runtime};
 use super::pipelines::{Common, PipelineSet, StartError};
 use crate::admin::{ActionError, Actions, ReloadSummary};
 use crate::config::{self, Config};
-use crate::registry::{Registry, RegistryError};
-use crate::telemetry::{EventKind, PipelineState};
+use crate::registry::{Expect, Registry, RegistryError, Signature};
+use crate::telemetry::{EventKind, PipelineState, PipelineStatus};
 
 /// How long the registry may take to answer.
 const ASK: Duration = Duration::from_secs(20);
@@ -24,6 +24,8 @@ pub struct DaemonActions {
     pipelines: Arc<PipelineSet>,
     registry: Registry,
     runtime: Handle,
+    /// Who changes models for whoever calls.
+    by: String,
 }
 
 impl DaemonActions {
@@ -36,7 +38,9 @@ impl DaemonActions {
         runtime: &Runtime,
     ) -> Self {
         let deadline = Mutex::new(config.shutdown.deadline);
-        Self { path, config: Mutex::new(config), deadline, pipelines, registry, runtime: runtime.handle().clone() }
+        let by = format!("{}/{}, by the API", config.daemon.name, config.daemon.instance);
+        let (config, runtime) = (Mutex::new(config), runtime.handle().clone());
+        Self { path, config, deadline, pipelines, registry, runtime, by }
     }
 
     /// Starts every pipeline of the configuration.
@@ -133,12 +137,18 @@ impl DaemonActions {
         })
     }
 
+    fn known(&self, pipeline: &str) -> Result<Arc<PipelineStatus>, ActionError> {
+        let status = self.pipelines.board().pipeline(pipeline);
+        status.ok_or_else(|| ActionError::NotFound(format!("there is no pipeline `{pipeline}`")))
+    }
+
+    fn signature(&self) -> Signature {
+        let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        Signature { by: self.by.clone(), at }
+    }
+
     fn control(&self, pipeline: &str, paused: bool) -> Result<(), ActionError> {
-        let status = self
-            .pipelines
-            .board()
-            .pipeline(pipeline)
-            .ok_or_else(|| ActionError::NotFound(format!("there is no pipeline `{pipeline}`")))?;
+        let status = self.known(pipeline)?;
         let (state, reason) = status.state();
         if matches!(state, PipelineState::Failed | PipelineState::Stopped) {
             let because = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -192,6 +202,21 @@ impl Actions for DaemonActions {
         })?;
         json(&manifest)
     }
+
+    fn promote(&self, id: &str, pipeline: Option<&str>) -> Result<Value, ActionError> {
+        let (id, pipeline) = self.ask(async {
+            let id = self.registry.resolve(id).await?;
+            let manifest = self.registry.manifest(&id).await?;
+            Ok((id, pipeline.map_or(manifest.pipeline, str::to_owned)))
+        })?;
+        self.known(&pipeline)?;
+        json(&self.ask(self.registry.set_active(&pipeline, &id, Expect::Anything, &self.signature()))?)
+    }
+
+    fn rollback(&self, pipeline: &str) -> Result<Value, ActionError> {
+        self.known(pipeline)?;
+        json(&self.ask(self.registry.rollback(pipeline, &self.signature()))?)
+    }
 }
 
 fn common(config: &Config) -> Common {
@@ -211,6 +236,7 @@ fn sorted(error: &RegistryError) -> ActionError {
     match error {
         RegistryError::NotFound { .. } => ActionError::NotFound(error.to_string()),
         RegistryError::Invalid { .. } => ActionError::Invalid(error.to_string()),
+        RegistryError::Conflict { .. } => ActionError::Conflict(error.to_string()),
         error if error.is_retriable() => ActionError::Unavailable(error.to_string()),
         _ => ActionError::Failed(error.to_string()),
     }

@@ -121,6 +121,11 @@ impl Daemon {
         self.admin.addr()
     }
 
+    /// The condition of its pipelines.
+    pub fn board(&self) -> &StatusBoard {
+        &self.board
+    }
+
     fn start(path: &Path, config: Config, board: StatusBoard, runtime: &Runtime) -> Result<Self, DaemonError> {
         let token = config.admin.token.as_ref().map(|token| token.expose().to_owned());
         // The port first: a daemon that cannot be watched starts nothing.

@@ -20,6 +20,7 @@ mod raw;
 mod reload;
 mod sasl;
 mod topics;
+mod training;
 
 #[path = "../tools/mod.rs"]
 mod tools;

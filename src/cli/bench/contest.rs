@@ -9,11 +9,14 @@ use anyhow::{Context, anyhow, ensure};
 use super::SIZES;
 use super::batches::Batches;
 use super::clock::{cpu, p99};
+use super::models::Trained;
 use crate::codec::block::{BlockBuilder, BlockReader, DecodeLimits};
 use crate::codec::{
-    self, Algorithm, CONTENT_ENCODING, Codec, CodecSpec, LATENTD, ModelSource, NoModels, ZstdDictCodec,
+    self, Algorithm, CONTENT_ENCODING, Codec, CodecSpec, LATENTD, LearnedCodecs as _, ModelSource, NoModels,
+    ZstdDictCodec, seal,
 };
-use crate::model::Dictionary;
+use crate::frame::HEADER_LEN;
+use crate::model::Learned;
 use crate::record::{HeaderRef, HeaderRefs, Record, RecordRef, Timestamp};
 
 /// A way to write records.
@@ -47,6 +50,8 @@ pub struct Figures {
     pub p99_seconds: f64,
     /// Bytes of the model.
     pub model_bytes: u64,
+    /// CPU seconds of its training.
+    pub training_seconds: f64,
     /// How often it ran.
     pub passes: usize,
 }
@@ -60,9 +65,6 @@ const INSIDE: (i32, usize) = (3, SIZES[0]);
 
 /// Most passes of one way.
 const PASSES: usize = 9;
-
-/// Size of the dictionary that zstd-dict trains.
-pub const DICTIONARY: usize = 110 << 10;
 
 impl std::fmt::Display for Way {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -94,27 +96,24 @@ impl Way {
         }
     }
 
-    /// Whether it codes with the dictionary.
-    pub fn uses_dictionary(self) -> bool {
-        self.spec().is_some_and(|spec| spec.algorithm() == Algorithm::ZstdDict)
+    /// Whether it codes with something learned.
+    pub fn learns(self) -> bool {
+        self.spec()
+            .map(CodecSpec::algorithm)
+            .is_some_and(|algorithm| algorithm == Algorithm::ZstdDict || algorithm.is_learned())
     }
 
-    /// Runs it for about `budget`, once at least.
-    pub fn measure(
-        self,
-        records: &[Record],
-        dictionary: Option<&Dictionary>,
-        budget: Duration,
-    ) -> anyhow::Result<Figures> {
+    /// Runs it for about `budget`, once at least, with its model if it has one.
+    pub fn measure(self, records: &[Record], model: Option<&Trained>, budget: Duration) -> anyhow::Result<Figures> {
         let views: Vec<RecordRef<'_>> = records.iter().map(Record::as_ref).collect();
         let started = Instant::now();
         let mut passes = Vec::new();
         while passes.is_empty() || (passes.len() < PASSES && started.elapsed() < budget) {
             let pass = match self {
                 Self::Kafka { level, batch } => kafka(&views, level, batch),
-                Self::Record(spec) => single(&views, &mut *coder(spec, dictionary)?, None),
-                Self::RecordInKafka(spec) => single(&views, &mut *coder(spec, dictionary)?, Some(INSIDE)),
-                Self::Block(spec, most) => blocks(&views, &mut *coder(spec, dictionary)?, most),
+                Self::Record(spec) => single(&views, &mut *coder(spec, model)?, None),
+                Self::RecordInKafka(spec) => single(&views, &mut *coder(spec, model)?, Some(INSIDE)),
+                Self::Block(spec, most) => blocks(&views, &mut *coder(spec, model)?, most),
             };
             passes.push(pass.with_context(|| self.to_string())?);
         }
@@ -123,13 +122,13 @@ impl Way {
             values.sort_by(f64::total_cmp);
             values[values.len() / 2]
         };
-        let model = dictionary.filter(|_| self.uses_dictionary());
         Ok(Figures {
             log_bytes: passes[0].log_bytes,
             encode_seconds: of(|pass| pass.encode),
             decode_seconds: of(|pass| pass.decode),
             p99_seconds: of(|pass| pass.p99),
-            model_bytes: model.map_or(0, |dictionary| dictionary.artefact().len() as u64),
+            model_bytes: model.map_or(0, |model| model.artefact.len() as u64),
+            training_seconds: model.map_or(0.0, |model| model.seconds),
             passes: passes.len(),
         })
     }
@@ -143,11 +142,15 @@ struct Pass {
     p99: f64,
 }
 
-fn coder(spec: CodecSpec, dictionary: Option<&Dictionary>) -> anyhow::Result<Box<dyn Codec>> {
+fn coder(spec: CodecSpec, model: Option<&Trained>) -> anyhow::Result<Box<dyn Codec>> {
     let models: Arc<dyn ModelSource> = Arc::new(NoModels);
-    Ok(match dictionary.filter(|_| spec.algorithm() == Algorithm::ZstdDict) {
-        Some(dictionary) => Box::new(ZstdDictCodec::with_dictionary(spec.level(), dictionary.artefact().into())?),
-        None => codec::build(spec, &models)?,
+    let algorithm = spec.algorithm();
+    Ok(match model.map(|model| &model.artefact) {
+        Some(artefact) if algorithm.is_learned() => Learned.open(algorithm, artefact)?,
+        Some(artefact) if algorithm == Algorithm::ZstdDict => {
+            Box::new(ZstdDictCodec::with_dictionary(spec.level(), Arc::clone(artefact))?)
+        }
+        _ => codec::build(spec, &models)?,
     })
 }
 
@@ -168,7 +171,7 @@ fn single(records: &[RecordRef<'_>], codec: &mut dyn Codec, inside: Option<(i32,
         let mut out = Vec::new();
         codec.encode(value, &mut out)?;
         coded.push(if out.len() < value.len() {
-            (codec.algorithm(), out)
+            (codec.algorithm(), framed(codec, out))
         } else {
             (Algorithm::Identity, value.to_vec())
         });
@@ -202,13 +205,25 @@ fn single(records: &[RecordRef<'_>], codec: &mut dyn Codec, inside: Option<(i32,
     for (record, (algorithm, out)) in records.iter().zip(&coded) {
         let value = record.value.unwrap_or_default();
         if *algorithm != Algorithm::Identity {
+            let body = if algorithm.is_learned() { &out[HEADER_LEN..] } else { &out[..] };
             decoded.clear();
-            codec.decode(out, value.len(), &mut decoded)?;
+            codec.decode(body, value.len(), &mut decoded)?;
             ensure!(decoded == value, "the record at offset {} did not come back", record.offset);
         }
     }
     decode += cpu() - before;
     Ok(Pass { log_bytes: batches.bytes(), encode, decode, p99 })
+}
+
+/// What a learned codec made is nothing without its frame, which names the model.
+fn framed(codec: &dyn Codec, coded: Vec<u8>) -> Vec<u8> {
+    let algorithm = codec.algorithm();
+    if !algorithm.is_learned() {
+        return coded;
+    }
+    let mut sealed = Vec::with_capacity(HEADER_LEN + coded.len());
+    seal(algorithm, codec.model().map(|model| model.prefix()), &coded, &[], &mut sealed);
+    sealed
 }
 
 fn blocks(records: &[RecordRef<'_>], codec: &mut dyn Codec, most: usize) -> anyhow::Result<Pass> {

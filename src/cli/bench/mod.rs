@@ -3,6 +3,7 @@
 mod batches;
 mod clock;
 mod contest;
+mod models;
 mod report;
 mod sample;
 
@@ -16,15 +17,16 @@ use super::records::RecordMode;
 use super::{Format, UsageError};
 use crate::codec::{Algorithm, CodecSpec};
 use crate::cost::Prices;
-use crate::model::{Dictionary, DictionaryError};
-use contest::{DICTIONARY, Way};
+pub use clock::cpu;
+use contest::Way;
+use models::Models;
 use report::{Report, Row};
 use sample::Sample;
 
 /// Compare every codec on a file, a folder or a topic, always beside Kafka's own zstd
 ///
 /// Twice --limit records are read, from the front of the source and no further. The earlier half of them is there to learn
-/// from (the dictionary), the later half is measured. Sizes are bytes on the broker's log: keys, headers, record and batch
+/// from (a dictionary, a model of fields), the later half is measured. Sizes are bytes on the broker's log: keys, headers, record and batch
 /// overhead, all in. Speeds are by CPU time of one core. Everything is decoded and compared.
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {
@@ -76,10 +78,6 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     if args.limit == 0 {
         return Err(UsageError::new("--limit 0 measures nothing: write a number of records").into());
     }
-    if let Some(spec) = args.codecs.iter().find(|spec| spec.algorithm().is_learned()) {
-        let message = format!("`{spec}` is not measured here: `cargo bench --bench columns` does");
-        return Err(UsageError::new(message).into());
-    }
     let path = Path::new(&args.source);
     let most = args.limit.saturating_mul(2);
     let sample = match (args.brokers.is_empty(), path.exists()) {
@@ -91,15 +89,15 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         }
     };
     let ways = ways(&args.codecs);
-    let dictionary = if ways.iter().any(|way| way.uses_dictionary()) { train(&sample)? } else { None };
     let bar = progress(ways.len() as u64);
+    let models = Models::train(&ways, &sample.train, |told| bar.set_message(told.to_owned()))?;
     let mut rows = Vec::new();
     for way in ways {
-        if way.uses_dictionary() && dictionary.is_none() {
-            continue;
+        let model = models.of(way);
+        if !way.learns() || model.is_some() {
+            bar.set_message(way.to_string());
+            rows.push(Row { way, figures: way.measure(&sample.test, model, args.time)? });
         }
-        bar.set_message(way.to_string());
-        rows.push(Row { way, figures: way.measure(&sample.test, dictionary.as_ref(), args.time)? });
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -121,7 +119,7 @@ fn ways(codecs: &[CodecSpec]) -> Vec<Way> {
     }
     let mut specs = codecs.to_vec();
     if specs.is_empty() {
-        specs.extend(Algorithm::ALL.map(CodecSpec::new));
+        specs.extend(Algorithm::ALL.into_iter().chain(Algorithm::LEARNED).map(CodecSpec::new));
         let high = [(Algorithm::Zstd, 19), (Algorithm::ZstdDict, 19), (Algorithm::Brotli, 11)];
         specs.extend(high.into_iter().filter_map(|(algorithm, level)| CodecSpec::with_level(algorithm, level)));
     }
@@ -130,27 +128,6 @@ fn ways(codecs: &[CodecSpec]) -> Vec<Way> {
         ways.extend(SIZES.map(|most| Way::Block(spec, most)));
     }
     ways
-}
-
-/// A dictionary of the earlier half; none where nothing repeats.
-fn train(sample: &Sample) -> anyhow::Result<Option<Dictionary>> {
-    let mut values: Vec<&[u8]> = sample.train.iter().filter_map(|record| record.value.as_deref()).collect();
-    // The newest records are the most like what comes; zstd's own advice is a hundred bytes of samples per byte.
-    let mut bytes = 0;
-    let newest = values.iter().rev().take_while(|value| {
-        bytes += value.len();
-        bytes <= DICTIONARY * 100
-    });
-    let kept = newest.count();
-    let first = values.len() - kept;
-    match Dictionary::train(&values.split_off(first), DICTIONARY) {
-        Ok(dictionary) => Ok(Some(dictionary)),
-        Err(error @ (DictionaryError::TooFewSamples { .. } | DictionaryError::Untrainable { .. })) => {
-            eprintln!("no dictionary, so no row of zstd-dict: {error}");
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn progress(rows: u64) -> ProgressBar {

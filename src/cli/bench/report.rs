@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::HumanCount;
 use serde_json::json;
 
 use super::contest::{Figures, Way};
@@ -86,7 +86,7 @@ impl Report {
             "encode MB/s",
             "decode MB/s",
             "p99 encode",
-            "model",
+            "model, training",
             "per TB",
             "",
         ]);
@@ -117,7 +117,7 @@ impl Report {
                 Cell::new(time(row.figures.p99_seconds)),
                 Cell::new(match row.figures.model_bytes {
                     0 => NOTHING.to_owned(),
-                    bytes => HumanBytes(bytes).to_string(),
+                    bytes => format!("{}, {:.1} s", size(bytes), row.figures.training_seconds),
                 }),
                 Cell::new(format!("{:.2}", self.euros(row))),
                 Cell::new(note),
@@ -133,7 +133,8 @@ impl Report {
              broker's log, record and batch overhead in; ratio is raw bytes per byte of log. Per TB: of raw bytes, encoded and\n\
              decoded once, moved to {} replicas and one reader, kept on each. `record, in Kafka zstd-3` are single records on a topic\n\
              whose batches are coded once more, `compression.type=zstd`. Compared with Kafka zstd-3 are blocks with batches of the same\n\
-             size, and single records with batches of 16 KiB.",
+             size, and single records with batches of 16 KiB. A model is fetched once by each reader; its training, in CPU seconds, is\n\
+             not in the price.",
             self.source,
             HumanCount(self.records as u64),
             self.raw_bytes as f64 / self.records as f64,
@@ -159,6 +160,7 @@ impl Report {
                     "decode_bytes_per_second": self.speed(row.figures.decode_seconds),
                     "p99_encode_seconds": row.figures.p99_seconds,
                     "model_bytes": row.figures.model_bytes,
+                    "training_cpu_seconds": row.figures.training_seconds,
                     "price_per_terabyte": self.euros(row),
                     "passes": row.figures.passes,
                 })
@@ -176,6 +178,15 @@ impl Report {
 
 /// What stands where there is no figure.
 const NOTHING: &str = "-";
+
+/// A size in few letters.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..0x10_0000 => format!("{:.0} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64),
+    }
+}
 
 fn megabytes(bytes_per_second: Option<f64>) -> String {
     bytes_per_second.map_or(NOTHING.to_owned(), |bytes| format!("{:.0}", bytes / 1e6))

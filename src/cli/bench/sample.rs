@@ -1,16 +1,14 @@
 //! The records that are measured: the first ones of a file, a folder or a topic, cut by time into a part to learn from
 //! and a part to measure.
 
-use std::fs::{self, File};
-use std::io::{Cursor, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 
-use crate::cli::file_format::MOST_BYTES;
-use crate::cli::records::{RecordMode, RecordReader};
+use crate::cli::records::{self, RecordMode};
 use crate::record::{Record, Timestamp};
 use crate::source::{KafkaSettings, ScanFrom, ScanSettings, Scanned, SourceRecord, TopicScan};
 
@@ -76,22 +74,9 @@ fn record(value: &[u8], index: i64) -> Record {
     }
 }
 
-/// Bytes of a file that its kind is guessed from.
-const HEAD: u64 = 1 << 20;
-
 /// The first records of a file that are not empty. No more of it is read than they need.
 fn file(path: &Path, mode: Option<RecordMode>, most: usize) -> anyhow::Result<Vec<Record>> {
-    let mut file = File::open(path)?;
-    let mut head = Vec::new();
-    if mode.is_none() {
-        file.by_ref().take(HEAD).read_to_end(&mut head)?;
-    }
-    let mode = mode.unwrap_or_else(|| RecordMode::guess(&path.to_string_lossy(), &head));
-    let mut reader = RecordReader::new(Cursor::new(head).chain(file), mode, MOST_BYTES);
-    if mode == RecordMode::Idx {
-        // Its header is no item.
-        reader.next()?;
-    }
+    let (_, mut reader) = records::open(path, mode)?;
     let mut records = Vec::new();
     while records.len() < most
         && let Some(found) = reader.next()?

@@ -3,9 +3,12 @@
 //! A daemon runs in this process as `latentd run` would run it. Beside it stand three clients of our own per stream: one
 //! feeds the topic, one weighs the compressed topic, one compares the restored topic with what was fed.
 
+mod learned;
 mod ledger;
+mod recent;
 mod screen;
 mod stream;
+mod summary;
 mod threads;
 mod weigh;
 
@@ -24,8 +27,10 @@ use tokio::sync::mpsc::{Receiver, channel};
 use crate::cli::{Format, UsageError};
 use crate::daemon::Daemon;
 use crate::pipeline::Delivery;
+use crate::registry::Registry;
 use crate::sink::topics::TopicAdmin;
 use crate::source::{EmbeddedBroker, KafkaSettings};
+use learned::{Learned, Swap};
 use ledger::Ledger;
 use screen::Screen;
 use stream::PARTITIONS;
@@ -49,7 +54,7 @@ pub struct DemoArgs {
     /// Folder with flights.jsonl and MNIST's files [default: what `make demo` fetched]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// Pace: 1 feeds 4,000 flights and 400 images a second
+    /// Pace: 1 feeds 1,000 flights and 400 images a second, after a backlog of 12,000 flights
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
     speed: f64,
     /// Where page, API and metrics are served
@@ -83,7 +88,9 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
             topic,
             ledger: Ledger::new(PARTITIONS),
             ours: Scales::plain(PARTITIONS),
-            kafka: Scales::zstd(PARTITIONS)?,
+            kafka: Scales::zstd(PARTITIONS, 16 << 10)?,
+            kafka_large: Scales::zstd(PARTITIONS, 128 << 10)?,
+            learned: Learned::new(stream.name),
             enough: AtomicBool::new(false),
             over: AtomicBool::new(false),
             stream,
@@ -99,7 +106,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write `{}`", config.display()))?;
     let runtime = Runtime::new().context("no runtime")?;
     let daemon = Daemon::load(&config, &runtime)?;
-    let mut screen = Screen::new(&courses);
+    let mut screen = Screen::new(&courses, daemon.board());
     screen.introduce(&broker, delivery, daemon.addr(), &config);
     let outcome = watch(&courses, &broker.kafka, args.time, &runtime, &mut screen);
     screen.clear();
@@ -109,7 +116,15 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let seconds = outcome?;
     stopped?;
     removed?;
-    screen::summarize(&courses, seconds, args.format)?;
+    let registry = Registry::open(&registry_url(folder.path()), &BTreeMap::new())?;
+    let lineages: Vec<Vec<Swap>> = runtime.block_on(async {
+        let mut lineages = Vec::new();
+        for course in &courses {
+            lineages.push(course.learned.lineage(&registry).await);
+        }
+        lineages
+    });
+    summary::print(&courses, &lineages, &screen.now(), seconds, args.format)?;
     verdict(&courses)
 }
 
@@ -170,6 +185,11 @@ impl Broker {
     }
 }
 
+/// Where the demonstration's models lie, while it runs.
+fn registry_url(folder: &std::path::Path) -> String {
+    format!("file://{}/registry", folder.display())
+}
+
 /// The configuration that the daemon runs with: a compressing and a restoring pipeline per stream.
 fn configuration(
     courses: &[Arc<Course>],
@@ -185,7 +205,7 @@ fn configuration(
     std::fs::create_dir(&registry).with_context(|| format!("cannot make `{}`", registry.display()))?;
     writeln!(text, "[daemon]\nname = \"latentd-demo-{since}\"\ninstance = \"demo\"\n")?;
     writeln!(text, "[kafka]\nbrokers = {:?}\n", kafka.brokers)?;
-    writeln!(text, "[registry]\nurl = \"file://{}\"\n", registry.display())?;
+    writeln!(text, "[registry]\nurl = {:?}\n", registry_url(folder))?;
     writeln!(text, "[admin]\nlisten = \"{listen}\"\n")?;
     writeln!(text, "[log]\nlevel = \"warn\"\n")?;
     for course in courses {
@@ -197,7 +217,7 @@ fn configuration(
             writeln!(text, "[pipelines.{}.block]\nlinger = \"500ms\"\n", stream.name)?;
         }
         if stream.learns {
-            let learn = "every = \"30s\"\nreservoir = \"8MiB\"\ndictionary = \"110KiB\"\n";
+            let learn = "every = \"10s\"\nreservoir = \"16MiB\"\ndictionary = \"110KiB\"\n";
             writeln!(text, "[pipelines.{}.learn]\n{learn}", stream.name)?;
         }
         writeln!(text, "[pipelines.{}-back]\nfrom = \"{z}\"\nto = \"{}\"", stream.name, course.restored())?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::anyhow;
 use bytes::Bytes;
 
+use super::learned::Learned;
 use super::ledger::Ledger;
 use super::stream::{PARTITIONS, Stream};
 use super::weigh::Scales;
@@ -32,8 +33,12 @@ pub struct Course {
     pub ledger: Ledger,
     /// What the compressed topic weighs.
     pub ours: Scales,
-    /// What Kafka's own zstd would weigh.
+    /// What Kafka's own zstd would weigh in the batches of a producer's default, 16 KiB.
     pub kafka: Scales,
+    /// And in batches of 128 KiB.
+    pub kafka_large: Scales,
+    /// What its pipeline has learned.
+    pub learned: Learned,
     /// No more is to be fed.
     pub enough: AtomicBool,
     /// The threads are to end.
@@ -71,7 +76,7 @@ pub fn feed(course: &Arc<Course>, kafka: &KafkaSettings) -> anyhow::Result<()> {
     let mut sent = 0u64;
     let mut tokens = Vec::new();
     while !course.enough.load(Ordering::Acquire) {
-        let wanted = (started.elapsed().as_secs_f64() * course.stream.rate) as u64;
+        let wanted = course.stream.backlog + (started.elapsed().as_secs_f64() * course.stream.rate) as u64;
         let full = course.ledger.sums().open_bytes >= OPEN_BYTES;
         if full {
             // What was not fed in time is not made up for: the pace is what the pipelines can take.
@@ -86,8 +91,8 @@ pub fn feed(course: &Arc<Course>, kafka: &KafkaSettings) -> anyhow::Result<()> {
                 value: Some(Bytes::copy_from_slice(value.as_bytes())),
             });
             let record = Record {
-                key: Some(Bytes::copy_from_slice(&sample.key)),
-                value: Some(Bytes::copy_from_slice(&sample.value)),
+                key: Some(sample.key.clone()),
+                value: Some(sample.value.clone()),
                 headers: headers.collect(),
                 timestamp: Timestamp::create(now),
                 offset: 0,
@@ -96,7 +101,9 @@ pub fn feed(course: &Arc<Course>, kafka: &KafkaSettings) -> anyhow::Result<()> {
             // Into the account first: the checker may see it come back at any time after it was sent.
             course.ledger.fed(partition, record.clone());
             send(&producer, &course.topic, partition, &record)?;
-            course.kafka.add(partition, &record.as_ref()).map_err(|error| anyhow!(error))?;
+            for scales in [&course.kafka, &course.kafka_large] {
+                scales.add(partition, &record.as_ref()).map_err(|error| anyhow!(error))?;
+            }
             sent += 1;
         }
         producer.delivered(&mut tokens);
@@ -109,7 +116,7 @@ pub fn feed(course: &Arc<Course>, kafka: &KafkaSettings) -> anyhow::Result<()> {
     while producer.in_flight() > 0 && Instant::now() < deadline {
         producer.serve(Duration::from_millis(5));
     }
-    course.kafka.close().map_err(|error| anyhow!(error))
+    course.kafka_large.close().and_then(|()| course.kafka.close()).map_err(|error| anyhow!(error))
 }
 
 fn send(producer: &KafkaProducer, topic: &str, partition: i32, record: &Record) -> anyhow::Result<()> {

@@ -21,15 +21,15 @@ impl Scales {
         Self { partitions: Mutex::new((0..partitions).map(|_| sizer()).collect()) }
     }
 
-    /// Records as a producer with `compression.type=zstd` (level 3) and batches of 128 KiB writes them.
-    pub fn zstd(partitions: i32) -> anyhow::Result<Self> {
+    /// Records as a producer with `compression.type=zstd` (level 3) and batches of so many bytes writes them.
+    pub fn zstd(partitions: i32, batch: usize) -> anyhow::Result<Self> {
         let sizer = || -> anyhow::Result<BatchSizer<Compress>> {
             let mut compressor = zstd::bulk::Compressor::new(3)?;
             let compress: Compress = Box::new(move |plain, coded| {
                 coded.extend_from_slice(&compressor.compress(plain).map_err(|error| error.to_string())?);
                 Ok(())
             });
-            Ok(BatchSizer::new(128 << 10, BatchCompression::Zstd, compress))
+            Ok(BatchSizer::new(batch, BatchCompression::Zstd, compress))
         };
         Ok(Self { partitions: Mutex::new((0..partitions).map(|_| sizer()).collect::<anyhow::Result<_>>()?) })
     }

@@ -5,10 +5,12 @@ mod idx;
 mod json;
 mod length;
 mod lines;
+mod open;
 mod reader;
 
 use std::ops::Range;
 
+pub use open::{FileReader, open};
 pub use reader::RecordReader;
 
 /// How a file is cut into records.
@@ -52,6 +54,19 @@ impl RecordMode {
             Self::Idx => Box::new(idx::Items::default()),
             Self::Whole => Box::new(Whole),
         }
+    }
+}
+
+impl std::fmt::Display for RecordMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Lines => "lines",
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Length => "length",
+            Self::Idx => "idx",
+            Self::Whole => "whole",
+        })
     }
 }
 

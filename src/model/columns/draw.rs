@@ -8,17 +8,21 @@ use super::model::Inline;
 
 /// Longest record that is drawn.
 const LONGEST: usize = 1 << 20;
-/// Records that are drawn until one is whole.
+/// How often a record is drawn until one is whole.
 const TRIES: usize = 64;
 
 /// Random bits in place of a stream.
 struct Chance<'a, R> {
     rng: &'a mut R,
+    /// A symbol was drawn that training never saw: it has a slot of 2^16 only so that it can be coded at all.
+    unheard_of: bool,
 }
 
 impl<R: Rng> Source for Chance<'_, R> {
     fn symbol<S>(&mut self, find: impl FnOnce(u32) -> (S, u32, u32)) -> S {
-        find(self.rng.next_u32() >> (u32::BITS - SCALE_BITS)).0
+        let (symbol, _, frequency) = find(self.rng.next_u32() >> (u32::BITS - SCALE_BITS));
+        self.unheard_of |= frequency == 1;
+        symbol
     }
     fn raw(&mut self, bits: u32) -> u64 {
         self.rng.next_u64().checked_shr(u64::BITS - bits).unwrap_or(0)
@@ -38,34 +42,37 @@ impl ColumnsModel {
     }
 
     /// A new record, drawn from what the model takes for likely. The same random numbers give the same record.
-    pub fn draw(&self, rng: &mut impl Rng) -> Vec<u8> {
+    pub fn draw(&self, rng: &mut impl Rng) -> Option<Vec<u8>> {
         self.drawing().next(rng)
     }
 }
 
 impl Drawing<'_> {
     /// The next record. What is drawn is decoded from random bits, and drawn again where it would be no record of this
-    /// topic's syntax: a text that ends too early, a number that has no digits for it.
-    pub fn next(&mut self, rng: &mut impl Rng) -> Vec<u8> {
-        let mut record = Vec::new();
+    /// topic's syntax (a text that ends too early, a number that has no digits for it) or has something that the topic
+    /// never had: the coder leaves room for any number, and one far out in a row of records would lead the next ones astray.
+    /// Where all tries have such a thing, the first that is a record is taken; `None` where none is one.
+    pub fn next(&mut self, rng: &mut impl Rng) -> Option<Vec<u8>> {
+        let mut strange = None;
         for attempt in 0..TRIES {
             // A row may have led where nothing goes on, to the end of all dates, say: then it begins anew.
             let from = if attempt < TRIES / 2 { &self.registers } else { &self.model.model.start };
-            let mut registers = from.clone();
-            record.clear();
-            let drawn = self.model.model.decode(
-                &mut registers,
-                &mut Chance { rng },
-                &mut Inline::default(),
-                &mut (),
-                LONGEST,
-                &mut record,
-            );
-            if drawn.is_ok() && self.model.model.is_regular(&record) {
-                self.registers = registers;
-                break;
+            let (mut registers, mut record) = (from.clone(), Vec::new());
+            let mut chance = Chance { rng, unheard_of: false };
+            let model = &self.model.model;
+            let drawn =
+                model.decode(&mut registers, &mut chance, &mut Inline::default(), &mut (), LONGEST, &mut record);
+            if drawn.is_err() || !model.is_regular(&record) {
+                continue;
             }
+            if !chance.unheard_of {
+                self.registers = registers;
+                return Some(record);
+            }
+            strange.get_or_insert((record, registers));
         }
-        record
+        let (record, registers) = strange?;
+        self.registers = registers;
+        Some(record)
     }
 }

@@ -204,7 +204,7 @@ fn drawn_records_are_of_the_topic_s_syntax_and_the_same_for_a_seed() {
     let draw = |model: &ColumnsModel, seed| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut drawing = model.drawing();
-        (0..200).map(|_| drawing.next(&mut rng)).collect::<Vec<_>>()
+        (0..200).map(|_| drawing.next(&mut rng).unwrap()).collect::<Vec<_>>()
     };
     let drawn = draw(&models()[0], 7);
     assert_eq!(drawn, draw(&models()[0], 7));

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Handle;
 
@@ -14,10 +13,10 @@ use super::choice::Choice;
 use super::pace::{Counts, Pace};
 use super::renewal::{Cause, Decision};
 use super::trainer::{Better, Codecs, Lecture, Outcome, Stream, Trainer, TrainerError};
-use super::{Curriculum, Learner, Load, Setup};
+use super::{Curriculum, Learner, Load, Publication, Setup};
 use crate::codec::{Algorithm, CodecError, CodecSpec, ModelId, ModelSource};
 use crate::cost::Prices;
-use crate::model::{Dictionary, DictionaryError, Family, Manifest};
+use crate::model::{Family, Manifest};
 use crate::pipeline::holdings::Holdings;
 use crate::pipeline::pulse::Pulse;
 use crate::pipeline::settings::Settings;
@@ -78,8 +77,6 @@ enum LessonError {
     Trainer(#[from] TrainerError),
     #[error("the model in the registry is of no use: {0}")]
     Codec(#[from] CodecError),
-    #[error(transparent)]
-    Dictionary(#[from] DictionaryError),
 }
 
 /// CPU seconds of this thread.
@@ -410,23 +407,12 @@ impl Lesson {
         describe: impl Fn(&mut Manifest),
     ) -> Result<Arc<[u8]>, LessonError> {
         let LessonParts { registry, runtime, settings, .. } = &self.parts;
-        let mut candidate = candidate;
-        let mut salt = 0;
-        loop {
-            let artefact = Bytes::copy_from_slice(&candidate);
-            let created = self.signature().at;
-            let mut manifest = Manifest::new(&artefact, family.clone(), settings.name.as_str(), created);
-            manifest.parent = parent;
-            describe(&mut manifest);
-            match runtime.block_on(registry.publish(&manifest, artefact)) {
-                Ok(_) => return Ok(candidate),
-                Err(RegistryError::Taken { .. }) if salt < 16 && *family == Family::ZSTD_DICTIONARY => {
-                    salt += 1;
-                    candidate = Dictionary::parse(&candidate)?.with_salt(salt).artefact().into();
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let created = self.signature().at;
+        let mut manifest = Manifest::new(&candidate, family.clone(), settings.name.as_str(), created);
+        manifest.parent = parent;
+        describe(&mut manifest);
+        let publication = Publication { manifest, artefact: candidate };
+        Ok(runtime.block_on(publication.publish(registry))?.artefact)
     }
 
     /// Says what was chosen, and among what.

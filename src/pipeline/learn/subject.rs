@@ -10,6 +10,7 @@ use crate::model::{
 };
 use crate::pipeline::settings::{CodecChoice, Layout, LearnSettings, Settings};
 use crate::record::RecordRef;
+use crate::units::ByteSize;
 
 use super::Run;
 use super::renewal::Measure;
@@ -125,7 +126,9 @@ impl Subject {
     /// The settings of a training, for the manifest.
     pub fn config(&self) -> serde_json::Value {
         match self.kind {
-            Kind::Dictionary { bytes, level } => serde_json::json!({ "dictionary_bytes": bytes, "level": level }),
+            Kind::Dictionary { bytes, level } => {
+                serde_json::json!({ "dictionary_bytes": bytes, "level": level, "layout": self.layout.name() })
+            }
             Kind::Columns => {
                 let Options { alone, text, effort } = self.options();
                 serde_json::json!({ "alone": alone, "text_bytes": text, "effort": effort })
@@ -193,6 +196,21 @@ impl Subject {
             Kind::Columns => drop(ColumnsModel::parse(artefact)?),
         }
         Ok(())
+    }
+
+    /// What there is to learn for a codec in a layout where no pipeline says it: blocks hold so many raw bytes at most, and
+    /// a dictionary gets its size. `None` for a codec that learns nothing.
+    pub fn of_codec(codec: CodecSpec, layout: Layout, block: ByteSize, dictionary: ByteSize) -> Option<Self> {
+        let kind = match codec.algorithm() {
+            Algorithm::ZstdDict => Kind::Dictionary { bytes: dictionary.as_usize(), level: codec.level() },
+            Algorithm::Columns => Kind::Columns,
+            _ => return None,
+        };
+        let piece = match layout {
+            Layout::Record => 0,
+            Layout::Block => block.as_usize().min(PIECE),
+        };
+        Some(Self { kind, layout, piece })
     }
 
     /// Compares a candidate with what is in use and with plain zstd, on samples that neither has seen.

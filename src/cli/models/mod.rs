@@ -1,5 +1,8 @@
 //! `latentd models`: what is in the registry, what is in use, and moving models between registries.
 
+mod compare;
+mod show;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
@@ -13,10 +16,11 @@ use indicatif::HumanBytes;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::output::{Output, read_all};
-use super::{Format, UsageError};
+use crate::cli::output::{Output, read_all};
+use crate::cli::{Format, UsageError};
 use crate::codec::{LearnedCodecs, MissingModel, ModelId, ModelRef, ModelSource, NoModels};
-use crate::config;
+use crate::config::{self, Config};
+use crate::model::package::{self, PackageError};
 use crate::model::{Dictionary, Family, Learned, Manifest};
 use crate::registry::{Activation, CacheSettings, Expect, GcPolicy, ModelCache, Registry, Signature};
 
@@ -52,13 +56,7 @@ enum Action {
         /// Its id, or the beginning of it
         id: String,
     },
-    /// Two models side by side
-    Compare {
-        /// The first
-        a: String,
-        /// The second
-        b: String,
-    },
+    Compare(compare::CompareArgs),
     /// Put a model to use in a pipeline; running daemons take it at their next look, at a transaction boundary
     Promote {
         /// The model
@@ -106,8 +104,8 @@ impl RegistryArgs {
         }
         let Some(path) = &self.config else { return Ok(None) };
         let config = config::load(path).map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?;
-        let options = config.registry.options.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
-        Ok(Some((config.registry.url, options.collect())))
+        let options = options(&config);
+        Ok(Some((config.registry.url, options)))
     }
 
     fn open(&self) -> anyhow::Result<Registry> {
@@ -118,19 +116,43 @@ impl RegistryArgs {
     }
 }
 
-/// A model's bytes: a file, or a model of the registry by its id, which must be of this family.
+/// The options of a configuration's registry.
+fn options(config: &Config) -> BTreeMap<String, String> {
+    config.registry.options.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect()
+}
+
+/// The registry of a configuration.
+pub fn of_config(config: &Config) -> anyhow::Result<Registry> {
+    Ok(Registry::open(&config.registry.url, &options(config))?)
+}
+
+/// A model's bytes: a file (of `train`, of `models export`, or the bare artefact), or a model of the registry by its id, which must be of this family.
 pub fn artefact(model: &str, registry: &RegistryArgs, family: Option<&Family>) -> anyhow::Result<Arc<[u8]>> {
     if Path::new(model).is_file() {
-        return Ok(fs::read(model).with_context(|| format!("cannot read `{model}`"))?.into());
+        let file = fs::read(model).with_context(|| format!("cannot read `{model}`"))?;
+        return match package::unpack(&file) {
+            Ok(unpacked) => {
+                of_family(&unpacked.manifest, family)?;
+                Ok(unpacked.artefact.into())
+            }
+            // A bare artefact: what is wrong with it, its reader says.
+            Err(PackageError::Foreign) => Ok(file.into()),
+            Err(error) => Err(error).with_context(|| format!("`{model}`")),
+        };
     }
     let registry =
         registry.open().with_context(|| format!("there is no file `{model}`, so it must be a model's id"))?;
     let model = Runtime::new()?.block_on(async { registry.load(&registry.resolve(model).await?).await })?;
-    let found = &model.manifest.family;
-    if let Some(family) = family.filter(|family| *family != found) {
-        bail!("model {} is of family `{found}`, and `{family}` is needed", model.manifest.model);
-    }
+    of_family(&model.manifest, family)?;
     Ok(model.artefact.as_ref().into())
+}
+
+/// Whether a model is of the family that is needed.
+fn of_family(manifest: &Manifest, needed: Option<&Family>) -> anyhow::Result<()> {
+    match needed.filter(|family| **family != manifest.family) {
+        Some(family) => bail!("model {} is of family `{}`, and `{family}` is needed", manifest.model, manifest.family),
+        None => Ok(()),
+    }
 }
 
 /// One model for decoding.
@@ -188,6 +210,9 @@ pub fn source(registry: &RegistryArgs) -> anyhow::Result<Arc<dyn ModelSource>> {
 
 /// Does it.
 pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
+    if let Action::Compare(compare) = &args.action {
+        return compare::run(compare, &args.registry, args.format);
+    }
     let registry = args.registry.open()?;
     let runtime = Runtime::new().context("no runtime")?;
     runtime.block_on(act(args, &registry))
@@ -196,8 +221,8 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
 async fn act(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
     match &args.action {
         Action::List => list(args, registry).await,
-        Action::Show { id } => show(args, registry, id).await,
-        Action::Compare { a, b } => compare(args, registry, a, b).await,
+        Action::Show { id } => show::show(args.format, registry, id).await,
+        Action::Compare(_) => unreachable!("it opens the registry itself, if it needs one"),
         Action::Promote { id, pipeline } => {
             let id = registry.resolve(id).await?;
             let manifest = registry.manifest(&id).await?;
@@ -231,7 +256,8 @@ async fn act(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
     }
 }
 
-fn signature() -> Signature {
+/// Who changes something by hand, and when.
+pub fn signature() -> Signature {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
     let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     Signature { by: format!("{user}, by hand"), at }
@@ -256,8 +282,9 @@ fn short(id: &ModelId) -> String {
     id.to_string()[..12].to_owned()
 }
 
-fn bytes_per_record(manifest: &Manifest, metric: &str) -> String {
-    manifest.metrics.get(metric).map_or_else(|| "-".to_owned(), |bytes| format!("{bytes:.1}"))
+/// What a model measured.
+fn metric_of(manifest: &Manifest, metric: &str) -> String {
+    manifest.metrics.get(metric).map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
 }
 
 async fn list(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
@@ -280,8 +307,8 @@ async fn list(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
             manifest.pipeline.clone(),
             manifest.created.clone(),
             HumanBytes(manifest.artefact_bytes).to_string(),
-            bytes_per_record(manifest, metric::CANDIDATE),
-            bytes_per_record(manifest, metric::INCUMBENT),
+            metric_of(manifest, metric::CANDIDATE),
+            metric_of(manifest, metric::INCUMBENT),
             users(&manifest.model).join(", "),
         ]);
     }
@@ -290,83 +317,6 @@ async fn list(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
     }
     writeln!(io::stdout(), "{table}")?;
     eprintln!("{} models in {}", listing.models.len(), registry.url());
-    Ok(())
-}
-
-async fn show(args: &ModelsArgs, registry: &Registry, id: &str) -> anyhow::Result<()> {
-    let id = registry.resolve(id).await?;
-    let manifest = registry.manifest(&id).await?;
-    let history = registry.history(&manifest.pipeline).await?;
-    let lineage = lineage(registry, &manifest).await?;
-    if args.format == Format::Json {
-        let ids: Vec<_> = lineage.iter().map(|(id, _)| id).collect();
-        return print_json(&json!({ "manifest": manifest, "lineage": ids, "history": history }));
-    }
-    let mut out = io::stdout().lock();
-    writeln!(out, "model     {id}")?;
-    writeln!(out, "family    {}", manifest.family)?;
-    writeln!(out, "pipeline  {}", manifest.pipeline)?;
-    writeln!(out, "created   {}", manifest.created)?;
-    writeln!(out, "size      {}", HumanBytes(manifest.artefact_bytes))?;
-    for span in &manifest.window {
-        writeln!(out, "learned   {}/{} offsets {} to {}", span.topic, span.partition, span.first, span.last)?;
-    }
-    for (name, value) in &manifest.metrics {
-        writeln!(out, "measured  {name} {value:.2}")?;
-    }
-    writeln!(out, "\nlineage")?;
-    for (depth, (ancestor, manifest)) in lineage.iter().enumerate() {
-        let indent = "  ".repeat(depth);
-        let mark = if depth == 0 { "●" } else { "└─" };
-        match manifest {
-            Some(manifest) => {
-                let bytes = bytes_per_record(manifest, crate::model::manifest::metric::CANDIDATE);
-                writeln!(out, "{indent}{mark} {}  {}  {bytes} bytes/record", short(ancestor), manifest.created)?;
-            }
-            None => writeln!(out, "{indent}{mark} {}  (no longer in the registry)", short(ancestor))?,
-        }
-    }
-    writeln!(out, "\nin pipeline {}", manifest.pipeline)?;
-    for change in &history {
-        let model = change.model.as_ref().map_or_else(|| "none".to_owned(), short);
-        let mark = if change.model == Some(id) { "*" } else { " " };
-        writeln!(out, "{mark} {:>3}  {}  {:?} {model}  by {}", change.sequence, change.at, change.change, change.by)?;
-    }
-    Ok(())
-}
-
-/// A model and the ones it came from, as far as they are there.
-async fn lineage(registry: &Registry, of: &Manifest) -> anyhow::Result<Vec<(ModelId, Option<Manifest>)>> {
-    let mut lineage = vec![(of.model, Some(of.clone()))];
-    let mut parent = of.parent;
-    // A manifest can name any parent; a circle is cut.
-    while let Some(id) = parent.filter(|id| lineage.iter().all(|(known, _)| known != id)) {
-        let manifest = registry.manifest(&id).await.ok();
-        parent = manifest.as_ref().and_then(|manifest| manifest.parent);
-        lineage.push((id, manifest));
-    }
-    Ok(lineage)
-}
-
-async fn compare(args: &ModelsArgs, registry: &Registry, a: &str, b: &str) -> anyhow::Result<()> {
-    let (a, b) = (registry.resolve(a).await?, registry.resolve(b).await?);
-    let (a, b) = (registry.manifest(&a).await?, registry.manifest(&b).await?);
-    if args.format == Format::Json {
-        return print_json(&json!({ "a": a, "b": b }));
-    }
-    let mut table = table(["", &short(&a.model), &short(&b.model)]);
-    let mut row = |name: &str, of: &dyn Fn(&Manifest) -> String| {
-        table.add_row([name.to_owned(), of(&a), of(&b)]);
-    };
-    row("family", &|m| m.family.to_string());
-    row("pipeline", &|m| m.pipeline.clone());
-    row("created", &|m| m.created.clone());
-    row("size", &|m| HumanBytes(m.artefact_bytes).to_string());
-    let names: std::collections::BTreeSet<&String> = a.metrics.keys().chain(b.metrics.keys()).collect();
-    for name in names {
-        row(name, &|m| bytes_per_record(m, name));
-    }
-    writeln!(io::stdout(), "{table}")?;
     Ok(())
 }
 

@@ -1,0 +1,87 @@
+//! `latentd models show`: one model, what it came from, and where it was in use.
+
+use std::io::{self, Write as _};
+
+use indicatif::{HumanBytes, HumanCount};
+use serde_json::json;
+
+use super::{metric_of, print_json, short};
+use crate::cli::Format;
+use crate::codec::ModelId;
+use crate::model::Manifest;
+use crate::model::manifest::metric;
+use crate::registry::{Registry, RegistryError};
+
+/// A model of a lineage, as far as it is there.
+type Ancestor = (ModelId, Option<Manifest>);
+
+/// Shows.
+pub async fn show(format: Format, registry: &Registry, id: &str) -> anyhow::Result<()> {
+    let id = registry.resolve(id).await?;
+    let manifest = registry.manifest(&id).await?;
+    let history = registry.history(&manifest.pipeline).await?;
+    let lineage = lineage(registry, &manifest).await?;
+    if format == Format::Json {
+        let lineage: Vec<_> =
+            lineage.iter().map(|(model, manifest)| json!({ "model": model, "manifest": manifest })).collect();
+        return print_json(&json!({ "manifest": manifest, "lineage": lineage, "history": history }));
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "model     {id}")?;
+    writeln!(out, "family    {}", manifest.family)?;
+    writeln!(out, "pipeline  {}", manifest.pipeline)?;
+    writeln!(out, "created   {}", manifest.created)?;
+    writeln!(out, "size      {}", HumanBytes(manifest.artefact_bytes))?;
+    for span in &manifest.window {
+        writeln!(out, "learned   {}/{} offsets {} to {}", span.topic, span.partition, span.first, span.last)?;
+    }
+    for (name, value) in &manifest.metrics {
+        writeln!(out, "measured  {name} {value:.2}")?;
+    }
+    writeln!(out, "\nlineage, bytes/record when it was made")?;
+    for (depth, (ancestor, manifest)) in lineage.iter().enumerate() {
+        let indent = "  ".repeat(depth);
+        let mark = if depth == 0 { "●" } else { "└─" };
+        let figures = manifest.as_ref().map_or_else(|| "(no longer in the registry)".to_owned(), figures);
+        writeln!(out, "{indent}{mark} {}  {figures}", short(ancestor))?;
+    }
+    writeln!(out, "\nin pipeline {}", manifest.pipeline)?;
+    for change in &history {
+        let model = change.model.as_ref().map_or_else(|| "none".to_owned(), short);
+        let mark = if change.model == Some(id) { "*" } else { " " };
+        writeln!(out, "{mark} {:>3}  {}  {:?} {model}  by {}", change.sequence, change.at, change.change, change.by)?;
+    }
+    Ok(())
+}
+
+/// What a model measured when it was made, in a line.
+fn figures(manifest: &Manifest) -> String {
+    let of = |name| metric_of(manifest, name);
+    let holdout = manifest.metrics.get(metric::HOLDOUT_RECORDS);
+    let holdout = holdout.map_or_else(String::new, |records| format!(" on {} records", HumanCount(*records as u64)));
+    format!(
+        "{}  {}, the one before {}, zstd {}, raw {}{holdout}",
+        manifest.created,
+        of(metric::CANDIDATE),
+        of(metric::INCUMBENT),
+        of(metric::PLAIN),
+        of(metric::RAW),
+    )
+}
+
+/// A model and the ones it came from, up to the first, as far as they are there.
+async fn lineage(registry: &Registry, of: &Manifest) -> anyhow::Result<Vec<Ancestor>> {
+    let mut lineage = vec![(of.model, Some(of.clone()))];
+    let mut parent = of.parent;
+    // A manifest can name any parent; a circle is cut.
+    while let Some(id) = parent.filter(|id| lineage.iter().all(|(known, _)| known != id)) {
+        let manifest = match registry.manifest(&id).await {
+            Ok(manifest) => Some(manifest),
+            Err(RegistryError::NotFound { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        parent = manifest.as_ref().and_then(|manifest| manifest.parent);
+        lineage.push((id, manifest));
+    }
+    Ok(lineage)
+}

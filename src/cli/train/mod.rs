@@ -1,0 +1,295 @@
+//! `latentd train`: one training by hand, of a file's records or a pipeline's topic.
+//!
+//! What is learned, and how it is judged, is what the daemon does ([`Subject`]): the newest fifth of the records is held
+//! out, and the model that was learned from the others is measured on it.
+
+mod report;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+use super::bench::cpu;
+use super::corpus::{Bounds, Corpus};
+use super::models::signature;
+use super::output::Output;
+use super::records::{self, RecordMode};
+use super::{Format, UsageError};
+use crate::codec::{CodecSpec, ModelId};
+use crate::config::{self, Config};
+use crate::model::manifest::is_pipeline_name;
+use crate::model::{Decision, Manifest, Split, Verdict, package};
+use crate::pipeline::{Layout, Operation, Publication, Run, Settings, Subject};
+use crate::registry::{Activation, Expect, Registry};
+use crate::units::ByteSize;
+use report::Report;
+pub use report::explain;
+
+/// Train a model once: of a file, or of a pipeline's topic, whose group and offsets stay as they are
+///
+/// The oldest four fifths of the records teach, the newest fifth judges the model beside zstd and the model in use. With -o
+/// the model becomes a file that --model and `models import` take. `compress --records` codes records with their line ends,
+/// so these are learned; --bare leaves them out, as a topic's records have none.
+#[derive(Debug, clap::Args)]
+pub struct TrainArgs {
+    /// The file of records; `-` is standard input
+    #[arg(required_unless_present = "pipeline", conflicts_with = "pipeline")]
+    file: Option<PathBuf>,
+    /// What the file's records are
+    #[arg(long, value_enum, default_value = "auto")]
+    payload: Payload,
+    /// How the file is cut into records [default: by --payload, its name and first bytes]
+    #[arg(short, long, value_enum, conflicts_with = "pipeline")]
+    records: Option<RecordMode>,
+    /// What is learned for a file: columns or zstd-dict, with a level if it has one
+    #[arg(long, default_value = "columns", conflicts_with = "pipeline")]
+    codec: CodecSpec,
+    /// For a file: `block` learns records in a row, `record` each for itself
+    #[arg(long, default_value = "block", value_parser = super::compress::layout, conflicts_with = "pipeline")]
+    layout: Layout,
+    /// For a file: size of a dictionary
+    #[arg(long, default_value = "110KiB", value_name = "SIZE", conflicts_with = "pipeline")]
+    dictionary: ByteSize,
+    /// Leave line ends out of a file's records
+    #[arg(long, conflicts_with = "pipeline")]
+    bare: bool,
+    /// The pipeline whose topic, codec and layout are taken
+    #[arg(short, long, value_name = "NAME", requires = "config")]
+    pipeline: Option<String>,
+    /// The configuration that has the pipeline
+    #[arg(short, long, value_name = "FILE", env = "LATENTD_CONFIG")]
+    config: Option<PathBuf>,
+    /// Publish the model and put it to use if it beats the model in use and zstd on the newest records
+    #[arg(long, requires = "pipeline")]
+    promote: bool,
+    /// Most records that are read, the newest
+    #[arg(short, long, default_value_t = 200_000, value_name = "N")]
+    limit: u64,
+    /// Most bytes of records that are held, the newest
+    #[arg(long, default_value = "64MiB", value_name = "SIZE")]
+    memory: ByteSize,
+    /// Where the model goes: a file that appears when it is whole
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What a file's records are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Payload {
+    /// JSON values, a line each or not.
+    Json,
+    /// Rows of CSV.
+    Csv,
+    /// By the file's name and first bytes.
+    Auto,
+}
+
+/// What is trained, and where its model belongs.
+struct Task {
+    /// The pipeline, or the file's name in its place.
+    name: String,
+    subject: Subject,
+    corpus: Corpus,
+    /// Settings of the training beside the subject's own.
+    config: serde_json::Value,
+}
+
+/// The model in use.
+struct Incumbent {
+    activation: Activation,
+    /// The model and its bytes, unless there is none or it is of another family.
+    model: Option<(ModelId, Vec<u8>)>,
+}
+
+/// Trains.
+pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
+    if args.limit == 0 {
+        return Err(UsageError::new("--limit 0 leaves nothing to learn from: write a number of records").into());
+    }
+    let bar = spinner();
+    if let Some(file) = &args.file {
+        let task = of_file(args, file, &bar)?;
+        return learn(args, task, None, &bar);
+    }
+    let (Some(name), Some(path)) = (&args.pipeline, &args.config) else {
+        return Err(UsageError::new("what is to be learned? Name a FILE, or --pipeline NAME --config FILE").into());
+    };
+    let config = config::load(path).map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?;
+    let settings = pipeline(&config, name)?;
+    let registry = super::models::of_config(&config)?;
+    let task = of_pipeline(args, settings, &config, &bar)?;
+    learn(args, task, Some(&registry), &bar)
+}
+
+fn pipeline<'a>(config: &'a Config, name: &str) -> Result<&'a Settings, UsageError> {
+    config.pipelines.iter().find(|settings| settings.name == name).ok_or_else(|| {
+        let names: Vec<&str> = config.pipelines.iter().map(|settings| settings.name.as_str()).collect();
+        let near = config::nearest(name, names.iter().copied());
+        let mean =
+            near.map_or_else(|| format!("there are {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
+        UsageError::new(format!("the configuration has no pipeline `{name}`: {mean}"))
+    })
+}
+
+fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &ProgressBar) -> anyhow::Result<Task> {
+    let name = settings.name.clone();
+    let subject = Subject::of(settings).filter(|_| settings.operation == Operation::Compress);
+    let (subject, _) = subject.ok_or_else(|| {
+        let message = format!(
+            "pipeline `{name}` learns nothing: give it `codec = \"columns\"` or `\"zstd-dict\"`, and a table \
+             `[pipelines.{name}.learn]`, even empty"
+        );
+        UsageError::new(message)
+    })?;
+    let corpus = Corpus::of_topics(&settings.from, &config.kafka, &bounds(args, &subject), bar)?;
+    Ok(Task { name, subject, corpus, config: json!({}) })
+}
+
+fn of_file(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<Task> {
+    let learns = Subject::of_codec(args.codec, args.layout, BLOCK, args.dictionary);
+    let subject = learns.ok_or_else(|| {
+        UsageError::new(format!("`{}` learns nothing: write --codec columns or --codec zstd-dict", args.codec))
+    })?;
+    let asked = args.records.or(match args.payload {
+        Payload::Csv => Some(RecordMode::Csv),
+        Payload::Json | Payload::Auto => None,
+    });
+    let (mut mode, mut reader) = records::open(file, asked)?;
+    if args.payload == Payload::Json && asked.is_none() && !matches!(mode, RecordMode::Lines | RecordMode::Json) {
+        // A name that says nothing: JSON values end where they end.
+        (mode, reader) = records::open(file, Some(RecordMode::Json))?;
+    }
+    if mode == RecordMode::Whole && asked.is_none() {
+        let message = format!("`{}` does not say how it is cut into records: write --records lines", file.display());
+        return Err(UsageError::new(message).into());
+    }
+    let corpus = Corpus::of_file(file, mode, &mut reader, args.bare, &bounds(args, &subject), bar)?;
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let stem = stem.filter(|stem| stem != "-" && is_pipeline_name(stem));
+    Ok(Task {
+        name: stem.unwrap_or_else(|| "standard-input".to_owned()),
+        subject,
+        corpus,
+        config: json!({ "records": mode.to_string(), "line_ends": !args.bare }),
+    })
+}
+
+/// Raw bytes of the blocks that a file's model is judged in: those of `compress`, and of a pipeline by default.
+const BLOCK: ByteSize = ByteSize::mib(1);
+
+fn bounds(args: &TrainArgs, subject: &Subject) -> Bounds {
+    Bounds { run_bytes: subject.run_bytes(), bytes: args.memory.as_usize(), records: args.limit }
+}
+
+/// Trains, judges, and does with the model what is asked.
+fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &ProgressBar) -> anyhow::Result<()> {
+    let runtime = Runtime::new().context("no runtime")?;
+    let Task { name, subject, corpus, config } = task;
+    let incumbent = match registry {
+        Some(registry) => runtime.block_on(incumbent(registry, &name, &subject))?,
+        None => None,
+    };
+    let (train, holdout) = divide(&corpus.runs, subject.split());
+    let count = |runs: &[&Run]| runs.iter().map(|run| run.len() as u64).sum::<u64>();
+    bar.set_message(format!("training {} on {} of {} records", subject.family(), count(&train), corpus.records()));
+    let before = cpu();
+    let candidate = match subject.train(&train)? {
+        Ok(candidate) => candidate,
+        Err(reason) => bail!("nothing was learned: {reason}"),
+    };
+    let cpu_seconds = cpu() - before;
+    bar.set_message(format!("judging on {} newer records", count(&holdout)));
+    let used = incumbent.as_ref().and_then(|incumbent| incumbent.model.as_ref());
+    let verdict = subject.judge(&candidate, used.map(|(_, artefact)| artefact.as_slice()), &holdout)?;
+    bar.finish_and_clear();
+
+    let signature = signature();
+    let mut manifest = Manifest::new(&candidate, subject.family(), name.as_str(), signature.at.as_str());
+    manifest.window = corpus.window;
+    manifest.metrics = verdict.metrics(count(&holdout));
+    manifest.config = merged(subject.config(), config);
+    manifest.parent = used.map(|(id, _)| *id);
+    let mut publication = Publication { manifest, artefact: candidate };
+    let mut promoted = None;
+    if args.promote
+        && verdict.decision == Decision::Replace
+        && let Some(registry) = registry
+    {
+        let known = incumbent.as_ref().and_then(|incumbent| incumbent.activation.model);
+        publication = runtime.block_on(publication.publish(registry))?;
+        let id = publication.manifest.model;
+        promoted = Some(runtime.block_on(registry.set_active(&name, &id, Expect::Model(known), &signature))?);
+    }
+    if let Some(path) = &args.output {
+        let mut out = Output::open(Some(path), true)?;
+        out.write_all(&package::pack(&publication.manifest.to_json()?, &publication.artefact)?)?;
+        out.finish()?;
+    }
+    let report = Report {
+        manifest: &publication.manifest,
+        verdict: &verdict,
+        trained_records: count(&train),
+        held_out_records: count(&holdout),
+        cpu_seconds,
+        incumbent: used.map(|(id, _)| *id),
+        output: args.output.as_deref(),
+        promoted: promoted.as_ref(),
+    };
+    report.print(args.format)?;
+    refusal(args, &verdict)
+}
+
+/// The gate said no: a failure, so that a script notices.
+fn refusal(args: &TrainArgs, verdict: &Verdict) -> anyhow::Result<()> {
+    match verdict.decision {
+        Decision::Keep(why) if args.promote => bail!("not promoted: {}", explain(why, verdict)),
+        _ => Ok(()),
+    }
+}
+
+/// What teaches and what judges.
+fn divide(runs: &[Run], split: Split) -> (Vec<&Run>, Vec<&Run>) {
+    let runs: Vec<&Run> = runs.iter().collect();
+    let parts = split.divide(&runs, |_| None);
+    (parts.train, parts.holdout)
+}
+
+/// The model that the pipeline uses.
+async fn incumbent(registry: &Registry, pipeline: &str, subject: &Subject) -> anyhow::Result<Option<Incumbent>> {
+    let Some(activation) = registry.active(pipeline).await? else { return Ok(None) };
+    let mut model = None;
+    if let Some(id) = activation.model {
+        let loaded = registry.load(&id).await?;
+        if loaded.manifest.family == subject.family() {
+            subject.check(&loaded.artefact)?;
+            model = Some((id, loaded.artefact.to_vec()));
+        }
+    }
+    Ok(Some(Incumbent { activation, model }))
+}
+
+/// One JSON object of two.
+fn merged(mut own: serde_json::Value, more: serde_json::Value) -> serde_json::Value {
+    if let (Some(own), serde_json::Value::Object(more)) = (own.as_object_mut(), more) {
+        own.extend(more);
+    }
+    own
+}
+
+fn spinner() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed}");
+    let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,149 @@
+//! What came of a training: who needs how many bytes, and what was done with the model.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use indicatif::{HumanBytes, HumanCount};
+use serde_json::json;
+
+use crate::cli::Format;
+use crate::codec::ModelId;
+use crate::model::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Manifest, Verdict};
+use crate::registry::Activation;
+
+/// All of it.
+pub struct Report<'a> {
+    /// The new model.
+    pub manifest: &'a Manifest,
+    /// How it did.
+    pub verdict: &'a Verdict,
+    /// Records that it was learned from.
+    pub trained_records: u64,
+    /// Records that it was measured on.
+    pub held_out_records: u64,
+    /// CPU of the training alone.
+    pub cpu_seconds: f64,
+    /// The model in use that it was compared with.
+    pub incumbent: Option<ModelId>,
+    /// Where it was written.
+    pub output: Option<&'a Path>,
+    /// How it was put to use.
+    pub promoted: Option<&'a Activation>,
+}
+
+impl Report<'_> {
+    /// Prints it.
+    pub fn print(&self, format: Format) -> anyhow::Result<()> {
+        let mut out = io::stdout().lock();
+        if format == Format::Json {
+            serde_json::to_writer_pretty(&mut out, &self.json())?;
+            writeln!(out)?;
+            return Ok(());
+        }
+        let Self { manifest, verdict, .. } = self;
+        writeln!(
+            out,
+            "{} {}, {}: learned from {} records in {:.1} s of CPU",
+            manifest.family,
+            manifest.model,
+            HumanBytes(manifest.artefact_bytes),
+            HumanCount(self.trained_records),
+            self.cpu_seconds,
+        )?;
+        for span in &manifest.window {
+            writeln!(out, "of {}/{}, offsets {} to {}", span.topic, span.partition, span.first, span.last)?;
+        }
+        writeln!(out, "{}", self.table())?;
+        writeln!(
+            out,
+            "On the {} newest records, which no training has seen, cut as the pipeline codes them; values only, Kafka's\n\
+             framing on neither side.",
+            HumanCount(self.held_out_records),
+        )?;
+        match verdict.decision {
+            Decision::Replace => {
+                let share = verdict.saving.map_or(0.0, |saving| saving.share);
+                writeln!(out, "It saves {:.1} % against the best of the others.", 100.0 * share)?;
+            }
+            Decision::Keep(why) => writeln!(out, "It would not be put to use: {}.", explain(why, verdict))?,
+        }
+        if let Some(path) = self.output {
+            writeln!(out, "written   {}", path.display())?;
+        }
+        if let Some(activation) = self.promoted {
+            writeln!(out, "in use    pipeline {}, change {}", activation.pipeline, activation.sequence)?;
+        }
+        Ok(())
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(["", "bytes/record", "times smaller than raw"]);
+        let verdict = self.verdict;
+        let mut row = |name: String, bytes: u64| {
+            let per_record = bytes as f64 / self.held_out_records.max(1) as f64;
+            let ratio = verdict.raw_bytes as f64 / bytes.max(1) as f64;
+            table.add_row([name, format!("{per_record:.2}"), format!("{ratio:.2}")]);
+        };
+        row("raw".to_owned(), verdict.raw_bytes);
+        row("zstd, no model".to_owned(), verdict.plain_bytes);
+        if let (Some(id), Some(bytes)) = (self.incumbent, verdict.incumbent_bytes) {
+            row(format!("in use: {}…", &id.to_string()[..12]), bytes);
+        }
+        if let Some(bytes) = verdict.candidate_bytes {
+            row(format!("new: {}…", &self.manifest.model.to_string()[..12]), bytes);
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let verdict = self.verdict;
+        json!({
+            "manifest": self.manifest,
+            "trained_records": self.trained_records,
+            "held_out_records": self.held_out_records,
+            "cpu_seconds": self.cpu_seconds,
+            "raw_bytes": verdict.raw_bytes,
+            "plain_bytes": verdict.plain_bytes,
+            "incumbent": self.incumbent,
+            "incumbent_bytes": verdict.incumbent_bytes,
+            "candidate_bytes": verdict.candidate_bytes,
+            "saving": verdict.saving.map(|saving| saving.share),
+            "wins": verdict.decision == Decision::Replace,
+            "reason": match verdict.decision {
+                Decision::Replace => None,
+                Decision::Keep(why) => Some(explain(why, verdict)),
+            },
+            "output": self.output,
+            "promoted": self.promoted,
+        })
+    }
+}
+
+/// Why a model is not put to use.
+pub fn explain(why: Keep, verdict: &Verdict) -> String {
+    let share = 100.0 * verdict.saving.map_or(0.0, |saving| saving.share);
+    match why {
+        Keep::NoCandidate => "there is no new model".to_owned(),
+        Keep::HoldoutTooSmall => {
+            format!("{} held-out pieces are too few to judge by, {MIN_HOLDOUT} at least", verdict.samples)
+        }
+        Keep::SavesTooLittle if share < 0.0 => format!("it needs {:.1} % more than the best of the others", -share),
+        Keep::SavesTooLittle => {
+            let least = 100.0 * MIN_SAVING;
+            format!(
+                "it saves {share:.1} % against the best of the others, and a change is worth it from {least:.0} % on"
+            )
+        }
+        Keep::Unsure => {
+            format!(
+                "it saves {share:.1} % on average, and the pieces differ too much among themselves to be sure of it"
+            )
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The commands of learned codecs: train, generate, and what they do for compress, bench and the registry.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::{fails, flights, ok, tools};
+
+/// Rows of a file of the data sets, whole lines of at most so many bytes, as a file of their own.
+fn rows(folder: &Path, name: &str, bytes: usize) -> PathBuf {
+    let mut text = fs::read(tools::data(name).unwrap()).unwrap();
+    text.truncate(bytes);
+    text.truncate(text.iter().rposition(|byte| *byte == b'\n').unwrap() + 1);
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn report(arguments: &[&str]) -> Value {
+    serde_json::from_slice(&ok(&[arguments, &["--format", "json"]].concat(), None)).unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn train_makes_a_model_of_a_file_that_compress_and_the_registry_take() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, payload, bytes, least) in [("flights.jsonl", "json", 1_000_000, 15), ("glucose.csv", "csv", 300_000, 8)]
+    {
+        let file = rows(folder.path(), name, bytes);
+        let model = folder.path().join("model");
+        let trained = report(&["train", "--payload", payload, text(&file), "-o", text(&model)]);
+        assert_eq!(trained["wins"], true, "{trained}");
+        assert!(trained["cpu_seconds"].as_f64().unwrap() > 0.0, "{trained}");
+        assert!(
+            trained["candidate_bytes"].as_u64().unwrap() * 2 < trained["plain_bytes"].as_u64().unwrap(),
+            "{trained}"
+        );
+        let records = if payload == "csv" { "csv" } else { "lines" };
+        let coded = ok(&["compress", "-c", "columns", "-m", text(&model), "--records", records, text(&file)], None);
+        let input = fs::read(&file).unwrap();
+        assert!(coded.len() * least < input.len(), "{name}: {} of {} bytes", coded.len(), input.len());
+        assert_eq!(ok(&["decompress", "-m", text(&model)], Some(&coded)), input, "{name}");
+        // The same file, the same model; and the registry takes it as it is.
+        let again = report(&["train", text(&file)]);
+        assert_eq!(again["manifest"]["model"], trained["manifest"]["model"]);
+        let registry = format!("file://{}", folder.path().join("registry").display());
+        let imported = report(&["models", "--registry", &registry, "import", text(&model)]);
+        assert_eq!(imported["model"], trained["manifest"]["model"]);
+        let id = imported["model"].as_str().unwrap();
+        assert_eq!(ok(&["decompress", "--registry", &registry], Some(&coded)), input);
+        let shown = report(&["models", "--registry", &registry, "show", &id[..8]]);
+        assert_eq!(shown["manifest"]["config"]["line_ends"], true, "{shown}");
+    }
+}
+
+#[test]
+fn train_of_single_records_and_of_a_dictionary_serve_their_layouts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = rows(folder.path(), "flights.jsonl", 1_500_000);
+    let input = fs::read(&file).unwrap();
+    let size = |codec: &str, train: &[&str]| {
+        let model = folder.path().join("model");
+        ok(
+            &[&["train", text(&file), "--layout", "record", "--codec", codec, "-o", text(&model)], train].concat(),
+            None,
+        );
+        let coded = ok(
+            &["compress", "-c", codec, "-m", text(&model), "--records", "lines", "--layout", "record", text(&file)],
+            None,
+        );
+        assert_eq!(ok(&["decompress", "-m", text(&model)], Some(&coded)), input, "{codec}");
+        coded.len()
+    };
+    let (columns, dictionary) = (size("columns", &[]), size("zstd-dict:19", &["--dictionary", "32KiB"]));
+    assert!(columns * 12 < input.len(), "{columns} of {} bytes", input.len());
+    assert!(dictionary * 2 < input.len() && columns < dictionary, "{dictionary} of {} bytes", input.len());
+}
+
+#[test]
+fn train_says_what_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = rows(folder.path(), "flights.jsonl", 100_000);
+    let nameless = folder.path().join("nameless");
+    fs::write(&nameless, b"no record mode").unwrap();
+    for (arguments, expected) in [
+        (&["train"][..], "<FILE"),
+        (&["train", text(&file), "--codec", "gzip"], "`gzip` learns nothing"),
+        (&["train", text(&nameless)], "--records lines"),
+        (&["train", text(&file), "--promote"], "--pipeline"),
+        (&["train", "--pipeline", "flihgts", "-c", "config/latentd.toml"], "did you mean `flights`?"),
+        (&["train", text(&file), "--limit", "0"], "--limit 0"),
+    ] {
+        let (code, told) = fails(arguments, None);
+        assert!(code == 2 && told.contains(expected), "{arguments:?}: {told}");
+    }
+    let (code, told) = fails(&["train", "/nowhere.jsonl"], None);
+    assert!(code == 1 && told.contains("/nowhere.jsonl"), "{told}");
+}
+
+#[test]
+fn generate_draws_the_same_records_of_the_topic_s_syntax_from_a_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = rows(folder.path(), "flights.jsonl", 1_500_000);
+    let model = folder.path().join("model");
+    ok(&["train", text(&file), "--bare", "-o", text(&model)], None);
+    let draw = |seed: &str| ok(&["generate", "-m", text(&model), "-n", "300", "--seed", seed], None);
+    let drawn = draw("7");
+    assert_eq!(drawn, draw("7"));
+    assert_ne!(drawn, draw("8"));
+    let records: Vec<Value> = serde_json::Deserializer::from_slice(&drawn).into_iter().map(Result::unwrap).collect();
+    assert_eq!(records.len(), 300);
+    let real: Value = serde_json::from_slice(flights(2_000).split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for record in &records {
+        assert_eq!(keys(record), keys(&real));
+        assert!((1..=12).contains(&record["month"].as_i64().unwrap()), "{record}");
+    }
+    let input = fs::read(&file).unwrap();
+    let known: HashSet<&[u8]> = input.split(|byte| *byte == b'\n').collect();
+    let copies = drawn.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && known.contains(line)).count();
+    assert_eq!(copies, 0, "they are new");
+    // A file's line ends are the records' own.
+    let csv = rows(folder.path(), "glucose.csv", 300_000);
+    ok(&["train", text(&csv), "-o", text(&model)], None);
+    let out = folder.path().join("drawn.csv");
+    ok(&["generate", "-m", text(&model), "-n", "50", "-o", text(&out)], None);
+    let rows = fs::read_to_string(&out).unwrap();
+    assert!(rows.lines().count() == 50 && rows.lines().all(|row| row.contains(',')), "{rows}");
+}
+
+#[test]
+fn generate_refuses_what_it_cannot_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = rows(folder.path(), "flights.jsonl", 600_000);
+    let model = folder.path().join("model");
+    ok(&["train", text(&file), "--codec", "zstd-dict", "--dictionary", "16KiB", "-o", text(&model)], None);
+    let (code, told) = fails(&["generate", "-m", text(&model)], None);
+    assert!(code == 1 && told.contains("zstd dictionary"), "{told}");
+    let (code, told) = fails(&["generate", "-m", text(&model), "--where", "carrier=UA"], None);
+    assert!(code == 2 && told.contains("--where carrier=UA"), "{told}");
+    let (code, told) = fails(&["generate", "-m", text(&file)], None);
+    assert!(code == 1 && told.contains("no model of fields"), "{told}");
+}
+
+#[test]
+fn models_are_compared_on_records_and_show_where_they_came_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = format!("file://{}", folder.path().join("registry").display());
+    let all = rows(folder.path(), "flights.jsonl", 1_500_000);
+    let early = folder.path().join("early.jsonl");
+    let text_of_all = fs::read(&all).unwrap();
+    let cut = text_of_all[..300_000].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    fs::write(&early, &text_of_all[..cut]).unwrap();
+    let (small, large) = (folder.path().join("small"), folder.path().join("large"));
+    let small_id = report(&["train", text(&early), "--bare", "-o", text(&small)])["manifest"]["model"].clone();
+    let large_id = report(&["train", text(&all), "--bare", "-o", text(&large)])["manifest"]["model"].clone();
+    let alone = folder.path().join("alone");
+    ok(&["train", text(&early), "--layout", "record", "-o", text(&alone)], None);
+    // Files need no registry; models of other layouts and of line ends are each measured as they are used.
+    let compared = report(&["models", "compare", text(&small), text(&large), text(&all), "--limit", "2000"]);
+    let bytes = |side: &str| compared["measured"][side]["bytes"].as_u64().unwrap();
+    assert!(bytes("b") < bytes("a"), "{compared}");
+    assert!(bytes("b") * 5 < compared["measured"]["b"]["plain_bytes"].as_u64().unwrap(), "{compared}");
+    assert_eq!([&compared["measured"]["a"]["model"], &compared["measured"]["b"]["model"]], [&small_id, &large_id]);
+    let single = report(&["models", "compare", text(&small), text(&alone), text(&all), "--limit", "500"]);
+    assert_eq!(single["measured"]["b"]["layout"], "record", "{single}");
+    let table = String::from_utf8(ok(&["models", "compare", text(&small), text(&large), text(&all)], None)).unwrap();
+    assert!(table.contains(&format!("{} needs", &large_id.as_str().unwrap()[..12])), "{table}");
+    // The registry's own, and the lineage up to the first.
+    let models = |rest: &[&str]| report(&[&["models", "--registry", &registry][..], rest].concat());
+    models(&["import", text(&small)]);
+    let mut child = latentd::model::package::unpack(&fs::read(&large).unwrap()).unwrap().manifest;
+    child.parent = Some(small_id.as_str().unwrap().parse().unwrap());
+    let artefact = latentd::model::package::unpack(&fs::read(&large).unwrap()).unwrap().artefact.to_vec();
+    fs::write(&large, latentd::model::package::pack(&child.to_json().unwrap(), &artefact).unwrap()).unwrap();
+    models(&["import", text(&large)]);
+    let (a, b) = (&small_id.as_str().unwrap()[..10], &large_id.as_str().unwrap()[..10]);
+    assert!(models(&["compare", a, b])["measured"].is_null());
+    assert!(models(&["compare", a, b, text(&all), "--limit", "500"])["measured"]["a"]["bytes"].as_u64() > Some(0));
+    let shown = models(&["show", b]);
+    assert_eq!([&shown["lineage"][0]["model"], &shown["lineage"][1]["model"]], [&large_id, &small_id], "{shown}");
+    assert!(shown["lineage"][1]["manifest"]["metrics"]["bytes_per_record.candidate"].as_f64() > Some(1.0), "{shown}");
+    let shown = String::from_utf8(ok(&["models", "--registry", &registry, "show", b], None)).unwrap();
+    assert!(shown.contains(&format!("└─ {a}")) && shown.contains(", raw 29"), "{shown}");
+    // Promoted and rolled back.
+    assert_eq!(models(&["promote", a, "--pipeline", "flights"])["model"], small_id);
+    assert_eq!(models(&["promote", b, "--pipeline", "flights"])["model"], large_id);
+    assert_eq!(models(&["rollback", "flights"])["model"], small_id);
+    assert!(models(&["rollback", "flights"])["model"].is_null());
+    let (code, told) = fails(&["models", "--registry", &registry, "rollback", "flights"], None);
+    assert!(code == 1 && told.contains("nothing to roll back"), "{told}");
+}
+
+#[test]
+fn a_missing_model_is_named_with_the_registry_that_lacks_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, there) = (folder.path().join("here"), folder.path().join("there"));
+    let url = |path: &Path| format!("file://{}", path.display());
+    let file = rows(folder.path(), "flights.jsonl", 600_000);
+    let (model, other) = (folder.path().join("model"), folder.path().join("other"));
+    let id = report(&["train", text(&file), "-o", text(&model)])["manifest"]["model"].clone();
+    ok(&["train", text(&file), "--limit", "1000", "-o", text(&other)], None);
+    ok(&["models", "--registry", &url(&here), "import", text(&model)], None);
+    ok(&["models", "--registry", &url(&there), "import", text(&other)], None);
+    for layout in ["block", "record"] {
+        let compress =
+            ["compress", "-c", "columns", "-m", text(&model), "--records", "lines", "--layout", layout, text(&file)];
+        let coded = ok(&compress, None);
+        assert_eq!(ok(&["decompress", "--registry", &url(&here)], Some(&coded)), fs::read(&file).unwrap());
+        for arguments in [
+            &["decompress", "--registry", &url(&there)][..],
+            &["decompress", "--registry", &url(&folder.path().join("none"))],
+            &["decompress", "-m", text(&other)],
+            &["decompress"],
+        ] {
+            let (code, told) = fails(arguments, Some(&coded));
+            let place = arguments.last().filter(|place| place.contains("://")).copied().unwrap_or("");
+            assert!(
+                code == 1 && told.contains(&id.as_str().unwrap()[..8]) && told.contains(place),
+                "{arguments:?}: {told}"
+            );
+        }
+    }
+}
