@@ -165,7 +165,7 @@ fn options_that_limit_each_other_are_checked_together() {
         ("[pipelines.p]\nfrom = { pattern = \"^a.*\" }\nto = \"a.z\"\n", "its output would be its input"),
         ("[pipelines.p]\nfrom = { pattern = \"a.*\" }\nto = \"b\"\n", "must begin with `^`"),
         ("[pipelines.p]\nfrom = \"a\"\nto = \"c\"\n[pipelines.q]\nfrom = \"b\"\nto = \"c\"\n", "writes `c` too"),
-        ("[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"auto\"\n", "`auto` is not in this release"),
+        ("[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"mixing\"\n", "`mixing` is not in this release"),
         ("[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"zstd:40\"\n", "levels are 1 to 22"),
         ("[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n", "`generate` is not in this release"),
         ("[pipelines.p]\nfrom = \"a\"\nto = \"b\"\n[pipelines.p.augment]\nto = \"c\"\n", "not in this release"),

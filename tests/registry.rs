@@ -61,6 +61,7 @@ suite! {
     a_dictionary_number_that_is_taken_is_refused_and_another_salt_helps,
     a_model_goes_into_another_registry_as_a_file,
     the_active_pointer_moves_and_comes_back,
+    a_codec_that_a_pipeline_chose_is_kept_beside_its_model_and_comes_back_with_it,
     an_odd_pipeline_name_is_kept_apart_from_all_others,
     a_change_that_loses_the_race_comes_after_the_one_that_won,
     a_change_whose_answer_was_lost_is_made_once,
@@ -306,6 +307,28 @@ async fn a_model_goes_into_another_registry_as_a_file(registry: Registry) {
     damaged[200] ^= 1;
     assert!(matches!(other.import(&damaged).await, Err(RegistryError::Invalid { .. })));
     assert!(matches!(other.import(b"").await, Err(RegistryError::Invalid { .. })));
+}
+
+async fn a_codec_that_a_pipeline_chose_is_kept_beside_its_model_and_comes_back_with_it(registry: Registry) {
+    let model = publish(&registry, 0).await;
+    let plain = registry.choose("p", "zstd:19", None, Expect::Model(None), &signature(1)).await.unwrap();
+    assert_eq!((plain.model, plain.codec.as_deref()), (None, Some("zstd:19")));
+    let again = registry.choose("p", "zstd:19", None, Expect::Model(None), &signature(2)).await.unwrap();
+    assert_eq!(again, plain);
+    let learned = registry.choose("p", "zstd-dict:3", Some(&model), Expect::Model(None), &signature(3)).await.unwrap();
+    assert_eq!((learned.model, learned.codec.as_deref()), (Some(model), Some("zstd-dict:3")));
+    // The same model at another level is another choice.
+    let higher = registry.choose("p", "zstd-dict:19", Some(&model), Expect::Anything, &signature(4)).await.unwrap();
+    assert_eq!((higher.sequence, registry.active("p").await.unwrap()), (3, Some(higher.clone())));
+    let error = registry.choose("p", "xz:6", None, Expect::Model(None), &signature(5)).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Conflict { .. }), "{error}");
+    for (codec, found) in [("zstd-dict:3", Some(model)), ("zstd:19", None)] {
+        let back = registry.rollback("p", &signature(6)).await.unwrap();
+        assert_eq!((back.codec.as_deref(), back.model, back.change), (Some(codec), found, Change::Rollback));
+    }
+    let nothing = registry.rollback("p", &signature(7)).await.unwrap();
+    assert_eq!((nothing.codec, nothing.model), (None, None));
+    assert!(matches!(registry.rollback("p", &signature(8)).await, Err(RegistryError::Invalid { .. })));
 }
 
 async fn the_active_pointer_moves_and_comes_back(registry: Registry) {

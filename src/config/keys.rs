@@ -146,14 +146,14 @@ pub const KEYS: &[Key] = &[
         "`auto`, `bytes`, `json`, `csv` or `text`",
         Some("\"auto\""),
         "\"json\"",
-        "What values are. Nothing depends on it yet: it is for learned codecs.",
+        "What values are; `auto` looks at them. With `codec = \"auto\"`, `bytes` and `text` leave out the codecs that model fields.",
     ),
     key(
         "pipelines.*.codec",
         "codec, or `codec:level`",
         Some("\"zstd\""),
         "\"zstd:19\"",
-        "identity, huffman, lzw, zlib, gzip, deflate, brotli, zstd, lz4, xz, bzip2, zstd-dict or columns.",
+        "auto, identity, huffman, lzw, zlib, gzip, deflate, brotli, zstd, lz4, xz, bzip2, zstd-dict or columns. `auto` measures them on the topic's newest records and takes the cheapest at the prices in `[cost]`; zstd-3 until enough was seen.",
     ),
     key(
         "pipelines.*.layout",
@@ -248,11 +248,25 @@ pub const KEYS: &[Key] = &[
         "How long a block waits for more records. A commit closes it in any case.",
     ),
     key(
+        "pipelines.*.auto.max_latency",
+        "duration",
+        None,
+        "\"20ms\"",
+        "Most CPU time that coding one output record may take, in one case of a hundred more. Slower codecs are not chosen.",
+    ),
+    key(
+        "pipelines.*.auto.max_cpu",
+        "duration",
+        None,
+        "\"10s\"",
+        "Most CPU time that coding 10⁹ bytes of records may take. Codecs that would keep a pipeline's workers busy for more than half of the time at its present rate are not chosen in any case.",
+    ),
+    key(
         "pipelines.*.learn.every",
         "duration",
         Some("\"6h\""),
         "\"10m\"",
-        "Time between two trainings. The table `learn`, even empty, switches learning on; for `zstd-dict` and `columns`.",
+        "Longest time between two trainings: one comes sooner when the bytes that a new model saves pay for it, at the prices in `[cost]`. The table `learn`, even empty, switches learning on; for `auto`, `zstd-dict` and `columns`.",
     ),
     key(
         "pipelines.*.learn.reservoir",

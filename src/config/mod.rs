@@ -179,15 +179,16 @@ impl Config {
 
     /// What becomes of the running pipelines under a new configuration.
     ///
-    /// A pipeline that is told the same runs on, unless the cluster is another one, or its workers must do with less
-    /// memory because there are more of them now.
+    /// A pipeline that is told the same runs on, unless the cluster is another one, its workers must do with less memory
+    /// because there are more of them now, or it goes by prices that have changed.
     pub fn changed_pipelines(&self, new: &Self) -> Changes {
         let all = self.kafka != new.kafka || new.memory_per_worker() < self.memory_per_worker();
+        let reprices = self.cost != new.cost;
         let mut changes = Changes::default();
         for settings in &new.pipelines {
             let list = match self.pipelines.iter().find(|old| old.name == settings.name) {
                 None => &mut changes.start,
-                Some(old) if all || old != settings => &mut changes.restart,
+                Some(old) if all || old != settings || (reprices && settings.learn.is_some()) => &mut changes.restart,
                 Some(_) => &mut changes.keep,
             };
             list.push(settings.name.clone());
@@ -201,6 +202,7 @@ impl Config {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::pipeline::CodecChoice;
 
     /// Resolves a text in an environment of its own.
     pub(crate) fn resolved(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
@@ -227,6 +229,36 @@ pub(crate) mod tests {
         assert_eq!(old.changed_pipelines(&new).restart, ["a", "b"], "each worker's share of the memory is smaller");
         let new = resolved(&format!("[resources]\nmemory = \"1GiB\"\n[log]\nlevel = \"warn\"\n{TWO}"), &[]).unwrap();
         assert_eq!(old.needs_restart(&new), ["resources", "log"]);
+    }
+
+    #[test]
+    fn a_codec_that_is_chosen_looks_at_records_and_learns_only_where_it_is_told_to() {
+        let auto = |more: &str| {
+            let text = format!("[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"auto\"\n{more}");
+            let config = resolved(&text, &[]).unwrap();
+            let notices = config.notices().len();
+            let settings = config.pipelines[0].clone();
+            assert_eq!(settings.codec.to_string(), "auto");
+            let CodecChoice::Auto(auto) = settings.codec else { panic!("{:?}", settings.codec) };
+            (auto, settings.learn, notices)
+        };
+        let (plain, learn, notices) = auto("");
+        assert_eq!((plain.learns, plain.max_latency, plain.max_cpu, notices), (false, None, None, 1));
+        assert_eq!(learn.unwrap().every, Duration::from_secs(6 * 3600));
+        let (learning, _, notices) =
+            auto("[pipelines.p.learn]\n[pipelines.p.auto]\nmax_latency = \"20ms\"\nmax_cpu = \"10s\"\n");
+        assert_eq!((learning.learns, notices), (true, 0));
+        assert_eq!(learning.max_latency, Some(Duration::from_millis(20)));
+        assert_eq!(learning.max_cpu, Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn new_prices_restart_what_goes_by_them() {
+        let two = TWO.replacen("to = \"a.z\"\n", "to = \"a.z\"\ncodec = \"auto\"\n", 1);
+        let (old, new) =
+            (resolved(&two, &[]).unwrap(), resolved(&format!("[cost]\ncpu_hour = 1.0\n{two}"), &[]).unwrap());
+        let changes = old.changed_pipelines(&new);
+        assert_eq!((changes.restart, changes.keep), (vec!["a".to_owned()], vec!["b".to_owned()]));
     }
 
     #[test]

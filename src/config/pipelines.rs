@@ -9,8 +9,8 @@ use super::resolve::{NAME, is_name, lasting, sized, within};
 use super::section::{Notes, Placed, Read, Section, Word, Words, nearest};
 use crate::codec::{Algorithm, CodecSpec, ParseCodecSpecError};
 use crate::pipeline::{
-    BlockSettings, DeadLetter, Delivery, EncodingHeader, Layout, LearnSettings, MissingModelPolicy, Operation,
-    Settings, SourceTopics, TopicTemplate,
+    AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, Layout, LearnSettings,
+    MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
 };
 use crate::units::ByteSize;
 
@@ -29,13 +29,9 @@ impl Words for Told {
     ];
 }
 
-/// What values are; nothing depends on it yet.
-#[derive(Clone, Copy)]
-struct Payload;
-
 impl Words for Payload {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("auto", Self), ("bytes", Self), ("json", Self), ("csv", Self), ("text", Self)];
+        &[("auto", Self::Auto), ("bytes", Self::Bytes), ("json", Self::Json), ("csv", Self::Csv), ("text", Self::Text)];
 }
 
 impl Words for Layout {
@@ -56,29 +52,41 @@ impl Words for MissingModelPolicy {
 }
 
 /// Codecs of the plan that this release does not have.
-const LATER: [&str; 4] = ["auto", "columns", "mixing", "latent"];
+const LATER: [&str; 2] = ["mixing", "latent"];
 
-impl Read for CodecSpec {
+/// A codec, or the word that leaves the choice to the pipeline.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Fixed(CodecSpec),
+    Auto,
+}
+
+impl Read for Wanted {
     fn read(node: &Node) -> Result<Self, String> {
         let text = String::read(node)?;
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
         let name = text.split(':').next().unwrap_or_default();
-        text.parse().map_err(|error: ParseCodecSpecError| {
+        text.parse().map(Self::Fixed).map_err(|error: ParseCodecSpecError| {
             if LATER.contains(&name) {
                 return format!("`{name}` is not in this release: take one of {}", names());
             }
-            match (&error, nearest(name, Algorithm::ALL.iter().map(|algorithm| algorithm.name()))) {
+            let known = Algorithm::ALL.into_iter().chain(Algorithm::LEARNED).map(Algorithm::name).chain(["auto"]);
+            match (&error, nearest(name, known)) {
                 (ParseCodecSpecError::UnknownCodec { .. }, Some(near)) => format!("{error}; did you mean `{near}`?"),
                 _ => error.to_string(),
             }
         })
     }
     fn placeholder() -> Self {
-        Self::new(Algorithm::Identity)
+        Self::Fixed(CodecSpec::new(Algorithm::Identity))
     }
 }
 
 fn names() -> String {
-    Algorithm::ALL.map(Algorithm::name).join(", ")
+    let names: Vec<&str> = Algorithm::ALL.into_iter().chain(Algorithm::LEARNED).map(Algorithm::name).collect();
+    format!("auto, {}", names.join(", "))
 }
 
 impl Read for SourceTopics {
@@ -190,8 +198,8 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
             Operation::Compress
         }
     };
-    let _: Placed<Word<Payload>> = section.get("payload", notes);
-    let codec: Placed<CodecSpec> = section.get("codec", notes);
+    let payload: Placed<Word<Payload>> = section.get("payload", notes);
+    let codec: Placed<Wanted> = section.get("codec", notes);
     let layout: Placed<Word<Layout>> = section.get("layout", notes);
     let delivery: Placed<Word<Delivery>> = section.get("delivery", notes);
     let workers = within(section.get("workers", notes), 1, 64, notes);
@@ -209,19 +217,40 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         notes.problem(format!("{}.augment", section.path()), &node.origin, "generating records is not in this release");
     }
     let block = block(format!("{}.block", section.path()), block_node, notes);
-    let learn = learn_node.map(|node| learn(format!("{}.learn", section.path()), node, notes));
+    let is_auto = matches!(codec.value, Wanted::Auto) && operation == Operation::Compress;
+    // What chooses looks at records as what learns does, though it may have nothing to learn.
+    let learn =
+        (learn_node.is_some() || is_auto).then(|| learn(format!("{}.learn", section.path()), learn_node, notes));
+    let auto_node = section.below("auto");
+    let auto = auto(format!("{}.auto", section.path()), auto_node, learn_node.is_some(), notes);
+    if let Some(node) = auto_node.filter(|_| !is_auto) {
+        let message = "this has no effect: only `codec = \"auto\"` chooses";
+        notes.notice(format!("{}.auto", section.path()), &node.origin, message);
+    }
+    let choice = match codec.value {
+        Wanted::Fixed(spec) => CodecChoice::Fixed(spec),
+        Wanted::Auto => CodecChoice::Auto(auto),
+    };
 
     if let Some(node) = learn_node.filter(|_| operation == Operation::Restore) {
         let message = "a restore learns nothing: the models that its records name come from the registry";
         notes.problem(format!("{}.learn", section.path()), &node.origin, message);
-    } else if let Some(node) = learn_node.filter(|_| !learns(codec.value.algorithm())) {
+    } else if let Some(node) = learn_node.filter(|_| !learns(choice)) {
         let message =
-            format!("`{}` learns nothing: take `columns` or `zstd-dict`, or leave the table out", codec.value);
+            format!("`{choice}` learns nothing: take `auto`, `columns` or `zstd-dict`, or leave the table out");
         notes.problem(format!("{}.learn", section.path()), &node.origin, message);
     }
-    if learn_node.is_none() && operation == Operation::Compress && codec.value.algorithm().is_learned() {
-        let message = format!("`{0}` needs a model: write `[{1}.learn]`, even empty", codec.value, section.path());
+    if learn_node.is_none() && operation == Operation::Compress && Algorithm::LEARNED.iter().any(|one| choice.is(*one))
+    {
+        let message = format!("`{choice}` needs a model: write `[{}.learn]`, even empty", section.path());
         notes.problem(codec.key.as_str(), &codec.origin, message);
+    }
+    if learn_node.is_none() && is_auto {
+        let message = format!(
+            "only codecs that need no model are chosen among: `[{}.learn]`, even empty, adds the others",
+            section.path()
+        );
+        notes.notice(codec.key.as_str(), &codec.origin, message);
     }
     if let Some(node) = block_node.filter(|_| layout.value.0 == Layout::Record && operation == Operation::Compress) {
         notes.notice(format!("{}.block", section.path()), &node.origin, "this has no effect: the layout is `record`");
@@ -240,7 +269,8 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         operation,
         from: from.value.clone(),
         to: to.value.clone(),
-        codec: codec.value,
+        payload: payload.value.0,
+        codec: choice,
         layout: layout.value.0,
         delivery: delivery.value.0,
         workers: usize::try_from(workers).unwrap_or(1),
@@ -259,8 +289,26 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
 }
 
 /// Whether a codec has something to learn.
-fn learns(algorithm: Algorithm) -> bool {
-    algorithm == Algorithm::ZstdDict || algorithm.is_learned()
+fn learns(choice: CodecChoice) -> bool {
+    match choice {
+        CodecChoice::Fixed(spec) => spec.algorithm() == Algorithm::ZstdDict || spec.algorithm().is_learned(),
+        CodecChoice::Auto(_) => true,
+    }
+}
+
+fn auto(path: String, node: Option<&Node>, learns: bool, notes: &mut Notes) -> AutoSettings {
+    let mut section = Section::new(path, node, notes);
+    let mut bound = |name, most| {
+        let placed: Option<Placed<Duration>> = section.optional(name, false, notes);
+        placed.map(|placed| lasting(placed, Duration::from_micros(1), most, notes))
+    };
+    let settings = AutoSettings {
+        learns,
+        max_latency: bound("max_latency", Duration::from_secs(60)),
+        max_cpu: bound("max_cpu", Duration::from_secs(86_400)),
+    };
+    section.finish(notes);
+    settings
 }
 
 fn block(path: String, node: Option<&Node>, notes: &mut Notes) -> BlockSettings {
@@ -275,8 +323,8 @@ fn block(path: String, node: Option<&Node>, notes: &mut Notes) -> BlockSettings 
     settings
 }
 
-fn learn(path: String, node: &Node, notes: &mut Notes) -> LearnSettings {
-    let mut section = Section::new(path, Some(node), notes);
+fn learn(path: String, node: Option<&Node>, notes: &mut Notes) -> LearnSettings {
+    let mut section = Section::new(path, node, notes);
     let long = Duration::from_secs(365 * 86_400);
     let settings = LearnSettings {
         every: lasting(section.get("every", notes), Duration::from_secs(1), long, notes),

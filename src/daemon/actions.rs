@@ -224,6 +224,7 @@ fn common(config: &Config) -> Common {
         kafka: config.kafka.clone(),
         memory_per_worker: config.memory_per_worker(),
         deadline: config.shutdown.deadline,
+        prices: config.cost,
     }
 }
 

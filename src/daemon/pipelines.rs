@@ -10,9 +10,10 @@ use tokio::runtime::Handle;
 
 use crate::codec::ModelSource;
 use crate::config::Config;
+use crate::cost::Prices;
 use crate::pipeline::{
-    Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse, Observer, Operation, Pipeline, Pulse, Settings,
-    SourceTopics, Subject, Workshop, WorkshopParts,
+    Curriculum, Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse, Observer, Operation, Pipeline, Pulse,
+    Settings, SourceTopics, Workshop, WorkshopParts,
 };
 use crate::registry::{CacheSettings, ModelCache, Registry};
 use crate::source::KafkaSettings;
@@ -65,6 +66,8 @@ pub struct Common {
     pub memory_per_worker: ByteSize,
     /// Time to finish in.
     pub deadline: Duration,
+    /// What CPU and bytes cost.
+    pub prices: Prices,
 }
 
 impl PipelineSet {
@@ -114,15 +117,16 @@ impl PipelineSet {
         let holdings = Holdings::default();
         let observer =
             Observer::new(self.board.clone(), Arc::clone(status), Arc::clone(&self.memory), holdings.clone());
-        let subject = Subject::of(settings);
-        let learner =
-            subject.map(|(_, learn)| Learner::new(learn.reservoir, RESERVOIR_SEED, observer.metrics().clone()));
-        let lesson = match (subject, &learner) {
-            (Some((subject, learn)), Some(learner)) => Some(self.teach(LessonParts {
+        let curriculum = Curriculum::of(settings);
+        let learner = curriculum
+            .as_ref()
+            .map(|own| Learner::new(own.learn().reservoir, RESERVOIR_SEED, observer.metrics().clone()));
+        let lesson = match (curriculum, &learner) {
+            (Some(curriculum), Some(learner)) => Some(self.teach(LessonParts {
                 learner: learner.clone(),
                 settings: settings.clone(),
-                subject,
-                learn,
+                curriculum,
+                prices: common.prices,
                 registry: self.registry.clone(),
                 runtime: self.runtime.clone(),
                 holdings,

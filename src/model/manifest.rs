@@ -28,6 +28,10 @@ pub mod metric {
     pub const PLAIN: &str = "bytes_per_record.plain";
     /// The records themselves.
     pub const RAW: &str = "bytes_per_record.raw";
+    /// CPU seconds of the training and of the judgement.
+    pub const TRAINING_SECONDS: &str = "training.cpu_seconds";
+    /// The price of 10⁶ records, where codecs were chosen among by their price.
+    pub const PRICE: &str = "price_per_million";
     /// Records in the holdout.
     pub const HOLDOUT_RECORDS: &str = "holdout.records";
 }

@@ -155,6 +155,19 @@ impl<T: Sample> Reservoir<T> {
         (self.uniform_bytes, self.recent_bytes, self.threshold) = (0, 0, u64::MAX);
     }
 
+    /// The newest samples that were offered from a place of the stream on, oldest first, as many as hold at most so many
+    /// bytes. Shares them, copies none.
+    pub fn newest(&self, from: u64, most: usize) -> Vec<Arc<Kept<T>>> {
+        let mut bytes = 0;
+        let newest = self.recent.iter().rev().take_while(|kept| {
+            bytes += kept.sample.bytes();
+            kept.sequence >= from && bytes <= most
+        });
+        let mut newest: Vec<_> = newest.map(Arc::clone).collect();
+        newest.reverse();
+        newest
+    }
+
     /// What is kept now, to learn from in another thread while this one goes on. Shares the samples, copies none.
     pub fn snapshot(&self) -> Snapshot<T> {
         let mut samples: Vec<Arc<Kept<T>>> =
@@ -239,6 +252,17 @@ mod tests {
         assert!((10_000 - newest..10_000).all(|sequence| kept.contains(&sequence)));
         let older = kept.iter().filter(|&&sequence| sequence < 10_000 - newest).count();
         assert!(older > 80, "{older} of the uniform half lie before the newest half");
+    }
+
+    #[test]
+    fn the_newest_are_looked_at_up_to_a_bound_and_never_twice() {
+        let mut reservoir = reservoir(40_000, 3);
+        (0..100).for_each(|_| reservoir.offer(Bytes::from_static(&[0; 100])));
+        let places = |newest: Vec<Arc<Kept<Bytes>>>| newest.iter().map(|kept| kept.sequence).collect::<Vec<_>>();
+        let one = 100 + size_of::<Bytes>();
+        assert_eq!(places(reservoir.newest(0, 3 * one)), [97, 98, 99]);
+        assert_eq!(places(reservoir.newest(98, 1 << 20)), [98, 99]);
+        assert_eq!(places(reservoir.newest(100, 1 << 20)), [0; 0]);
     }
 
     #[test]

@@ -309,22 +309,62 @@ fn a_group_that_forgets_commits_makes_no_record_twice() {
 }
 
 #[test]
-fn markers_that_a_broker_skipped_are_made_good_by_another_commit_of_the_same_positions() {
-    for overlap in [false, true] {
+fn markers_that_a_broker_skipped_are_made_good_by_the_next_commit_or_when_the_worker_stops() {
+    for more in [false, true] {
         let cluster = Cluster::default();
         fill(&cluster, 2, 50);
-        cluster.rebalance(Rebalance::Assigned(vec![partition(0), partition(1)]));
-        let running = exactly_once(&cluster, overlap, false);
+        let both = [partition(0), partition(1)];
+        cluster.rebalance(Rebalance::Assigned(both.to_vec()));
+        let running = exactly_once(&cluster, more, false);
         running.wait(2, 50);
         cluster.fail(Call::Commit, Fault::Unmarked);
-        (0..2).for_each(|number| cluster.append(&partition(number), format!("{number}:50").as_bytes()));
-        // Nothing more is read, and all the same the group's positions come to be known.
-        running.wait(2, 51);
-        assert_eq!(cluster.happened(), [(Call::Commit, Fault::Unmarked)]);
-        (0..2).for_each(|number| cluster.append(&partition(number), format!("{number}:51").as_bytes()));
-        running.wait(2, 52);
+        cluster.append_all(&both, |number| format!("{number}:50"));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while cluster.happened().is_empty() {
+            assert!(Instant::now() < deadline, "no commit");
+            std::thread::yield_now();
+        }
+        if more {
+            cluster.append_all(&both, |number| format!("{number}:51"));
+            running.wait(2, 52);
+            assert_exact(&cluster, 2, 52);
+        }
         assert_eq!(running.stop(), Exit::Stopped);
-        assert_exact(&cluster, 2, 52);
+        let committed = if more { 52 } else { 51 };
+        assert_eq!(both.each_ref().map(|at| cluster.committed(at)), [Some(committed); 2]);
+    }
+}
+
+#[test]
+fn partitions_that_are_lost_behind_skipped_markers_are_neither_stuck_nor_read_twice() {
+    for round in 0..10 {
+        let cluster = Cluster::default();
+        fill(&cluster, 2, 50);
+        let both = [partition(0), partition(1)];
+        let all = Rebalance::Assigned(both.to_vec());
+        cluster.rebalance(all.clone());
+        let running = exactly_once(&cluster, round % 2 == 0, round % 3 == 0);
+        running.wait(2, 50);
+        cluster.fail(Call::Commit, Fault::Unmarked);
+        cluster.append_all(&both, |number| format!("{number}:50"));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while cluster.happened().is_empty() {
+            assert!(Instant::now() < deadline, "no commit");
+            std::thread::yield_now();
+        }
+        cluster.append_all(&both, |number| format!("{number}:51"));
+        std::thread::sleep(Duration::from_millis(round));
+        let lost = Rebalance::Revoked { partitions: both.to_vec(), lost: true };
+        cluster.rebalance(lost.clone());
+        while !cluster.accepted().contains(&lost) {
+            assert!(Instant::now() < deadline, "the loss was not accepted");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        cluster.rebalance(all);
+        cluster.append_all(&both, |number| format!("{number}:52"));
+        running.wait(2, 53);
+        assert_eq!(running.stop(), Exit::Stopped);
+        assert_exact(&cluster, 2, 53);
     }
 }
 

@@ -6,7 +6,7 @@ mod faults;
 mod health;
 mod holdings;
 mod inheritance;
-mod learn;
+pub mod learn;
 mod observer;
 mod output;
 mod pulse;
@@ -23,12 +23,12 @@ mod worker;
 mod workshop;
 
 pub use holdings::Holdings;
-pub use learn::{Learner, Lesson, LessonParts, NewModel, Run, Subject, SubjectError};
+pub use learn::{Curriculum, Learner, Lesson, LessonParts, Publication, Run, Subject, SubjectError};
 pub use observer::{MemoryUse, Observer};
 pub use pulse::Pulse;
 pub use settings::{
-    BlockSettings, DeadLetter, Delivery, EncodingHeader, Layout, LearnSettings, MissingModelPolicy, Operation,
-    Settings, SourceTopics, TopicTemplate,
+    AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, Layout, LearnSettings,
+    MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
 };
 pub use supervisor::Pipeline;
 pub use survey::survey;

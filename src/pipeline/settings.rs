@@ -1,8 +1,9 @@
 //! What one pipeline is told to do, resolved and checked. `config` makes it; nothing here reads a file.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::codec::CodecSpec;
+use crate::codec::{Algorithm, CodecSpec};
 use crate::units::ByteSize;
 
 /// What happens to the records.
@@ -146,7 +147,69 @@ pub struct BlockSettings {
     pub linger: Duration,
 }
 
-/// How the pipeline learns (a dictionary, for now).
+/// What values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// What the records look like.
+    Auto,
+    /// Bytes of whatever kind.
+    Bytes,
+    /// JSON.
+    Json,
+    /// CSV.
+    Csv,
+    /// Text.
+    Text,
+}
+
+/// What values are coded with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodecChoice {
+    /// This.
+    Fixed(CodecSpec),
+    /// Whatever is cheapest on the topic's records.
+    Auto(AutoSettings),
+}
+
+/// What a pipeline codes with until it has learned something.
+const UNTIL_LEARNED: CodecSpec = CodecSpec::new(Algorithm::Zstd);
+
+impl CodecChoice {
+    /// What the first records are coded with.
+    pub fn first(&self) -> CodecSpec {
+        match self {
+            Self::Fixed(spec) if !spec.algorithm().is_learned() => *spec,
+            Self::Fixed(_) | Self::Auto(_) => UNTIL_LEARNED,
+        }
+    }
+
+    /// Whether it is this codec, at whatever level.
+    pub fn is(&self, algorithm: Algorithm) -> bool {
+        matches!(self, Self::Fixed(spec) if spec.algorithm() == algorithm)
+    }
+}
+
+impl fmt::Display for CodecChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(spec) => spec.fmt(f),
+            Self::Auto(_) => f.write_str("auto"),
+        }
+    }
+}
+
+/// What the choice among codecs is bound by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AutoSettings {
+    /// Whether codecs that learn a model are among them.
+    pub learns: bool,
+    /// Most time to code one output record.
+    pub max_latency: Option<Duration>,
+    /// Most CPU time to code 10⁹ bytes of records.
+    pub max_cpu: Option<Duration>,
+}
+
+/// How the pipeline learns, and chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LearnSettings {
     /// Time between two trainings.
@@ -168,8 +231,10 @@ pub struct Settings {
     pub from: SourceTopics,
     /// Topic written.
     pub to: TopicTemplate,
+    /// What values are.
+    pub payload: Payload,
     /// Codec and level (compress only).
-    pub codec: CodecSpec,
+    pub codec: CodecChoice,
     /// Layout written (compress only).
     pub layout: Layout,
     /// What a crash may do.

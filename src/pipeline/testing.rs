@@ -69,6 +69,8 @@ struct State {
     faults: VecDeque<(Call, Fault)>,
     happened: Vec<(Call, Fault)>,
     positions: BTreeMap<TopicPartition, i64>,
+    /// Assigned, and not yet told where to begin.
+    unplaced: Vec<TopicPartition>,
     events: VecDeque<Rebalance>,
     accepted: Vec<Rebalance>,
     /// What was committed without markers. What ends the next transaction in the same partitions ends this too.
@@ -84,6 +86,30 @@ struct Transaction {
 }
 
 impl State {
+    fn append(&mut self, at: &TopicPartition, value: &[u8]) {
+        let log = self.input.entry(at.clone()).or_default();
+        let offset = log.len() as i64;
+        log.push(Record {
+            key: Some(Bytes::from(offset.to_string())),
+            value: Some(Bytes::copy_from_slice(value)),
+            headers: Vec::new(),
+            timestamp: Timestamp::create(1_000 + offset),
+            offset,
+        });
+    }
+
+    /// Says where partitions begin whose offsets do not wait for a marker.
+    fn place(&mut self) {
+        let Self { unplaced, positions, committed, unmarked, .. } = self;
+        unplaced.retain(|at| {
+            let waits = unmarked.offsets.iter().any(|(pending, _)| pending == at);
+            if !waits {
+                positions.insert(at.clone(), committed.get(at).copied().unwrap_or(0));
+            }
+            waits
+        });
+    }
+
     /// Ends a transaction as markers do: they are written to the partitions that it has touched, and count for all that
     /// lies open there.
     fn end(&mut self, transaction: Transaction, committed: bool) {
@@ -114,16 +140,13 @@ impl Cluster {
 
     /// Appends a record to an input partition.
     pub fn append(&self, at: &TopicPartition, value: &[u8]) {
+        self.lock().append(at, value);
+    }
+
+    /// Appends a record to each of these partitions, all at once for who reads.
+    pub fn append_all(&self, partitions: &[TopicPartition], value: impl Fn(i32) -> String) {
         let mut state = self.lock();
-        let log = state.input.entry(at.clone()).or_default();
-        let offset = log.len() as i64;
-        log.push(Record {
-            key: Some(Bytes::from(offset.to_string())),
-            value: Some(Bytes::copy_from_slice(value)),
-            headers: Vec::new(),
-            timestamp: Timestamp::create(1_000 + offset),
-            offset,
-        });
+        partitions.iter().for_each(|at| state.append(at, value(at.partition).as_bytes()));
     }
 
     /// Lets the next call of a kind fail.
@@ -223,6 +246,7 @@ impl Source for MemorySource {
         if let Some(event) = state.events.pop_front() {
             return Ok(Polled::Rebalance(event));
         }
+        state.place();
         let State { input, positions, .. } = &mut *state;
         for (at, position) in positions.iter_mut() {
             let index = usize::try_from(*position).unwrap();
@@ -240,18 +264,13 @@ impl Source for MemorySource {
         let mut state = self.cluster.lock();
         match rebalance {
             Rebalance::Assigned(partitions) => {
-                for at in partitions {
-                    if state.unmarked.offsets.iter().any(|(pending, _)| pending == at) {
-                        // Nobody says where to begin.
-                        continue;
-                    }
-                    let position = state.committed.get(at).copied().unwrap_or(0);
-                    state.positions.insert(at.clone(), position);
-                }
+                state.unplaced.extend(partitions.iter().cloned());
+                state.place();
             }
             Rebalance::Revoked { partitions, .. } => {
                 for at in partitions {
                     state.positions.remove(at);
+                    state.unplaced.retain(|unplaced| unplaced != at);
                 }
             }
         }

@@ -196,9 +196,9 @@ where
             self.dirty_since = Some(now);
         }
         let due = self.dirty_since.is_some_and(|since| now.duration_since(since) >= self.commit_interval);
-        if due && self.deliver.can_commit() {
+        if due && self.deliver.can_commit() && !self.is_cut_off() {
             self.commit()?;
-        } else if self.dirty_since.is_none() {
+        } else if self.dirty_since.is_none() && self.has_lost_what_is_in_doubt() {
             self.reaffirm()?;
         }
         self.report();
@@ -330,37 +330,96 @@ where
         Ok(())
     }
 
-    /// Makes good what a broker may have left out that went away after a commit: where the group does not know its positions
-    /// they are committed once more. Nobody can have committed after them, for nobody else is told where to begin; and so they
-    /// are taken from this worker though it may have lost the partitions.
+    /// Whether no broker has been within reach since the newest commit. A transaction that is ended now could only be aborted,
+    /// and its markers would end what the commit before it left open.
+    fn is_cut_off(&self) -> bool {
+        let Some(doubt) = self.deliver.doubt() else { return false };
+        !self.source.backlog().reach.is_some_and(|reach| reach.at > doubt.since && reach.missing.is_none())
+    }
+
+    /// Whether partitions have gone whose newest commit may not be known to the group. Those that are still held need nothing:
+    /// their next commit's markers will stand for all that are missing.
+    fn has_lost_what_is_in_doubt(&self) -> bool {
+        let holds = |(at, position): &(TopicPartition, i64)| {
+            self.slots.iter().any(|slot| slot.at == *at && slot.base.is_some_and(|base| base >= *position))
+        };
+        self.deliver.doubt().is_some_and(|doubt| !doubt.positions.iter().all(holds))
+    }
+
+    /// Makes good what brokers may have left out that went away after a commit: where the group does not know its positions
+    /// they are committed once more.
     fn reaffirm(&mut self) -> Result<(), Halt> {
         let Some(Doubt { since, positions }) = self.deliver.doubt() else { return Ok(()) };
-        // Everybody must be within reach again.
-        let reach = self.source.backlog().reach;
-        if !self.deliver.can_commit() || !reach.is_some_and(|reach| reach.at > since && reach.missing.is_none()) {
+        if !self.deliver.can_commit() || self.is_cut_off() {
             return Ok(());
         }
         if self.asked.is_some_and(|asked| asked > since && asked.elapsed() < PROBE) {
             return Ok(());
         }
         self.asked = Some(Instant::now());
-        let partitions: Vec<TopicPartition> = positions.iter().map(|(at, _)| at.clone()).collect();
-        let (known, group) = match self.source.seen_from_outside(&partitions, ASK) {
-            Ok(answer) => answer,
+        match self.forgotten(&positions) {
+            Ok(Some(group)) => Ok(self.deliver.reaffirm(positions, group)?),
+            Ok(None) => {
+                self.deliver.believe();
+                Ok(())
+            }
             Err(error) => {
-                tracing::debug!(%error, "the group did not say what it knows of a commit after which a broker went away");
-                return Ok(());
+                tracing::debug!(%error, "the group did not say what it knows of a commit after which it was out of reach");
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the group does not know positions that it acknowledged; and as whom it is to be told. All of them are known or
+    /// none, since one marker settles them. As long as they are not known nobody is told where to begin, and so nobody can have
+    /// read on from them but this worker, though it may have lost the partitions.
+    fn forgotten(&self, positions: &Positions) -> Result<Option<S::Group>, ClientError> {
+        let partitions: Vec<TopicPartition> = positions.iter().map(|(at, _)| at.clone()).collect();
+        let (known, group) = self.source.seen_from_outside(&partitions, ASK)?;
+        let known: BTreeMap<_, _> = known.into_iter().collect();
+        let unknown = |(at, position): &(TopicPartition, i64)| known.get(at).is_none_or(|known| known < position);
+        if !positions.iter().any(unknown) {
+            return Ok(None);
+        }
+        self.observer.reaffirming(positions);
+        Ok(Some(group))
+    }
+
+    /// Commits what was read from partitions that were lost, when they are still this worker's alone: see [`Self::forgotten`].
+    /// False when it must be thrown away.
+    fn keep_what_is_lost(&mut self) -> Result<bool, Halt> {
+        if !self.deliver.can_commit() {
+            return Ok(false);
+        }
+        let Some(Doubt { positions, .. }) = self.deliver.doubt() else { return Ok(false) };
+        let ours = |at: &TopicPartition| positions.iter().any(|(committed, _)| committed == at);
+        let group = loop {
+            if self.slots.positions().iter().any(|(at, _)| !ours(at)) {
+                break None;
+            }
+            match self.forgotten(&positions) {
+                Ok(group) => break group,
+                Err(error) => {
+                    tracing::debug!(%error, "the group is out of reach, which took the partitions");
+                    if !self.nap(CURE_PAUSE) {
+                        break None;
+                    }
+                }
             }
         };
-        let known: BTreeMap<_, _> = known.into_iter().collect();
-        let unknown: Positions =
-            positions.into_iter().filter(|(at, position)| known.get(at).is_none_or(|known| known < position)).collect();
-        if unknown.is_empty() {
-            self.deliver.believe();
-            return Ok(());
+        let Some(group) = group else { return Ok(false) };
+        self.due.clear();
+        self.stage.open(&mut self.due);
+        self.close_due()?;
+        let mut all: BTreeMap<_, _> = positions.into_iter().collect();
+        all.extend(self.slots.positions());
+        self.deliver.reaffirm(all.into_iter().collect(), group)?;
+        self.dirty_since = None;
+        self.latencies.committing.append(&mut self.latencies.open);
+        if let Some(positions) = self.deliver.settle(&self.source, Instant::now() + self.drain_timeout)? {
+            self.durable(&positions);
         }
-        self.observer.reaffirming(&unknown);
-        Ok(self.deliver.reaffirm(unknown, group)?)
+        Ok(true)
     }
 
     fn durable(&mut self, positions: &Positions) {
@@ -396,20 +455,7 @@ where
                 Ok(())
             }
             Rebalance::Revoked { partitions, lost } => {
-                let settled = if *lost {
-                    self.stage.discard();
-                    self.dirty_since = None;
-                    self.latencies.open.clear();
-                    match self.deliver.discard() {
-                        Ok(positions) => {
-                            positions.iter().for_each(|positions| self.durable(positions));
-                            Ok(())
-                        }
-                        Err(interrupted) => Err(interrupted.into()),
-                    }
-                } else {
-                    self.settle()
-                };
+                let settled = if *lost { self.give_up_lost() } else { self.settle() };
                 for at in partitions {
                     if let Some(slot) = self.slots.remove(at) {
                         self.stage.remove(slot.id);
@@ -425,6 +471,20 @@ where
                 settled
             }
         }
+    }
+
+    /// Ends what was begun with partitions that others may have by now.
+    fn give_up_lost(&mut self) -> Result<(), Halt> {
+        if self.keep_what_is_lost()? {
+            return Ok(());
+        }
+        self.stage.discard();
+        self.dirty_since = None;
+        self.latencies.open.clear();
+        if let Some(positions) = self.deliver.discard()? {
+            self.durable(&positions);
+        }
+        Ok(())
     }
 
     /// Partitions that come back may be told to begin before what was committed here: a coordinator that is killed and back at

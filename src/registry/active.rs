@@ -30,6 +30,9 @@ pub struct Activation {
     pub sequence: u64,
     /// What the pipeline uses from here on; `None` after a rollback to before the first model.
     pub model: Option<ModelId>,
+    /// The codec that it uses from here on, as the configuration would name it, where the pipeline chooses one itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec: Option<String>,
     /// What it used before.
     pub previous: Option<ModelId>,
     /// What kind of change it was.
@@ -41,6 +44,13 @@ pub struct Activation {
     /// Fields of newer versions, kept as they are.
     #[serde(flatten)]
     pub other: BTreeMap<String, serde_json::Value>,
+}
+
+/// What a pipeline uses; nothing by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct InForce {
+    model: Option<ModelId>,
+    codec: Option<String>,
 }
 
 /// What kind of change it was.
@@ -141,14 +151,41 @@ impl Registry {
         expect: Expect,
         signature: &Signature,
     ) -> Result<Activation> {
+        self.put_to_use(pipeline, Some(*model), None, expect, signature).await
+    }
+
+    /// Puts a codec to use that a pipeline has chosen itself, with its model where it needs one. Setting what is set already
+    /// changes nothing.
+    pub async fn choose(
+        &self,
+        pipeline: &str,
+        codec: &str,
+        model: Option<&ModelId>,
+        expect: Expect,
+        signature: &Signature,
+    ) -> Result<Activation> {
+        self.put_to_use(pipeline, model.copied(), Some(codec), expect, signature).await
+    }
+
+    async fn put_to_use(
+        &self,
+        pipeline: &str,
+        model: Option<ModelId>,
+        codec: Option<&str>,
+        expect: Expect,
+        signature: &Signature,
+    ) -> Result<Activation> {
         check_name(pipeline)?;
-        // Loads the manifest, so that a damaged or half-written model is not put to use.
-        self.manifest(model).await?;
+        if let Some(model) = &model {
+            // Loads the manifest, so that a damaged or half-written model is not put to use.
+            self.manifest(model).await?;
+        }
         self.append(pipeline, signature, |current| {
             let used = current.and_then(|activation| activation.model);
+            let same = used == model && current.and_then(|activation| activation.codec.as_deref()) == codec;
             if let Expect::Model(expected) = expect
                 && used != expected
-                && used != Some(*model)
+                && !same
             {
                 return Err(RegistryError::Conflict {
                     pipeline: pipeline.to_owned(),
@@ -156,7 +193,8 @@ impl Registry {
                     by: current.map_or_else(|| "nobody".to_owned(), |activation| activation.by.clone()),
                 });
             }
-            Ok((used != Some(*model)).then_some((Some(*model), Change::Promote)))
+            let next = InForce { model, codec: codec.map(str::to_owned) };
+            Ok((!same || current.is_none()).then_some((next, Change::Promote)))
         })
         .await
     }
@@ -165,20 +203,21 @@ impl Registry {
     /// goes one further, and the one of the first promotion leaves the pipeline without a model.
     pub async fn rollback(&self, pipeline: &str, signature: &Signature) -> Result<Activation> {
         let history = self.history(pipeline).await?;
-        let mut in_force: Vec<ModelId> = Vec::new();
+        let mut in_force: Vec<InForce> = Vec::new();
         for activation in &history {
-            match (activation.change, activation.model) {
-                (Change::Promote, Some(model)) => in_force.push(model),
-                (Change::Promote, None) => {}
-                (Change::Rollback, _) => drop(in_force.pop()),
+            let next = InForce { model: activation.model, codec: activation.codec.clone() };
+            match activation.change {
+                Change::Promote if next == InForce::default() => {}
+                Change::Promote => in_force.push(next),
+                Change::Rollback => drop(in_force.pop()),
             }
         }
         if in_force.pop().is_none() {
             let detail = format!("pipeline `{pipeline}` uses no model, so there is nothing to roll back");
             return Err(RegistryError::Invalid { detail });
         }
-        let target = in_force.last().copied();
-        if let Some(model) = &target {
+        let target = in_force.pop().unwrap_or_default();
+        if let Some(model) = &target.model {
             self.manifest(model).await?;
         }
         let seen = history.last().map_or(0, |activation| activation.sequence);
@@ -189,7 +228,7 @@ impl Registry {
                 current: current.model,
                 by: current.by.clone(),
             }),
-            _ => Ok(Some((target, Change::Rollback))),
+            _ => Ok(Some((target.clone(), Change::Rollback))),
         })
         .await
     }
@@ -199,11 +238,11 @@ impl Registry {
         &self,
         pipeline: &str,
         signature: &Signature,
-        decide: impl Fn(Option<&Activation>) -> Result<Option<(Option<ModelId>, Change)>>,
+        decide: impl Fn(Option<&Activation>) -> Result<Option<(InForce, Change)>>,
     ) -> Result<Activation> {
         let mut current = self.active(pipeline).await?;
         for _ in 0..ATTEMPTS {
-            let Some((model, change)) = decide(current.as_ref())? else {
+            let Some((InForce { model, codec }, change)) = decide(current.as_ref())? else {
                 return Ok(current.expect("only what is in use already is no change"));
             };
             let next = Activation {
@@ -211,6 +250,7 @@ impl Registry {
                 pipeline: pipeline.to_owned(),
                 sequence: current.as_ref().map_or(0, |activation| activation.sequence) + 1,
                 model,
+                codec,
                 previous: current.as_ref().and_then(|activation| activation.model),
                 change,
                 by: signature.by.clone(),

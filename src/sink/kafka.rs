@@ -69,7 +69,7 @@ impl ClientContext for DeliveryContext {
     fn error(&self, error: KafkaError, reason: &str) {
         let sorted = ClientError::from_kafka("talking to the brokers", &error);
         tracing::debug!(%error, reason, "producer event");
-        if sorted.diagnosis == Diagnosis::Unreachable {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             *lock(&self.disconnected) = Some(Instant::now());
         }
         // Everything else is retried by librdkafka; what it cannot cure comes back from a call or a delivery.

@@ -87,6 +87,6 @@ pub trait TransactionalProducer: Producer {
     ///
     /// [`Diagnosis::Retriable`]: crate::source::Diagnosis::Retriable
     fn abort(&self, timeout: Duration) -> Result<(), ClientError>;
-    /// When a broker was last heard to have gone away.
+    /// When no broker at all could last be reached.
     fn disconnected(&self) -> Option<Instant>;
 }

@@ -114,6 +114,11 @@ pub enum EventKind {
         #[serde(skip_serializing_if = "Option::is_none")]
         family: Option<String>,
     },
+    /// Another codec was chosen.
+    Codec {
+        /// The codec, as the configuration would name it.
+        codec: String,
+    },
     /// The configuration was read again.
     Reload {
         /// Whether it is in force.
@@ -134,6 +139,7 @@ impl EventKind {
             Self::Rebalance { .. } => "rebalance",
             Self::DeadLetters { .. } => "dead_letters",
             Self::Model { .. } => "model",
+            Self::Codec { .. } => "codec",
             Self::Reload { .. } => "reload",
         }
     }
@@ -319,6 +325,7 @@ mod tests {
             EventKind::Rebalance { worker: 0, assigned: vec![], revoked: vec![], lost: false },
             EventKind::DeadLetters { reason: String::new(), count: 1, message: String::new(), origin: String::new() },
             EventKind::Model { id: None, family: None },
+            EventKind::Codec { codec: String::new() },
             EventKind::Reload { applied: true, message: String::new() },
         ] {
             assert_eq!(serde_json::to_value(&kind).unwrap()["type"], kind.name());

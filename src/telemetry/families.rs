@@ -193,6 +193,34 @@ pub const MODEL_INFO: Family = Family::pipeline(
     &["family", "model"],
     "Always 1; the model in use and its family are labels.",
 );
+/// `latentd_training_runs_total`.
+pub const TRAINING_RUNS: Family = Family::pipeline(
+    "latentd_training_runs_total",
+    Counter,
+    &["outcome"],
+    "Trainings by outcome: replaced (its model or codec is in use), kept (what was in use stayed), nothing (there was nothing to learn), failed.",
+);
+/// `latentd_bits_per_record`.
+pub const BITS_PER_RECORD: Family = Family::pipeline(
+    "latentd_bits_per_record",
+    Gauge,
+    &["set"],
+    "Bits that a record's value takes with the model in use (with `codec = \"auto\"`: the record on the log), by set: live (the newest records), holdout (those that judged it), expected (the newest with a model made now, as expected).",
+);
+/// `latentd_codec_price`.
+pub const CODEC_PRICE: Family = Family::pipeline(
+    "latentd_codec_price",
+    Gauge,
+    &["codec"],
+    "With `codec = \"auto\"`: the price of 10⁶ records with this codec when it was last measured, in the currency of `[cost]`.",
+);
+/// `latentd_codec_chosen`.
+pub const CODEC_CHOSEN: Family = Family::pipeline(
+    "latentd_codec_chosen",
+    Gauge,
+    &["codec"],
+    "With `codec = \"auto\"`: 1 for the codec that was chosen.",
+);
 /// `latentd_pipeline_state`.
 pub const PIPELINE_STATE: Family = Family::pipeline(
     "latentd_pipeline_state",
@@ -224,6 +252,10 @@ pub const FAMILIES: &[Family] = &[
     DEAD_LETTERS,
     TAP_DROPPED_RECORDS,
     MODEL_INFO,
+    TRAINING_RUNS,
+    BITS_PER_RECORD,
+    CODEC_PRICE,
+    CODEC_CHOSEN,
     PIPELINE_STATE,
     BUILD_INFO,
     MEMORY_USED,

@@ -108,6 +108,9 @@ mod tests {
         flights.codec("zstd").seconds(Direction::Encode).observe(0.5);
         flights.dead_letter("undecodable").inc();
         flights.set_model(Some(("aa", "zstd-dict")));
+        flights.training("kept");
+        flights.set_bytes_per_record("live", 5.0);
+        flights.set_choice("zstd:3", [("zstd:3", 0.02)].into_iter());
         let lag = flights.lag("0");
         (metrics, flights, lag)
     }

@@ -7,6 +7,7 @@ mod clock;
 mod condition;
 mod events;
 pub mod families;
+mod learning;
 mod limiter;
 mod liveness;
 pub mod log;
@@ -21,6 +22,7 @@ mod worker_status;
 
 pub use board::{Hold, NotReady, Readiness, StatusBoard};
 pub use events::{Event, EventId, EventKind, Events, Heard, Subscription};
+pub use learning::{CandidateReport, ChoiceReport, LearningReport, TrainingReport};
 pub use limiter::{Limiter, Verdict};
 pub use liveness::{Liveness, Stuck, Watched};
 pub use log::ErrorLog;

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::local::LocalHistogram;
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+};
 
 use super::PipelineState;
 use super::families::{self, Family, FamilyType};
@@ -131,6 +133,10 @@ pub struct PipelineFamilies {
     transactions: IntCounterVec,
     dead_letters: IntCounterVec,
     model_info: IntGaugeVec,
+    training_runs: IntCounterVec,
+    bits_per_record: GaugeVec,
+    codec_price: GaugeVec,
+    codec_chosen: IntGaugeVec,
     states: IntGaugeVec,
 }
 
@@ -162,6 +168,10 @@ impl PipelineMetrics {
             transactions,
             dead_letters: of.counters(families::DEAD_LETTERS),
             model_info: of.gauges(families::MODEL_INFO),
+            training_runs: of.counters(families::TRAINING_RUNS),
+            bits_per_record: of.fractions(families::BITS_PER_RECORD),
+            codec_price: of.fractions(families::CODEC_PRICE),
+            codec_chosen: of.gauges(families::CODEC_CHOSEN),
             states: of.gauges(families::PIPELINE_STATE),
         };
         families.set_state(PipelineState::Starting);
@@ -188,6 +198,10 @@ impl PipelineMetrics {
             Box::new(self.transactions.clone()),
             Box::new(self.dead_letters.clone()),
             Box::new(self.model_info.clone()),
+            Box::new(self.training_runs.clone()),
+            Box::new(self.bits_per_record.clone()),
+            Box::new(self.codec_price.clone()),
+            Box::new(self.codec_chosen.clone()),
             Box::new(self.states.clone()),
         ]
     }
@@ -239,6 +253,26 @@ impl PipelineFamilies {
         if let Some((id, family)) = model {
             self.model_info.with_label_values(&[family, id]).set(1);
         }
+    }
+
+    /// Counts a training by its outcome.
+    pub fn training(&self, outcome: &str) {
+        self.training_runs.with_label_values(&[outcome]).inc();
+    }
+
+    /// Says what a record of a set takes, in bytes.
+    pub fn set_bytes_per_record(&self, set: &str, bytes: f64) {
+        self.bits_per_record.with_label_values(&[set]).set(bytes * 8.0);
+    }
+
+    /// Says which codec was chosen, and among which prices.
+    pub fn set_choice<'a>(&self, chosen: &str, prices: impl Iterator<Item = (&'a str, f64)>) {
+        self.codec_price.reset();
+        self.codec_chosen.reset();
+        for (codec, price) in prices {
+            self.codec_price.with_label_values(&[codec]).set(price);
+        }
+        self.codec_chosen.with_label_values(&[chosen]).set(1);
     }
 
     /// Says which state the pipeline is in.
@@ -361,6 +395,10 @@ impl Of<'_> {
 
     fn gauges(&self, family: Family) -> IntGaugeVec {
         IntGaugeVec::new(self.opts(family), family.labels).expect(VALID)
+    }
+
+    fn fractions(&self, family: Family) -> GaugeVec {
+        GaugeVec::new(self.opts(family), family.labels).expect(VALID)
     }
 
     fn histogram(&self, family: Family) -> Histogram {

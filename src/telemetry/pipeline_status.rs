@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::clock::unix_millis;
 use super::condition::Condition;
 use super::events::{EventKind, Events};
+use super::learning::{ChoiceReport, LearningReport, TrainingReport};
 use super::limiter::{Limiter, Verdict};
 use super::log::ErrorLog;
 use super::pipeline_metrics::PipelineMetrics;
@@ -66,6 +67,8 @@ pub(super) struct Now {
     shown: Condition,
     since_ms: i64,
     model: Option<ModelReport>,
+    learning: Option<LearningReport>,
+    choice: Option<ChoiceReport>,
     last_error: Option<ErrorReport>,
     pub(super) last_commit_ms: Option<i64>,
     lives: u64,
@@ -93,6 +96,8 @@ impl PipelineStatus {
                 shown: Condition::default(),
                 since_ms: unix_millis(),
                 model: None,
+                learning: None,
+                choice: None,
                 last_error: None,
                 last_commit_ms: None,
                 lives: 0,
@@ -198,6 +203,58 @@ impl PipelineStatus {
         tracing::info!(target: "latentd", pipeline = self.info.name, id, family, "model in use");
     }
 
+    /// How learning stands. A change of its cause is worth a line.
+    pub fn set_learning(&self, mut report: LearningReport) {
+        let changed = {
+            let mut now = self.lock();
+            let before = now.learning.take();
+            let changed = before.as_ref().is_none_or(|before| before.cause != report.cause);
+            report.last = report.last.or_else(|| before.and_then(|before| before.last));
+            now.learning = Some(report.clone());
+            changed
+        };
+        if self.retired.load(Ordering::Acquire) {
+            return;
+        }
+        if let Some(bytes) = report.bytes_per_record {
+            self.metrics.set_bytes_per_record("live", bytes);
+        }
+        if let Some(bytes) = report.expected_bytes_per_record {
+            self.metrics.set_bytes_per_record("expected", bytes);
+        }
+        if changed {
+            tracing::info!(
+                target: "latentd",
+                pipeline = self.info.name,
+                decision = report.decision,
+                cause = report.cause,
+                "learning: {}",
+                report.reason
+            );
+        }
+    }
+
+    /// A training has ended.
+    pub fn trained(&self, report: TrainingReport) {
+        if !self.retired.load(Ordering::Acquire) {
+            self.metrics.training(&report.outcome);
+        }
+        self.lock().learning.get_or_insert_default().last = Some(report);
+    }
+
+    /// Another codec is in use, or the same one at other prices.
+    pub fn set_choice(&self, report: ChoiceReport) {
+        let before = self.lock().choice.replace(report.clone());
+        if self.retired.load(Ordering::Acquire) {
+            return;
+        }
+        let prices = report.candidates.iter().map(|one| (one.codec.as_str(), one.price_per_million));
+        self.metrics.set_choice(&report.codec, prices);
+        if before.is_none_or(|before| before.codec != report.codec) {
+            self.events.publish(Some(&self.info.name), EventKind::Codec { codec: report.codec.clone() });
+        }
+    }
+
     /// Something outside of a worker went wrong, and the pipeline goes on. Logged, but not too often.
     pub fn error(&self, kind: &'static str, error: &dyn fmt::Display) {
         ErrorReport::note(&mut self.lock().last_error, kind, error);
@@ -268,6 +325,8 @@ impl PipelineStatus {
             lag_records: workers.iter().flat_map(|w| &w.partitions).filter_map(|partition| partition.lag).sum(),
             last_commit_ms: now.last_commit_ms,
             model: now.model.clone(),
+            learning: now.learning.clone(),
+            choice: now.choice.clone(),
             last_error: now.last_error.clone(),
             workers,
         }

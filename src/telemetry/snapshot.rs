@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::clock::unix_millis;
+use super::learning::{ChoiceReport, LearningReport};
 use super::rates::{Rates, Totals};
 use super::state::PipelineState;
 
@@ -87,6 +88,12 @@ pub struct PipelineSnapshot {
     /// The model in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelReport>,
+    /// How its learning stands, where it learns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning: Option<LearningReport>,
+    /// What it chose, with `codec = "auto"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choice: Option<ChoiceReport>,
     /// The newest error outside of a worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<ErrorReport>,

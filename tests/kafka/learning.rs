@@ -124,7 +124,7 @@ fn a_model_of_fields_is_learned_in_both_layouts_and_writes_the_topic_at_a_fracti
     let value = rows().flat_map(|record| &record.value).map(Bytes::len).sum::<usize>() as f64 / count;
     // Bytes that Kafka's own zstd needs for such a row: 40 and more. The models here have seen a tenth of a year. In blocks key,
     // headers, timestamp and offset are in.
-    for (layout, most, each) in [("block", 9.0, payload), ("record", 25.0, value)] {
+    for (layout, most, each) in [("block", 7.5, payload), ("record", 25.0, value)] {
         let back = broker.consume(&format!("fields.{layout}.back"), 60_000, PATIENCE);
         assert_same(&both, &back, layout);
         let input = |codec: &str| {

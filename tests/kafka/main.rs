@@ -9,6 +9,7 @@ mod commands;
 mod daemon;
 mod dead_letters;
 mod end_to_end;
+mod fire;
 mod health;
 mod learning;
 mod memory;

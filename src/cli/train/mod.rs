@@ -24,7 +24,7 @@ use crate::codec::{CodecSpec, ModelId};
 use crate::config::{self, Config};
 use crate::model::manifest::is_pipeline_name;
 use crate::model::{Decision, Manifest, Split, Verdict, package};
-use crate::pipeline::{Layout, NewModel, Operation, Run, Settings, Subject};
+use crate::pipeline::{Layout, Operation, Publication, Run, Settings, Subject};
 use crate::registry::{Activation, Expect, Registry};
 use crate::units::ByteSize;
 use report::Report;
@@ -217,24 +217,24 @@ fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &Progre
     manifest.metrics = verdict.metrics(count(&holdout));
     manifest.config = merged(subject.config(), config);
     manifest.parent = used.map(|(id, _)| *id);
-    let mut new = NewModel { manifest, artefact: candidate };
+    let mut publication = Publication { manifest, artefact: candidate };
     let mut promoted = None;
     if args.promote
         && verdict.decision == Decision::Replace
         && let Some(registry) = registry
     {
         let known = incumbent.as_ref().and_then(|incumbent| incumbent.activation.model);
-        new = runtime.block_on(new.publish(registry))?;
-        let id = new.manifest.model;
+        publication = runtime.block_on(publication.publish(registry))?;
+        let id = publication.manifest.model;
         promoted = Some(runtime.block_on(registry.set_active(&name, &id, Expect::Model(known), &signature))?);
     }
     if let Some(path) = &args.output {
         let mut out = Output::open(Some(path), true)?;
-        out.write_all(&package::pack(&new.manifest.to_json()?, &new.artefact)?)?;
+        out.write_all(&package::pack(&publication.manifest.to_json()?, &publication.artefact)?)?;
         out.finish()?;
     }
     let report = Report {
-        manifest: &new.manifest,
+        manifest: &publication.manifest,
         verdict: &verdict,
         trained_records: count(&train),
         held_out_records: count(&holdout),

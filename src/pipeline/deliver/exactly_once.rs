@@ -137,11 +137,10 @@ where
         }
     }
 
-    /// The open transaction ends with markers that say so, for the partitions of those of its records that a broker has. A
-    /// commit before it whose markers are missing ends there with it, and its positions are no longer worth saying again.
+    /// The open transaction may end with markers that say so, for the partitions of its records. A commit before it whose markers
+    /// are missing ends there with it, and its positions are not worth saying again.
     fn aborting(&mut self) {
-        let on_their_way = self.transactor.as_ref().map_or(0, |transactor| transactor.producer().in_flight());
-        if self.sent > on_their_way && self.in_doubt().is_some() {
+        if self.sent > 0 && self.in_doubt().is_some() {
             self.newest = Newest::Nothing;
         }
     }
@@ -433,7 +432,9 @@ where
         if self.transactor.is_none() {
             return Err(Interrupted::Cancelled);
         }
-        self.begin()?;
+        if matches!(self.state, State::Idle) {
+            self.begin()?;
+        }
         self.committing(positions, group);
         Ok(())
     }

@@ -31,14 +31,14 @@ pub enum Interrupted {
     Cancelled,
 }
 
-/// A commit that was acknowledged and during or after which a broker went away: its markers may be missing.
+/// A commit that was acknowledged and during or after which no broker was left: its markers may be missing.
 ///
 /// Apache Kafka 4.3.1, stopped cleanly as the only broker, can acknowledge a commit and skip its markers ("Couldn't find leader
 /// endpoint ... likely deleted already and hence can be skipped" in its log). Then the group's offsets are pending for ever and
 /// nobody who asks for them gets any, until the same transactional id commits offsets of the group again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
-    /// When the broker went away.
+    /// When no broker could last be reached.
     pub since: Instant,
     /// What was committed.
     pub positions: Positions,
@@ -79,7 +79,7 @@ pub trait Deliver<S: Source> {
     /// The doubt is over: the group knows the positions.
     fn believe(&mut self) {}
 
-    /// Begins to commit positions once more, in a transaction without outputs, for what `group` says who commits.
+    /// Begins to commit positions, with what was emitted if anything was, for the group as one who is no member of it.
     fn reaffirm(&mut self, _positions: Positions, _group: S::Group) -> Result<(), Interrupted> {
         Ok(())
     }

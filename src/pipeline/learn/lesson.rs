@@ -1,4 +1,4 @@
-//! The thread that learns: trains a model from the reservoir when it is time, and publishes it when it is better.
+//! The thread that learns: trains when it is time, and publishes what is better.
 //!
 //! Of all processes of a group one trains: the one that holds partition 0 of the pipeline's first topic. The others
 //! look into the registry and take what was published.
@@ -6,29 +6,34 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Handle;
 
-use super::subject::SubjectError;
-use super::{Learner, NewModel, Run, Subject, lock};
-use crate::codec::ModelId;
-use crate::model::{Decision, Manifest};
+use super::choice::Choice;
+use super::pace::{Counts, Pace};
+use super::renewal::{Cause, Decision};
+use super::trainer::{Better, Codecs, Lecture, Outcome, Stream, Trainer, TrainerError};
+use super::{Curriculum, Learner, Load, Publication, Setup};
+use crate::codec::{Algorithm, CodecError, CodecSpec, ModelId, ModelSource};
+use crate::cost::Prices;
+use crate::model::{Family, Manifest};
 use crate::pipeline::holdings::Holdings;
 use crate::pipeline::pulse::Pulse;
-use crate::pipeline::settings::{LearnSettings, Settings};
-use crate::registry::{Activation, Expect, Registry, RegistryError, Signature};
-use crate::telemetry::PipelineStatus;
+use crate::pipeline::settings::Settings;
+use crate::registry::{Activation, Change, Expect, Registry, RegistryError, Signature};
+use crate::telemetry::{CandidateReport, ChoiceReport, LearningReport, PipelineStatus, PublishedKind, TrainingReport};
 
 /// How often the thread looks around.
 const TICK: Duration = Duration::from_millis(500);
 
-/// How often processes that do not train look for a new model.
+/// How often the registry is asked for a new model, and the newest records are looked at.
 const LOOK: Duration = Duration::from_secs(10);
-
-/// Pause after a training that led to no first model.
-const FIRST_RETRY: Duration = Duration::from_secs(60);
 
 /// Pause after a registry did not answer.
 const RETRY: Duration = Duration::from_secs(10);
+
+/// Shortest time between two changes among codecs that were tried already.
+const SWITCH: Duration = Duration::from_secs(60);
 
 /// What a lesson is made from.
 pub struct LessonParts {
@@ -37,9 +42,9 @@ pub struct LessonParts {
     /// What the pipeline is told.
     pub settings: Settings,
     /// What it learns.
-    pub subject: Subject,
-    /// How it learns.
-    pub learn: LearnSettings,
+    pub curriculum: Curriculum,
+    /// What CPU and bytes cost.
+    pub prices: Prices,
     /// Where models go.
     pub registry: Registry,
     /// What runs the registry's requests.
@@ -55,11 +60,12 @@ pub struct LessonParts {
 /// The loop.
 pub struct Lesson {
     parts: LessonParts,
+    trainer: Trainer,
+    begun: Instant,
+    pace: Pace,
     known: Option<Activation>,
-    incumbent: Option<Arc<[u8]>>,
-    trained: Option<Instant>,
     looked: Option<Instant>,
-    learned_from: u64,
+    switched: Option<Instant>,
 }
 
 /// Why a lesson led to nothing.
@@ -68,18 +74,27 @@ enum LessonError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
-    Subject(#[from] SubjectError),
+    Trainer(#[from] TrainerError),
+    #[error("the model in the registry is of no use: {0}")]
+    Codec(#[from] CodecError),
+}
+
+/// CPU seconds of this thread.
+fn cpu() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
 
 impl Lesson {
     /// A loop that has not started.
     pub fn new(parts: LessonParts) -> Self {
-        Self { parts, known: None, incumbent: None, trained: None, looked: None, learned_from: 0 }
+        let trainer = Trainer::new(parts.curriculum.clone(), parts.prices, parts.learner.clone());
+        Self { parts, trainer, begun: Instant::now(), pace: Pace::default(), known: None, looked: None, switched: None }
     }
 
     /// Takes the model that the registry says is in use, if it says so in time: a restart goes on where it was.
     pub fn resume(&mut self) {
-        if let Err(error) = self.look() {
+        if let Err(error) = self.follow() {
             self.complain("registry", &error);
         }
     }
@@ -103,15 +118,89 @@ impl Lesson {
         self.parts.status.error(kind, error);
     }
 
-    fn step(&mut self) -> Result<(), LessonError> {
-        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
-            self.look()?;
-        }
-        if self.trains() && self.is_time() { self.train() } else { Ok(()) }
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
     }
 
-    /// Takes a model that somebody else put to use.
-    fn look(&mut self) -> Result<(), LessonError> {
+    fn counts(&self) -> Counts {
+        let metrics = self.parts.status.metrics();
+        Counts {
+            records: metrics.consumed_records.get(),
+            bytes: metrics.consumed_bytes.get(),
+            written: metrics.published(PublishedKind::Compressed).records.get(),
+        }
+    }
+
+    fn stream(&self) -> Stream {
+        let counts = self.counts();
+        // A first training comes before there is much of a pace: then the mean has to do.
+        let seconds = self.now().as_secs_f64().max(1.0);
+        let mean_block = counts.bytes.checked_div(counts.written).and_then(|mean| usize::try_from(mean).ok());
+        Stream {
+            records: counts.records,
+            block_bytes: self.pace.block_bytes().or(mean_block).unwrap_or(usize::MAX),
+            load: Load {
+                bytes_per_second: self.pace.bytes_per_second().max(counts.bytes as f64 / seconds),
+                records_per_second: self.pace.records_per_second().max(counts.records as f64 / seconds),
+                workers: self.parts.settings.workers,
+                life: self.parts.curriculum.learn().every,
+            },
+        }
+    }
+
+    fn step(&mut self) -> Result<(), LessonError> {
+        let looks = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK);
+        if looks {
+            // First, so that an error is no reason to ask again at once.
+            self.looked = Some(Instant::now());
+            self.pace.sample(self.now(), self.counts());
+            self.follow()?;
+        }
+        if !self.trains() {
+            self.parts.status.set_learning(LearningReport {
+                decision: "wait".to_owned(),
+                cause: "elsewhere".to_owned(),
+                reason: "the process that holds the topic's first partition trains".to_owned(),
+                ..LearningReport::default()
+            });
+            return Ok(());
+        }
+        let stream = self.stream();
+        if looks {
+            // What cannot be looked at can still be replaced.
+            if let Err(error) = self.trainer.look(&stream, &cpu) {
+                self.complain("learning", &error.into());
+            }
+            self.reconsider(&stream)?;
+        }
+        let decision = self.trainer.decide(self.now(), stream.records);
+        self.tell(&decision);
+        match decision {
+            Decision::Train(cause) => self.train(cause, &stream),
+            Decision::Wait(_) => Ok(()),
+        }
+    }
+
+    fn tell(&self, decision: &Decision) {
+        let figures = self.trainer.figures();
+        let (word, cause) = match decision {
+            Decision::Train(cause) => ("train", cause.name()),
+            Decision::Wait(wait) => ("wait", wait.name()),
+        };
+        self.parts.status.set_learning(LearningReport {
+            decision: word.to_owned(),
+            cause: cause.to_owned(),
+            reason: decision.to_string(),
+            bytes_per_record: figures.live,
+            expected_bytes_per_record: figures.expected,
+            owed: figures.owed,
+            price: figures.price,
+            last: None,
+        });
+    }
+
+    /// Takes what somebody else put to use.
+    fn follow(&mut self) -> Result<(), LessonError> {
         let LessonParts { registry, runtime, settings, .. } = &self.parts;
         let newest = runtime.block_on(async {
             match &self.known {
@@ -119,31 +208,77 @@ impl Lesson {
                 None => registry.active(&settings.name).await,
             }
         })?;
-        self.looked = Some(Instant::now());
         let Some(activation) = newest else { return Ok(()) };
-        if let Some(id) = activation.model {
-            let model = runtime.block_on(registry.load(&id))?;
-            if model.manifest.family == self.parts.subject.family() {
-                self.parts.subject.check(&model.artefact)?;
-                self.take(&id, model.artefact.as_ref().into());
-            } else {
-                // The pipeline learned something else before its configuration was changed.
-                tracing::info!(
-                    pipeline = self.parts.settings.name,
-                    model = %id,
-                    family = %model.manifest.family,
-                    "the registry's active model is of another family and is not used"
-                );
-            }
+        self.obey(&activation)?;
+        if activation.change == Change::Rollback {
+            self.trainer.held(self.now());
         }
         self.known = Some(activation);
         Ok(())
     }
 
-    fn take(&mut self, id: &ModelId, artefact: Arc<[u8]>) {
-        self.parts.learner.swap(Arc::clone(&artefact));
-        self.parts.status.set_model(Some((&id.to_string(), self.parts.subject.family().as_str())));
-        self.incumbent = Some(artefact);
+    fn obey(&mut self, activation: &Activation) -> Result<(), LessonError> {
+        let records = self.counts().records;
+        let chooses = self.parts.curriculum.auto().is_some();
+        let named = activation.codec.as_ref().filter(|_| chooses).and_then(|codec| codec.parse::<CodecSpec>().ok());
+        let (setup, model, metrics) = match activation.model {
+            Some(id) => {
+                let LessonParts { registry, runtime, .. } = &self.parts;
+                let model = runtime.block_on(registry.load(&id))?;
+                let Some(spec) = self.spec_of(&model.manifest.family, named) else {
+                    // The pipeline learned something else before its configuration was changed.
+                    tracing::info!(
+                        pipeline = self.parts.settings.name,
+                        model = %id,
+                        family = %model.manifest.family,
+                        "the registry's active model is of another family and is not used"
+                    );
+                    return Ok(());
+                };
+                let setup = Setup::with_model(spec, model.artefact.as_ref().into());
+                (setup, Some((id, model.manifest.family)), model.manifest.metrics)
+            }
+            None => match named.filter(|spec| !needs_model(*spec)) {
+                Some(spec) => (Setup::plain(spec), None, Default::default()),
+                None => {
+                    if self.trainer.setup().is_some() {
+                        self.trainer.gone(self.now(), records);
+                        self.parts.learner.swap(None);
+                        self.parts.status.set_model(None);
+                    }
+                    return Ok(());
+                }
+            },
+        };
+        // Whoever wrote it: what does not code is not put to use.
+        let models: Arc<dyn ModelSource> = Arc::new(Codecs);
+        drop(setup.codec(&models)?);
+        self.trainer.taken(self.now(), records, setup.clone(), &metrics);
+        self.take(setup, model);
+        if chooses {
+            self.show_choice(None);
+        }
+        Ok(())
+    }
+
+    /// The codec that a model of this family is for here.
+    fn spec_of(&self, family: &Family, named: Option<CodecSpec>) -> Option<CodecSpec> {
+        if let Some(subject) = self.parts.curriculum.subject() {
+            return (subject.family() == *family).then(|| subject.spec());
+        }
+        let algorithm = match family {
+            family if *family == Family::ZSTD_DICTIONARY => Algorithm::ZstdDict,
+            family if *family == Family::COLUMNS => Algorithm::Columns,
+            _ => return None,
+        };
+        Some(named.filter(|spec| spec.algorithm() == algorithm).unwrap_or(CodecSpec::new(algorithm)))
+    }
+
+    /// Workers code with it from here on.
+    fn take(&self, setup: Setup, model: Option<(ModelId, Family)>) {
+        self.parts.learner.swap(Some(setup));
+        let model = model.map(|(id, family)| (id.to_string(), family));
+        self.parts.status.set_model(model.as_ref().map(|(id, family)| (id.as_str(), family.as_str())));
     }
 
     /// Whether this process trains.
@@ -155,92 +290,176 @@ impl Lesson {
         }
     }
 
-    fn is_time(&self) -> bool {
-        let (records, bytes) = {
-            let notes = lock(&self.parts.learner.shared.notes);
-            (notes.records, notes.bytes)
+    /// Changes to another codec that was tried already, where the stream asks for it now.
+    fn reconsider(&mut self, stream: &Stream) -> Result<(), LessonError> {
+        if self.switched.is_some_and(|switched| switched.elapsed() < SWITCH) {
+            return Ok(());
+        }
+        let Some((better, choice)) = self.trainer.reconsider(&stream.load) else { return Ok(()) };
+        let setup = self.put_to_use(&better, None)?;
+        self.trainer.adopt(setup);
+        self.show_choice(Some(&choice));
+        Ok(())
+    }
+
+    fn train(&mut self, cause: Cause, stream: &Stream) -> Result<(), LessonError> {
+        let started = Instant::now();
+        tracing::info!(
+            target: "latentd", pipeline = self.parts.settings.name, cause = cause.name(), "training: {}",
+            Decision::Train(cause)
+        );
+        let window = self.parts.learner.spans();
+        let done = self.trainer.train(stream, &cpu).map_err(LessonError::from).and_then(|lecture| {
+            let published = match &lecture.outcome {
+                Outcome::Take(better) => Some(self.put_to_use(better, Some((&lecture, &window)))?),
+                Outcome::Keep(_) | Outcome::Nothing(_) => None,
+            };
+            Ok((lecture, published))
+        });
+        let (at, took) = (self.now(), started.elapsed());
+        let report = |outcome: &str, detail: Option<String>, cpu_seconds: f64| TrainingReport {
+            at_ms: i64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis()).unwrap_or(i64::MAX),
+            cause: cause.name().to_owned(),
+            outcome: outcome.to_owned(),
+            detail,
+            cpu_seconds,
         };
-        match self.trained {
-            None => self.parts.subject.is_enough(records, bytes),
-            Some(trained) => {
-                // Until there is a model, more of the stream may be all that is missing.
-                let pause = match self.incumbent {
-                    Some(_) => self.parts.learn.every,
-                    None => self.parts.learn.every.min(FIRST_RETRY),
+        match done {
+            Err(error) => {
+                self.trainer.failed(at, took, stream.records);
+                self.parts.status.trained(report("failed", Some(error.to_string()), 0.0));
+                Err(error)
+            }
+            Ok((lecture, published)) => {
+                let (word, detail) = match &lecture.outcome {
+                    Outcome::Take(_) => ("replaced", None),
+                    Outcome::Keep(reason) => ("kept", Some(reason.clone())),
+                    Outcome::Nothing(reason) => ("nothing", Some(reason.clone())),
                 };
-                trained.elapsed() >= pause && records > self.learned_from
+                tracing::info!(
+                    target: "latentd",
+                    pipeline = self.parts.settings.name,
+                    cause = cause.name(),
+                    outcome = word,
+                    seconds = took.as_secs_f64(),
+                    cpu_seconds = lecture.cpu_seconds,
+                    metrics = ?lecture.metrics,
+                    "trained{}",
+                    detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default()
+                );
+                if let Some(bytes) = lecture.metrics.get(crate::model::manifest::metric::CANDIDATE) {
+                    self.parts.status.metrics().set_bytes_per_record("holdout", *bytes);
+                }
+                self.trainer.trained(at, took, stream.records, &lecture, published);
+                if let Some(choice) = &lecture.choice {
+                    self.show_choice(Some(choice));
+                }
+                self.parts.status.trained(report(word, detail, lecture.cpu_seconds));
+                Ok(())
             }
         }
     }
 
-    fn train(&mut self) -> Result<(), LessonError> {
-        let started = Instant::now();
-        let (snapshot, records) = {
-            let notes = lock(&self.parts.learner.shared.notes);
-            (notes.reservoir.snapshot(), notes.records)
-        };
-        self.learned_from = records;
-        let window = self.parts.learner.spans();
-        let subject = self.parts.subject;
-        let parts = snapshot.split(subject.split());
-        let (train, holdout): (Vec<&Run>, Vec<&Run>) = (parts.train, parts.holdout);
-        let candidate = match subject.train(&train)? {
-            Ok(candidate) => candidate,
-            // Too little yet, or nothing repeats: the next lesson has other records.
-            Err(reason) => {
-                self.trained = Some(Instant::now());
-                tracing::info!(pipeline = self.parts.settings.name, "no {} yet: {reason}", subject.family());
-                return Ok(());
-            }
-        };
-        let verdict = subject.judge(&candidate, self.incumbent.as_deref(), &holdout)?;
-        let metrics = verdict.metrics(holdout.iter().map(|run| run.len() as u64).sum());
-        self.trained = Some(Instant::now());
-        tracing::info!(
-            pipeline = self.parts.settings.name,
-            family = %subject.family(),
-            seconds = started.elapsed().as_secs_f64(),
-            decision = ?verdict.decision,
-            metrics = ?metrics,
-            "trained"
-        );
-        if verdict.decision != Decision::Replace {
-            return Ok(());
-        }
+    /// Publishes what has a model, tells the registry what is in use from here on, and lets the workers code with it.
+    fn put_to_use(
+        &mut self,
+        better: &Better,
+        made: Option<(&Lecture, &[crate::model::Span])>,
+    ) -> Result<Setup, LessonError> {
         let parent = self.known.as_ref().and_then(|known| known.model);
-        let artefact = self.publish(candidate, parent, |manifest| {
-            manifest.window = window.clone();
-            manifest.metrics = metrics.clone();
-            manifest.config = subject.config();
-        })?;
-        let id = ModelId::of(&artefact);
-        let LessonParts { registry, runtime, settings, .. } = &self.parts;
+        let mut setup = better.setup.clone();
+        let mut model = None;
+        if let Some((artefact, family)) = better.setup.artefact.clone().zip(better.setup.family()) {
+            let artefact = self.publish(artefact, &family, parent, |manifest| {
+                manifest.config = better.config.clone();
+                if let Some((lecture, window)) = made {
+                    manifest.window = window.to_vec();
+                    manifest.metrics = lecture.metrics.clone();
+                }
+            })?;
+            model = Some((ModelId::of(&artefact), family));
+            setup.artefact = Some(artefact);
+        }
+        let LessonParts { registry, runtime, settings, curriculum, .. } = &self.parts;
+        let id = model.as_ref().map(|(id, _)| *id);
         let signature = self.signature();
-        let activation =
-            runtime.block_on(registry.set_active(&settings.name, &id, Expect::Model(parent), &signature))?;
-        self.take(&id, artefact);
+        let activation = runtime.block_on(async {
+            match id.filter(|_| curriculum.auto().is_none()) {
+                Some(id) => registry.set_active(&settings.name, &id, Expect::Model(parent), &signature).await,
+                None => {
+                    let codec = setup.spec.to_string();
+                    registry.choose(&settings.name, &codec, id.as_ref(), Expect::Model(parent), &signature).await
+                }
+            }
+        })?;
+        self.take(setup.clone(), model);
         self.known = Some(activation);
-        Ok(())
+        self.switched = Some(Instant::now());
+        Ok(setup)
     }
 
     /// Publishes a model. When a dictionary's number is taken by another one, under the next number.
     fn publish(
         &self,
         candidate: Arc<[u8]>,
+        family: &Family,
         parent: Option<ModelId>,
         describe: impl Fn(&mut Manifest),
     ) -> Result<Arc<[u8]>, LessonError> {
-        let LessonParts { registry, runtime, settings, subject, .. } = &self.parts;
+        let LessonParts { registry, runtime, settings, .. } = &self.parts;
         let created = self.signature().at;
-        let mut manifest = Manifest::new(&candidate, subject.family(), settings.name.as_str(), created);
+        let mut manifest = Manifest::new(&candidate, family.clone(), settings.name.as_str(), created);
         manifest.parent = parent;
         describe(&mut manifest);
-        let new = NewModel { manifest, artefact: candidate };
-        Ok(runtime.block_on(new.publish(registry))?.artefact)
+        let publication = Publication { manifest, artefact: candidate };
+        Ok(runtime.block_on(publication.publish(registry))?.artefact)
+    }
+
+    /// Says what was chosen, and among what.
+    fn show_choice(&self, choice: Option<&Choice>) {
+        let Some(setup) = self.trainer.setup() else { return };
+        let mut candidates: Vec<CandidateReport> = Vec::new();
+        for one in choice.into_iter().flat_map(|choice| &choice.candidates) {
+            candidates.push(CandidateReport {
+                codec: one.tried.spec.to_string(),
+                bytes_per_record: one.bytes_per_record(),
+                encode_mb_per_second: one.encode_speed(),
+                decode_mb_per_second: one.decode_speed(),
+                price_per_million: one.price(),
+                cpu: one.bill.cpu,
+                moved: one.bill.moved,
+                kept: one.bill.kept,
+                model: one.model,
+                excluded: one.bar.map(|bar| bar.to_string()),
+            });
+        }
+        candidates.sort_by(|a, b| a.price_per_million.total_cmp(&b.price_per_million));
+        let codec = setup.spec.to_string();
+        let table: Vec<String> = candidates
+            .iter()
+            .map(|one| {
+                let excluded = one.excluded.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+                format!("{} {:.4} at {:.1} bytes{excluded}", one.codec, one.price_per_million, one.bytes_per_record)
+            })
+            .collect();
+        tracing::info!(
+            target: "latentd",
+            pipeline = self.parts.settings.name,
+            codec,
+            "codec in use; the price of 10⁶ records with each that was tried: {}",
+            if table.is_empty() { "not known here".to_owned() } else { table.join(", ") }
+        );
+        let at_ms = i64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
+        self.parts.status.set_choice(ChoiceReport { codec, at_ms, candidates });
     }
 
     fn signature(&self) -> Signature {
         let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         Signature { by: self.parts.by.clone(), at }
     }
+}
+
+/// Whether a codec is nothing without its model.
+fn needs_model(spec: CodecSpec) -> bool {
+    spec.algorithm().is_learned() || spec.algorithm() == Algorithm::ZstdDict
 }

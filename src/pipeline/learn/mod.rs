@@ -1,19 +1,34 @@
 //! Learning from the live stream: the tap that workers hold ([`Learner`]), and the thread behind it ([`Lesson`]).
 //!
-//! What is learned is a zstd dictionary or a model of fields ([`Subject`]). The loop is the one that every learned codec
-//! goes through: tap, reservoir, training, challenge on the newest records, publication, swap at a transaction boundary.
+//! What is learned is a zstd dictionary or a model of fields ([`Subject`]), or, with `codec = "auto"`, which codec is cheapest
+//! ([`Curriculum`]). The loop is the one that every learned codec goes through: tap, reservoir, training, challenge on the
+//! newest records, publication, swap at a transaction boundary; [`Renewal`] says when. [`Trainer`] is the loop without its
+//! clock, its registry and its thread.
 
+mod audition;
+mod choice;
+mod curriculum;
 mod lesson;
-mod new_model;
+mod pace;
+mod publication;
+mod renewal;
 mod run;
+mod setup;
 mod subject;
 mod tap;
+mod trainer;
 
+pub use audition::AuditionError;
+pub use choice::{Bar, Candidate, Choice, Load, Tried};
+pub use curriculum::Curriculum;
 pub use lesson::{Lesson, LessonParts};
-pub use new_model::NewModel;
+pub use publication::Publication;
+pub use renewal::{Cause, Decision, Figures, Measure, Renewal, Terms, Training, Wait};
 pub use run::Run;
+pub use setup::Setup;
 pub use subject::{Subject, SubjectError};
 pub use tap::Tap;
+pub use trainer::{Better, Lecture, Outcome, Stream, Trainer, TrainerError};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -22,7 +37,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::model::manifest::Span;
-use crate::model::reservoir::Reservoir;
+use crate::model::{Kept, Reservoir, Snapshot};
 use crate::record::TopicPartition;
 use crate::telemetry::PipelineMetrics;
 use crate::units::ByteSize;
@@ -47,11 +62,11 @@ struct Notes {
     bytes: u64,
 }
 
-/// The model in use, and how often it has changed.
+/// What records are coded with, and how often it has changed.
 #[derive(Default)]
 struct Current {
     version: u64,
-    artefact: Option<Arc<[u8]>>,
+    setup: Option<Setup>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -90,17 +105,34 @@ impl Learner {
         self.shared.metrics.tap_dropped_records.inc_by(records);
     }
 
-    /// The model in use, when it is newer than the caller's version of it.
-    pub fn newer_than(&self, version: u64) -> Option<(u64, Arc<[u8]>)> {
+    /// What to code with, when it is newer than the caller's version of it: `None` is what was before anything was learned.
+    pub fn newer_than(&self, version: u64) -> Option<(u64, Option<Setup>)> {
         let current = lock(&self.shared.current);
-        (current.version > version).then(|| Some((current.version, Arc::clone(current.artefact.as_ref()?))))?
+        (current.version > version).then(|| (current.version, current.setup.clone()))
     }
 
-    /// Another model is in use from here on.
-    fn swap(&self, artefact: Arc<[u8]>) {
+    /// Something else is coded with from here on.
+    fn swap(&self, setup: Option<Setup>) {
         let mut current = lock(&self.shared.current);
         current.version += 1;
-        current.artefact = Some(artefact);
+        current.setup = setup;
+    }
+
+    /// Records and bytes that were shown so far.
+    fn seen(&self) -> (u64, u64) {
+        let notes = lock(&self.shared.notes);
+        (notes.records, notes.bytes)
+    }
+
+    /// The newest runs from a place of the stream on, and the place behind them.
+    fn newest(&self, from: u64, most: usize) -> (Vec<Arc<Kept<Run>>>, u64) {
+        let notes = lock(&self.shared.notes);
+        (notes.reservoir.newest(from, most), notes.reservoir.seen())
+    }
+
+    /// Everything that is kept.
+    fn snapshot(&self) -> Snapshot<Run> {
+        lock(&self.shared.notes).reservoir.snapshot()
     }
 
     fn spans(&self) -> Vec<Span> {

@@ -8,11 +8,12 @@ use crate::model::{
     ColumnsCodec, ColumnsError, ColumnsModel, Dictionary, DictionaryError, Family, MIN_HOLDOUT, Sizes, Split, Verdict,
     challenge, coded_sizes, judge,
 };
-use crate::pipeline::settings::{Layout, LearnSettings, Settings};
+use crate::pipeline::settings::{CodecChoice, Layout, LearnSettings, Settings};
 use crate::record::RecordRef;
 use crate::units::ByteSize;
 
 use super::Run;
+use super::renewal::Measure;
 
 /// Largest piece of a block's value column that is judged at once.
 const PIECE: usize = 128 << 10;
@@ -72,11 +73,15 @@ pub enum SubjectError {
 impl Subject {
     /// What a pipeline with these settings learns, if anything.
     pub fn of(settings: &Settings) -> Option<(Self, LearnSettings)> {
+        let CodecChoice::Fixed(spec) = settings.codec else { return None };
+        Some((Self::new(spec, settings)?, settings.learn?))
+    }
+
+    /// What a codec learns in a pipeline with these settings, if anything.
+    pub fn new(spec: CodecSpec, settings: &Settings) -> Option<Self> {
         let learn = settings.learn?;
-        let kind = match settings.codec.algorithm() {
-            Algorithm::ZstdDict => {
-                Kind::Dictionary { bytes: learn.dictionary.as_usize(), level: settings.codec.level() }
-            }
+        let kind = match spec.algorithm() {
+            Algorithm::ZstdDict => Kind::Dictionary { bytes: learn.dictionary.as_usize(), level: spec.level() },
             Algorithm::Columns => Kind::Columns,
             _ => return None,
         };
@@ -84,7 +89,22 @@ impl Subject {
             Layout::Record => 0,
             Layout::Block => settings.block.max_bytes.as_usize().min(PIECE),
         };
-        Some((Self { kind, layout: settings.layout, piece }, learn))
+        Some(Self { kind, layout: settings.layout, piece })
+    }
+
+    /// The codec that its models are for.
+    pub fn spec(&self) -> CodecSpec {
+        match self.kind {
+            Kind::Dictionary { level, .. } => {
+                CodecSpec::with_level(Algorithm::ZstdDict, level).unwrap_or(CodecSpec::new(Algorithm::ZstdDict))
+            }
+            Kind::Columns => CodecSpec::new(Algorithm::Columns),
+        }
+    }
+
+    /// Whether its models are of fields.
+    pub fn models_fields(&self) -> bool {
+        self.kind == Kind::Columns
     }
 
     /// The kind of its models.
@@ -213,6 +233,22 @@ impl Subject {
                 }))
             }
         }
+    }
+
+    /// What records take with a model and under plain zstd, each.
+    pub fn measure(&self, artefact: &[u8], runs: &[&Run]) -> Result<Measure, SubjectError> {
+        let pieces = self.pieces(runs);
+        let joined: Vec<&[u8]> = pieces.iter().map(|piece| piece.column().bytes).collect();
+        let (model, plain) = match self.kind {
+            Kind::Dictionary { level, .. } => {
+                (coded_sizes(Some(&Dictionary::parse(artefact)?), &joined, level)?, coded_sizes(None, &joined, level)?)
+            }
+            Kind::Columns => (self.coded(artefact, &pieces)?, coded_sizes(None, &joined, PLAIN_LEVEL)?),
+        };
+        let each = |sizes: Vec<u64>| {
+            sizes.iter().sum::<u64>() as f64 / pieces.iter().map(Run::len).sum::<usize>().max(1) as f64
+        };
+        Ok(Measure { model: each(model), plain: each(plain) })
     }
 
     /// What is coded at once: records one by one, or a block of them; smaller blocks where there would be too few to judge by.

@@ -1,10 +1,13 @@
 //! What a worker holds of the learner: shows it records, in runs, and never more than it can take.
 
-use super::{Learner, Run};
+use super::{Learner, Run, Setup};
 use crate::record::{RecordRef, TopicPartition};
 
 /// Most bytes that one worker shows between two commits, so that a fast stream costs no more than a slow one.
 const TAPPED_BYTES: usize = 1 << 20;
+
+/// Most runs that grow at once; records of further partitions wait for one of them to end.
+const MOST_OPEN: usize = 16;
 
 /// Shows runs of records and passes over what lies between them.
 pub struct Tap {
@@ -12,7 +15,8 @@ pub struct Tap {
     version: u64,
     /// Bytes of a run; one record's value with 0.
     run_bytes: usize,
-    open: Option<Open>,
+    /// Runs that grow, each of another partition.
+    open: Vec<Open>,
     /// Bytes to pass over until the next run.
     skip: usize,
     /// One byte in so many is shown.
@@ -32,50 +36,54 @@ struct Open {
 impl Tap {
     /// A tap that begins with the first record.
     pub fn new(learner: Learner, run_bytes: usize) -> Self {
-        Self { learner, version: 0, run_bytes, open: None, skip: 0, stride: 1, seen_bytes: 0, passed: 0 }
+        Self { learner, version: 0, run_bytes, open: Vec::new(), skip: 0, stride: 1, seen_bytes: 0, passed: 0 }
     }
 
     /// Shows a record: one without a value only between others.
     #[inline]
     pub fn take(&mut self, at: &TopicPartition, record: &RecordRef<'_>) {
         let Some(value) = record.value else { return self.take_between(at, record) };
-        let offset = record.offset;
         self.seen_bytes += value.len();
-        if self.open.is_none() && self.skip > 0 {
-            self.skip = self.skip.saturating_sub(value.len().max(1));
-            self.passed += 1;
-            return;
+        let place = match self.open.iter().position(|open| open.at == *at) {
+            Some(place) => place,
+            None if self.skip > 0 || self.open.len() >= MOST_OPEN => {
+                self.skip = self.skip.saturating_sub(value.len().max(1));
+                self.passed += 1;
+                return;
+            }
+            None => {
+                let offset = record.offset;
+                self.open.push(Open { at: at.clone(), first: offset, last: offset, run: Run::default() });
+                self.open.len() - 1
+            }
+        };
+        self.add(place, record, value);
+    }
+
+    fn take_between(&mut self, at: &TopicPartition, record: &RecordRef<'_>) {
+        // One that learns from single values has no use for it.
+        let place = self.open.iter().position(|open| open.at == *at).filter(|_| self.run_bytes > 0);
+        if let Some(place) = place {
+            self.add(place, record, b"");
         }
-        let open =
-            self.open.get_or_insert_with(|| Open { at: at.clone(), first: offset, last: offset, run: Run::default() });
-        if open.at != *at {
-            // Another partition's record does not follow this run's.
-            self.passed += 1;
-            return;
-        }
-        // A model that learns from runs learns all that records have; one that learns from single values has no use for it.
+    }
+
+    fn add(&mut self, place: usize, record: &RecordRef<'_>, value: &[u8]) {
+        let open = &mut self.open[place];
+        // What learns from runs learns from all that records have.
         if self.run_bytes > 0 {
             open.run.push_record(record);
         } else {
             open.run.push(value);
         }
-        open.last = offset;
-        if open.run.all_len() >= self.run_bytes {
-            self.close();
-        }
-    }
-
-    fn take_between(&mut self, at: &TopicPartition, record: &RecordRef<'_>) {
-        let Some(open) = self.open.as_mut().filter(|open| open.at == *at && self.run_bytes > 0) else { return };
-        open.run.push_record(record);
         open.last = record.offset;
         if open.run.all_len() >= self.run_bytes {
-            self.close();
+            self.close(place);
         }
     }
 
-    fn close(&mut self) {
-        let Some(Open { at, first, last, mut run }) = self.open.take() else { return };
+    fn close(&mut self, place: usize) {
+        let Open { at, first, last, mut run } = self.open.swap_remove(place);
         self.skip = run.values_len().max(1).saturating_mul(self.stride - 1);
         run.shrink();
         self.learner.offer(&at, first, last, run);
@@ -83,8 +91,8 @@ impl Tap {
 
     /// A moment between two transactions. A run that waits for more records of a slow stream is shown as it is.
     pub fn at_boundary(&mut self) {
-        if self.stride == 1 {
-            self.close();
+        while self.stride == 1 && !self.open.is_empty() {
+            self.close(0);
         }
         self.learner.dropped(std::mem::take(&mut self.passed));
         self.stride = (std::mem::take(&mut self.seen_bytes) / TAPPED_BYTES).max(1);
@@ -95,14 +103,14 @@ impl Tap {
 
     /// What was read since the last commit will be read again.
     pub fn discard(&mut self) {
-        self.open = None;
+        self.open.clear();
     }
 
-    /// The model in use, when it is newer than the one that was taken last.
-    pub fn newer_model(&mut self) -> Option<std::sync::Arc<[u8]>> {
-        let (version, artefact) = self.learner.newer_than(self.version)?;
+    /// What to code with, when it is newer than what was taken last.
+    pub fn newer_setup(&mut self) -> Option<Option<Setup>> {
+        let (version, setup) = self.learner.newer_than(self.version)?;
         self.version = version;
-        Some(artefact)
+        Some(setup)
     }
 }
 
@@ -166,7 +174,8 @@ mod tests {
         for number in 0..12 {
             take(&mut tap, if number % 2 == 0 { &zero } else { &one }, number, Some(&value(number)));
         }
-        assert_eq!(runs(&learner)[0], [0, 2, 4]);
+        // Each partition has its own.
+        assert_eq!(runs(&learner), [[0, 2, 4], [1, 3, 5], [6, 8, 10], [7, 9, 11]]);
         let mut single = Tap::new(learner.clone(), 0);
         take(&mut single, &one, 100, Some(&value(100)));
         assert_eq!(runs(&learner).last().unwrap(), &[100]);

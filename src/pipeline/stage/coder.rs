@@ -6,13 +6,15 @@ use std::time::Instant;
 use super::baseline::Baseline;
 use crate::codec::{self, Algorithm, Codec, CodecError, CodecSpec, Decoders, ModelPrefix, ModelSource};
 use crate::pipeline::deliver::SlotId;
-use crate::pipeline::learn::{Learner, Subject, Tap};
+use crate::pipeline::learn::{Curriculum, Learner, Setup, Tap};
 use crate::pipeline::settings::Settings;
 use crate::record::{RecordRef, TopicPartition};
 use crate::telemetry::{CodecBatch, Direction, PipelineMetrics};
 
 /// A codec at work.
 pub struct Coder {
+    /// What records are coded with where nothing was learned.
+    first: CodecSpec,
     spec: CodecSpec,
     codec: Box<dyn Codec>,
     models: Arc<dyn ModelSource>,
@@ -34,9 +36,6 @@ const TIMED: u32 = 8;
 /// Records that a learned codec proves itself on after each change of its model.
 const PROOF: u64 = 100_000;
 
-/// What a pipeline codes with until it has learned its first model.
-const UNTIL_LEARNED: CodecSpec = CodecSpec::new(Algorithm::Zstd);
-
 impl Coder {
     /// The codec that the settings name, at its newest model.
     pub fn new(
@@ -45,11 +44,11 @@ impl Coder {
         learner: Option<Learner>,
         metrics: &PipelineMetrics,
     ) -> Result<Self, CodecError> {
-        let spec = settings.codec;
-        let first = if spec.algorithm().is_learned() { UNTIL_LEARNED } else { spec };
-        let run_bytes = Subject::of(settings).map_or(0, |(subject, _)| subject.run_bytes());
+        let first = settings.codec.first();
+        let run_bytes = Curriculum::of(settings).map_or(0, |curriculum| curriculum.run_bytes());
         let mut coder = Self {
-            spec,
+            first,
+            spec: first,
             codec: codec::build(first, models)?,
             models: Arc::clone(models),
             verifier: Decoders::new(models),
@@ -161,16 +160,13 @@ impl Coder {
 
     /// Takes the newest model: only between two transactions.
     pub fn take_model(&mut self) {
-        let Some(artefact) = self.tap.as_mut().and_then(Tap::newer_model) else { return };
-        let algorithm = self.spec.algorithm();
-        let made = if algorithm.is_learned() {
-            self.models.learned().open(algorithm, &artefact)
-        } else {
-            codec::ZstdDictCodec::with_dictionary(self.spec.level(), artefact).map(|codec| Box::new(codec) as _)
-        };
-        match made {
+        let Some(setup) = self.tap.as_mut().and_then(Tap::newer_setup) else { return };
+        let setup = setup.unwrap_or(Setup::plain(self.first));
+        match setup.codec(&self.models) {
             Ok(codec) => {
+                let algorithm = setup.spec.algorithm();
                 self.codec = codec;
+                self.spec = setup.spec;
                 self.counts.flush();
                 self.counts = self.metrics.codec(algorithm.name()).batch(Direction::Encode);
                 self.unproved = if algorithm.is_learned() { PROOF } else { 0 };

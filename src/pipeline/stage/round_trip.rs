@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{Coder, CompressBlocks, CompressRecords, Halt, Output, Publication, Reason, Restore, Stage};
 use crate::codec::{Algorithm, CONTENT_ENCODING, CodecSpec, ModelSource, NoModels};
 use crate::pipeline::settings::{
-    BlockSettings, DeadLetter, Delivery, EncodingHeader, Layout, MissingModelPolicy, Operation, Settings, SourceTopics,
-    TopicTemplate,
+    BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, Layout, MissingModelPolicy, Operation, Payload,
+    Settings, SourceTopics, TopicTemplate,
 };
 use crate::pipeline::testing::observer;
 use crate::record::{Header, Record, RecordRef, Timestamp, TopicPartition};
@@ -21,7 +21,8 @@ fn settings(codec: CodecSpec, layout: Layout, headers: EncodingHeader) -> Settin
         operation: Operation::Compress,
         from: SourceTopics::Names(vec!["t".to_owned()]),
         to: TopicTemplate::new("t.z"),
-        codec,
+        payload: Payload::Auto,
+        codec: CodecChoice::Fixed(codec),
         layout,
         delivery: Delivery::ExactlyOnce,
         workers: 1,

@@ -13,14 +13,14 @@ const SALTS: u32 = 16;
 
 /// A model that is ready for the registry.
 #[derive(Clone, Debug)]
-pub struct NewModel {
+pub struct Publication {
     /// What it is; it describes this artefact.
     pub manifest: Manifest,
     /// Its bytes.
     pub artefact: Arc<[u8]>,
 }
 
-impl NewModel {
+impl Publication {
     /// Publishes it, and returns what was published: where a dictionary's number is taken by another one, the same
     /// dictionary under the next number.
     pub async fn publish(mut self, registry: &Registry) -> Result<Self, RegistryError> {

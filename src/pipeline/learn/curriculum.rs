@@ -1,0 +1,171 @@
+//! What a pipeline has to learn: one kind of model, or which of all codecs is cheapest.
+
+use crate::codec::{Algorithm, CodecSpec};
+use crate::payload::fields::Grammar;
+use crate::pipeline::settings::{
+    AutoSettings, CodecChoice, EncodingHeader, Layout, LearnSettings, Operation, Payload, Settings,
+};
+
+use super::audition::Manner;
+use super::{Run, Subject};
+
+/// A choice is made from so many records, or so many bytes of them, whichever comes first.
+const ENOUGH_RECORDS: u64 = 20_000;
+const ENOUGH_BYTES: u64 = 4 << 20;
+
+/// Codecs that need no model, with the levels that are worth a try. `deflate` stands for `zlib` and `gzip`, which wrap the
+/// same stream in a few bytes more.
+const PLAIN: [(Algorithm, Option<i32>); 15] = [
+    (Algorithm::Identity, None),
+    (Algorithm::Lz4, None),
+    (Algorithm::Zstd, Some(1)),
+    (Algorithm::Zstd, Some(3)),
+    (Algorithm::Zstd, Some(6)),
+    (Algorithm::Zstd, Some(12)),
+    (Algorithm::Zstd, Some(19)),
+    (Algorithm::Deflate, Some(6)),
+    (Algorithm::Brotli, Some(5)),
+    (Algorithm::Brotli, Some(9)),
+    (Algorithm::Brotli, Some(11)),
+    (Algorithm::Xz, Some(6)),
+    (Algorithm::Bzip2, Some(9)),
+    (Algorithm::Huffman, None),
+    (Algorithm::Lzw, None),
+];
+
+/// Levels of zstd that are tried with a dictionary.
+const DICTIONARY_LEVELS: [i32; 3] = [3, 12, 19];
+
+/// Records that are looked at to tell what they are.
+const LOOKED_AT: usize = 500;
+
+/// What a pipeline has to learn.
+#[derive(Clone, Debug)]
+pub struct Curriculum {
+    subjects: Vec<Subject>,
+    auto: Option<AutoSettings>,
+    payload: Payload,
+    layout: Layout,
+    headers: EncodingHeader,
+    most_block_bytes: usize,
+    learn: LearnSettings,
+}
+
+impl Curriculum {
+    /// What a pipeline with these settings learns, if anything.
+    pub fn of(settings: &Settings) -> Option<Self> {
+        let learn = settings.learn.filter(|_| settings.operation == Operation::Compress)?;
+        let (subjects, auto) = match settings.codec {
+            CodecChoice::Fixed(_) => (vec![Subject::of(settings)?.0], None),
+            CodecChoice::Auto(auto) => {
+                let specs = [CodecSpec::new(Algorithm::ZstdDict), CodecSpec::new(Algorithm::Columns)];
+                let subjects = specs.into_iter().filter_map(|spec| Subject::new(spec, settings));
+                (if auto.learns { subjects.collect() } else { Vec::new() }, Some(auto))
+            }
+        };
+        Some(Self {
+            subjects,
+            auto,
+            payload: settings.payload,
+            layout: settings.layout,
+            headers: settings.headers,
+            most_block_bytes: settings.block.max_bytes.as_usize(),
+            learn,
+        })
+    }
+
+    /// How it learns.
+    pub fn learn(&self) -> LearnSettings {
+        self.learn
+    }
+
+    /// What bounds the choice, where there is one.
+    pub fn auto(&self) -> Option<AutoSettings> {
+        self.auto
+    }
+
+    /// The one kind of model, where there is no choice.
+    pub fn subject(&self) -> Option<Subject> {
+        self.subjects.first().copied().filter(|_| self.auto.is_none())
+    }
+
+    /// Bytes of records in a row that it learns from.
+    pub fn run_bytes(&self) -> usize {
+        let most = self.subjects.iter().map(Subject::run_bytes).max().unwrap_or(0);
+        if self.auto.is_some() { most.max(RUN) } else { most }
+    }
+
+    /// Whether so much of a stream is enough to begin with.
+    pub fn is_enough(&self, records: u64, bytes: u64) -> bool {
+        match self.subject() {
+            Some(subject) => subject.is_enough(records, bytes),
+            None => records >= ENOUGH_RECORDS || bytes >= ENOUGH_BYTES,
+        }
+    }
+
+    /// How records are written, in blocks of about so many raw bytes.
+    pub fn manner(&self, block_bytes: usize) -> Manner {
+        Manner { layout: self.layout, block_bytes: block_bytes.clamp(1, self.most_block_bytes), headers: self.headers }
+    }
+
+    /// The codecs to choose among that need no model.
+    pub fn plain(&self) -> Vec<CodecSpec> {
+        let spec = |(algorithm, level): (Algorithm, Option<i32>)| match level {
+            Some(level) => CodecSpec::with_level(algorithm, level),
+            None => Some(CodecSpec::new(algorithm)),
+        };
+        PLAIN.into_iter().filter_map(spec).collect()
+    }
+
+    /// The kinds of models that are worth learning from such records.
+    pub fn subjects(&self, runs: &[&Run]) -> Vec<Subject> {
+        let fields = match self.payload {
+            Payload::Json | Payload::Csv => true,
+            Payload::Bytes | Payload::Text => false,
+            Payload::Auto => has_fields(runs),
+        };
+        let fits = |subject: &&Subject| self.auto.is_none() || fields || !subject.models_fields();
+        self.subjects.iter().filter(fits).copied().collect()
+    }
+
+    /// The codecs that a model of a kind is for.
+    pub fn codecs_of(&self, subject: &Subject) -> Vec<CodecSpec> {
+        match subject.models_fields() {
+            true => vec![CodecSpec::new(Algorithm::Columns)],
+            false => DICTIONARY_LEVELS
+                .iter()
+                .filter_map(|level| CodecSpec::with_level(Algorithm::ZstdDict, *level))
+                .collect(),
+        }
+    }
+}
+
+/// Bytes of records in a row that a choice is made from.
+const RUN: usize = 64 << 10;
+
+/// Whether most records are made of fields.
+fn has_fields(runs: &[&Run]) -> bool {
+    let all: Vec<&[u8]> = runs.iter().flat_map(|run| run.values()).collect();
+    let step = all.len().div_ceil(LOOKED_AT).max(1);
+    let some: Vec<&[u8]> = all.into_iter().step_by(step).collect();
+    Grammar::learn(&some).slots().len() > 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(value: impl Fn(u32) -> Vec<u8>) -> bool {
+        let mut run = Run::default();
+        (0..2_000).for_each(|number| run.push(&value(number)));
+        has_fields(&[&run])
+    }
+
+    #[test]
+    fn records_of_fields_are_told_from_other_bytes() {
+        assert!(fields(|number| format!("{{\"number\":{number},\"half\":{}}}", number / 2).into_bytes()));
+        assert!(fields(|number| format!("{number},{},x{number}", number * 7 % 11).into_bytes()));
+        assert!(!fields(|number| blake3::hash(&number.to_le_bytes()).as_bytes().to_vec()));
+        assert!(!fields(|number| vec![number as u8; 784]));
+    }
+}

@@ -1,0 +1,48 @@
+//! What records are coded with: a codec, and its model where it has one.
+
+use std::sync::Arc;
+
+use crate::codec::{Algorithm, Codec, CodecError, CodecSpec, ModelSource, ZstdDictCodec, build};
+use crate::model::Family;
+
+/// A codec with its model. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// The codec.
+    pub spec: CodecSpec,
+    /// Its model.
+    pub artefact: Option<Arc<[u8]>>,
+}
+
+impl Setup {
+    /// A codec that needs no model.
+    pub fn plain(spec: CodecSpec) -> Self {
+        Self { spec, artefact: None }
+    }
+
+    /// A codec with its model.
+    pub fn with_model(spec: CodecSpec, artefact: Arc<[u8]>) -> Self {
+        Self { spec, artefact: Some(artefact) }
+    }
+
+    /// The kind of its model, where it has one.
+    pub fn family(&self) -> Option<Family> {
+        self.artefact.as_ref()?;
+        match self.spec.algorithm() {
+            Algorithm::ZstdDict => Some(Family::ZSTD_DICTIONARY),
+            Algorithm::Columns => Some(Family::COLUMNS),
+            _ => None,
+        }
+    }
+
+    /// The codec at work. `models` says who makes learned codecs, and has the dictionaries that frames name.
+    pub fn codec(&self, models: &Arc<dyn ModelSource>) -> Result<Box<dyn Codec>, CodecError> {
+        let Some(artefact) = &self.artefact else { return build(self.spec, models) };
+        match self.spec.algorithm() {
+            Algorithm::ZstdDict => {
+                Ok(Box::new(ZstdDictCodec::with_dictionary(self.spec.level(), Arc::clone(artefact))?))
+            }
+            algorithm => models.learned().open(algorithm, artefact),
+        }
+    }
+}
