@@ -124,7 +124,7 @@ fn identifiers(from: u64, count: u64) -> (Vec<Vec<u8>>, u64) {
         let millis = 1_700_000_000_000 + i * 7;
         let timed = format!("{:08x}-{:04x}-7{:03x}-9{:03x}-{:012x}", millis >> 16, millis & 0xffff, 0, 0, bits(48));
         let trace = format!("{:016x}{:016x}", bits(64), bits(64));
-        let address = std::net::Ipv6Addr::from((0x2001_0db8_u128 << 96) | (1 << 64) | u128::from(bits(32)));
+        let address = core::net::Ipv6Addr::from((0x2001_0db8_u128 << 96) | (1 << 64) | u128::from(bits(32)));
         format!(r#"{{"id":"{random}","order":"{timed}","trace":"{trace}","from":"{address}","mac":"00:16:3e:{:02x}:{:02x}:{:02x}"}}"#,
             bits(8), bits(8), bits(8)).into_bytes()
     };

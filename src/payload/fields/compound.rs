@@ -2,8 +2,8 @@
 //! addresses) and IPv6 addresses (RFC 5952). Each group becomes a value of its own, so that what counts up counts, what is
 //! constant costs nothing, and what is random costs four bits a digit. For learning, as [`super::json`].
 
+use core::net::Ipv6Addr;
 use std::collections::HashMap;
-use std::net::Ipv6Addr;
 
 use super::grammar::{HEX_DIGITS, Scan};
 use super::learn::Scalar;

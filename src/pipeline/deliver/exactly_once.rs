@@ -258,6 +258,7 @@ where
             Outcome::Aborted(error) => {
                 self.metrics.transactions_aborted.inc();
                 self.spool.clear();
+                self.aborting();
                 Err(Interrupted::Rewind(error))
             }
             Outcome::Unknown(error) => {
