@@ -80,16 +80,22 @@ impl Subject {
     /// What a codec learns in a pipeline with these settings, if anything.
     pub fn new(spec: CodecSpec, settings: &Settings) -> Option<Self> {
         let learn = settings.learn?;
-        let kind = match spec.algorithm() {
-            Algorithm::ZstdDict => Kind::Dictionary { bytes: learn.dictionary.as_usize(), level: spec.level() },
+        Self::of_codec(spec, settings.layout, settings.block.max_bytes, learn.dictionary)
+    }
+
+    /// What there is to learn for a codec in a layout where no pipeline says it: blocks hold so many raw bytes at most, and
+    /// a dictionary gets its size. `None` for a codec that learns nothing.
+    pub fn of_codec(codec: CodecSpec, layout: Layout, block: ByteSize, dictionary: ByteSize) -> Option<Self> {
+        let kind = match codec.algorithm() {
+            Algorithm::ZstdDict => Kind::Dictionary { bytes: dictionary.as_usize(), level: codec.level() },
             Algorithm::Columns => Kind::Columns,
             _ => return None,
         };
-        let piece = match settings.layout {
+        let piece = match layout {
             Layout::Record => 0,
-            Layout::Block => settings.block.max_bytes.as_usize().min(PIECE),
+            Layout::Block => block.as_usize().min(PIECE),
         };
-        Some(Self { kind, layout: settings.layout, piece })
+        Some(Self { kind, layout, piece })
     }
 
     /// The codec that its models are for.
@@ -196,21 +202,6 @@ impl Subject {
             Kind::Columns => drop(ColumnsModel::parse(artefact)?),
         }
         Ok(())
-    }
-
-    /// What there is to learn for a codec in a layout where no pipeline says it: blocks hold so many raw bytes at most, and
-    /// a dictionary gets its size. `None` for a codec that learns nothing.
-    pub fn of_codec(codec: CodecSpec, layout: Layout, block: ByteSize, dictionary: ByteSize) -> Option<Self> {
-        let kind = match codec.algorithm() {
-            Algorithm::ZstdDict => Kind::Dictionary { bytes: dictionary.as_usize(), level: codec.level() },
-            Algorithm::Columns => Kind::Columns,
-            _ => return None,
-        };
-        let piece = match layout {
-            Layout::Record => 0,
-            Layout::Block => block.as_usize().min(PIECE),
-        };
-        Some(Self { kind, layout, piece })
     }
 
     /// Compares a candidate with what is in use and with plain zstd, on samples that neither has seen.
