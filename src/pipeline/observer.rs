@@ -162,11 +162,12 @@ impl WorkerObserver {
         self.health(|own| own.health.heard_from_all());
     }
 
-    /// Positions are committed once more that the group does not know.
-    pub fn reaffirming(&self, positions: &Positions) {
+    /// The group does not know positions whose commit it acknowledged.
+    pub fn forgotten(&self, positions: &Positions) {
         let positions: Vec<String> = positions.iter().map(|(at, position)| format!("{at} up to {position}")).collect();
         let text = format!(
-            "a broker went away after it had acknowledged a commit, and the group does not know of {}: it is told once more",
+            "the brokers went away after they had acknowledged a commit, and the group does not know of {}: the next commit \
+             makes it good",
             positions.join(", ")
         );
         self.status.error("forgotten_commit", &text);

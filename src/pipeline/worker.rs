@@ -109,8 +109,6 @@ pub struct Worker<S, D, T> {
     latencies: Latencies,
     due: Vec<SlotId>,
     probed: Option<Instant>,
-    /// When it was last asked what the group knows of a commit in doubt.
-    asked: Option<Instant>,
 }
 
 /// Timestamps of sampled records: of the open transaction and of the one that commits.
@@ -148,7 +146,6 @@ where
             latencies: Latencies::default(),
             due: Vec::new(),
             probed: None,
-            asked: None,
         }
     }
 
@@ -198,8 +195,6 @@ where
         let due = self.dirty_since.is_some_and(|since| now.duration_since(since) >= self.commit_interval);
         if due && self.deliver.can_commit() && !self.is_cut_off() {
             self.commit()?;
-        } else if self.dirty_since.is_none() && self.has_lost_what_is_in_doubt() {
-            self.reaffirm()?;
         }
         self.report();
         self.take_heart(now)
@@ -321,8 +316,6 @@ where
         self.stage.open(&mut self.due);
         if self.slots.is_dirty() || !self.due.is_empty() {
             self.commit()?;
-        } else {
-            self.reaffirm()?;
         }
         if let Some(positions) = self.deliver.settle(&self.source, deadline)? {
             self.durable(&positions);
@@ -337,66 +330,21 @@ where
         !self.source.backlog().reach.is_some_and(|reach| reach.at > doubt.since && reach.missing.is_none())
     }
 
-    /// Whether partitions have gone whose newest commit may not be known to the group. Those that are still held need nothing:
-    /// their next commit's markers will stand for all that are missing.
-    fn has_lost_what_is_in_doubt(&self) -> bool {
-        let holds = |(at, position): &(TopicPartition, i64)| {
-            self.slots.iter().any(|slot| slot.at == *at && slot.base.is_some_and(|base| base >= *position))
-        };
-        self.deliver.doubt().is_some_and(|doubt| !doubt.positions.iter().all(holds))
-    }
-
-    /// Makes good what brokers may have left out that went away after a commit: where the group does not know its positions
-    /// they are committed once more.
-    fn reaffirm(&mut self) -> Result<(), Halt> {
-        let Some(Doubt { since, positions }) = self.deliver.doubt() else { return Ok(()) };
-        if !self.deliver.can_commit() || self.is_cut_off() {
-            return Ok(());
-        }
-        if self.asked.is_some_and(|asked| asked > since && asked.elapsed() < PROBE) {
-            return Ok(());
-        }
-        self.asked = Some(Instant::now());
-        match self.forgotten(&positions) {
-            Ok(Some(group)) => Ok(self.deliver.reaffirm(positions, group)?),
-            Ok(None) => {
-                self.deliver.believe();
-                Ok(())
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the group did not say what it knows of a commit after which it was out of reach");
-                Ok(())
-            }
-        }
-    }
-
-    /// Whether the group does not know positions that it acknowledged; and as whom it is to be told. All of them are known or
-    /// none, since one marker settles them. As long as they are not known nobody is told where to begin, and so nobody can have
-    /// read on from them but this worker, though it may have lost the partitions.
-    fn forgotten(&self, positions: &Positions) -> Result<Option<S::Group>, ClientError> {
-        let partitions: Vec<TopicPartition> = positions.iter().map(|(at, _)| at.clone()).collect();
-        let (known, group) = self.source.seen_from_outside(&partitions, ASK)?;
-        let known: BTreeMap<_, _> = known.into_iter().collect();
-        let unknown = |(at, position): &(TopicPartition, i64)| known.get(at).is_none_or(|known| known < position);
-        if !positions.iter().any(unknown) {
-            return Ok(None);
-        }
-        self.observer.reaffirming(positions);
-        Ok(Some(group))
-    }
-
-    /// Commits what was read from partitions that were lost, when they are still this worker's alone: see [`Self::forgotten`].
-    /// False when it must be thrown away.
+    /// Commits what was read from partitions that were lost behind a commit in doubt, when it is still this worker's alone. False
+    /// when it must be thrown away.
+    ///
+    /// A group that does not know what it acknowledged tells nobody where to begin until markers are written for it, so nobody
+    /// else can have read on from there. An abort's markers would end the commit in doubt as well; those of a commit make both
+    /// good, where it writes to all partitions that the other wrote to.
     fn keep_what_is_lost(&mut self) -> Result<bool, Halt> {
-        if !self.deliver.can_commit() {
+        let Some(Doubt { positions, .. }) = self.deliver.doubt() else { return Ok(false) };
+        let read = self.slots.positions();
+        let same =
+            read.len() == positions.len() && positions.iter().all(|(at, _)| read.iter().any(|(own, _)| own == at));
+        if !same || !self.deliver.can_commit() {
             return Ok(false);
         }
-        let Some(Doubt { positions, .. }) = self.deliver.doubt() else { return Ok(false) };
-        let ours = |at: &TopicPartition| positions.iter().any(|(committed, _)| committed == at);
         let group = loop {
-            if self.slots.positions().iter().any(|(at, _)| !ours(at)) {
-                break None;
-            }
             match self.forgotten(&positions) {
                 Ok(group) => break group,
                 Err(error) => {
@@ -411,15 +359,27 @@ where
         self.due.clear();
         self.stage.open(&mut self.due);
         self.close_due()?;
-        let mut all: BTreeMap<_, _> = positions.into_iter().collect();
-        all.extend(self.slots.positions());
-        self.deliver.reaffirm(all.into_iter().collect(), group)?;
+        self.deliver.commit_from_outside(read, group)?;
         self.dirty_since = None;
         self.latencies.committing.append(&mut self.latencies.open);
         if let Some(positions) = self.deliver.settle(&self.source, Instant::now() + self.drain_timeout)? {
             self.durable(&positions);
         }
         Ok(true)
+    }
+
+    /// As whom to tell a group of positions that it acknowledged and does not know; `None` where it knows them.
+    fn forgotten(&self, positions: &Positions) -> Result<Option<S::Group>, ClientError> {
+        let partitions: Vec<TopicPartition> = positions.iter().map(|(at, _)| at.clone()).collect();
+        let (known, group) = self.source.seen_from_outside(&partitions, ASK)?;
+        let known: BTreeMap<_, _> = known.into_iter().collect();
+        // All of them are known or none: one marker settles them.
+        let unknown = |(at, position): &(TopicPartition, i64)| known.get(at).is_none_or(|known| known < position);
+        if !positions.iter().any(unknown) {
+            return Ok(None);
+        }
+        self.observer.forgotten(positions);
+        Ok(Some(group))
     }
 
     fn durable(&mut self, positions: &Positions) {
@@ -583,8 +543,6 @@ where
                 }
                 Err(error) => {
                     self.observer.recovering(&error);
-                    self.reaffirm()?;
-                    self.deliver.settle(&self.source, Instant::now() + self.drain_timeout)?;
                     if !self.nap(Duration::from_millis(500)) {
                         return Err(Interrupted::Cancelled.into());
                     }

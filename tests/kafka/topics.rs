@@ -50,32 +50,6 @@ impl Broker {
         list.groups().first().map(|group| group.members().len())
     }
 
-    /// A group's committed position.
-    pub fn position(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
-        let consumer: BaseConsumer =
-            self.client().set("group.id", group).set("isolation.level", "read_uncommitted").create().unwrap();
-        let mut list = TopicPartitionList::new();
-        list.add_partition(topic, partition);
-        let answer = consumer.committed_offsets(list, Duration::from_secs(5)).ok()?;
-        answer.elements().first().and_then(|element| match element.offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
-        })
-    }
-
-    /// Makes a group with members believe that it has committed this and no more: a transaction's offsets are taken from
-    /// one who does not say which member it is.
-    pub fn set_position(&self, group: &str, topic: &str, partition: i32, position: i64) {
-        let consumer: BaseConsumer = self.client().set("group.id", group).create().unwrap();
-        let producer: BaseProducer = self.client().set("transactional.id", "elsewhere").create().unwrap();
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, partition, Offset::Offset(position)).unwrap();
-        producer.init_transactions(ASK).unwrap();
-        producer.begin_transaction().unwrap();
-        producer.send_offsets_to_transaction(&list, &consumer.group_metadata().unwrap(), ASK).unwrap();
-        producer.commit_transaction(ASK).unwrap();
-    }
-
     /// Asks again and again until there is an answer.
     pub fn until<T>(&self, mut ask: impl FnMut() -> Option<T>) -> T {
         let deadline = Instant::now() + ASK;

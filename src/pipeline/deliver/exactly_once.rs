@@ -425,11 +425,7 @@ where
         self.in_doubt()
     }
 
-    fn believe(&mut self) {
-        self.newest = Newest::Nothing;
-    }
-
-    fn reaffirm(&mut self, positions: Positions, group: P::Group) -> Result<(), Interrupted> {
+    fn commit_from_outside(&mut self, positions: Positions, group: P::Group) -> Result<(), Interrupted> {
         if self.transactor.is_none() {
             return Err(Interrupted::Cancelled);
         }

@@ -76,11 +76,8 @@ pub trait Deliver<S: Source> {
         None
     }
 
-    /// The doubt is over: the group knows the positions.
-    fn believe(&mut self) {}
-
-    /// Begins to commit positions, with what was emitted if anything was, for the group as one who is no member of it.
-    fn reaffirm(&mut self, _positions: Positions, _group: S::Group) -> Result<(), Interrupted> {
+    /// Begins to commit everything emitted, for the group as one who is no member of it.
+    fn commit_from_outside(&mut self, _positions: Positions, _group: S::Group) -> Result<(), Interrupted> {
         Ok(())
     }
 
