@@ -413,7 +413,7 @@ class Registers:
             return
         self.kept = list(self.now)
         key = self.now[self.key]
-        if key in self.records or len(self.records) < 4096:
+        if key in self.records or len(self.records) < min(4096, (1 << 20) // len(self.now)):
             self.records[key] = list(self.now)
 
 
