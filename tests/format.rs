@@ -13,8 +13,11 @@ mod golden;
 mod hostile;
 #[path = "format/learned.rs"]
 mod learned;
+#[path = "format/models.rs"]
+mod models;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use allocations::{Allocated, measured};
 use anyhow::{Context, Result, ensure};
@@ -22,6 +25,8 @@ use arbitrary::{Arbitrary, Unstructured};
 use golden::{Decoded, Decoder, Golden, Holds};
 use hostile::{Attack, Target};
 use latentd::codec::{Algorithm, LATENTD};
+use latentd::model::{ColumnsCodec, ColumnsModel};
+use models::{Came, ModelAttack};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tools::{program, project, run};
@@ -293,6 +298,39 @@ fn no_attack_gets_through() {
         attack.judge();
     }
     assert!(seen.iter().all(|count| *count > attacks() / 20), "refused and decoded: {seen:?}");
+}
+
+#[test]
+fn no_model_gets_through_whatever_it_claims() {
+    // What reading and decoding take beside: an entry for each thing that a model has few of, and registers.
+    const TABLES: usize = 64 << 10;
+    let mut rng = ChaCha8Rng::seed_from_u64(0x43_4d);
+    let mut came = [0u32; 3];
+    // Each is a model read, and records coded with it.
+    let cases = attacks() / 10;
+    for case in 0..cases {
+        let mut bytes = vec![0; 24 + case as usize % 300];
+        rng.fill_bytes(&mut bytes);
+        let attack = ModelAttack::arbitrary(&mut Unstructured::new(&bytes)).expect("any bytes make an attack");
+        let (artefact, cap) = attack.artefact();
+        let (model, allocated) = measured(|| ColumnsModel::parse(&artefact).ok());
+        assert!(allocated.peak <= cap + TABLES, "case {case}: a model of at most {cap} bytes: {allocated:?}");
+        let Some(model) = model.map(Arc::new) else {
+            came[Came::Nowhere as usize] += 1;
+            assert_eq!(attack.judge(), Came::Nowhere);
+            continue;
+        };
+        let streams = attack.coded(&model);
+        let mut codec = ColumnsCodec::new(model);
+        let (far, allocated) = measured(|| streams.decode(&mut codec));
+        came[far as usize] += 1;
+        assert_eq!(attack.judge(), far, "case {case}");
+        // A record, values, rows that double, and texts that are gathered or remembered.
+        let fits = allocated.largest <= 2 * models::LIMIT + TABLES && allocated.peak <= 8 * models::LIMIT + TABLES;
+        assert!(fits, "case {case}: {allocated:?} for {attack:?}");
+    }
+    assert!(came.iter().all(|count| *count > cases / 20), "refused models, refused streams, and decoded: {came:?}");
+    println!("refused models, refused streams, and decoded: {came:?}");
 }
 
 #[test]
