@@ -334,6 +334,17 @@ fn no_model_gets_through_whatever_it_claims() {
 }
 
 #[test]
+fn a_model_of_many_small_columns_takes_what_its_bytes_are_worth() {
+    for mantissas in [false, true] {
+        let (artefact, size) = models::of_many_small_columns(mantissas);
+        let (model, allocated) = measured(|| ColumnsModel::parse(&artefact));
+        model.expect("it is a model");
+        println!("{} bytes for each of {size}", allocated.peak / size);
+        assert!(allocated.peak <= (1 + models::TABLES) * size, "{size} bytes: {allocated:?}");
+    }
+}
+
+#[test]
 fn no_mutation_of_a_golden_file_gets_through() -> Result<()> {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let files = Golden::all()?;

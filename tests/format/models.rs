@@ -17,6 +17,9 @@ const GOLDEN: [(&[u8], &[u8]); 2] = [
     (include_bytes!("../golden/v1/columns/blocks.model"), include_bytes!("../golden/v1/columns/block-strange.bin")),
 ];
 
+/// Bytes of tables for each byte of a model, as `ColumnsModel::parse` has it.
+pub const TABLES: usize = 128;
+
 /// Bytes that decoding makes here.
 pub const LIMIT: usize = 16 << 10;
 
@@ -147,8 +150,8 @@ fn golden(blocks: bool) -> &'static [u8] {
 }
 
 impl ModelAttack<'_> {
-    /// The artefact's bytes, and the most memory that reading it may take: what is unpacked, and 64 bytes of tables for each
-    /// byte of that.
+    /// The artefact's bytes, and the most memory that reading it may take: what is unpacked, and so many bytes of tables
+    /// for each byte of that.
     pub fn artefact(&self) -> (Vec<u8>, usize) {
         let size = |sections: &[Vec<u8>]| sections.iter().map(Vec::len).sum::<usize>();
         // What is damaged may claim more than it has, and still has what it had.
@@ -158,15 +161,15 @@ impl ModelAttack<'_> {
                 let golden = golden(*blocks);
                 let mut sections = sections(golden);
                 changes.iter().for_each(|change| change.apply(&mut sections));
-                (pack(&golden[..5], &sections), 65 * size(&sections))
+                (pack(&golden[..5], &sections), (1 + TABLES) * size(&sections))
             }
             Artefact::Damaged { blocks, at, by } => {
                 let mut artefact = golden(*blocks).to_vec();
                 spoil(&mut artefact, *at, by);
-                (artefact, claimed + 64 * size(&sections(golden(*blocks))))
+                (artefact, claimed + TABLES * size(&sections(golden(*blocks))))
             }
             Artefact::Any { version, bytes } => {
-                ([&b"\x91LCM"[..], &[1 + u8::from(*version)], bytes].concat(), claimed + 64 * bytes.len())
+                ([&b"\x91LCM"[..], &[1 + u8::from(*version)], bytes].concat(), claimed + TABLES * bytes.len())
             }
         }
     }
@@ -286,4 +289,32 @@ impl Streams {
 fn names(rows: &Rows) -> usize {
     let of = |record: RecordRef<'_>| record.headers.iter().map(|header| header.name.len()).sum::<usize>();
     rows.records().map(of).sum()
+}
+
+/// A model of as many columns as there may be, about each of which it says as little as it may, with counts of mantissas or
+/// without; and the bytes of its parts.
+pub fn of_many_small_columns(mantissas: bool) -> (Vec<u8>, usize) {
+    const SLOTS: u64 = 2048;
+    // Bucket 3 has one bit below the leading one.
+    let buckets: &[u8] = if mantissas { &[1, 3, 0, 0] } else { &[0] };
+    let mut parts = Vec::new();
+    put_varint(SLOTS, &mut parts);
+    // No name, and the rest of the record as values.
+    (0..SLOTS).for_each(|_| parts.extend_from_slice(&[0, 3]));
+    // One edge to the next slot, and in the end one to the end, with a comma.
+    for state in 1..=SLOTS + 1 {
+        parts.push(1);
+        put_varint(if state > SLOTS { 0 } else { state }, &mut parts);
+        parts.extend_from_slice(b"\x01,");
+    }
+    // Not alone, no counts of records, no lengths, no key; registers.
+    parts.extend_from_slice(&[0; 5]);
+    (0..2 * (2 * SLOTS + 1)).for_each(|_| parts.push(0));
+    // Text without texts, buckets, no lengths, no contexts, and of each of five symbols a count; choices of two.
+    (0..SLOTS).for_each(|_| parts.extend_from_slice(&[&[0; 2], buckets, &[0; 7]].concat()));
+    (0..=SLOTS).for_each(|_| parts.extend_from_slice(&[0; 3]));
+    // Bytes of text: three levels without a distribution, and a count of each.
+    parts.extend_from_slice(&[0; 3 + 256]);
+    let size = parts.len();
+    (pack(b"\x91LCM\x01", &[parts, Vec::new()]), size)
 }

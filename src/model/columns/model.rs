@@ -1,5 +1,7 @@
 //! A model at work: one record to symbols, and back.
 
+use std::sync::{Arc, LazyLock};
+
 use crate::payload::fields::{Grammar, Step, Steps};
 
 use super::alphabet::{Alphabet, BUCKETS, Meaning, bucket_bits, difference};
@@ -23,9 +25,9 @@ pub(super) struct Column {
     alphabet: Alphabet,
     contexts: Vec<Context>,
     chain: Chain,
-    /// By bucket.
+    /// By bucket; nothing where no bucket has counts.
     mantissas: Vec<Option<Box<Dense>>>,
-    lengths: Dense,
+    lengths: Arc<Dense>,
 }
 
 /// Everything that coding takes.
@@ -113,10 +115,13 @@ fn or_even(counts: &[u32], symbols: usize) -> Vec<u32> {
     if counts.len() == symbols { counts.to_vec() } else { vec![1; symbols] }
 }
 
+/// Lengths of texts where none were counted: one for all columns that have none.
+static EVEN_LENGTHS: LazyLock<Arc<Dense>> = LazyLock::new(|| Arc::new(Dense::from_counts(&vec![1; length_classes()])));
+
 impl Column {
     /// From what was learned.
     pub fn new(parts: &ColumnParts) -> Self {
-        let mut mantissas = vec![None; BUCKETS];
+        let mut mantissas = vec![None; if parts.mantissas.is_empty() { 0 } else { BUCKETS }];
         for (bucket, counts) in &parts.mantissas {
             mantissas[usize::from(*bucket)] = Some(Box::new(Dense::from_counts(counts)));
         }
@@ -125,7 +130,10 @@ impl Column {
             contexts: parts.contexts.clone(),
             chain: Chain::new(&parts.chain),
             mantissas,
-            lengths: Dense::from_counts(&or_even(&parts.lengths, length_classes())),
+            lengths: match parts.lengths.is_empty() {
+                true => Arc::clone(&EVEN_LENGTHS),
+                false => Arc::new(Dense::from_counts(&or_even(&parts.lengths, length_classes()))),
+            },
         }
     }
 
@@ -167,7 +175,7 @@ impl Column {
                 let below = cell.difference.unsigned_abs();
                 if modelled > 0 {
                     let high = (below >> raw) & ((1 << modelled) - 1);
-                    match &self.mantissas[bucket] {
+                    match self.mantissas.get(bucket).and_then(Option::as_deref) {
                         Some(mantissa) => mantissa.encode(high as u16, sink),
                         None => sink.raw(high, modelled),
                     }
@@ -202,7 +210,7 @@ impl Column {
                 let (modelled, raw) = bucket_bits(bucket);
                 let mut below = 0;
                 if modelled > 0 {
-                    below = match &self.mantissas[bucket] {
+                    below = match self.mantissas.get(bucket).and_then(Option::as_deref) {
                         Some(mantissa) => u64::from(mantissa.decode(source)),
                         None => source.raw(modelled),
                     };
