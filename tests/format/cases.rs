@@ -8,18 +8,64 @@ use latentd::model::Dictionary;
 use latentd::record::{Header, Record, Timestamp, TimestampKind};
 
 use crate::golden::{Case, DICTIONARY, Decoded, Description, Holds};
+use crate::learned;
 use crate::tools::{data, project};
 
 fn block(name: impl Into<String>, codec: &str, records: &[Record]) -> Case {
     let holds = Holds::of(&Decoded::Records(records.to_vec()));
     let token = Some(LATENTD.to_owned());
-    Case { name: format!("blocks/{}", name.into()), description: Description { codec: codec.to_owned(), token, holds } }
+    Case {
+        name: format!("blocks/{}", name.into()),
+        description: Description { codec: codec.to_owned(), model: None, token, holds },
+    }
 }
 
 fn content(name: impl Into<String>, codec: &str, token: Option<&str>, content: &[u8]) -> Case {
     let holds = Holds::of(&Decoded::Content(content.to_vec()));
     let token = token.map(str::to_owned);
-    Case { name: name.into(), description: Description { codec: codec.to_owned(), token, holds } }
+    Case { name: name.into(), description: Description { codec: codec.to_owned(), model: None, token, holds } }
+}
+
+/// What `columns` writes with a golden model, in a frame of its own.
+fn learned(name: &str, model: &str, decoded: &Decoded) -> Case {
+    let description = Description {
+        codec: Algorithm::Columns.name().to_owned(),
+        model: Some(model.to_owned()),
+        token: Some(LATENTD.to_owned()),
+        holds: Holds::of(decoded),
+    };
+    Case { name: format!("columns/{name}"), description }
+}
+
+/// Records that were not learned from, by themselves and in blocks of every kind.
+fn columns() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let (rides, readings) = (learned::rides(7000, 16), learned::readings(7100, 24));
+    for (model, records) in learned::MODELS.into_iter().zip([&rides, &readings]) {
+        let values = learned::values(records);
+        let odd = String::from_utf8_lossy(&values[1]).replacen("e\":", "e\" : ", 1).into_bytes();
+        for (name, content) in [
+            ("regular", &values[0][..]),
+            ("foreign", &odd),
+            ("plain", "alpha beta gamma ".repeat(9).as_bytes()),
+            ("empty", b""),
+        ] {
+            cases.push(learned(&format!("{model}-{name}"), model, &Decoded::Content(content.to_vec())));
+        }
+    }
+    for (name, model, records) in [
+        ("block", "blocks", &readings),
+        ("block-gathered", "blocks", &learned::told(7200, 12)),
+        ("block-plain", "blocks", &learned::noise(20)),
+        ("block-strange", "blocks", &learned::strange(7300)),
+        // Of both kinds of timestamps, which have no framing.
+        ("block-odd", "blocks", &[&readings[..6], &odd()].concat()),
+        ("block-empty", "blocks", &Vec::new()),
+        ("block-alone", "records", &rides),
+    ] {
+        cases.push(learned(name, model, &Decoded::Records(records.clone())));
+    }
+    cases
 }
 
 /// Rows of the flights topic, without their line ends.
@@ -142,6 +188,7 @@ pub fn all() -> Result<Vec<Case>> {
         // Long enough for codes of twelve bits and a full table.
         content("values/named-lzw-long", "lzw", Some("x-lzw"), &long),
     ]);
+    cases.extend(columns());
 
     // The longest codes: counts that double.
     let skewed: Vec<u8> =

@@ -7,7 +7,7 @@ prints one line of JSON for each file, which is one record's value: {"content": 
 the record's `content-encoding`; without it the value says itself what it is (FORMAT.md, 2.2).
 
 It is slow and plain on purpose: a second opinion, not a second implementation to use. zstd, brotli and LZ4 are not in the
-standard library, so it does not decode them.
+standard library, so it does not decode them; columns.py decodes what needs a model.
 """
 
 import bz2
@@ -485,7 +485,8 @@ def decode_frame(frame):
     return {"records": records}
 
 
-def decode_block(body, codec):
+def decode_block(body, codec, column_codec=None):
+    """What a block's checksum covers beside its bytes, and its records. `column_codec(data, count)` gives values."""
     reader = Reader(body)
     n = reader.varint()
     methods = reader.byte()
@@ -517,7 +518,16 @@ def decode_block(body, codec):
 
     headers = byte_column(methods & 3, sum(name_lengths) + sum(map(size, header_lengths)))
     keys = byte_column(methods >> 2 & 3, size(key_lengths))
-    values = byte_column(methods >> 4 & 3, size(value_lengths), last=True)
+    ends = b""
+    if methods >> 4 & 3 == 2 and column_codec:
+        strings_of = column_codec(reader.rest(), sum(length != -1 for length in value_lengths))
+        lengths = iter([len(value) for value in strings_of])
+        check(all(length in (-1, 0) for length in value_lengths), "a length is not the codec's")
+        value_lengths = [length if length < 0 else next(lengths) for length in value_lengths]
+        values = b"".join(strings_of)
+        ends = ends_of(strings_of)
+    else:
+        values = byte_column(methods >> 4 & 3, size(value_lengths), last=True)
     check(reader.at == len(body), "bytes follow the values")
 
     names_and_values = Reader(headers)
@@ -539,8 +549,17 @@ def decode_block(body, codec):
         }
         for i in range(n)
     ]
-    covered = n.to_bytes(8, "little") + bytes(integers.seen) + headers + keys + values
+    covered = n.to_bytes(8, "little") + bytes(integers.seen) + headers + keys + ends + values
     return covered, records
+
+
+def ends_of(values):
+    """Where each value ends, as a checksum takes it (5.3)."""
+    end, ends = 0, b""
+    for value in values:
+        end += len(value)
+        ends += end.to_bytes(8, "little")
+    return ends
 
 
 def main(arguments):

@@ -99,14 +99,19 @@ class Stream:
             self.states[self.turn] = self.states[self.turn] << 32 | self.words.pop(0)
 
     def symbol(self, bits, frequencies):
+        """The next symbol, with a table, which gives its likeliest symbol the first slots (12.1)."""
+        likeliest = frequencies.index(max(frequencies))
+        return self.shared(bits, frequencies, [likeliest] + [i for i in range(len(frequencies)) if i != likeliest])
+
+    def shared(self, bits, frequencies, symbols):
+        """The next symbol, where these have their slots in this order."""
         state = self.states[self.turn]
         size = 1 << bits
         slot = state % size
         if state < size:
             slot = order(bits)[state]
-        likeliest = frequencies.index(max(frequencies))
         start = 0
-        for symbol in [likeliest] + [other for other in range(len(frequencies)) if other != likeliest]:
+        for symbol in symbols:
             if slot < start + frequencies[symbol]:
                 break
             start += frequencies[symbol]
@@ -168,4 +173,5 @@ def main():
         print(f"{name}: {len(golden['items'])} items")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -11,12 +11,15 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use latentd::codec::block::BlockBuilder;
 use latentd::codec::{
-    self, Algorithm, CONTENT_ENCODING, Codec, CodecError, CodecSpec, Content, LATENTD, MissingModel, ModelRef,
-    ModelSource, NoModels, Restorer, ZstdDictCodec,
+    self, Algorithm, CONTENT_ENCODING, Codec, CodecError, CodecSpec, Content, LATENTD, LearnedCodecs, MissingModel,
+    ModelId, ModelRef, ModelSource, NoModels, Restorer, ZstdDictCodec,
 };
+use latentd::frame::{FrameHeader, Guard, Kind, Reader};
+use latentd::model::Learned;
 use latentd::record::{Header, HeaderRef, HeaderRefs, Record, RecordRef, Timestamp, TimestampKind};
 use serde::{Deserialize, Serialize};
 
+use crate::learned;
 use crate::tools::project;
 
 /// Where the files of the version that is written now lie.
@@ -155,6 +158,9 @@ impl Holds {
 pub struct Description {
     /// The codec that wrote it, with its level.
     pub codec: String,
+    /// The golden model that a learned codec had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Its `content-encoding`; without one it says itself what it is.
     pub token: Option<String>,
     #[serde(flatten)]
@@ -214,11 +220,26 @@ impl Golden {
         }
     }
 
-    /// Whether it is one of our frames, whose checksum covers everything.
+    /// Whether it is one of our frames.
     pub fn is_frame(&self) -> bool {
         self.description.token.as_deref().is_none_or(|token| token == LATENTD)
             && codec::sniff(&self.bytes) == Some(codec::Coding::Frame)
     }
+}
+
+impl Golden {
+    /// Whether it is a block whose codec has coded what stands beside the values as well.
+    pub fn is_framed(&self) -> bool {
+        const BEHIND_THE_CHECKSUM: usize = 12;
+        let mut body = Reader::new(&self.bytes, BEHIND_THE_CHECKSUM.min(self.bytes.len()));
+        let is_learned = self.description.model.is_some() && !is_unchecked(&self.bytes);
+        is_learned && body.varint().and_then(|_| body.byte()).is_ok_and(|methods| methods & 0x40 != 0)
+    }
+}
+
+/// Whether these bytes of a frame are a record's that names a model: such a frame has no checksum.
+pub fn is_unchecked(frame: &[u8]) -> bool {
+    codec::sniff(frame) == Some(codec::Coding::Frame) && frame.get(2).is_some_and(|flags| flags & 0b11 == 0b10)
 }
 
 /// What should be there.
@@ -261,7 +282,10 @@ pub fn complete(cases: &[Case]) -> Result<()> {
 /// The bytes that today's code writes for a description.
 pub fn encode(description: &Description) -> Result<Vec<u8>> {
     let spec = description.spec();
-    let mut codec = coder(spec)?;
+    let mut codec = match &description.model {
+        Some(model) => learned::codec(model)?,
+        None => coder(spec)?,
+    };
     let mut bytes = Vec::new();
     match (description.holds.decoded(), description.token.as_deref()) {
         (Decoded::Records(records), _) => {
@@ -269,6 +293,7 @@ pub fn encode(description: &Description) -> Result<Vec<u8>> {
             records.iter().for_each(|record| builder.push(&record.as_ref()));
             builder.encode(&mut *codec, &mut bytes)?;
         }
+        (Decoded::Content(content), _) if codec.model().is_some() => learned::seal(&mut *codec, &content, &mut bytes)?,
         (Decoded::Content(content), Some(token)) => {
             ensure!(
                 Algorithm::from_content_encoding(token.as_bytes()).is_some(),
@@ -294,16 +319,25 @@ fn coder(spec: CodecSpec) -> Result<Box<dyn Codec>> {
     Ok(codec::build(spec, &models)?)
 }
 
-/// The golden dictionary.
-struct GoldenModels(Arc<[u8]>);
+/// The golden dictionary and the golden models.
+struct GoldenModels {
+    dictionary: Arc<[u8]>,
+    learned: Vec<Arc<[u8]>>,
+}
 
 impl ModelSource for GoldenModels {
     fn artefact(&self, model: ModelRef) -> Result<Arc<[u8]>, MissingModel> {
-        let id = self.0.get(4..8).map(|id| u32::from_le_bytes([id[0], id[1], id[2], id[3]]));
-        match model {
-            ModelRef::ZstdDictionary(asked) if Some(asked) == id => Ok(self.0.clone()),
-            model => Err(MissingModel { model, looked_in: DICTIONARY.to_owned(), retriable: false }),
-        }
+        let id = self.dictionary.get(4..8).map(|id| u32::from_le_bytes([id[0], id[1], id[2], id[3]]));
+        let found = match model {
+            ModelRef::ZstdDictionary(asked) if Some(asked) == id => Some(&self.dictionary),
+            ModelRef::ZstdDictionary(_) => None,
+            ModelRef::Prefix(prefix) => self.learned.iter().find(|model| ModelId::of(model).prefix() == prefix),
+        };
+        found.cloned().ok_or_else(|| MissingModel { model, looked_in: FOLDER.to_owned(), retriable: false })
+    }
+
+    fn learned(&self) -> &dyn LearnedCodecs {
+        &Learned
     }
 }
 
@@ -315,7 +349,8 @@ pub struct Decoder {
 impl Decoder {
     pub fn new() -> Result<Self> {
         let dictionary: Arc<[u8]> = fs::read(project(DICTIONARY)).context("the golden dictionary")?.into();
-        let models: Arc<dyn ModelSource> = Arc::new(GoldenModels(dictionary));
+        let learned = learned::MODELS.into_iter().map(learned::artefact).collect::<Result<_>>()?;
+        let models: Arc<dyn ModelSource> = Arc::new(GoldenModels { dictionary, learned });
         Ok(Self { restorer: Restorer::new(&models, MAX_BYTES, MAX_RECORDS) })
     }
 
@@ -330,6 +365,16 @@ impl Decoder {
             token.iter().map(|token| HeaderRef { name: CONTENT_ENCODING, value: Some(token.as_bytes()) }).collect();
         let record = RecordRef { key: None, value: Some(bytes), headers, timestamp: Timestamp::create(1), offset: 0 };
         Ok(take(self.restorer.restore(&record)?.content))
+    }
+
+    /// Opens a golden model, by decoding nothing with it.
+    pub fn open(&mut self, model: &str) -> Result<()> {
+        let prefix = ModelId::of(&learned::artefact(model)?).prefix();
+        let header = FrameHeader { kind: Kind::Record, codec: Algorithm::Columns as u8, guard: Guard::Model(prefix) };
+        match self.decode(Some(LATENTD), &header.to_bytes()) {
+            Ok(_) | Err(CodecError::Corrupt { algorithm: Algorithm::Columns, .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub fn decode(&mut self, token: Option<&str>, bytes: &[u8]) -> Result<Decoded, CodecError> {

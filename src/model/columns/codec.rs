@@ -460,6 +460,24 @@ impl ColumnCodec for ColumnsCodec {
         limit: usize,
         column: &mut Column,
     ) -> Result<(), CodecError> {
+        // Nobody asks where its fields stand, and nobody has paid for that.
+        let mut fields = std::mem::take(&mut self.fields);
+        let result = self.decode_values(input, count, limit, column);
+        fields.clear();
+        self.fields = fields;
+        result
+    }
+}
+
+impl ColumnsCodec {
+    /// Decodes a column, and notes where those of its fields stand that framing is predicted from.
+    fn decode_values(
+        &mut self,
+        input: &[u8],
+        count: usize,
+        limit: usize,
+        column: &mut Column,
+    ) -> Result<(), CodecError> {
         let limit = limit.min(u32::MAX as usize);
         self.fields.clear();
         let mut rest = Reader::new(input, 0);
@@ -538,7 +556,7 @@ impl BlockCodec for ColumnsCodec {
         column.clear();
         let result = Head::read(model, beside, count).and_then(|(head, symbols)| {
             self.fields.afford(head.values(), rows.left())?;
-            self.decode_column(values, head.values(), rows.left(), &mut column)?;
+            self.decode_values(values, head.values(), rows.left(), &mut column)?;
             codec.decode(model, &head, symbols, column.as_ref(), &self.fields, rows)
         });
         codec.column = column;

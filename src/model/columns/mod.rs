@@ -84,7 +84,7 @@ impl ColumnsModel {
     /// Reads an artefact that comes from anywhere.
     ///
     /// Reading takes at most [`MAX_PARTS_BYTES`], [`MAX_TEXT_BYTES`] and [`MAX_FRAMING_BYTES`] for what is unpacked, and at
-    /// most 64 bytes of tables for each byte of the first and the last.
+    /// most 128 bytes of tables for each byte of the first and the last.
     pub fn parse(artefact: &[u8]) -> Result<Self, ColumnsError> {
         Ok(Self::of(&artefact::read(artefact)?, artefact.into()))
     }

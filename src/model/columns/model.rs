@@ -1,5 +1,7 @@
 //! A model at work: one record to symbols, and back.
 
+use std::sync::{Arc, LazyLock};
+
 use crate::payload::fields::{Grammar, Step, Steps};
 
 use super::alphabet::{Alphabet, BUCKETS, Meaning, bucket_bits, difference};
@@ -14,15 +16,18 @@ use super::text::{TextModel, decode_length, encode_length, length_classes};
 /// Bits of a slot's number.
 const TARGET_BITS: u32 = 12;
 
+/// More bytes than the text of a number has: two texts of an affix, and what stands between them.
+const MAX_RENDERED: usize = 2 * 255 + 32;
+
 /// A column, ready for coding.
 #[derive(Clone, Debug)]
 pub(super) struct Column {
     alphabet: Alphabet,
     contexts: Vec<Context>,
     chain: Chain,
-    /// By bucket.
+    /// By bucket; nothing where no bucket has counts.
     mantissas: Vec<Option<Box<Dense>>>,
-    lengths: Dense,
+    lengths: Arc<Dense>,
 }
 
 /// Everything that coding takes.
@@ -110,10 +115,13 @@ fn or_even(counts: &[u32], symbols: usize) -> Vec<u32> {
     if counts.len() == symbols { counts.to_vec() } else { vec![1; symbols] }
 }
 
+/// Lengths of texts where none were counted: one for all columns that have none.
+static EVEN_LENGTHS: LazyLock<Arc<Dense>> = LazyLock::new(|| Arc::new(Dense::from_counts(&vec![1; length_classes()])));
+
 impl Column {
     /// From what was learned.
     pub fn new(parts: &ColumnParts) -> Self {
-        let mut mantissas = vec![None; BUCKETS];
+        let mut mantissas = vec![None; if parts.mantissas.is_empty() { 0 } else { BUCKETS }];
         for (bucket, counts) in &parts.mantissas {
             mantissas[usize::from(*bucket)] = Some(Box::new(Dense::from_counts(counts)));
         }
@@ -122,7 +130,10 @@ impl Column {
             contexts: parts.contexts.clone(),
             chain: Chain::new(&parts.chain),
             mantissas,
-            lengths: Dense::from_counts(&or_even(&parts.lengths, length_classes())),
+            lengths: match parts.lengths.is_empty() {
+                true => Arc::clone(&EVEN_LENGTHS),
+                false => Arc::new(Dense::from_counts(&or_even(&parts.lengths, length_classes()))),
+            },
         }
     }
 
@@ -164,7 +175,7 @@ impl Column {
                 let below = cell.difference.unsigned_abs();
                 if modelled > 0 {
                     let high = (below >> raw) & ((1 << modelled) - 1);
-                    match &self.mantissas[bucket] {
+                    match self.mantissas.get(bucket).and_then(Option::as_deref) {
                         Some(mantissa) => mantissa.encode(high as u16, sink),
                         None => sink.raw(high, modelled),
                     }
@@ -199,7 +210,7 @@ impl Column {
                 let (modelled, raw) = bucket_bits(bucket);
                 let mut below = 0;
                 if modelled > 0 {
-                    below = match &self.mantissas[bucket] {
+                    below = match self.mantissas.get(bucket).and_then(Option::as_deref) {
                         Some(mantissa) => u64::from(mantissa.decode(source)),
                         None => source.raw(modelled),
                     };
@@ -210,18 +221,14 @@ impl Column {
                 difference(bucket, below)
             }
             Meaning::Text(text) => {
-                if text.len() > most - start {
-                    return Err(Fault::Limit);
-                }
+                afford(output, text.len(), most)?;
                 output.extend_from_slice(text);
                 registers.push(own, known_text(usize::from(symbol) - alphabet.differences.len()));
                 return Ok(());
             }
             Meaning::Recent(place) => {
                 let text = registers.recent(own, place).ok_or(Fault::Corrupt("no such text is remembered"))?;
-                if text.len() > most - start {
-                    return Err(Fault::Limit);
-                }
+                afford(output, text.len(), most)?;
                 output.extend_from_slice(text);
                 registers.remember(own, &output[start..]);
                 registers.push(own, unknown_text(&output[start..]));
@@ -229,9 +236,7 @@ impl Column {
             }
             Meaning::Other => {
                 let length = decode_length(&self.lengths, source);
-                if length > most - start {
-                    return Err(Fault::Limit);
-                }
+                afford(output, length, most)?;
                 texts.take(own, length, model, source, output)?;
                 registers.remember(own, &output[start..]);
                 registers.push(own, unknown_text(&output[start..]));
@@ -239,6 +244,10 @@ impl Column {
             }
         };
         let number = alphabet.base.apply(alphabet.base.of(own, registers), coded);
+        // Whether the number's text passes the limit shows when it is written.
+        if output.capacity() - output.len() < MAX_RENDERED {
+            grow(output, MAX_RENDERED, most.saturating_add(MAX_RENDERED));
+        }
         alphabet.render(number, output).ok_or(Fault::Corrupt("a number has no text"))?;
         if output.len() > most {
             return Err(Fault::Limit);
@@ -246,6 +255,24 @@ impl Column {
         registers.push(own, number);
         Ok(())
     }
+}
+
+/// Makes room for so many bytes, if there may be so many: the vector then holds no more than `most`.
+#[inline]
+fn afford(output: &mut Vec<u8>, bytes: usize, most: usize) -> Result<(), Fault> {
+    if bytes > most - output.len() {
+        return Err(Fault::Limit);
+    }
+    if bytes > output.capacity() - output.len() {
+        grow(output, bytes, most);
+    }
+    Ok(())
+}
+
+/// Doubles a vector, but takes no more memory than `most` bytes need.
+#[cold]
+fn grow(output: &mut Vec<u8>, bytes: usize, most: usize) {
+    output.reserve_exact(bytes.max(output.len()).min(most - output.len()));
 }
 
 impl Model {
@@ -348,9 +375,7 @@ impl Model {
                 0
             };
             let target = if let Some(edge) = edges.get(usize::from(edge)) {
-                if edge.literal.len() > most - output.len() {
-                    return Err(Fault::Limit);
-                }
+                afford(output, edge.literal.len(), most)?;
                 output.extend_from_slice(&edge.literal);
                 edge.target
             } else {
@@ -358,9 +383,7 @@ impl Model {
                     return Err(Fault::Corrupt("a regular record has foreign bytes"));
                 }
                 let length = decode_length(&self.foreign, source);
-                if length > most - output.len() {
-                    return Err(Fault::Limit);
-                }
+                afford(output, length, most)?;
                 texts.take(self.columns.len(), length, &self.text, source, output)?;
                 let target = source.raw(TARGET_BITS) as usize;
                 if target > slots || (target > 0 && length == 0) {

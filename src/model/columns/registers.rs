@@ -54,6 +54,8 @@ const LONGEST: usize = 1024;
 
 /// Most keys whose records are remembered.
 const MAX_KEYS: usize = 1 << 12;
+/// Most values that these have together, whatever number of columns a model claims: 8 MiB.
+const MAX_KEPT: usize = 1 << 20;
 
 /// The last value of every column, the one before it, and the one that it had in the last record with the same key;
 /// and the last texts that its alphabet lacks.
@@ -105,10 +107,10 @@ impl Registers {
         let Some(key) = self.key else { return };
         self.kept.clone_from(&self.now);
         let key = self.now[usize::from(key)];
-        let full = self.memory.len() >= MAX_KEYS;
+        let known = self.memory.len();
         match self.memory.get_mut(&key) {
             Some(record) => record.clone_from(&self.now),
-            None if full => {}
+            None if known >= MAX_KEYS || (known + 1) * self.now.len() > MAX_KEPT => {}
             None => drop(self.memory.insert(key, self.now.clone())),
         }
     }
@@ -131,6 +133,12 @@ impl Registers {
             self.recent.iter_mut().for_each(Vec::clear);
             self.texts = false;
         }
+    }
+
+    /// How many keys are remembered.
+    #[cfg(test)]
+    fn keys(&self) -> usize {
+        self.memory.len()
     }
 
     /// How many texts were remembered in a column since this one was.
@@ -159,6 +167,24 @@ impl Registers {
                 recent[0].clear();
                 recent[0].extend_from_slice(text);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_of_keys_is_bounded_however_many_columns_there_are() {
+        for (columns, most) in [(10, 4096), (256, 4096), (4097, 255)] {
+            let mut registers = Registers::new(columns);
+            registers.key = Some(0);
+            for key in 0..5000 {
+                registers.push(0, key);
+                registers.end();
+            }
+            assert_eq!(registers.keys(), most, "{columns} columns");
         }
     }
 }
