@@ -6,9 +6,11 @@ use std::sync::Arc;
 use arbitrary::Arbitrary;
 use latentd::codec::block::{BlockBuilder, BlockReader, DecodeLimits};
 use latentd::codec::{
-    self, Algorithm, CONTENT_ENCODING, CodecSpec, Content, Decoders, LATENTD, ModelSource, NoModels, Restorer,
+    self, Algorithm, CONTENT_ENCODING, Codec, CodecSpec, Content, Decoders, IdentityCodec, LATENTD, LearnedCodecs,
+    MissingModel, ModelId, ModelRef, ModelSource, Restorer,
 };
 use latentd::frame::{Digest, FrameHeader, Guard, IntegerEncoder, IntegerModels, Kind, put_varint};
+use latentd::model::Learned;
 use latentd::record::{Header, HeaderRef, HeaderRefs, Record, RecordRef, Timestamp, TimestampKind};
 
 /// The caps that decoding has here: small, so that what passes them is common.
@@ -21,6 +23,8 @@ pub enum Attack<'a> {
     Value { encoding: Option<u8>, bytes: &'a [u8] },
     /// Any bytes behind a frame's header.
     Frame { block: bool, names_model: bool, codec: u8, rest: &'a [u8] },
+    /// Any bytes as what `columns` made of a record: there is no checksum before them.
+    Learned { model: u8, rest: &'a [u8] },
     /// A block whose numbers are not what they should be, under a checksum that is right.
     Forged { records: Vec<Row<'a>>, tampering: Vec<Tamper>, gathered: Option<&'a [u8]>, methods: u8, tail: &'a [u8] },
     /// Records that are what they are, and must come back.
@@ -112,15 +116,46 @@ fn algorithm(byte: u8) -> Algorithm {
     Algorithm::ALL[usize::from(byte) % Algorithm::ALL.len()]
 }
 
-fn models() -> Arc<dyn ModelSource> {
-    Arc::new(NoModels)
+/// The models of the golden files.
+struct GoldenModels;
+
+const MODELS: [&[u8]; 2] =
+    [include_bytes!("../golden/v1/columns/records.model"), include_bytes!("../golden/v1/columns/blocks.model")];
+
+fn model(byte: u8) -> &'static [u8] {
+    MODELS[usize::from(byte) % MODELS.len()]
 }
 
-fn pack(records: &[Record], algorithm: Algorithm) -> Vec<u8> {
-    let mut codec = codec::build(CodecSpec::new(algorithm), &models()).expect("every codec is built");
+impl ModelSource for GoldenModels {
+    fn artefact(&self, asked: ModelRef) -> Result<Arc<[u8]>, MissingModel> {
+        let found = MODELS.into_iter().find(|model| asked == ModelRef::Prefix(ModelId::of(model).prefix()));
+        let missing = MissingModel { model: asked, looked_in: "the golden models".to_owned(), retriable: false };
+        found.map(Arc::from).ok_or(missing)
+    }
+
+    fn learned(&self) -> &dyn LearnedCodecs {
+        &Learned
+    }
+}
+
+fn models() -> Arc<dyn ModelSource> {
+    Arc::new(GoldenModels)
+}
+
+/// A codec: one of those without a model, or `columns` with a golden one.
+fn coder(byte: u8) -> Box<dyn Codec> {
+    let place = usize::from(byte) % (Algorithm::ALL.len() + MODELS.len());
+    let built = match place.checked_sub(Algorithm::ALL.len()) {
+        None => codec::build(CodecSpec::new(Algorithm::ALL[place]), &models()),
+        Some(model) => Learned.open(Algorithm::Columns, &MODELS[model].into()),
+    };
+    built.expect("every codec is built")
+}
+
+fn pack(records: &[Record], codec: &mut dyn Codec) -> Vec<u8> {
     let (mut builder, mut block) = (BlockBuilder::default(), Vec::new());
     records.iter().for_each(|record| builder.push(&record.as_ref()));
-    builder.encode(&mut *codec, &mut block).expect("any records are coded");
+    builder.encode(codec, &mut block).expect("any records are coded");
     block
 }
 
@@ -140,13 +175,18 @@ impl Attack<'_> {
                 frame.extend_from_slice(rest);
                 (Some(LATENTD), frame)
             }
+            Self::Learned { model: byte, rest } => {
+                let guard = Guard::Model(ModelId::of(model(*byte)).prefix());
+                let header = FrameHeader { kind: Kind::Record, codec: Algorithm::Columns as u8, guard };
+                (Some(LATENTD), [&header.to_bytes()[..], rest].concat())
+            }
             Self::Forged { records, tampering, gathered, methods, tail } => {
                 let records: Vec<Record> = records.iter().map(Row::record).collect();
                 (Some(LATENTD), forge(&records, tampering, *gathered, *methods, tail))
             }
             Self::Honest { codec, records } => {
                 let records: Vec<Record> = records.iter().map(Row::record).collect();
-                (Some(LATENTD), pack(&records, algorithm(*codec)))
+                (Some(LATENTD), pack(&records, &mut *coder(*codec)))
             }
         }
     }
@@ -160,7 +200,7 @@ impl Attack<'_> {
                 let records: Vec<Record> = records.iter().map(Row::record).collect();
                 let size: usize = records.iter().map(|record| record.as_ref().payload_len()).sum();
                 let mut reader = BlockReader::default();
-                let codec = algorithm(*codec);
+                let codec = coder(*codec).algorithm();
                 reader
                     .decode(&value, &mut Decoders::new(&models()), &DecodeLimits::UNLIMITED)
                     .unwrap_or_else(|error| panic!("a block of {codec} is not decoded: {error}"));
@@ -175,7 +215,7 @@ impl Attack<'_> {
                 // A plain value passes as it is, and has its cap from Kafka.
                 assert!(size <= LIMITS.max_bytes || decoded[0].value.as_ref().is_some_and(|plain| *plain == value));
                 // Whatever a forger made us believe, it is records like any others.
-                let again = pack(&decoded, Algorithm::Identity);
+                let again = pack(&decoded, &mut IdentityCodec);
                 let mut reader = BlockReader::default();
                 reader.decode_uncoded(&again).expect("what we wrote is decoded");
                 assert_eq!(reader.records().map(|record| record.to_owned()).collect::<Vec<_>>(), decoded);

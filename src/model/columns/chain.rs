@@ -76,8 +76,10 @@ pub(super) struct ChainCounts {
 /// A level that is ready for coding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Level {
-    /// Open addressing: key in the upper half, number of the distribution plus one in the lower; 0 is empty.
+    /// Key in the upper half, number of the distribution plus one in the lower: open addressing, where 0 is empty.
     index: Vec<u64>,
+    /// The index is by rising key instead.
+    is_sorted: bool,
     /// Where each distribution begins among the entries, and their number.
     firsts: Vec<u32>,
     /// Symbols, [`ESCAPE`] as the last of each distribution.
@@ -86,18 +88,41 @@ struct Level {
     starts: Vec<u16>,
 }
 
+/// Longest run of entries in a table: keys that were hashed make none so long, and whoever chose them shall not make a search
+/// of every look.
+const MAX_RUN: usize = 256;
+
+/// Entries by the low bits of their keys, each at the first free place; `None` when they crowd.
+fn hashed(entries: &[u64]) -> Option<Vec<u64>> {
+    let size = (2 * entries.len()).next_power_of_two().max(2);
+    let mut index = vec![0; size];
+    for entry in entries {
+        let first = (entry >> 32) as usize;
+        let free = (first..first + MAX_RUN).map(|place| place & (size - 1)).find(|place| index[*place] == 0)?;
+        index[free] = *entry;
+    }
+    let mut run = 0;
+    // Twice round, since a run may go on from the end to the beginning.
+    for entry in index.iter().chain(&index) {
+        run = if *entry == 0 { 0 } else { run + 1 };
+        if run > MAX_RUN {
+            return None;
+        }
+    }
+    Some(index)
+}
+
 impl Level {
     fn new(counts: &LevelCounts) -> Self {
         let mut level = Self { firsts: vec![0], ..Self::default() };
-        let size = (2 * counts.sparse.len()).next_power_of_two().max(2);
-        level.index = vec![0; size];
-        for (number, sparse) in counts.sparse.iter().enumerate() {
-            let mut place = sparse.key as usize & (size - 1);
-            while level.index[place] != 0 {
-                place = (place + 1) & (size - 1);
-            }
-            level.index[place] = u64::from(sparse.key) << 32 | (number as u64 + 1);
+        for sparse in &counts.sparse {
             level.push(&sparse.counts, &counts.escapes);
+        }
+        let entries: Vec<u64> =
+            counts.sparse.iter().zip(1..).map(|(sparse, number)| u64::from(sparse.key) << 32 | number).collect();
+        match hashed(&entries) {
+            Some(index) => level.index = index,
+            None => (level.index, level.is_sorted) = (entries, true),
         }
         level
     }
@@ -129,6 +154,9 @@ impl Level {
     /// The entries of the distribution that a key chooses.
     #[inline]
     fn find(&self, key: u32) -> Option<std::ops::Range<usize>> {
+        if self.is_sorted {
+            return self.search(key);
+        }
         let mask = self.index.len() - 1;
         let mut place = key as usize & mask;
         loop {
@@ -137,11 +165,24 @@ impl Level {
                 return None;
             }
             if (entry >> 32) as u32 == key {
-                let number = (entry as u32 - 1) as usize;
-                return Some(self.firsts[number] as usize..self.firsts[number + 1] as usize);
+                return Some(self.entries(entry));
             }
             place = (place + 1) & mask;
         }
+    }
+
+    /// [`Level::find`] in a sorted index.
+    #[cold]
+    fn search(&self, key: u32) -> Option<std::ops::Range<usize>> {
+        let place = self.index.binary_search_by_key(&key, |entry| (entry >> 32) as u32).ok()?;
+        Some(self.entries(self.index[place]))
+    }
+
+    /// The entries of the distribution that an index entry names.
+    #[inline]
+    fn entries(&self, entry: u64) -> std::ops::Range<usize> {
+        let number = (entry as u32 - 1) as usize;
+        self.firsts[number] as usize..self.firsts[number + 1] as usize
     }
 }
 
@@ -207,5 +248,33 @@ impl Chain {
             }
         }
         self.dense.decode(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_found_and_no_other_however_keys_crowd() {
+        // Spread as hashes are; all at one place; one behind the other.
+        let spread: Vec<u32> = (0..20_000u32).map(|i| i.wrapping_mul(0x9e37_79b1)).collect();
+        let crowded: Vec<u32> = (0..20_000u32).map(|i| i << 16).collect();
+        let in_line: Vec<u32> = (0..20_000u32).collect();
+        for (mut keys, is_sorted) in [(spread, false), (crowded, true), (in_line, true), (Vec::new(), false)] {
+            keys.sort_unstable();
+            let sparse = |(key, i): (&u32, u32)| Sparse { key: *key, counts: vec![(i as u16, 1)] };
+            let counts =
+                LevelCounts { sparse: keys.iter().zip(0..).map(sparse).collect(), escapes: Escapes::default() };
+            let level = Level::new(&counts);
+            assert_eq!(level.is_sorted, is_sorted);
+            for (i, key) in keys.iter().enumerate() {
+                let entries = level.find(*key).unwrap();
+                assert_eq!(level.symbols[entries.start], i as u16);
+                let next = key.wrapping_add(1);
+                assert_eq!(level.find(next).is_some(), keys.binary_search(&next).is_ok());
+            }
+            assert!(level.find(0xffff_fff1).is_none());
+        }
     }
 }

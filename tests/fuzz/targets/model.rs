@@ -2,6 +2,7 @@
 
 #![no_main]
 
+#[allow(dead_code, reason = "what memory a model may take is measured by the test")]
 #[path = "../../format/models.rs"]
 mod models;
 
