@@ -22,6 +22,9 @@ pub struct RawRecord {
 /// Produce, version 3: the oldest that a broker of today takes, and the last without flexible fields around batches.
 const PRODUCE: (i16, i16) = (0, 3);
 
+/// Unknown topic or partition, leader not available, not the leader.
+const NOT_YET: [i16; 3] = [3, 5, 6];
+
 /// Sends one batch to a partition and panics when the broker does not take it.
 pub fn produce(broker: &Broker, topic: &str, partition: i32, records: &[RawRecord]) {
     let batch = batch(records);
@@ -39,17 +42,23 @@ pub fn produce(broker: &Broker, topic: &str, partition: i32, records: &[RawRecor
     request.extend(partition.to_be_bytes());
     request.extend(i32::try_from(batch.len()).unwrap().to_be_bytes());
     request.extend(batch);
+    // A topic that was just made may not be led yet, which clients wait for.
+    let error = broker.until(|| Some(answer(broker, topic, &request)).filter(|error| !NOT_YET.contains(error)));
+    assert_eq!(error, 0, "the broker answers with error {error}");
+}
+
+/// Sends a request and gives the error of its one partition.
+fn answer(broker: &Broker, topic: &str, request: &[u8]) -> i16 {
     let mut stream = TcpStream::connect(broker.servers()).unwrap();
     stream.write_all(&i32::try_from(request.len()).unwrap().to_be_bytes()).unwrap();
-    stream.write_all(&request).unwrap();
+    stream.write_all(request).unwrap();
     let mut length = [0; 4];
     stream.read_exact(&mut length).unwrap();
     let mut answer = vec![0; u32::from_be_bytes(length) as usize];
     stream.read_exact(&mut answer).unwrap();
     // Correlation, count of topics, name, count of partitions, partition, then the error.
     let at = 4 + 4 + 2 + topic.len() + 4 + 4;
-    let error = i16::from_be_bytes([answer[at], answer[at + 1]]);
-    assert_eq!(error, 0, "the broker answers with error {error}");
+    i16::from_be_bytes([answer[at], answer[at + 1]])
 }
 
 fn string(out: &mut Vec<u8>, text: &[u8]) {
