@@ -14,7 +14,7 @@ use latentd::pipeline::learn::{
     Cause, Curriculum, Decision, Learner, Load, Outcome, Run, Setup, Stream, Subject, Trainer,
 };
 use latentd::record::TopicPartition;
-use latentd::telemetry::{PipelineInfo, StatusBoard};
+use latentd::telemetry::{PipelineInfo, StatusBoard, thread_cpu_seconds};
 
 /// Bytes of rows in a run, as the tap makes them.
 const RUN: usize = 64 << 10;
@@ -225,11 +225,6 @@ fn streams() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     streams
 }
 
-fn cpu() -> f64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
-}
-
 #[test]
 fn the_codec_that_is_chosen_costs_at_most_three_hundredths_more_than_the_best_in_hindsight() {
     let mut worse = Vec::new();
@@ -261,13 +256,13 @@ fn the_codec_that_is_chosen_costs_at_most_three_hundredths_more_than_the_best_in
                 life: Duration::from_secs(6 * 3600),
             };
             let stream = Stream { records: read as u64, block_bytes: 128 << 10, load };
-            let lecture = trainer.train(&stream, &cpu).unwrap();
+            let lecture = trainer.train(&stream, &thread_cpu_seconds).unwrap();
             let Outcome::Take(better) = &lecture.outcome else { panic!("{name}: {:?}", lecture.outcome) };
             let setup = better.setup.clone();
             trainer.trained(Duration::ZERO, Duration::ZERO, 0, &lecture, Some(setup.clone()));
             let after = runs(after);
             let after: Vec<&Run> = after.iter().take((4 << 20) / RUN).collect();
-            let (choice, in_use) = trainer.hindsight(&after, &stream, &cpu).unwrap();
+            let (choice, in_use) = trainer.hindsight(&after, &stream, &thread_cpu_seconds).unwrap();
             let (best, chosen) = (&choice.candidates[choice.chosen], &choice.candidates[in_use.unwrap()]);
             let plain = choice.candidates.iter().find(|one| one.tried.spec.to_string() == "zstd:3").unwrap();
             let more = chosen.price() / best.price() - 1.0;

@@ -3,9 +3,9 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use super::show::{print_json, table};
 use crate::cli::{Format, UsageError};
 use crate::config::{self, Config};
 use crate::pipeline::survey;
@@ -51,8 +51,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
             if args.online {
                 report["findings"] = serde_json::to_value(&findings)?;
             }
-            serde_json::to_writer_pretty(&mut out, &report)?;
-            writeln!(out)?;
+            print_json(&report)?;
         }
         Format::Text => {
             let mut table = table(["key", "value", "from"]);
@@ -77,13 +76,6 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
     anyhow::ensure!(wrong == 0, "{wrong} of {} questions to the world have a wrong answer: see above", findings.len());
     eprintln!("`{}` is right", args.config.display());
     Ok(())
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header);
-    table
 }
 
 fn ask(config: &Config) -> anyhow::Result<Vec<Finding>> {

@@ -16,6 +16,7 @@ mod models;
 mod output;
 mod records;
 mod run;
+mod show;
 mod streams;
 mod train;
 

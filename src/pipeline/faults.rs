@@ -154,6 +154,15 @@ impl Running {
     }
 }
 
+/// Waits until something is so, for ten seconds at most.
+fn eventually(otherwise: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{otherwise}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Every record once, in order, in its partition.
 fn assert_exact(cluster: &Cluster, partitions: i32, records: usize) {
     for number in 0..partitions {
@@ -253,11 +262,7 @@ fn records_spooled_behind_a_commit_that_then_fail_do_not_bring_back_what_was_com
     running.wait(1, 50);
     cluster.fail(Call::Commit, Fault::Slow(Duration::from_millis(200)));
     cluster.append(&partition(0), b"0:50");
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while cluster.happened().is_empty() {
-        assert!(Instant::now() < deadline, "no commit");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    eventually("no commit", || !cluster.happened().is_empty());
     // The commit is under way: these are spooled, and the first of them fails when the commit is done.
     cluster.fail(Call::Send, Fault::Abortable);
     for i in 51..60 {
@@ -298,11 +303,7 @@ fn a_group_that_forgets_commits_makes_no_record_twice() {
         running.wait(2, 50);
         let lost = Rebalance::Revoked { partitions: vec![partition(0), partition(1)], lost: true };
         cluster.rebalance(lost.clone());
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !cluster.accepted().contains(&lost) {
-            assert!(Instant::now() < deadline, "the loss was not accepted");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        eventually("the loss was not accepted", || cluster.accepted().contains(&lost));
         cluster.forget_commits(&partition(0), 20);
         (0..2).for_each(|number| cluster.append(&partition(number), format!("{number}:50").as_bytes()));
         cluster.rebalance(all);
@@ -324,19 +325,12 @@ fn what_was_read_behind_skipped_markers_is_committed_though_the_partitions_are_l
         running.wait(2, 50);
         cluster.fail(Call::Commit, Fault::Unmarked);
         cluster.append_all(&both, |number| format!("{number}:50"));
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while cluster.happened().is_empty() {
-            assert!(Instant::now() < deadline, "no commit");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        eventually("no commit", || !cluster.happened().is_empty());
         cluster.append_all(&both, |number| format!("{number}:51"));
         std::thread::sleep(Duration::from_millis(50));
         let lost = Rebalance::Revoked { partitions: both.to_vec(), lost: true };
         cluster.rebalance(lost.clone());
-        while !cluster.accepted().contains(&lost) {
-            assert!(Instant::now() < deadline, "the loss was not accepted");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        eventually("the loss was not accepted", || cluster.accepted().contains(&lost));
         cluster.rebalance(all);
         cluster.append_all(&both, |number| format!("{number}:52"));
         running.wait(2, 53);
@@ -354,11 +348,7 @@ fn a_worker_that_ends_for_a_new_member_leaves_no_skipped_markers_behind() {
     running.wait(2, 50);
     cluster.fail(Call::Commit, Fault::Unmarked);
     (0..2).for_each(|number| cluster.append(&partition(number), format!("{number}:50").as_bytes()));
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while cluster.happened().is_empty() {
-        assert!(Instant::now() < deadline, "no commit");
-        std::thread::yield_now();
-    }
+    eventually("no commit", || !cluster.happened().is_empty());
     // What a broker that comes back can lead to: the member has to be made anew, in the middle of a transaction.
     (0..2).for_each(|number| cluster.append(&partition(number), format!("{number}:51").as_bytes()));
     cluster.repeat(&partition(1), 45);
@@ -400,11 +390,7 @@ fn a_partition_is_let_go_only_after_what_was_read_from_it_is_committed() {
     running.wait(2, 30);
     let revoked = Rebalance::Revoked { partitions: vec![partition(0)], lost: false };
     cluster.rebalance(revoked.clone());
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !cluster.accepted().contains(&revoked) {
-        assert!(Instant::now() < deadline, "the revocation was not accepted");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    eventually("the revocation was not accepted", || cluster.accepted().contains(&revoked));
     // The odd last record was held back by the stage; giving the partition up committed it.
     assert_eq!(cluster.committed(&partition(0)), Some(31));
     assert_eq!(running.stop(), Exit::Stopped);
@@ -421,11 +407,7 @@ fn nothing_of_a_lost_partition_is_committed_and_the_others_are_read_again() {
     running.wait(2, 10);
     let lost = Rebalance::Revoked { partitions: vec![partition(0)], lost: true };
     cluster.rebalance(lost.clone());
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !cluster.accepted().contains(&lost) {
-        assert!(Instant::now() < deadline, "the loss was not accepted");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    eventually("the loss was not accepted", || cluster.accepted().contains(&lost));
     let position = cluster.committed(&partition(0)).unwrap();
     running.wait(0, 0);
     assert_eq!(running.stop(), Exit::Stopped);

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use anyhow::ensure;
 
-use super::clock::{cpu, p99};
+use super::percentile::p99;
 use crate::frame::{BatchCompression, BatchSizer};
 use crate::record::RecordRef;
+use crate::telemetry::thread_cpu_seconds;
 
 /// The batches of some records.
 pub struct Batches {
@@ -28,7 +29,7 @@ impl Batches {
     pub fn write(records: &[RecordRef<'_>], level: Option<i32>, limit: usize) -> anyhow::Result<Self> {
         let mut compressor = zstd::bulk::Compressor::new(level.unwrap_or_default())?;
         let (mut frames, mut seconds) = (Vec::new(), Vec::new());
-        let before = cpu();
+        let before = thread_cpu_seconds();
         let bytes = total(records, level, limit, |plain| {
             let started = Instant::now();
             let frame = compressor.compress(plain)?;
@@ -37,7 +38,7 @@ impl Batches {
             frames.push(frame);
             Ok(length)
         })?;
-        Ok(Self { level, limit, bytes, frames, encode: cpu() - before, seconds })
+        Ok(Self { level, limit, bytes, frames, encode: thread_cpu_seconds() - before, seconds })
     }
 
     /// Reads the batches, which must hold these records, byte for byte. Returns the CPU seconds of decompression.
@@ -48,9 +49,9 @@ impl Batches {
         // The same records, cut again, say what each batch held.
         total(records, self.level, self.limit, |plain| {
             let frame = frames.next().map(Vec::as_slice).unwrap_or_default();
-            let before = cpu();
+            let before = thread_cpu_seconds();
             let decoded = decompressor.decompress(frame, plain.len())?;
-            seconds += cpu() - before;
+            seconds += thread_cpu_seconds() - before;
             ensure!(decoded == plain, "a batch of {} bytes did not come back", plain.len());
             Ok(frame.len())
         })?;

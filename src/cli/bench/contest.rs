@@ -8,8 +8,8 @@ use anyhow::{Context, anyhow, ensure};
 
 use super::SIZES;
 use super::batches::Batches;
-use super::clock::{cpu, p99};
 use super::models::Trained;
+use super::percentile::p99;
 use crate::codec::block::{BlockBuilder, BlockReader, DecodeLimits};
 use crate::codec::{
     self, Algorithm, CONTENT_ENCODING, Codec, CodecSpec, LATENTD, LearnedCodecs as _, ModelSource, NoModels,
@@ -18,6 +18,7 @@ use crate::codec::{
 use crate::frame::HEADER_LEN;
 use crate::model::Learned;
 use crate::record::{HeaderRef, HeaderRefs, Record, RecordRef, Timestamp};
+use crate::telemetry::thread_cpu_seconds;
 
 /// A way to write records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +165,7 @@ fn kafka(records: &[RecordRef<'_>], level: Option<i32>, batch: usize) -> anyhow:
 fn single(records: &[RecordRef<'_>], codec: &mut dyn Codec, inside: Option<(i32, usize)>) -> anyhow::Result<Pass> {
     let mut coded: Vec<(Algorithm, Vec<u8>)> = Vec::with_capacity(records.len());
     let mut seconds = Vec::with_capacity(records.len());
-    let before = cpu();
+    let before = thread_cpu_seconds();
     for record in records {
         let started = Instant::now();
         let value = record.value.unwrap_or_default();
@@ -177,7 +178,7 @@ fn single(records: &[RecordRef<'_>], codec: &mut dyn Codec, inside: Option<(i32,
         });
         seconds.push(started.elapsed().as_secs_f64());
     }
-    let mut encode = cpu() - before;
+    let mut encode = thread_cpu_seconds() - before;
     let mut p99 = p99(seconds);
     let outputs: Vec<RecordRef<'_>> = records
         .iter()
@@ -201,7 +202,7 @@ fn single(records: &[RecordRef<'_>], codec: &mut dyn Codec, inside: Option<(i32,
         p99 += batches.p99();
     }
     let mut decoded = Vec::new();
-    let before = cpu();
+    let before = thread_cpu_seconds();
     for (record, (algorithm, out)) in records.iter().zip(&coded) {
         let value = record.value.unwrap_or_default();
         if *algorithm != Algorithm::Identity {
@@ -211,7 +212,7 @@ fn single(records: &[RecordRef<'_>], codec: &mut dyn Codec, inside: Option<(i32,
             ensure!(decoded == value, "the record at offset {} did not come back", record.offset);
         }
     }
-    decode += cpu() - before;
+    decode += thread_cpu_seconds() - before;
     Ok(Pass { log_bytes: batches.bytes(), encode, decode, p99 })
 }
 
@@ -230,7 +231,7 @@ fn blocks(records: &[RecordRef<'_>], codec: &mut dyn Codec, most: usize) -> anyh
     let mut builder = BlockBuilder::default();
     let mut coded: Vec<(Vec<u8>, Timestamp)> = Vec::new();
     let mut seconds = Vec::new();
-    let before = cpu();
+    let before = thread_cpu_seconds();
     let mut close = |builder: &mut BlockBuilder, timestamp: Timestamp| -> anyhow::Result<()> {
         let started = Instant::now();
         let mut out = Vec::new();
@@ -251,7 +252,7 @@ fn blocks(records: &[RecordRef<'_>], codec: &mut dyn Codec, most: usize) -> anyh
     if builder.records() > 0 {
         close(&mut builder, newest)?;
     }
-    let encode = cpu() - before;
+    let encode = thread_cpu_seconds() - before;
     let outputs: Vec<RecordRef<'_>> = (0i64..)
         .zip(&coded)
         .map(|(offset, (block, timestamp))| {
@@ -264,10 +265,10 @@ fn blocks(records: &[RecordRef<'_>], codec: &mut dyn Codec, most: usize) -> anyh
     let mut decode = 0.0;
     let mut next = records.iter();
     for (block, _) in &coded {
-        let before = cpu();
+        let before = thread_cpu_seconds();
         reader.decode_with(block, codec, &DecodeLimits::UNLIMITED)?;
         let read = reader.records().map(|record| record.payload_len()).sum::<usize>();
-        decode += cpu() - before;
+        decode += thread_cpu_seconds() - before;
         ensure!(read > 0 || !reader.is_empty(), "a block is empty");
         for record in reader.records() {
             let expected = next.next().ok_or_else(|| anyhow!("more records came back than went in"))?;

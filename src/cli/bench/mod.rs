@@ -1,9 +1,9 @@
 //! `latentd bench`: every codec that fits, in both layouts, beside Kafka's own zstd, on records that nothing has seen.
 
 mod batches;
-mod clock;
 mod contest;
 mod models;
+mod percentile;
 mod report;
 mod sample;
 
@@ -17,7 +17,6 @@ use super::records::RecordMode;
 use super::{Format, UsageError};
 use crate::codec::{Algorithm, CodecSpec};
 use crate::cost::Prices;
-pub use clock::cpu;
 use contest::Way;
 use models::Models;
 use report::{Report, Row};

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::clock::cpu;
 use super::contest::Way;
 use crate::cli::corpus;
 use crate::codec::{Algorithm, CodecSpec};
 use crate::model::{Dictionary, DictionaryError};
 use crate::pipeline::{Layout, Run, Subject};
 use crate::record::Record;
+use crate::telemetry::thread_cpu_seconds;
 use crate::units::ByteSize;
 
 /// Size of the dictionary that zstd-dict trains.
@@ -62,13 +62,13 @@ impl Models {
                 continue;
             }
             told(&format!("training for {way}"));
-            let before = cpu();
+            let before = thread_cpu_seconds();
             let learned = match kind {
                 Kind::Dictionary => dictionary(records)?,
                 Kind::InBlocks => fields(spec, Layout::Block, records)?,
                 Kind::Alone => fields(spec, Layout::Record, records)?,
             };
-            let seconds = cpu() - before;
+            let seconds = thread_cpu_seconds() - before;
             if let Err(reason) = &learned {
                 eprintln!("nothing was learned, so no row of {way}: {reason}");
             }

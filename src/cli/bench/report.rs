@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color};
 use indicatif::HumanCount;
 use serde_json::json;
 
@@ -10,6 +10,7 @@ use super::contest::{Figures, Way};
 use super::sample::Sample;
 use super::{SIZES, name};
 use crate::cli::Format;
+use crate::cli::show::{print_json, table};
 use crate::cost::{Effort, Prices};
 use crate::record::Record;
 
@@ -71,15 +72,11 @@ impl Report {
 
     /// Prints it.
     pub fn print(&self, format: Format) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
         if format == Format::Json {
-            serde_json::to_writer_pretty(&mut out, &self.json())?;
-            writeln!(out)?;
-            return Ok(());
+            return print_json(&self.json());
         }
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header([
+        let mut out = io::stdout().lock();
+        let mut table = table([
             "way",
             "bytes/record",
             "ratio",

@@ -3,13 +3,14 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::CellAlignment;
 use indicatif::{HumanBytes, HumanCount};
 
 use super::learned::Swap;
 use super::screen::{Figures, Now, times};
 use super::threads::Course;
 use crate::cli::Format;
+use crate::cli::show::{print_json, table};
 use crate::cost::{Effort, Prices};
 
 /// Prints what came of it.
@@ -28,13 +29,9 @@ pub fn print(
             .zip(now)
             .map(|((course, lineage), now)| json(course, lineage, now, seconds))
             .collect();
-        serde_json::to_writer_pretty(&mut out, &serde_json::json!({ "seconds": seconds, "streams": streams }))?;
-        writeln!(out)?;
-        return Ok(());
+        return print_json(&serde_json::json!({ "seconds": seconds, "streams": streams }));
     }
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header([
+    let mut table = table([
         "stream",
         "records",
         "raw",

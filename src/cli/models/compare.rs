@@ -11,9 +11,10 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::{RegistryArgs, metric_of, print_json, short, table};
+use super::{RegistryArgs, metric_of, short};
 use crate::cli::corpus::{Bounds, Corpus};
 use crate::cli::records::{self, RecordMode};
+use crate::cli::show::{print_json, table};
 use crate::cli::{Format, UsageError};
 use crate::codec::{Algorithm, CodecSpec};
 use crate::config;

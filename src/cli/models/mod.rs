@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::CellAlignment;
 use indicatif::HumanBytes;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::cli::output::{Output, read_all};
+use crate::cli::show::{print_json, table};
 use crate::cli::{Format, UsageError};
 use crate::codec::{LearnedCodecs, MissingModel, ModelId, ModelRef, ModelSource, NoModels};
 use crate::config::{self, Config};
@@ -261,20 +262,6 @@ pub fn signature() -> Signature {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
     let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     Signature { by: format!("{user}, by hand"), at }
-}
-
-fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)?;
-    Ok(())
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header);
-    table
 }
 
 /// The beginning of an id, enough for people.

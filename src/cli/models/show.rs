@@ -5,8 +5,9 @@ use std::io::{self, Write as _};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 
-use super::{metric_of, print_json, short};
+use super::{metric_of, short};
 use crate::cli::Format;
+use crate::cli::show::print_json;
 use crate::codec::ModelId;
 use crate::model::Manifest;
 use crate::model::manifest::metric;

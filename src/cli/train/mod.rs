@@ -14,7 +14,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::bench::cpu;
 use super::corpus::{Bounds, Corpus};
 use super::models::signature;
 use super::output::Output;
@@ -26,6 +25,7 @@ use crate::model::manifest::is_pipeline_name;
 use crate::model::{Decision, Manifest, Split, Verdict, package};
 use crate::pipeline::{Layout, Operation, Publication, Run, Settings, Subject};
 use crate::registry::{Activation, Expect, Registry};
+use crate::telemetry::thread_cpu_seconds;
 use crate::units::ByteSize;
 use report::Report;
 pub use report::explain;
@@ -200,12 +200,12 @@ fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &Progre
     let (train, holdout) = divide(&corpus.runs, subject.split());
     let count = |runs: &[&Run]| runs.iter().map(|run| run.len() as u64).sum::<u64>();
     bar.set_message(format!("training {} on {} of {} records", subject.family(), count(&train), corpus.records()));
-    let before = cpu();
+    let before = thread_cpu_seconds();
     let candidate = match subject.train(&train)? {
         Ok(candidate) => candidate,
         Err(reason) => bail!("nothing was learned: {reason}"),
     };
-    let cpu_seconds = cpu() - before;
+    let cpu_seconds = thread_cpu_seconds() - before;
     bar.set_message(format!("judging on {} newer records", count(&holdout)));
     let used = incumbent.as_ref().and_then(|incumbent| incumbent.model.as_ref());
     let verdict = subject.judge(&candidate, used.map(|(_, artefact)| artefact.as_slice()), &holdout)?;

@@ -3,11 +3,12 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 
 use crate::cli::Format;
+use crate::cli::show::{print_json, table};
 use crate::codec::ModelId;
 use crate::model::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Manifest, Verdict};
 use crate::registry::Activation;
@@ -35,12 +36,10 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// Prints it.
     pub fn print(&self, format: Format) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
         if format == Format::Json {
-            serde_json::to_writer_pretty(&mut out, &self.json())?;
-            writeln!(out)?;
-            return Ok(());
+            return print_json(&self.json());
         }
+        let mut out = io::stdout().lock();
         let Self { manifest, verdict, .. } = self;
         writeln!(
             out,
@@ -78,9 +77,7 @@ impl Report<'_> {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(["", "bytes/record", "times smaller than raw"]);
+        let mut table = table(["", "bytes/record", "times smaller than raw"]);
         let verdict = self.verdict;
         let mut row = |name: String, bytes: u64| {
             let per_record = bytes as f64 / self.held_out_records.max(1) as f64;

@@ -184,6 +184,15 @@ where
         }
     }
 
+    /// Begins a transaction where none is open: offsets without outputs (a block that was all aborted records) travel in one too.
+    fn ensure_open(&mut self) -> Result<(), Interrupted> {
+        if self.transactor.is_none() {
+            // A wish of the supervisor cut the start of a new producer short.
+            return Err(Interrupted::Cancelled);
+        }
+        if matches!(self.state, State::Idle) { self.begin() } else { Ok(()) }
+    }
+
     fn produce(&mut self, record: &OutRecord<'_>) -> Result<(), Interrupted> {
         let mut full_since: Option<Instant> = None;
         loop {
@@ -320,9 +329,8 @@ where
                 self.spool.push(record, topic);
                 Ok(())
             }
-            State::Idle if self.transactor.is_none() => Err(Interrupted::Cancelled),
             State::Idle => {
-                self.begin()?;
+                self.ensure_open()?;
                 self.produce(record)
             }
             State::Open => self.produce(record),
@@ -375,14 +383,7 @@ where
         if positions.is_empty() {
             return Ok(());
         }
-        if self.transactor.is_none() {
-            // A wish of the supervisor cut the start of a new producer short.
-            return Err(Interrupted::Cancelled);
-        }
-        if matches!(self.state, State::Idle) {
-            // Offsets without outputs (a block that was all aborted records) still travel in a transaction.
-            self.begin()?;
-        }
+        self.ensure_open()?;
         let Some(group) = source.group() else {
             let error = ClientError::new(Diagnosis::Abortable, "committing", "the consumer has left its group");
             return Err(self.abort(error));
@@ -426,12 +427,7 @@ where
     }
 
     fn commit_from_outside(&mut self, positions: Positions, group: P::Group) -> Result<(), Interrupted> {
-        if self.transactor.is_none() {
-            return Err(Interrupted::Cancelled);
-        }
-        if matches!(self.state, State::Idle) {
-            self.begin()?;
-        }
+        self.ensure_open()?;
         self.committing(positions, group);
         Ok(())
     }

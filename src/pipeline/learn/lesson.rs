@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Handle;
 
 use super::choice::Choice;
@@ -21,7 +20,9 @@ use crate::pipeline::holdings::Holdings;
 use crate::pipeline::pulse::Pulse;
 use crate::pipeline::settings::Settings;
 use crate::registry::{Activation, Change, Expect, Registry, RegistryError, Signature};
-use crate::telemetry::{CandidateReport, ChoiceReport, LearningReport, PipelineStatus, PublishedKind, TrainingReport};
+use crate::telemetry::{
+    CandidateReport, ChoiceReport, LearningReport, PipelineStatus, PublishedKind, TrainingReport, thread_cpu_seconds,
+};
 
 /// How often the thread looks around.
 const TICK: Duration = Duration::from_millis(500);
@@ -77,12 +78,6 @@ enum LessonError {
     Trainer(#[from] TrainerError),
     #[error("the model in the registry is of no use: {0}")]
     Codec(#[from] CodecError),
-}
-
-/// CPU seconds of this thread.
-fn cpu() -> f64 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
 
 impl Lesson {
@@ -168,7 +163,7 @@ impl Lesson {
         let stream = self.stream();
         if looks {
             // What cannot be looked at can still be replaced.
-            if let Err(error) = self.trainer.look(&stream, &cpu) {
+            if let Err(error) = self.trainer.look(&stream, &thread_cpu_seconds) {
                 self.complain("learning", &error.into());
             }
             self.reconsider(&stream)?;
@@ -309,7 +304,7 @@ impl Lesson {
             Decision::Train(cause)
         );
         let window = self.parts.learner.spans();
-        let done = self.trainer.train(stream, &cpu).map_err(LessonError::from).and_then(|lecture| {
+        let done = self.trainer.train(stream, &thread_cpu_seconds).map_err(LessonError::from).and_then(|lecture| {
             let published = match &lecture.outcome {
                 Outcome::Take(better) => Some(self.put_to_use(better, Some((&lecture, &window)))?),
                 Outcome::Keep(_) | Outcome::Nothing(_) => None,
