@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::broker::{Broker, folder};
+use crate::broker::Broker;
+use crate::node::folder;
 use crate::ports::Port;
 
 /// A running `latentd run`. Dropping it kills it.
@@ -51,6 +52,7 @@ impl Daemon {
         registry: &str,
     ) -> Self {
         let admin = Port::reserve();
+        let servers = servers.replace(',', "\", \"");
         let text = format!(
             "[daemon]\nname = \"test\"\ninstance = \"{instance}\"\n[kafka]\nbrokers = [\"{servers}\"]\n[kafka.properties]\n{properties}\n\
              [registry]\nurl = \"file://{registry}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n[log]\nformat = \"json\"\nlevel = \"{}\"\n{tables}",

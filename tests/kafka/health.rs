@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::broker::{self, Broker};
+use crate::broker::Broker;
 use crate::daemon::Daemon;
 use crate::end_to_end::records;
+use crate::node;
 
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Changes who may do what on a topic.
 fn acl(broker: &Broker, action: &str, topic: &str, rule: &[&str]) {
-    let mut command = broker::java("org.apache.kafka.tools.AclCommand");
+    let mut command = node::java("org.apache.kafka.tools.AclCommand");
     command.args(["--bootstrap-server", &broker.servers(), action, "--topic", topic]);
     let output = command.args(rule).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -20,7 +21,7 @@ fn acl(broker: &Broker, action: &str, topic: &str, rule: &[&str]) {
 
 #[test]
 fn without_a_broker_a_daemon_is_alive_and_not_ready_and_an_idle_one_comes_back_without_a_record() {
-    let mut broker = Broker::start(&[]);
+    let broker = Broker::start(&[]);
     broker.create("idle", 2, &[]);
     broker.produce("idle", &records(2, 500), false);
     let tables = "[pipelines.exact]\nfrom = \"idle\"\nto = \"idle.z\"\nworkers = 2\n\
@@ -33,7 +34,7 @@ fn without_a_broker_a_daemon_is_alive_and_not_ready_and_an_idle_one_comes_back_w
             && daemon.metric("latentd_lag_records", &[])? == 0.0;
         (all && commits("\"exact\"")? >= 1.0 && commits("\"often\"")? >= 1.0).then_some(())
     });
-    broker.kill();
+    broker.node().kill();
     let late = Daemon::start(&broker, "late", "[pipelines.late]\nfrom = \"idle\"\nto = \"idle.late\"\n");
     for (daemon, pipelines) in [(&daemon, ["exact", "often"].as_slice()), (&late, ["late"].as_slice())] {
         daemon.until("reasons for all pipelines", PATIENCE, || {
@@ -55,7 +56,7 @@ fn without_a_broker_a_daemon_is_alive_and_not_ready_and_an_idle_one_comes_back_w
         );
         assert_eq!(daemon.metric("latentd_pipeline_state", &["waiting"]), Some(pipelines.len() as f64));
     }
-    broker.restart();
+    broker.restart(broker.node());
     daemon.ready(PATIENCE);
     late.ready(PATIENCE);
     assert_eq!(daemon.metric("latentd_consumed_records_total", &[]), Some(1000.0), "nothing was read again");

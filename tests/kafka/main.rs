@@ -13,6 +13,7 @@ mod fire;
 mod health;
 mod learning;
 mod memory;
+mod node;
 mod odd_records;
 mod ports;
 mod prometheus;

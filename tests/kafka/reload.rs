@@ -61,7 +61,7 @@ fn a_daemon_that_is_told_to_stop_while_it_reloads_keeps_its_one_deadline() {
     let daemon = Daemon::start(&broker, "slow", tables);
     daemon.ready(PATIENCE);
     broker.produce("slow", &records(1, 2_000), false);
-    broker.freeze();
+    broker.node().freeze();
     // The pipeline that changes cannot commit, so the reload waits for it.
     daemon.edit("to = \"slow.z\"", "to = \"slow.y\"");
     daemon.signal("HUP");

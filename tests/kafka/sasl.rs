@@ -4,9 +4,10 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::broker::{Broker, folder};
+use crate::broker::Broker;
 use crate::daemon::Daemon;
 use crate::end_to_end::records;
+use crate::node::folder;
 use crate::ports::Port;
 
 const PATIENCE: Duration = Duration::from_secs(90);

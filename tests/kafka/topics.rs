@@ -25,7 +25,7 @@ impl Broker {
     /// Makes a topic.
     pub fn create(&self, topic: &str, partitions: i32, properties: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
-        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
         for (name, value) in properties {
             new = new.set(name, value);
         }
