@@ -89,7 +89,7 @@ fn fill(cluster: &Cluster, partitions: i32, records: usize) {
     }
 }
 
-fn run_with<D>(cluster: &Cluster, pulse: &Arc<Pulse>, interval: Duration, deliver: D, hold: bool) -> Running
+fn run_with<D>(cluster: &Cluster, pulse: &Arc<Pulse>, deliver: D, hold: bool) -> Running
 where
     D: Deliver<MemorySource> + Send + 'static,
 {
@@ -100,7 +100,7 @@ where
         stage: Echo { hold, held: Vec::new() },
         topology: Arc::new(topology),
         kind: PublishedKind::Compressed,
-        commit_interval: interval,
+        commit_interval: Duration::from_millis(5),
         drain_timeout: Duration::from_secs(5),
         open_bytes: 1 << 20,
         pulse: Arc::clone(pulse),
@@ -111,10 +111,6 @@ where
 }
 
 fn exactly_once(cluster: &Cluster, overlap: bool, hold: bool) -> Running {
-    exactly_once_every(cluster, Duration::from_millis(5), overlap, hold)
-}
-
-fn exactly_once_every(cluster: &Cluster, interval: Duration, overlap: bool, hold: bool) -> Running {
     let pulse = Arc::new(Pulse::default());
     let producers = cluster.clone();
     let deliver = ExactlyOnce::new(ExactlyOnceParts {
@@ -127,7 +123,7 @@ fn exactly_once_every(cluster: &Cluster, interval: Duration, overlap: bool, hold
         metrics: observer().metrics().clone(),
         on_trouble: Box::new(|_| {}),
     });
-    run_with(cluster, &pulse, interval, deliver, hold)
+    run_with(cluster, &pulse, deliver, hold)
 }
 
 impl Running {
@@ -314,55 +310,6 @@ fn a_group_that_forgets_commits_makes_no_record_twice() {
 }
 
 #[test]
-fn what_was_read_behind_skipped_markers_is_committed_though_the_partitions_are_lost() {
-    for overlap in [false, true] {
-        let cluster = Cluster::default();
-        fill(&cluster, 2, 50);
-        let both = [partition(0), partition(1)];
-        let all = Rebalance::Assigned(both.to_vec());
-        cluster.rebalance(all.clone());
-        let running = exactly_once_every(&cluster, Duration::from_millis(200), overlap, false);
-        running.wait(2, 50);
-        cluster.fail(Call::Commit, Fault::Unmarked);
-        cluster.append_all(&both, |number| format!("{number}:50"));
-        eventually("no commit", || !cluster.happened().is_empty());
-        cluster.append_all(&both, |number| format!("{number}:51"));
-        std::thread::sleep(Duration::from_millis(50));
-        let lost = Rebalance::Revoked { partitions: both.to_vec(), lost: true };
-        cluster.rebalance(lost.clone());
-        eventually("the loss was not accepted", || cluster.accepted().contains(&lost));
-        cluster.rebalance(all);
-        cluster.append_all(&both, |number| format!("{number}:52"));
-        running.wait(2, 53);
-        assert_eq!(running.stop(), Exit::Stopped);
-        assert_exact(&cluster, 2, 53);
-    }
-}
-
-#[test]
-fn a_worker_that_ends_for_a_new_member_leaves_no_skipped_markers_behind() {
-    let cluster = Cluster::default();
-    fill(&cluster, 2, 50);
-    cluster.rebalance(Rebalance::Assigned(vec![partition(0), partition(1)]));
-    let running = exactly_once(&cluster, true, false);
-    running.wait(2, 50);
-    cluster.fail(Call::Commit, Fault::Unmarked);
-    (0..2).for_each(|number| cluster.append(&partition(number), format!("{number}:50").as_bytes()));
-    eventually("no commit", || !cluster.happened().is_empty());
-    // What a broker that comes back can lead to: the member has to be made anew, in the middle of a transaction.
-    (0..2).for_each(|number| cluster.append(&partition(number), format!("{number}:51").as_bytes()));
-    cluster.repeat(&partition(1), 45);
-    assert!(matches!(running.thread.join().unwrap(), Exit::Restart(_)));
-    cluster.rebalance(Rebalance::Assigned(vec![partition(0), partition(1)]));
-    let second = exactly_once(&cluster, true, false);
-    second.wait(2, 52);
-    (0..2).for_each(|number| cluster.append(&partition(number), format!("{number}:52").as_bytes()));
-    second.wait(2, 53);
-    assert_eq!(second.stop(), Exit::Stopped);
-    assert_exact(&cluster, 2, 53);
-}
-
-#[test]
 fn asked_to_stop_while_no_producer_can_start_the_worker_ends_and_says_what_it_leaves() {
     let cluster = Cluster::default();
     fill(&cluster, 1, 50);
@@ -450,7 +397,7 @@ fn at_least_once_commits_no_offset_of_a_record_that_was_not_delivered() {
             metrics: observer().metrics().clone(),
             on_uncommitted: Box::new(|_| {}),
         });
-        let running = run_with(&cluster, &pulse, Duration::from_millis(5), deliver, random.random_bool(0.5));
+        let running = run_with(&cluster, &pulse, deliver, random.random_bool(0.5));
         running.wait(2, 100);
         assert_eq!(running.stop(), Exit::Stopped, "seed {seed}");
         // Some may be there twice; none may be missing.

@@ -14,7 +14,7 @@ use super::slots::Slots;
 use super::tally::Tally;
 use crate::codec::MissingModel;
 use crate::record::TopicPartition;
-use crate::source::{Backlog, ClientError, Positions, Rebalance, Source};
+use crate::source::{Backlog, ClientError, Rebalance, Source};
 use crate::telemetry::{
     PipelineMetrics, PipelineState, PipelineStatus, Progress, PublishedKind, StatusBoard, WorkerStatus,
 };
@@ -160,17 +160,6 @@ impl WorkerObserver {
     /// Every partition was heard from since it was last in doubt.
     pub fn heard_from_all(&self) {
         self.health(|own| own.health.heard_from_all());
-    }
-
-    /// The group does not know positions whose commit it acknowledged.
-    pub fn forgotten(&self, positions: &Positions) {
-        let positions: Vec<String> = positions.iter().map(|(at, position)| format!("{at} up to {position}")).collect();
-        let text = format!(
-            "the brokers went away after they had acknowledged a commit, and the group does not know of {}: the next commit \
-             makes it good",
-            positions.join(", ")
-        );
-        self.status.error("forgotten_commit", &text);
     }
 
     /// Starting a producer, or asking where to read on, does not work and is tried again.

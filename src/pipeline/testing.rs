@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -14,7 +14,7 @@ use super::observer::Observer;
 use crate::record::{Record, RecordRef, Timestamp, TopicPartition};
 use crate::sink::{OutRecord, Producer, SendError, TransactionalProducer};
 use crate::source::{
-    Backlog, ClientError, Diagnosis, Polled, Positions, Reach, Rebalance, Source, SourceRecord, UnreadableRecord,
+    Backlog, ClientError, Diagnosis, Polled, Positions, Rebalance, Source, SourceRecord, UnreadableRecord,
 };
 use crate::telemetry::{PipelineInfo, StatusBoard};
 
@@ -35,8 +35,6 @@ pub enum Fault {
     Slow(Duration),
     /// Another producer has taken the transactional id.
     Fenced,
-    /// A commit is acknowledged, its markers are not written, and the broker goes away for a moment.
-    Unmarked,
 }
 
 /// The calls that can fail.
@@ -69,62 +67,8 @@ struct State {
     faults: VecDeque<(Call, Fault)>,
     happened: Vec<(Call, Fault)>,
     positions: BTreeMap<TopicPartition, i64>,
-    /// Assigned, and not yet told where to begin.
-    unplaced: Vec<TopicPartition>,
     events: VecDeque<Rebalance>,
     accepted: Vec<Rebalance>,
-    /// What was committed without markers. What ends the next transaction in the same partitions ends this too.
-    unmarked: Transaction,
-    disconnected: Option<Instant>,
-}
-
-/// What a transaction has written.
-#[derive(Default)]
-struct Transaction {
-    records: Vec<Written>,
-    offsets: Positions,
-}
-
-impl State {
-    fn append(&mut self, at: &TopicPartition, value: &[u8]) {
-        let log = self.input.entry(at.clone()).or_default();
-        let offset = log.len() as i64;
-        log.push(Record {
-            key: Some(Bytes::from(offset.to_string())),
-            value: Some(Bytes::copy_from_slice(value)),
-            headers: Vec::new(),
-            timestamp: Timestamp::create(1_000 + offset),
-            offset,
-        });
-    }
-
-    /// Says where partitions begin whose offsets do not wait for a marker.
-    fn place(&mut self) {
-        let Self { unplaced, positions, committed, unmarked, .. } = self;
-        unplaced.retain(|at| {
-            let waits = unmarked.offsets.iter().any(|(pending, _)| pending == at);
-            if !waits {
-                positions.insert(at.clone(), committed.get(at).copied().unwrap_or(0));
-            }
-            waits
-        });
-    }
-
-    /// Ends a transaction as markers do: they are written to the partitions that it has touched, and count for all that
-    /// lies open there.
-    fn end(&mut self, transaction: Transaction, committed: bool) {
-        let touched: Vec<_> = transaction.records.iter().map(|(topic, at, _)| (topic.clone(), *at)).collect();
-        let (ends, stays): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unmarked.records)
-            .into_iter()
-            .partition(|(topic, at, _)| touched.contains(&(topic.clone(), *at)));
-        self.unmarked.records = stays;
-        let pending =
-            if transaction.offsets.is_empty() { Positions::new() } else { std::mem::take(&mut self.unmarked.offsets) };
-        if committed {
-            self.output.extend(ends.into_iter().chain(transaction.records));
-            self.committed.extend(pending.into_iter().chain(transaction.offsets));
-        }
-    }
 }
 
 /// The cluster.
@@ -140,13 +84,16 @@ impl Cluster {
 
     /// Appends a record to an input partition.
     pub fn append(&self, at: &TopicPartition, value: &[u8]) {
-        self.lock().append(at, value);
-    }
-
-    /// Appends a record to each of these partitions, all at once for who reads.
-    pub fn append_all(&self, partitions: &[TopicPartition], value: impl Fn(i32) -> String) {
         let mut state = self.lock();
-        partitions.iter().for_each(|at| state.append(at, value(at.partition).as_bytes()));
+        let log = state.input.entry(at.clone()).or_default();
+        let offset = log.len() as i64;
+        log.push(Record {
+            key: Some(Bytes::from(offset.to_string())),
+            value: Some(Bytes::copy_from_slice(value)),
+            headers: Vec::new(),
+            timestamp: Timestamp::create(1_000 + offset),
+            offset,
+        });
     }
 
     /// Lets the next call of a kind fail.
@@ -246,7 +193,6 @@ impl Source for MemorySource {
         if let Some(event) = state.events.pop_front() {
             return Ok(Polled::Rebalance(event));
         }
-        state.place();
         let State { input, positions, .. } = &mut *state;
         for (at, position) in positions.iter_mut() {
             let index = usize::try_from(*position).unwrap();
@@ -264,13 +210,14 @@ impl Source for MemorySource {
         let mut state = self.cluster.lock();
         match rebalance {
             Rebalance::Assigned(partitions) => {
-                state.unplaced.extend(partitions.iter().cloned());
-                state.place();
+                for at in partitions {
+                    let position = state.committed.get(at).copied().unwrap_or(0);
+                    state.positions.insert(at.clone(), position);
+                }
             }
             Rebalance::Revoked { partitions, .. } => {
                 for at in partitions {
                     state.positions.remove(at);
-                    state.unplaced.retain(|unplaced| unplaced != at);
                 }
             }
         }
@@ -289,9 +236,6 @@ impl Source for MemorySource {
 
     fn committed(&self, of: &[TopicPartition], _timeout: Duration) -> Result<Positions, ClientError> {
         let state = self.cluster.lock();
-        if state.unmarked.offsets.iter().any(|(pending, _)| of.contains(pending)) {
-            return Err(ClientError::new(Diagnosis::Retriable, "asking for committed offsets", "they are pending"));
-        }
         Ok(of.iter().filter_map(|at| Some((at.clone(), *state.committed.get(at)?))).collect())
     }
 
@@ -311,13 +255,8 @@ impl Source for MemorySource {
         Some(())
     }
 
-    fn seen_from_outside(&self, of: &[TopicPartition], _timeout: Duration) -> Result<(Positions, ()), ClientError> {
-        let state = self.cluster.lock();
-        Ok((of.iter().filter_map(|at| Some((at.clone(), *state.committed.get(at)?))).collect(), ()))
-    }
-
     fn backlog(&self) -> Backlog {
-        Backlog { reach: Some(Reach { at: Instant::now(), missing: None }), ..Backlog::default() }
+        Backlog::default()
     }
 }
 
@@ -336,7 +275,8 @@ struct Inner {
     open: bool,
     must_abort: bool,
     queued: VecDeque<(usize, Written)>,
-    written: Transaction,
+    acknowledged: Vec<Written>,
+    offsets: Positions,
     delivered: Vec<usize>,
     failure: Option<ClientError>,
 }
@@ -366,12 +306,6 @@ impl MemoryProducer {
                 Ok(())
             }
             Some(Fault::Fenced) => Err((error(Diagnosis::Fenced), false)),
-            Some(Fault::Unmarked) => {
-                let mut state = self.cluster.lock();
-                state.unmarked = std::mem::take(&mut self.inner().written);
-                state.disconnected = Some(Instant::now());
-                Ok(())
-            }
             Some(Fault::Hangs(time)) => {
                 std::thread::sleep(time);
                 Err((error(Diagnosis::Fatal), false))
@@ -405,7 +339,7 @@ impl Producer for MemoryProducer {
                 Ok(()) => {
                     let mut inner = self.inner();
                     if inner.open {
-                        inner.written.records.push(record);
+                        inner.acknowledged.push(record);
                     } else {
                         self.cluster.lock().output.push(record);
                         inner.delivered.push(token);
@@ -453,7 +387,7 @@ impl TransactionalProducer for MemoryProducer {
 
     fn send_offsets(&self, positions: &Positions, (): &(), _timeout: Duration) -> Result<(), ClientError> {
         self.play(Call::SendOffsets, "sending offsets").map_err(|(error, _)| error)?;
-        self.inner().written.offsets.clone_from(positions);
+        self.inner().offsets.clone_from(positions);
         Ok(())
     }
 
@@ -468,7 +402,8 @@ impl TransactionalProducer for MemoryProducer {
             assert!(inner.queued.is_empty(), "a commit before everything was delivered");
             assert!(!inner.must_abort, "a commit of a transaction that must be aborted");
             let mut state = self.cluster.lock();
-            state.end(std::mem::take(&mut inner.written), true);
+            state.output.append(&mut inner.acknowledged);
+            state.committed.extend(inner.offsets.drain(..));
             inner.open = false;
         }
         answer
@@ -478,15 +413,12 @@ impl TransactionalProducer for MemoryProducer {
         self.play(Call::Abort, "aborting").map_err(|(error, _)| error)?;
         let mut inner = self.inner();
         inner.queued.clear();
-        self.cluster.lock().end(std::mem::take(&mut inner.written), false);
+        inner.acknowledged.clear();
+        inner.offsets.clear();
         inner.open = false;
         inner.must_abort = false;
         inner.failure = None;
         Ok(())
-    }
-
-    fn disconnected(&self) -> Option<Instant> {
-        self.cluster.lock().disconnected
     }
 }
 

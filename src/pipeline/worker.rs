@@ -4,11 +4,10 @@
 //! over. Everything that can go wrong comes back as a [`Halt`] and is cured here: by reading again from the last
 //! committed positions, by a new producer, by waiting, or by ending with a reason.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::deliver::{Deliver, Doubt, Interrupted, SlotId};
+use super::deliver::{Deliver, Interrupted, SlotId};
 use super::observer::WorkerObserver;
 use super::output::SlotOutput;
 use super::pulse::Pulse;
@@ -193,7 +192,7 @@ where
             self.dirty_since = Some(now);
         }
         let due = self.dirty_since.is_some_and(|since| now.duration_since(since) >= self.commit_interval);
-        if due && self.deliver.can_commit() && !self.is_cut_off() {
+        if due && self.deliver.can_commit() {
             self.commit()?;
         }
         self.report();
@@ -316,70 +315,11 @@ where
         self.stage.open(&mut self.due);
         if self.slots.is_dirty() || !self.due.is_empty() {
             self.commit()?;
-        }
-        if let Some(positions) = self.deliver.settle(&self.source, deadline)? {
-            self.durable(&positions);
+            if let Some(positions) = self.deliver.settle(&self.source, deadline)? {
+                self.durable(&positions);
+            }
         }
         Ok(())
-    }
-
-    /// Whether no broker has been within reach since the newest commit. A transaction that is ended now could only be aborted,
-    /// and its markers would end what the commit before it left open.
-    fn is_cut_off(&self) -> bool {
-        let Some(doubt) = self.deliver.doubt() else { return false };
-        !self.source.backlog().reach.is_some_and(|reach| reach.at > doubt.since && reach.missing.is_none())
-    }
-
-    /// Commits what was read from partitions that were lost behind a commit in doubt, when it is still this worker's alone. False
-    /// when it must be thrown away.
-    ///
-    /// A group that does not know what it acknowledged tells nobody where to begin until markers are written for it, so nobody
-    /// else can have read on from there. An abort's markers would end the commit in doubt as well; those of a commit make both
-    /// good, where it writes to all partitions that the other wrote to.
-    fn keep_what_is_lost(&mut self) -> Result<bool, Halt> {
-        let Some(Doubt { positions, .. }) = self.deliver.doubt() else { return Ok(false) };
-        let read = self.slots.positions();
-        let same =
-            read.len() == positions.len() && positions.iter().all(|(at, _)| read.iter().any(|(own, _)| own == at));
-        if !same || !self.deliver.can_commit() {
-            return Ok(false);
-        }
-        let group = loop {
-            match self.forgotten(&positions) {
-                Ok(group) => break group,
-                Err(error) => {
-                    tracing::debug!(%error, "the group is out of reach, which took the partitions");
-                    if !self.nap(CURE_PAUSE) {
-                        break None;
-                    }
-                }
-            }
-        };
-        let Some(group) = group else { return Ok(false) };
-        self.due.clear();
-        self.stage.open(&mut self.due);
-        self.close_due()?;
-        self.deliver.commit_from_outside(read, group)?;
-        self.dirty_since = None;
-        self.latencies.committing.append(&mut self.latencies.open);
-        if let Some(positions) = self.deliver.settle(&self.source, Instant::now() + self.drain_timeout)? {
-            self.durable(&positions);
-        }
-        Ok(true)
-    }
-
-    /// As whom to tell a group of positions that it acknowledged and does not know; `None` where it knows them.
-    fn forgotten(&self, positions: &Positions) -> Result<Option<S::Group>, ClientError> {
-        let partitions: Vec<TopicPartition> = positions.iter().map(|(at, _)| at.clone()).collect();
-        let (known, group) = self.source.seen_from_outside(&partitions, ASK)?;
-        let known: BTreeMap<_, _> = known.into_iter().collect();
-        // All of them are known or none: one marker settles them.
-        let unknown = |(at, position): &(TopicPartition, i64)| known.get(at).is_none_or(|known| known < position);
-        if !positions.iter().any(unknown) {
-            return Ok(None);
-        }
-        self.observer.forgotten(positions);
-        Ok(Some(group))
     }
 
     fn durable(&mut self, positions: &Positions) {
@@ -415,7 +355,20 @@ where
                 Ok(())
             }
             Rebalance::Revoked { partitions, lost } => {
-                let settled = if *lost { self.give_up_lost() } else { self.settle() };
+                let settled = if *lost {
+                    self.stage.discard();
+                    self.dirty_since = None;
+                    self.latencies.open.clear();
+                    match self.deliver.discard() {
+                        Ok(positions) => {
+                            positions.iter().for_each(|positions| self.durable(positions));
+                            Ok(())
+                        }
+                        Err(interrupted) => Err(interrupted.into()),
+                    }
+                } else {
+                    self.settle()
+                };
                 for at in partitions {
                     if let Some(slot) = self.slots.remove(at) {
                         self.stage.remove(slot.id);
@@ -431,20 +384,6 @@ where
                 settled
             }
         }
-    }
-
-    /// Ends what was begun with partitions that others may have by now.
-    fn give_up_lost(&mut self) -> Result<(), Halt> {
-        if self.keep_what_is_lost()? {
-            return Ok(());
-        }
-        self.stage.discard();
-        self.dirty_since = None;
-        self.latencies.open.clear();
-        if let Some(positions) = self.deliver.discard()? {
-            self.durable(&positions);
-        }
-        Ok(())
     }
 
     /// Partitions that come back may be told to begin before what was committed here: a coordinator that is killed and back at
@@ -483,11 +422,6 @@ where
                 Halt::Interrupted(Interrupted::Restart(error)) => {
                     self.observer.aborted(&error);
                     if error.ends_consumer() && error.doing == "consuming" {
-                        // What was read is in order. Committed, it need not be read again, and the commit's markers stand for
-                        // those that a broker may have skipped; aborted, it would take what it stands behind with it.
-                        if let Err(halt) = self.settle() {
-                            tracing::debug!(?halt, "what was read is not committed before a new member is made");
-                        }
                         return Err(Exit::Restart(error));
                     }
                     self.forget();

@@ -4,7 +4,7 @@
 //! full queue.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -48,7 +48,6 @@ struct DeliveryContext {
     transactional: bool,
     failure: Mutex<Option<ClientError>>,
     delivered: Mutex<Vec<usize>>,
-    disconnected: Mutex<Option<Instant>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -69,9 +68,6 @@ impl ClientContext for DeliveryContext {
     fn error(&self, error: KafkaError, reason: &str) {
         let sorted = ClientError::from_kafka("talking to the brokers", &error);
         tracing::debug!(%error, reason, "producer event");
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            *lock(&self.disconnected) = Some(Instant::now());
-        }
         // Everything else is retried by librdkafka; what it cannot cure comes back from a call or a delivery.
         if sorted.diagnosis == Diagnosis::Fatal || sorted.diagnosis == Diagnosis::Fenced {
             self.fail(ClientError { text: format!("{}: {reason}", sorted.text), ..sorted });
@@ -126,7 +122,6 @@ impl KafkaProducer {
             transactional: settings.transactional_id.is_some(),
             failure: Mutex::default(),
             delivered: Mutex::default(),
-            disconnected: Mutex::default(),
         };
         let producer = settings
             .kafka
@@ -236,9 +231,5 @@ impl TransactionalProducer for KafkaProducer {
         self.producer
             .abort_transaction(timeout)
             .map_err(|error| ClientError::from_kafka("aborting the transaction", &error))
-    }
-
-    fn disconnected(&self) -> Option<Instant> {
-        *lock(&self.context().disconnected)
     }
 }

@@ -5,7 +5,7 @@ pub mod topics;
 
 pub use kafka::{KafkaProducer, ProducerSettings, TRANSACTION_TIMEOUT};
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::record::HeaderRef;
 use crate::source::{ClientError, Positions};
@@ -87,6 +87,4 @@ pub trait TransactionalProducer: Producer {
     ///
     /// [`Diagnosis::Retriable`]: crate::source::Diagnosis::Retriable
     fn abort(&self, timeout: Duration) -> Result<(), ClientError>;
-    /// When no broker at all could last be reached.
-    fn disconnected(&self) -> Option<Instant>;
 }

@@ -21,7 +21,6 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{self, Complaints};
 use super::stuck::Stuck;
-use super::topics::TopicReader;
 use super::{
     Backlog, ClientError, Diagnosis, KafkaSettings, Polled, Positions, Reach, Rebalance, Source, SourceRecord,
     UnreadableRecord,
@@ -91,7 +90,6 @@ pub struct GroupMetadata(pub(crate) ConsumerGroupMetadata);
 /// A member of a consumer group.
 pub struct KafkaSource {
     consumer: Arc<BaseConsumer<GroupContext>>,
-    settings: ConsumerSettings,
 }
 
 struct GroupContext {
@@ -186,7 +184,7 @@ impl KafkaSource {
             settings.create(context).map_err(|error| ClientError::from_kafka("creating the consumer", &error))?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(|error| ClientError::from_kafka("subscribing", &error))?;
-        Ok(Self { consumer: Arc::new(consumer), settings: settings.clone() })
+        Ok(Self { consumer: Arc::new(consumer) })
     }
 
     /// A handle with which another thread can make this member leave its group when the owner no longer answers.
@@ -321,19 +319,6 @@ impl Source for KafkaSource {
         // A member that lost its place has no id and perhaps no generation, and offsets without either are taken by the
         // coordinator from anybody. The loss is marked before the id goes, so it is looked for after the id was read.
         (!self.consumer.assignment_lost()).then_some(GroupMetadata(group))
-    }
-
-    fn seen_from_outside(
-        &self,
-        of: &[TopicPartition],
-        timeout: Duration,
-    ) -> Result<(Positions, GroupMetadata), ClientError> {
-        let outside = TopicReader::outside_group(&self.settings.kafka, &self.settings.group)?;
-        let positions = outside.committed(of, timeout)?;
-        let group = outside.group().ok_or_else(|| {
-            ClientError::new(Diagnosis::Retriable, "asking for committed offsets", "the client names no group")
-        })?;
-        Ok((positions, group))
     }
 
     fn backlog(&self) -> Backlog {

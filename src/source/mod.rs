@@ -93,13 +93,6 @@ pub trait Source {
     fn pause(&self, partitions: &[TopicPartition], paused: bool) -> Result<(), ClientError>;
     /// The member's identity, when it has joined.
     fn group(&self) -> Option<Self::Group>;
-    /// The group's committed positions without those that wait for a transaction's end, and an identity of the group under
-    /// which a transaction's offsets are taken from one who is no member.
-    fn seen_from_outside(
-        &self,
-        of: &[TopicPartition],
-        timeout: Duration,
-    ) -> Result<(Positions, Self::Group), ClientError>;
     /// Records waiting in the partition behind its position, and bytes fetched ahead, as of the last statistics.
     fn backlog(&self) -> Backlog;
 }

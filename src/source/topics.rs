@@ -6,7 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::AskingContext;
-use super::{ClientError, Diagnosis, GroupMetadata, KafkaSettings, Positions};
+use super::{ClientError, Diagnosis, KafkaSettings, Positions};
 use crate::record::TopicPartition;
 
 /// The committed positions of a consumer's group.
@@ -65,19 +65,6 @@ impl TopicReader {
     /// The same, able to ask for a group's offsets. It does not join the group.
     pub fn in_group(kafka: &KafkaSettings, group: &str) -> Result<Self, ClientError> {
         Self::with(kafka, &[("allow.auto.create.topics", "false"), ("group.id", group)])
-    }
-
-    /// The same, for which offsets that wait for a transaction's end do not keep the others from being told.
-    pub(super) fn outside_group(kafka: &KafkaSettings, group: &str) -> Result<Self, ClientError> {
-        Self::with(
-            kafka,
-            &[("allow.auto.create.topics", "false"), ("group.id", group), ("isolation.level", "read_uncommitted")],
-        )
-    }
-
-    /// The group, as one who is no member of it.
-    pub(super) fn group(&self) -> Option<GroupMetadata> {
-        self.consumer.group_metadata().map(GroupMetadata)
     }
 
     fn with(kafka: &KafkaSettings, ours: &[(&str, &str)]) -> Result<Self, ClientError> {

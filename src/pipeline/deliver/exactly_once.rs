@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::spool::Spool;
 use super::transactor::{Outcome, Transactor};
-use super::{Deliver, Doubt, Interrupted, Limits, SlotId};
+use super::{Deliver, Interrupted, Limits, SlotId};
 use crate::pipeline::pulse::Pulse;
 use crate::sink::{OutRecord, SendError, TransactionalProducer};
 use crate::source::{ClientError, Diagnosis, Positions, Source};
@@ -33,19 +33,6 @@ pub struct ExactlyOnce<P: TransactionalProducer, F> {
     state: State,
     spool: Spool,
     on_trouble: OnTrouble,
-    newest: Newest,
-    /// Records of the open transaction.
-    sent: usize,
-}
-
-/// What is known about the newest commit.
-enum Newest {
-    /// There was none, or nobody knows whether it happened, or the group knows its positions.
-    Nothing,
-    /// It was acknowledged, and had begun at this moment.
-    Acknowledged { begun: Instant, positions: Positions },
-    /// It was acknowledged, a broker went away, and the producer that made it is no more.
-    InDoubt(Doubt),
 }
 
 enum State {
@@ -96,8 +83,6 @@ where
             transactor: None,
             state: State::Idle,
             spool: Spool::default(),
-            newest: Newest::Nothing,
-            sent: 0,
         }
     }
 
@@ -107,42 +92,12 @@ where
 
     /// Drops the producer: its transaction, if any, is fenced by the next one's start.
     fn give_up(&mut self, error: ClientError) -> Interrupted {
-        self.drop_producer();
-        Interrupted::Restart(error)
-    }
-
-    fn drop_producer(&mut self) {
-        self.newest = match (&self.state, self.in_doubt()) {
-            (State::Committing { .. }, _) | (_, None) => Newest::Nothing,
-            (_, Some(doubt)) => Newest::InDoubt(doubt),
-        };
-        if matches!(self.state, State::Open) {
-            self.aborting();
-        }
         if self.transactor.take().is_some() {
             self.metrics.transactions_rebuilt.inc();
         }
         self.state = State::Idle;
         self.spool.clear();
-    }
-
-    fn in_doubt(&self) -> Option<Doubt> {
-        match &self.newest {
-            Newest::Nothing => None,
-            Newest::InDoubt(doubt) => Some(doubt.clone()),
-            Newest::Acknowledged { begun, positions } => {
-                let since = self.transactor.as_ref()?.producer().disconnected().filter(|since| since >= begun)?;
-                Some(Doubt { since, positions: positions.clone() })
-            }
-        }
-    }
-
-    /// The open transaction may end with markers that say so, for the partitions of its records. A commit before it whose markers
-    /// are missing ends there with it, and its positions are not worth saying again.
-    fn aborting(&mut self) {
-        if self.sent > 0 && self.in_doubt().is_some() {
-            self.newest = Newest::Nothing;
-        }
+        Interrupted::Restart(error)
     }
 
     fn wait(&mut self) -> Result<Outcome, Interrupted> {
@@ -160,7 +115,6 @@ where
     /// Takes a failure in an open transaction: abort, then read again.
     fn abort(&mut self, error: ClientError) -> Interrupted {
         self.spool.clear();
-        self.aborting();
         self.transactor().abort();
         match self.wait() {
             Ok(Outcome::Done | Outcome::Aborted(_)) => {
@@ -177,20 +131,10 @@ where
         match self.transactor().producer().begin() {
             Ok(()) => {
                 self.state = State::Open;
-                self.sent = 0;
                 Ok(())
             }
             Err(error) => Err(self.give_up(error)),
         }
-    }
-
-    /// Begins a transaction where none is open: offsets without outputs (a block that was all aborted records) travel in one too.
-    fn ensure_open(&mut self) -> Result<(), Interrupted> {
-        if self.transactor.is_none() {
-            // A wish of the supervisor cut the start of a new producer short.
-            return Err(Interrupted::Cancelled);
-        }
-        if matches!(self.state, State::Idle) { self.begin() } else { Ok(()) }
     }
 
     fn produce(&mut self, record: &OutRecord<'_>) -> Result<(), Interrupted> {
@@ -199,10 +143,7 @@ where
             let limits = self.limits;
             let transactor = self.transactor.as_ref().expect("begin was called on it");
             match transactor.producer().send(record, 0) {
-                Ok(()) => {
-                    self.sent += 1;
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 Err(SendError::QueueFull) => {
                     transactor.producer().serve(Duration::from_millis(1));
                     let failure = transactor.producer().failure();
@@ -240,13 +181,6 @@ where
         result
     }
 
-    fn committing(&mut self, positions: Positions, group: P::Group) {
-        // A broker that goes away from here on may take the commit's markers with it.
-        let since = Instant::now();
-        self.transactor().commit(positions.clone(), group);
-        self.state = State::Committing { positions, since };
-    }
-
     /// Takes the end of a commit.
     fn ended(&mut self, outcome: Outcome) -> Result<Option<Positions>, Interrupted> {
         let State::Committing { positions, since } = std::mem::replace(&mut self.state, State::Idle) else {
@@ -256,7 +190,6 @@ where
             Outcome::Done => {
                 self.metrics.transactions_committed.inc();
                 self.metrics.transaction_seconds.observe(since.elapsed().as_secs_f64());
-                self.newest = Newest::Acknowledged { begun: since, positions: positions.clone() };
                 match self.unspool() {
                     Ok(()) => Ok(Some(positions)),
                     // The caller would go back to before these positions, which are committed: the group must say.
@@ -267,13 +200,9 @@ where
             Outcome::Aborted(error) => {
                 self.metrics.transactions_aborted.inc();
                 self.spool.clear();
-                self.aborting();
                 Err(Interrupted::Rewind(error))
             }
-            Outcome::Unknown(error) => {
-                self.newest = Newest::Nothing;
-                Err(self.give_up(error))
-            }
+            Outcome::Unknown(error) => Err(self.give_up(error)),
         }
     }
 }
@@ -286,7 +215,11 @@ where
 {
     fn start(&mut self) -> Result<(), Interrupted> {
         let mut backoff = Duration::from_millis(100);
-        self.drop_producer();
+        if self.transactor.take().is_some() {
+            self.metrics.transactions_rebuilt.inc();
+        }
+        self.state = State::Idle;
+        self.spool.clear();
         loop {
             let started = (self.make)().and_then(|producer| {
                 Transactor::start(&self.name, Arc::new(producer), self.limits)
@@ -329,8 +262,9 @@ where
                 self.spool.push(record, topic);
                 Ok(())
             }
+            State::Idle if self.transactor.is_none() => Err(Interrupted::Cancelled),
             State::Idle => {
-                self.ensure_open()?;
+                self.begin()?;
                 self.produce(record)
             }
             State::Open => self.produce(record),
@@ -339,13 +273,7 @@ where
 
     fn progress(&mut self, _source: &S, wait: Duration) -> Result<Option<Positions>, Interrupted> {
         match self.state {
-            State::Idle => {
-                if let Some(transactor) = &self.transactor {
-                    // That a broker goes away is heard while the producer is served.
-                    transactor.producer().serve(Duration::ZERO);
-                }
-                Ok(None)
-            }
+            State::Idle => Ok(None),
             State::Open => {
                 let producer = self.transactor().producer();
                 producer.serve(Duration::ZERO);
@@ -383,12 +311,20 @@ where
         if positions.is_empty() {
             return Ok(());
         }
-        self.ensure_open()?;
+        if self.transactor.is_none() {
+            // A wish of the supervisor cut the start of a new producer short.
+            return Err(Interrupted::Cancelled);
+        }
+        if matches!(self.state, State::Idle) {
+            // Offsets without outputs (a block that was all aborted records) still travel in a transaction.
+            self.begin()?;
+        }
         let Some(group) = source.group() else {
             let error = ClientError::new(Diagnosis::Abortable, "committing", "the consumer has left its group");
             return Err(self.abort(error));
         };
-        self.committing(positions, group);
+        self.transactor().commit(positions.clone(), group);
+        self.state = State::Committing { positions, since: Instant::now() };
         Ok(())
     }
 
@@ -420,16 +356,6 @@ where
                 }
             }
         }
-    }
-
-    fn doubt(&self) -> Option<Doubt> {
-        self.in_doubt()
-    }
-
-    fn commit_from_outside(&mut self, positions: Positions, group: P::Group) -> Result<(), Interrupted> {
-        self.ensure_open()?;
-        self.committing(positions, group);
-        Ok(())
     }
 
     fn buffered_bytes(&self) -> usize {

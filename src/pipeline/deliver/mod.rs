@@ -31,19 +31,6 @@ pub enum Interrupted {
     Cancelled,
 }
 
-/// A commit that was acknowledged and during or after which no broker was left: its markers may be missing.
-///
-/// Apache Kafka 4.3.1, stopped cleanly as the only broker, can acknowledge a commit and skip its markers ("Couldn't find leader
-/// endpoint ... likely deleted already and hence can be skipped" in its log). Then the group's offsets are pending for ever and
-/// nobody who asks for them gets any, until the same transactional id commits offsets of the group again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Doubt {
-    /// When no broker could last be reached.
-    pub since: Instant,
-    /// What was committed.
-    pub positions: Positions,
-}
-
 /// The role of the last stage.
 pub trait Deliver<S: Source> {
     /// Makes a new producer and waits until it may write; tries for ever, until a wish of the supervisor.
@@ -70,16 +57,6 @@ pub trait Deliver<S: Source> {
 
     /// Waits until a commit under way has ended.
     fn settle(&mut self, source: &S, deadline: Instant) -> Result<Option<Positions>, Interrupted>;
-
-    /// The newest commit, where it was acknowledged and its markers may be missing all the same.
-    fn doubt(&self) -> Option<Doubt> {
-        None
-    }
-
-    /// Begins to commit everything emitted, for the group as one who is no member of it.
-    fn commit_from_outside(&mut self, _positions: Positions, _group: S::Group) -> Result<(), Interrupted> {
-        Ok(())
-    }
 
     /// A partition has become ours under this number.
     fn watch(&mut self, _at: &TopicPartition, _slot: SlotId) {}

@@ -27,7 +27,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { call: Duration::from_secs(10), whole: Duration::from_secs(25), grace: Duration::from_secs(5) }
+        Self { call: Duration::from_secs(10), whole: Duration::from_secs(20), grace: Duration::from_secs(5) }
     }
 }
 
