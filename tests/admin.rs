@@ -44,6 +44,13 @@ impl Actions for Daemon {
         self.note(format!("resume {pipeline}"));
         Ok(())
     }
+    fn train(&self, pipeline: &str) -> Result<(), ActionError> {
+        self.note(format!("train {pipeline}"));
+        match pipeline {
+            "flights" => Ok(()),
+            _ => Err(ActionError::Conflict(format!("pipeline `{pipeline}` learns nothing"))),
+        }
+    }
     fn models(&self) -> Result<Vec<Value>, ActionError> {
         Err(ActionError::Unavailable("the registry does not answer".to_owned()))
     }
@@ -181,6 +188,7 @@ fn the_api_shows_pipelines_and_models_and_acts() {
     assert_eq!(server.get("/api/v1/models/abcd").0, 200);
     assert_eq!(server.ask("POST", "/api/v1/pipelines/flights/pause", &[]).0, 202);
     assert_eq!(server.ask("POST", "/api/v1/pipelines/flights/resume", &[]).0, 202);
+    assert_eq!(server.ask("POST", "/api/v1/pipelines/flights/train", &[]).0, 202);
     let (status, _, body) = server.ask("POST", "/-/reload", &[]);
     assert_eq!(status, 200);
     assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["restarted"], json!(["flights"]));
@@ -193,7 +201,7 @@ fn the_api_shows_pipelines_and_models_and_acts() {
         assert!(status == 200 && body.contains("model"), "{path}: {status} {body}");
         assert_eq!(server.daemon.asked.lock().unwrap().pop().unwrap(), asked);
     }
-    assert_eq!(*server.daemon.asked.lock().unwrap(), ["pause flights", "resume flights", "reload"]);
+    assert_eq!(*server.daemon.asked.lock().unwrap(), ["pause flights", "resume flights", "train flights", "reload"]);
     let (_, kind, page) = server.get("/");
     assert!(kind.starts_with("text/html") && page.contains("flights.z"), "{page}");
 }
@@ -208,6 +216,7 @@ fn what_goes_wrong_is_a_problem_document() {
         ("POST", "/api/v1/pipelines/nobody/pause", 404, "no pipeline `nobody`"),
         ("POST", "/api/v1/pipelines/panic/pause", 500, "ended by a panic"),
         ("POST", "/api/v1/pipelines/new/rollback", 422, "uses no model"),
+        ("POST", "/api/v1/pipelines/new/train", 409, "learns nothing"),
         ("GET", "/api/v1/models", 503, "the registry does not answer"),
     ] {
         let (found, kind, body) = server.ask(method, path, &[]);

@@ -14,6 +14,8 @@ pub trait Actions: Send + Sync + 'static {
     fn pause(&self, pipeline: &str) -> Result<(), ActionError>;
     /// Makes a paused pipeline go on.
     fn resume(&self, pipeline: &str) -> Result<(), ActionError>;
+    /// Makes a pipeline train as soon as there is enough to learn from.
+    fn train(&self, pipeline: &str) -> Result<(), ActionError>;
     /// The manifests of all models.
     fn models(&self) -> Result<Vec<Value>, ActionError>;
     /// The manifest of one model, by its id or a prefix that only it has.

@@ -55,6 +55,7 @@ impl Shared {
         models,
         model,
         promote,
+        train,
         rollback,
         reload,
         description,
@@ -83,6 +84,7 @@ pub fn router(shared: Shared, rules: guard::Guard) -> Router {
         .route("/api/v1/pipelines/{name}", get(pipeline))
         .route("/api/v1/pipelines/{name}/pause", post(pause))
         .route("/api/v1/pipelines/{name}/resume", post(resume))
+        .route("/api/v1/pipelines/{name}/train", post(train))
         .route("/api/v1/pipelines/{name}/rollback", post(rollback))
         .route("/api/v1/models", get(models))
         .route("/api/v1/models/{id}", get(model))
@@ -189,6 +191,14 @@ async fn pause(State(shared): State<Shared>, Path(name): Path<String>, uri: Uri)
     responses((status = 202, description = "Asked for"), (status = 404, description = "There is none", body = Problem)))]
 async fn resume(State(shared): State<Shared>, Path(name): Path<String>, uri: Uri) -> Result<StatusCode, Problem> {
     act(&shared, &uri, move |actions| actions.resume(&name)).await.map(|()| StatusCode::ACCEPTED)
+}
+
+/// Train a pipeline's model as soon as there is enough to learn from, whatever it costs; what comes of it is judged as ever
+#[utoipa::path(post, path = "/api/v1/pipelines/{name}/train", tag = "models", params(("name" = String, Path, description = "The pipeline")),
+    responses((status = 202, description = "It was asked; `learning` of the pipeline says how it goes"), (status = 404, description = "There is no such pipeline", body = Problem),
+        (status = 409, description = "It learns nothing, or another process trains it", body = Problem)))]
+async fn train(State(shared): State<Shared>, Path(name): Path<String>, uri: Uri) -> Result<StatusCode, Problem> {
+    act(&shared, &uri, move |actions| actions.train(&name)).await.map(|()| StatusCode::ACCEPTED)
 }
 
 /// The manifests of all models in the registry

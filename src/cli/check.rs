@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::show::{print_json, table};
 use crate::cli::{Format, UsageError};
 use crate::config::{self, Config};
-use crate::pipeline::survey;
+use crate::pipeline::{Answer, survey};
 use crate::registry::Registry;
 
 /// Validate a configuration and print it resolved, with the origin of every value
@@ -32,6 +32,8 @@ struct Finding {
     about: String,
     /// Whether it is as it must be.
     ok: bool,
+    /// Whether it works and does not keep everything that is promised.
+    warning: bool,
     /// What was found.
     finding: String,
 }
@@ -65,7 +67,11 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
             if args.online {
                 let mut table = self::table(["about", "", "found"]);
                 for finding in &findings {
-                    let mark = if finding.ok { "ok" } else { "NOT OK" };
+                    let mark = match (finding.ok, finding.warning) {
+                        (true, false) => "ok",
+                        (true, true) => "warning",
+                        (false, _) => "NOT OK",
+                    };
                     table.add_row([finding.about.as_str(), mark, finding.finding.as_str()]);
                 }
                 writeln!(out, "\n{table}")?;
@@ -83,11 +89,12 @@ fn ask(config: &Config) -> anyhow::Result<Vec<Finding>> {
     for settings in &config.pipelines {
         let group = format!("{}.{}", config.daemon.name, settings.name);
         for answer in survey(settings, &config.kafka, &group) {
-            let (ok, finding) = match answer {
-                Ok(finding) => (true, finding),
-                Err(error) => (false, error.to_string()),
+            let (ok, warning, finding) = match answer {
+                Answer::Right(finding) => (true, false, finding),
+                Answer::Warning(finding) => (true, true, finding),
+                Answer::Wrong(error) => (false, false, error.to_string()),
             };
-            findings.push(Finding { about: settings.name.clone(), ok, finding });
+            findings.push(Finding { about: settings.name.clone(), ok, warning, finding });
         }
     }
     Ok(findings)
@@ -104,5 +111,5 @@ fn registry(config: &Config) -> anyhow::Result<Finding> {
         Ok(listing) => (true, format!("`{url}` answers and holds {} models", listing.models.len())),
         Err(error) => (false, format!("`{url}`: {error}")),
     };
-    Ok(Finding { about: "registry".to_owned(), ok, finding })
+    Ok(Finding { about: "registry".to_owned(), ok, warning: false, finding })
 }

@@ -190,6 +190,26 @@ impl Actions for DaemonActions {
         self.control(pipeline, false)
     }
 
+    fn train(&self, pipeline: &str) -> Result<(), ActionError> {
+        let status = self.known(pipeline)?;
+        let learns = {
+            let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+            config.pipelines.iter().any(|settings| settings.name == pipeline && settings.learn.is_some())
+        };
+        if !learns {
+            let text = format!("pipeline `{pipeline}` learns nothing: give it a table `[pipelines.{pipeline}.learn]`");
+            return Err(ActionError::Conflict(text));
+        }
+        if status.learning().is_some_and(|learning| learning.cause == "elsewhere") {
+            let text = format!(
+                "pipeline `{pipeline}` is trained by the process that holds its topic's first partition: ask that one"
+            );
+            return Err(ActionError::Conflict(text));
+        }
+        status.control().train();
+        Ok(())
+    }
+
     fn models(&self) -> Result<Vec<Value>, ActionError> {
         let listing = self.ask(self.registry.list())?;
         listing.models.iter().map(json).collect()

@@ -10,6 +10,7 @@ pub mod learn;
 mod observer;
 mod output;
 mod pulse;
+mod replication;
 mod settings;
 mod slots;
 pub mod stage;
@@ -31,5 +32,5 @@ pub use settings::{
     MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
 };
 pub use supervisor::Pipeline;
-pub use survey::survey;
+pub use survey::{Answer, survey};
 pub use workshop::{Identity, Workshop, WorkshopParts};

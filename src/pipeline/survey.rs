@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::replication;
 use super::settings::{DeadLetter, Settings};
 use super::topology::sources;
 use crate::record::TopicPartition;
@@ -12,35 +13,57 @@ use crate::source::{ClientError, Diagnosis, KafkaSettings, Positions};
 /// How long one answer may take.
 const ASK: Duration = Duration::from_secs(10);
 
+/// What a question to the cluster brought to light.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// As it must be.
+    Right(String),
+    /// The pipeline runs, and does not keep everything that it promises.
+    Warning(String),
+    /// The pipeline cannot run.
+    Wrong(ClientError),
+}
+
 /// Asks for the source topics, the target and dead-letter topics, and the group's committed offsets. One answer per
 /// question; what follows from an answer that is missing is not asked.
 ///
 /// The right to write cannot be asked for without writing: a refusal shows itself when the pipeline starts.
-pub fn survey(settings: &Settings, kafka: &KafkaSettings, group: &str) -> Vec<Result<String, ClientError>> {
+pub fn survey(settings: &Settings, kafka: &KafkaSettings, group: &str) -> Vec<Answer> {
     let mut answers = Vec::new();
     if let Err(error) = ask(settings, kafka, group, &mut answers) {
-        answers.push(Err(error));
+        answers.push(Answer::Wrong(error));
     }
     answers
 }
 
-type Answers = Vec<Result<String, ClientError>>;
-
-fn ask(settings: &Settings, kafka: &KafkaSettings, group: &str, answers: &mut Answers) -> Result<(), ClientError> {
+fn ask(settings: &Settings, kafka: &KafkaSettings, group: &str, answers: &mut Vec<Answer>) -> Result<(), ClientError> {
     let reader = TopicReader::connect(kafka)?;
     let admin = TopicAdmin::connect(kafka)?;
     let sources = sources(settings, &reader, &|| {})?;
     for source in &sources {
         let max = admin.max_message_bytes(&source.name, ASK)?;
-        answers
-            .push(Ok(format!("reads `{}`: {} partitions, messages up to {max} bytes", source.name, source.partitions)));
+        answers.push(Answer::Right(format!(
+            "reads `{}`: {} partitions, messages up to {max} bytes",
+            source.name, source.partitions
+        )));
     }
+    let mut present = Vec::new();
     for source in &sources {
         let target = settings.to.resolve(&source.name);
-        answers.push(written(&reader, &admin, "writes", &target, source, settings.create_topics));
+        let mut look = |what, name: &str| {
+            let answer = match written(&reader, &admin, what, name, source, settings.create_topics) {
+                Ok((answer, replicas)) => {
+                    present.extend(replicas.map(|replicas| (name.to_owned(), replicas)));
+                    Answer::Right(answer)
+                }
+                Err(error) => Answer::Wrong(error),
+            };
+            answers.push(answer);
+        };
+        look("writes", &target);
         if let DeadLetter::Topic(template) = &settings.dead_letter {
             let dead = template.resolve(&source.name);
-            answers.push(written(&reader, &admin, "dead letters go to", &dead, source, settings.create_topics));
+            look("dead letters go to", &dead);
         }
     }
     let partitions: Vec<TopicPartition> = sources
@@ -48,11 +71,13 @@ fn ask(settings: &Settings, kafka: &KafkaSettings, group: &str, answers: &mut An
         .flat_map(|source| (0..source.partitions).map(|number| TopicPartition::new(source.name.as_str(), number)))
         .collect();
     let committed = committed(&TopicReader::in_group(kafka, group)?, &partitions)?;
-    answers.push(Ok(format!(
+    answers.push(Answer::Right(format!(
         "group `{group}` has committed offsets of {} of {} partitions",
         committed.len(),
         partitions.len()
     )));
+    // The question for offsets makes the topic that holds them, on a new cluster.
+    answers.extend(replication::warning(settings.delivery, &present, &reader, ASK).map(Answer::Warning));
     Ok(())
 }
 
@@ -70,6 +95,7 @@ fn committed(reader: &TopicReader, partitions: &[TopicPartition]) -> Result<Posi
     }
 }
 
+/// What to say about a topic that is written, and how many replicas it has if it is there.
 fn written(
     reader: &TopicReader,
     admin: &TopicAdmin,
@@ -77,7 +103,7 @@ fn written(
     name: &str,
     source: &TopicInfo,
     create: bool,
-) -> Result<String, ClientError> {
+) -> Result<(String, Option<usize>), ClientError> {
     match reader.topic(name, ASK) {
         Ok(info) => {
             let max = admin.max_message_bytes(name, ASK)?;
@@ -86,10 +112,11 @@ fn written(
             } else {
                 "; the source has another number, so keys are hashed anew"
             };
-            Ok(format!("{what} `{name}`: {} partitions, messages up to {max} bytes{note}", info.partitions))
+            let answer = format!("{what} `{name}`: {} partitions, messages up to {max} bytes{note}", info.partitions);
+            Ok((answer, Some(info.replicas)))
         }
         Err(error) if error.diagnosis == Diagnosis::MissingTopic && create => {
-            Ok(format!("{what} `{name}`: will be created with {} partitions", source.partitions))
+            Ok((format!("{what} `{name}`: will be created with {} partitions", source.partitions), None))
         }
         Err(error) if error.diagnosis == Diagnosis::MissingTopic => {
             let text = format!("no topic `{name}`, and `create_topics` is false");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::settings::{DeadLetter, Settings, SourceTopics};
-use crate::pipeline::inheritance;
+use super::{inheritance, replication};
 use crate::sink::topics::{DEFAULT_MAX_MESSAGE_BYTES, TopicAdmin};
 use crate::source::topics::{TopicInfo, TopicReader};
 use crate::source::{ClientError, Diagnosis, KafkaSettings};
@@ -83,6 +83,7 @@ impl Topology {
         let sources = sources(settings, &reader, beat)?;
         let admin = TopicAdmin::connect(kafka)?;
         let mut routes = BTreeMap::new();
+        let mut written = Vec::new();
         for source in sources {
             beat();
             if !source.is_led {
@@ -93,6 +94,7 @@ impl Topology {
             let wanted = inheritance::of_target(&properties, settings.writes_blocks());
             let (target_info, target_max_batch) =
                 target_topic(&reader, &admin, &target, source.partitions, settings.create_topics, &wanted, beat)?;
+            written.push((target.clone(), target_info.replicas));
             let mut route = Route {
                 target: target.as_str().into(),
                 target_partitions: target_info.partitions,
@@ -113,8 +115,12 @@ impl Topology {
                 route.dead_letter = Some(name.as_str().into());
                 route.dead_letter_partitions = info.partitions;
                 route.dead_letter_max_batch = max_batch;
+                written.push((name, info.replicas));
             }
             routes.insert(source.name, Arc::new(route));
+        }
+        if let Some(warning) = replication::warning(settings.delivery, &written, &reader, ASK) {
+            tracing::warn!(pipeline = &*settings.name, "{warning}");
         }
         Ok(Self { routes })
     }
@@ -206,7 +212,7 @@ fn target_topic(
             admin.create(name, partitions, properties, ASK)?;
             tracing::info!(topic = name, partitions, "created topic");
             reader.until_led(name, ASK, beat)?;
-            TopicInfo { name: name.to_owned(), partitions, is_led: true }
+            reader.topic(name, ASK)?
         }
         Err(error) if error.diagnosis == Diagnosis::MissingTopic => {
             let text = format!("no target topic `{name}`, and `create_topics` is false");

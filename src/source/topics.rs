@@ -40,6 +40,8 @@ pub struct TopicInfo {
     pub partitions: i32,
     /// Every partition has a leader.
     pub is_led: bool,
+    /// Replicas of the partition that has the fewest.
+    pub replicas: usize,
 }
 
 /// How long the election of a new topic's leaders is waited for.
@@ -131,7 +133,8 @@ impl TopicReader {
             }
             let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
             let is_led = topic.partitions().iter().all(|partition| partition.leader() >= 0);
-            topics.push(TopicInfo { name: topic.name().to_owned(), partitions, is_led });
+            let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
+            topics.push(TopicInfo { name: topic.name().to_owned(), partitions, is_led, replicas });
         }
         Ok(topics)
     }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 pub struct LearningReport {
     /// `train` or `wait`.
     pub decision: String,
-    /// Why, from a closed set: `first`, `pays_off`, `age`, `too_little`, `too_soon`, `nothing_new`, `held`, `not_paid`,
+    /// Why, from a closed set: `first`, `pays_off`, `age`, `asked`, `too_little`, `too_soon`, `nothing_new`, `held`, `not_paid`,
     /// `no_drift`, `elsewhere`.
     pub cause: String,
     /// Why, in words.

@@ -29,6 +29,7 @@ const REPEATED_EVENTS: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Control {
     paused: AtomicBool,
+    training: AtomicBool,
 }
 
 impl Control {
@@ -43,6 +44,18 @@ impl Control {
     /// What was asked last.
     pub fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Acquire)
+    }
+    /// Asks it to train, as soon as there is enough to learn from.
+    pub fn train(&self) {
+        self.training.store(true, Ordering::Release);
+    }
+    /// Whether a training was asked for that has not begun.
+    pub fn is_training_asked(&self) -> bool {
+        self.training.load(Ordering::Acquire)
+    }
+    /// A training begins.
+    pub fn training_begins(&self) {
+        self.training.store(false, Ordering::Release);
     }
 }
 
@@ -201,6 +214,11 @@ impl PipelineStatus {
         }
         let (id, family) = model.unzip();
         tracing::info!(target: "latentd", pipeline = self.info.name, id, family, "model in use");
+    }
+
+    /// How learning stands, once it has begun.
+    pub fn learning(&self) -> Option<LearningReport> {
+        self.lock().learning.clone()
     }
 
     /// How learning stands. A change of its cause is worth a line.

@@ -13,6 +13,8 @@
 mod broker;
 #[path = "../kafka/daemon.rs"]
 mod daemon;
+#[path = "../kafka/node.rs"]
+mod node;
 #[path = "../kafka/ports.rs"]
 mod ports;
 #[path = "../tools/mod.rs"]

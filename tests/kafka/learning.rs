@@ -140,5 +140,15 @@ fn a_model_of_fields_is_learned_in_both_layouts_and_writes_the_topic_at_a_fracti
         assert!(coded / rows < most, "{layout}: {} bytes a row", coded / rows);
         assert_eq!(daemon.metric("latentd_dead_letters_total", &[&format!("pipeline=\"{layout}\"")]), None);
     }
+    let (status, body) = daemon.post("/api/v1/pipelines/block-back/train");
+    assert!(status == 409 && body.contains("learns nothing"), "{status} {body}");
+    assert_eq!(daemon.post("/api/v1/pipelines/nobody/train").0, 404);
+    assert_eq!(daemon.post("/api/v1/pipelines/block/train").0, 202);
+    let outcome = daemon.until("the training that was asked for", PATIENCE, || {
+        let (_, pipeline) = daemon.json("/api/v1/pipelines/block")?;
+        let last = &pipeline["learning"]["last"];
+        (last["cause"] == "asked").then(|| last["outcome"].as_str().map(str::to_owned))?
+    });
+    assert!(outcome == "replaced" || outcome == "kept", "{outcome}");
     daemon.stop();
 }

@@ -78,7 +78,8 @@ impl Node {
         .collect();
         all.extend(properties.clone());
         let text: String = all.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-        let text = text.replace("{port}", &node.port.to_string()).replace("{controller}", &node._controller.to_string());
+        let text =
+            text.replace("{port}", &node.port.to_string()).replace("{controller}", &node._controller.to_string());
         fs::write(node.path("server.properties"), text).unwrap();
         let formatted = java("kafka.tools.StorageTool")
             .args(["format", "-t", "AAAAAAAAQACAAAAAAAAAAA", "-c"])

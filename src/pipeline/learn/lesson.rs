@@ -168,10 +168,19 @@ impl Lesson {
             }
             self.reconsider(&stream)?;
         }
-        let decision = self.trainer.decide(self.now(), stream.records);
+        let control = self.parts.status.control();
+        let decision = if control.is_training_asked() {
+            self.trainer.decide_what_is_asked()
+        } else {
+            self.trainer.decide(self.now(), stream.records)
+        };
         self.tell(&decision);
         match decision {
-            Decision::Train(cause) => self.train(cause, &stream),
+            Decision::Train(cause) => {
+                // Before it, so that one asked for meanwhile is another one.
+                control.training_begins();
+                self.train(cause, &stream)
+            }
             Decision::Wait(_) => Ok(()),
         }
     }

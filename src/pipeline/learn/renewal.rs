@@ -113,6 +113,8 @@ pub enum Cause {
     },
     /// The model is as old as it may get.
     Age,
+    /// Somebody wants it.
+    Asked,
 }
 
 impl Cause {
@@ -122,6 +124,7 @@ impl Cause {
             Self::First => "first",
             Self::PaysOff { .. } => "pays_off",
             Self::Age => "age",
+            Self::Asked => "asked",
         }
     }
 }
@@ -170,6 +173,7 @@ impl fmt::Display for Decision {
                 write!(f, "the model in use has cost {owed:.2e} too much, and a new one costs {price:.2e}")
             }
             Self::Train(Cause::Age) => f.write_str("the model in use is as old as `learn.every` lets it get"),
+            Self::Train(Cause::Asked) => f.write_str("somebody has asked for it"),
             Self::Wait(Wait::TooLittle) => f.write_str("there is too little to learn from yet"),
             Self::Wait(Wait::TooSoon) => f.write_str("the last training is too recent"),
             Self::Wait(Wait::NothingNew) => f.write_str("nothing was read since the last training"),

@@ -13,7 +13,7 @@ use crate::pipeline::settings::AutoSettings;
 
 use super::audition::{AuditionError, Manner, audition};
 use super::choice::{Choice, Load, Rules, Tried, choose};
-use super::renewal::{Decision, Ended, Figures, Measure, Renewal, Terms, Training};
+use super::renewal::{Cause, Decision, Ended, Figures, Measure, Renewal, Terms, Training, Wait};
 use super::subject::SubjectError;
 use super::{Curriculum, Learner, Run, Setup, Subject};
 
@@ -174,6 +174,16 @@ impl Trainer {
     pub fn decide(&self, at: Duration, records: u64) -> Decision {
         let (seen, bytes) = self.learner.seen();
         self.renewal.decide(at, records, self.curriculum.is_enough(seen, bytes))
+    }
+
+    /// Whether what somebody has asked for can be done now: whatever it costs, but not without records to learn from.
+    pub fn decide_what_is_asked(&self) -> Decision {
+        let (seen, bytes) = self.learner.seen();
+        if self.curriculum.is_enough(seen, bytes) {
+            Decision::Train(Cause::Asked)
+        } else {
+            Decision::Wait(Wait::TooLittle)
+        }
     }
 
     /// Looks at what the newest records take.
