@@ -21,6 +21,7 @@ mod codec;
 mod coding;
 mod dense;
 mod draw;
+mod echo;
 mod feature;
 mod fields;
 mod framing;
@@ -28,6 +29,7 @@ mod model;
 mod parts;
 mod registers;
 mod text;
+mod tokens;
 mod train;
 
 use std::sync::Arc;
