@@ -1,7 +1,7 @@
 //! Texts that no alphabet has, token by token: pieces of words that the topic's texts are made of, after those before them.
 //!
 //! A token is a few bytes that often stand together; each byte by itself is one too, so that any text has tokens. They say
-//! about as much as four bytes each, and are coded in a third of the steps.
+//! two to three bytes each, so that a text takes fewer steps than it has bytes.
 
 use std::ops::Range;
 
