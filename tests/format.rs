@@ -83,7 +83,7 @@ fn another_made_from_the_description_alone_reads_what_a_model_is_needed_for() ->
     let expected = "form 0,form 1,form 2,field 0,field 1,field 2,field 3,a list that is not known,counts of bytes,framed,not framed,\
         column 0,column 1,column 2,a record as a zstd frame,foreign bytes,a record of the same key,of now,of before,of kept,\
         kind 0,kind 1,kind 2,kind 3,kind 4,kind 5,kind 6,zeros 0,zeros 1,zeros 2,escape,mantissas,\
-        difference,text,bucket,recent text,other text";
+        difference,text,bucket,recent text,other text,a token,a byte,the end of a text,echo 0,echo 1,echo 2,echo 3";
     let mut unseen: BTreeSet<String> = expected.split(',').map(str::to_owned).collect();
     unseen.extend((0..=13).map(|base| format!("base {base}")));
     // zstd is no part of Python, and a program of its own.

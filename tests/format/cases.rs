@@ -41,7 +41,8 @@ fn learned(name: &str, model: &str, decoded: &Decoded) -> Case {
 fn columns() -> Vec<Case> {
     let mut cases = Vec::new();
     let (rides, readings) = (learned::rides(7000, 16), learned::readings(7100, 24));
-    for (model, records) in learned::MODELS.into_iter().zip([&rides, &readings]) {
+    let places = learned::places(7400, 20);
+    for (model, records) in learned::MODELS.into_iter().zip([&rides, &readings, &places, &places]) {
         let values = learned::values(records);
         let odd = String::from_utf8_lossy(&values[1]).replacen("e\":", "e\" : ", 1).into_bytes();
         for (name, content) in [
@@ -62,6 +63,9 @@ fn columns() -> Vec<Case> {
         ("block-odd", "blocks", &[&readings[..6], &odd()].concat()),
         ("block-empty", "blocks", &Vec::new()),
         ("block-alone", "records", &rides),
+        ("places-block", "places", &places),
+        ("places-block-alone", "places-alone", &places),
+        ("places-block-strange", "places", &learned::readings(7500, 6)),
     ] {
         cases.push(learned(name, model, &Decoded::Records(records.clone())));
     }

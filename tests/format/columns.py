@@ -180,7 +180,7 @@ def flat(counts):
 
 
 class Alphabet:
-    def __init__(self, reader):
+    def __init__(self, reader, echoes):
         self.kind = reader.byte()
         self.base = self.unit = None
         self.front = self.back = b""
@@ -201,6 +201,12 @@ class Alphabet:
         self.texts = [string(reader) for _ in range(reader.varint())]
         self.buckets = 129 if self.kind else 0
         self.symbols = len(self.differences) + len(self.texts) + self.buckets + 5
+        self.case = self.echoed = None
+        if echoes:
+            case = reader.byte()
+            if case:
+                self.case, self.echoed = case - 1, reader.varint()
+                self.symbols += 1
 
     def columns(self):
         """The columns that the base names."""
@@ -316,10 +322,10 @@ def parsed_time(kind, text):
 class ColumnOf:
     """A column: its alphabet, if it is of values, its contexts and its chain."""
 
-    def __init__(self, reader, symbols=None):
+    def __init__(self, reader, symbols=None, echoes=False):
         self.alphabet = None
         if symbols is None:
-            self.alphabet = Alphabet(reader)
+            self.alphabet = Alphabet(reader, echoes)
             symbols = self.alphabet.symbols
             self.mantissas = {}
             for _ in range(reader.varint()):
@@ -353,7 +359,7 @@ class Model:
         outer = Reader(artefact)
         check(outer.take(4) == bytes.fromhex("914c434d"), "it is no artefact")
         version = outer.byte()
-        check(version in (1, 2), "another version of the artefact")
+        check(version in (1, 2, 3, 4), "another version of the artefact")
 
         def section():
             size = outer.varint()
@@ -363,7 +369,7 @@ class Model:
 
         parts, texts = Reader(section()), section()
         self.dictionary = b"\0" + texts
-        framing = Reader(section()) if version == 2 else None
+        framing = Reader(section()) if version in (2, 4) else None
         check(outer.at == len(artefact), "bytes follow the artefact")
 
         self.slots = parts.varint()
@@ -384,9 +390,10 @@ class Model:
         count = self.slots + len(self.states)
         self.now = [signed(parts) for _ in range(count)]
         self.before = [signed(parts) for _ in range(count)]
-        self.columns = [ColumnOf(parts) for _ in range(self.slots)]
+        self.columns = [ColumnOf(parts, echoes=version > 2) for _ in range(self.slots)]
         self.columns += [ColumnOf(parts, len(edges) + 1) for edges in self.states]
-        self.text = Chain(parts, 3, 256)
+        self.tokens = [string(parts) for _ in range(parts.varint())] if version > 2 else None
+        self.text = Chain(parts, 3, 256 if self.tokens is None else 257 + len(self.tokens))
         check(parts.at == len(parts.data), "bytes follow the parts")
         self.framing = Framing(framing) if framing else None
 
@@ -399,6 +406,7 @@ class Registers:
         self.now, self.before, self.kept = list(now), list(before), list(now)
         self.key, self.records, self.current = key, {}, None
         self.recent = {}
+        self.heard = {}
 
     def push(self, column, value):
         self.before[column], self.now[column] = self.now[column], value
@@ -504,9 +512,9 @@ class Texts:
     def __init__(self, chain):
         self.chain = chain
 
-    def take(self, column, length, stream):
+    def take(self, column, classes, stream):
         text = b""
-        for _ in range(length):
+        for _ in range(length(stream, classes)):
 
             def key(level):
                 order = (4, 3, 2)[level]
@@ -518,14 +526,58 @@ class Texts:
         return text
 
 
+class Tokens:
+    """Texts among the symbols, in tokens."""
+
+    def __init__(self, tokens, chain):
+        self.tokens, self.chain = tokens, chain
+
+    def take(self, column, _classes, stream):
+        text, last, before = b"", 65535, 65535
+        while True:
+
+            def key(level):
+                x = (last | before << 16, last, 0)[level] ^ level << 56
+                return hashed([x, column])
+
+            symbol = self.chain.decode(stream, key)
+            if symbol == 256 + len(self.tokens):
+                seen("the end of a text")
+                return text
+            seen("a byte" if symbol < 256 else "a token")
+            text += bytes([symbol]) if symbol < 256 else self.tokens[symbol - 256]
+            last, before = symbol, last
+
+
+def texts_of(model):
+    return Texts(model.text) if model.tokens is None else Tokens(model.tokens, model.text)
+
+
+def in_case(case, text):
+    """A text in other letters (13.5)."""
+    seen(f"echo {case}")
+    written = bytearray()
+    for at, byte in enumerate(text):
+        letters = bytes([byte])
+        before = text[at - 1 : at] if at else b""
+        starts = not before or before[0] < 128 and not before.isalnum() and before not in (b"'", b"`")
+        if case == 1 or case == 3 and not starts:
+            letters = letters.lower()
+        elif case in (2, 3):
+            letters = letters.upper()
+        written += letters
+    return bytes(written)
+
+
 class Gathered:
     """Texts column by column."""
 
     def __init__(self, columns):
         self.columns = columns
 
-    def take(self, column, length, _stream):
-        return self.columns[column].take(length)
+    def take(self, column, classes, stream):
+        size = length(stream, classes)
+        return self.columns[column].take(size) if size else b""
 
 
 def length(stream, classes):
@@ -586,9 +638,12 @@ def value(column, number, registers, stream, texts):
         seen("recent text")
         check(symbol < len(recent), "there is no such recent text")
         text = recent.pop(symbol)
+    elif symbol == 4 and alphabet.case is not None:
+        check(registers.heard.get(alphabet.echoed), "there is nothing to echo")
+        text = in_case(alphabet.case, registers.heard[alphabet.echoed])
     else:
         seen("other text")
-        text = texts.take(number, length(stream, column.lengths), stream)
+        text = texts.take(number, column.lengths, stream)
     remember(text)
     registers.push(number, text_value(text))
     return text
@@ -620,8 +675,7 @@ def walk(model, registers, stream, texts):
             edge = choice(model.columns[model.slots + state], model.slots + state, registers, stream)
         if edge == len(edges):
             seen("foreign bytes")
-            size = length(stream, model.foreign)
-            record += texts.take(len(model.columns), size, stream)
+            record += texts.take(len(model.columns), model.foreign, stream)
             slot = stream.raw(12) - 1
         else:
             slot, literal = edges[edge]
@@ -629,6 +683,7 @@ def walk(model, registers, stream, texts):
         if slot < 0:
             break
         last[slot] = value(model.columns[slot], slot, registers, stream, texts)
+        registers.heard[slot] = last[slot]
         record += last[slot]
         state = slot + 1
     registers.end()
@@ -641,7 +696,7 @@ def decode_record(model, data):
         seen("a record as a zstd frame")
         return unpack(data)
     stream = Stream(data, 1)
-    record, _ = walk(model, Registers(model.now, model.before, model.key), stream, Texts(model.text))
+    record, _ = walk(model, Registers(model.now, model.before, model.key), stream, texts_of(model))
     stream.finish()
     return record
 
@@ -658,7 +713,7 @@ def decode_column(model, data, count):
         check(values.at == len(values.data), "values are left")
         return split, [{} for _ in split]
     check(method in (0, 2), "the column is coded in no way that there is")
-    texts = Texts(model.text)
+    texts = texts_of(model)
     if method == 0:
         sizes, next_column = {}, 0
         for _ in range(reader.varint()):
@@ -735,11 +790,11 @@ class Counted:
     def __init__(self, counts, chain):
         self.counts, self.chain = counts, chain
 
-    def take(self, column, size, stream):
+    def take(self, column, classes, stream):
         if self.counts is None:
-            return Texts(self.chain).take(column, size, stream)
+            return Texts(self.chain).take(column, classes, stream)
         seen("counts of bytes")
-        return bytes(take(stream, self.counts) for _ in range(size))
+        return bytes(take(stream, self.counts) for _ in range(length(stream, classes)))
 
 
 def decode_framed(model, body):
@@ -809,8 +864,7 @@ def decode_framed(model, body):
         else:
             seen("a list that is not known")
             for _ in range(stream.raw(32)):
-                size = length(stream, flat([1] * 33))
-                name = Texts(framing.text).take(framing.list, size, stream).decode()
+                name = Texts(framing.text).take(framing.list, flat([1] * 33), stream).decode()
                 known = name in framing.names
                 number = 1 + framing.names.index(name) if known else len(framing.fields) - 1
                 headers.append([name, field(number, sources)[0]])

@@ -119,8 +119,12 @@ fn algorithm(byte: u8) -> Algorithm {
 /// The models of the golden files.
 struct GoldenModels;
 
-const MODELS: [&[u8]; 2] =
-    [include_bytes!("../golden/v1/columns/records.model"), include_bytes!("../golden/v1/columns/blocks.model")];
+const MODELS: [&[u8]; 4] = [
+    include_bytes!("../golden/v1/columns/records.model"),
+    include_bytes!("../golden/v1/columns/blocks.model"),
+    include_bytes!("../golden/v1/columns/places-alone.model"),
+    include_bytes!("../golden/v1/columns/places.model"),
+];
 
 fn model(byte: u8) -> &'static [u8] {
     MODELS[usize::from(byte) % MODELS.len()]

@@ -16,7 +16,9 @@ use crate::golden::FOLDER;
 use crate::tools::project;
 
 /// The models, by name: `records` codes each of the [`rides`] alone, `blocks` codes runs of [`readings`] and knows their framing.
-pub const MODELS: [&str; 2] = ["records", "blocks"];
+/// Texts of these two are made of bytes (versions 1 and 2). `places-alone` and `places` are of the [`places`], whose texts are made
+/// of tokens and echo one another (versions 3 and 4).
+pub const MODELS: [&str; 4] = ["records", "blocks", "places-alone", "places"];
 
 /// Records that a model is learned from: few, so that it is small.
 const LEARNED: u64 = 500;
@@ -42,14 +44,15 @@ pub fn models() -> Result<()> {
     if std::env::var_os("LATENTD_BLESS").is_none() {
         return Ok(());
     }
-    for (name, records) in MODELS.into_iter().zip([rides(0, LEARNED), readings(0, LEARNED)]) {
+    let topics = [rides(0, LEARNED), readings(0, LEARNED), places(0, LEARNED), places(0, LEARNED)];
+    for (name, records) in MODELS.into_iter().zip(topics) {
         let path = path(name);
         if path.is_file() {
             continue;
         }
         fs::create_dir_all(path.parent().context("a model lies in a folder")?)?;
         let records: Vec<RecordRef<'_>> = records.iter().map(Record::as_ref).collect();
-        let options = Options { alone: name == "records", text: 1 << 10, effort: 20_000_000 };
+        let options = Options { alone: name == "records" || name == "places-alone", text: 1 << 10, effort: 20_000_000 };
         fs::write(path, ColumnsModel::train_records(&records, &options).artefact())?;
     }
     Ok(())
@@ -194,6 +197,45 @@ fn reading(i: u64) -> Record {
         headers,
         timestamp: Timestamp::create(sent + pick(3) as i64),
         offset: 90_000 + i as i64 + i as i64 / 50,
+    }
+}
+
+/// Records of a topic whose texts are made of the same syllables and words, and stand there in other letters too.
+pub fn places(from: u64, count: u64) -> Vec<Record> {
+    (from..from + count).map(place).collect()
+}
+
+fn place(i: u64) -> Record {
+    const SYLLABLES: [&str; 12] =
+        ["ka", "sto", "vi", "nica", "bre", "zov", "polje", "do", "ma", "grad", "lu", "\u{161}ev"];
+    let mut rng = ChaCha8Rng::seed_from_u64(i);
+    let mut pick = |n: u64| rng.next_u64() % n;
+    let mut name = String::new();
+    for word in 0..1 + pick(2) {
+        name.push_str(["", [" ", "-", "'"][pick(3) as usize]][(word > 0) as usize]);
+        (0..2 + pick(2)).for_each(|_| name.push_str(SYLLABLES[pick(12) as usize]));
+    }
+    let mut shown = String::new();
+    for letter in name.chars() {
+        let begins = shown.chars().next_back().is_none_or(|before| before == ' ' || before == '-');
+        shown.push(if begins { letter.to_ascii_uppercase() } else { letter });
+    }
+    // Some are written otherwise.
+    if pick(9) == 0 {
+        shown = format!("Sveti {shown}");
+    }
+    let value = format!(
+        r#"{{"id":{i},"name":"{name}","shown":"{shown}","code":"{}","sort":"{}","again":"{shown}","note":"{}"}}"#,
+        name.to_ascii_uppercase(),
+        shown.to_ascii_lowercase(),
+        note(&mut pick),
+    );
+    Record {
+        key: Some(name.into()),
+        value: Some(value.into_bytes().into()),
+        headers: vec![Header { name: "type".to_owned(), value: Some("place".into()) }],
+        timestamp: Timestamp::create(1_772_323_200_000 + 100 * i as i64),
+        offset: 100 + i as i64,
     }
 }
 

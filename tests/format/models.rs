@@ -12,9 +12,14 @@ use latentd::model::{ColumnsCodec, ColumnsModel};
 use latentd::record::{Record, RecordRef};
 
 /// Golden models, and a block of records that were coded with each.
-const GOLDEN: [(&[u8], &[u8]); 2] = [
+const GOLDEN: [(&[u8], &[u8]); 4] = [
     (include_bytes!("../golden/v1/columns/records.model"), include_bytes!("../golden/v1/columns/block-alone.bin")),
     (include_bytes!("../golden/v1/columns/blocks.model"), include_bytes!("../golden/v1/columns/block-strange.bin")),
+    (
+        include_bytes!("../golden/v1/columns/places-alone.model"),
+        include_bytes!("../golden/v1/columns/places-block-alone.bin"),
+    ),
+    (include_bytes!("../golden/v1/columns/places.model"), include_bytes!("../golden/v1/columns/places-block.bin")),
 ];
 
 /// Bytes of tables for each byte of a model, as `ColumnsModel::parse` has it.
@@ -33,11 +38,11 @@ pub struct ModelAttack<'a> {
 #[derive(Debug, Arbitrary)]
 enum Artefact<'a> {
     /// A golden model whose unpacked parts were changed.
-    Changed { blocks: bool, changes: Vec<Change<'a>> },
+    Changed { golden: u8, changes: Vec<Change<'a>> },
     /// A golden model of which some bytes are others.
-    Damaged { blocks: bool, at: u16, by: &'a [u8] },
+    Damaged { golden: u8, at: u16, by: &'a [u8] },
     /// Any bytes behind the magic.
-    Any { version: bool, bytes: &'a [u8] },
+    Any { version: u8, bytes: &'a [u8] },
 }
 
 #[derive(Debug, Arbitrary)]
@@ -145,8 +150,9 @@ fn zstd() -> ZstdCodec {
     ZstdCodec::new(1, &models)
 }
 
-fn golden(blocks: bool) -> &'static [u8] {
-    GOLDEN[usize::from(blocks)].0
+/// A golden model, counted round, and its block.
+fn golden(number: u8) -> (&'static [u8], &'static [u8]) {
+    GOLDEN[usize::from(number) % GOLDEN.len()]
 }
 
 impl ModelAttack<'_> {
@@ -157,28 +163,31 @@ impl ModelAttack<'_> {
         // What is damaged may claim more than it has, and still has what it had.
         let claimed = MAX_PARTS_BYTES + MAX_TEXT_BYTES + MAX_FRAMING_BYTES;
         match &self.artefact {
-            Artefact::Changed { blocks, changes } => {
-                let golden = golden(*blocks);
+            Artefact::Changed { golden: number, changes } => {
+                let (golden, _) = golden(*number);
                 let mut sections = sections(golden);
                 changes.iter().for_each(|change| change.apply(&mut sections));
                 (pack(&golden[..5], &sections), (1 + TABLES) * size(&sections))
             }
-            Artefact::Damaged { blocks, at, by } => {
-                let mut artefact = golden(*blocks).to_vec();
+            Artefact::Damaged { golden: number, at, by } => {
+                let (golden, _) = golden(*number);
+                let mut artefact = golden.to_vec();
                 spoil(&mut artefact, *at, by);
-                (artefact, claimed + TABLES * size(&sections(golden(*blocks))))
+                (artefact, claimed + TABLES * size(&sections(golden)))
             }
             Artefact::Any { version, bytes } => {
-                ([&b"\x91LCM"[..], &[1 + u8::from(*version)], bytes].concat(), claimed + TABLES * bytes.len())
+                ([&b"\x91LCM"[..], &[1 + *version % 4], bytes].concat(), claimed + TABLES * bytes.len())
             }
         }
     }
 
     /// The records that are coded where the model codes some itself.
     fn records(&self) -> Vec<Record> {
-        let blocks =
-            matches!(self.artefact, Artefact::Changed { blocks: true, .. } | Artefact::Damaged { blocks: true, .. });
-        let (artefact, block) = GOLDEN[usize::from(blocks)];
+        let number = match self.artefact {
+            Artefact::Changed { golden, .. } | Artefact::Damaged { golden, .. } => golden,
+            Artefact::Any { .. } => 0,
+        };
+        let (artefact, block) = golden(number);
         let model = ColumnsModel::parse(artefact).expect("a golden model is one");
         let mut reader = BlockReader::default();
         let mut codec = ColumnsCodec::new(Arc::new(model));

@@ -1,12 +1,13 @@
 //! One column's values as symbols.
 //!
 //! ```text
-//! frequent differences | frequent texts | sign and length of other differences | recent texts | any other text
+//! frequent differences | frequent texts | sign and length of other differences | recent texts | an echo | any other text
 //! ```
 
 use crate::payload::fields::Kind;
 
 use super::base::Base;
+use super::echo::Echo;
 use super::registers::{RECENT, Registers, TEXT, hash_bytes, known_text, unknown_text};
 
 /// Buckets of differences: none, then each length of 1 to 64 bits with both signs.
@@ -32,6 +33,8 @@ pub(super) struct Alphabet {
     pub differences: Vec<i64>,
     /// Frequent texts.
     pub texts: Vec<Vec<u8>>,
+    /// What other texts may be.
+    pub echo: Option<Echo>,
     lookup: Lookup,
 }
 
@@ -53,6 +56,8 @@ pub(super) enum Meaning<'a> {
     Bucket(usize),
     /// The text that is so many texts old.
     Recent(usize),
+    /// That of another column.
+    Echo(Echo),
     Other,
 }
 
@@ -60,7 +65,7 @@ impl Alphabet {
     /// An alphabet of these parts. `unit` is at least 1; differences and texts are all different.
     pub fn new(kind: Kind, unit: i64, offset: i64, base: Base, differences: Vec<i64>, texts: Vec<Vec<u8>>) -> Self {
         let lookup = Lookup::new(&differences, &texts);
-        Self { kind, unit, offset, base, differences, texts, lookup }
+        Self { kind, unit, offset, base, differences, texts, echo: None, lookup }
     }
 
     /// Number of symbols.
@@ -78,9 +83,10 @@ impl Alphabet {
         self.first_bucket() + if self.kind == Kind::Text { 0 } else { BUCKETS }
     }
 
-    /// The symbol of any other text.
+    /// The symbol of any other text. The one before it is that of the echo, if there is one.
+    #[inline]
     pub fn other(&self) -> usize {
-        self.first_recent() + RECENT
+        self.first_recent() + RECENT + usize::from(self.echo.is_some())
     }
 
     /// The number that a value stands for, in units.
@@ -112,6 +118,12 @@ impl Alphabet {
             };
             return Cell { symbol, register: number, difference };
         }
+        if let Some(Echo { column, case }) = self.echo
+            && let Some(text) = registers.heard(column)
+            && case.makes(text, value)
+        {
+            return Cell { symbol: self.other() as u16 - 1, register: unknown_text(value), difference: 0 };
+        }
         match self.lookup.text(value, &self.texts) {
             Some(text) => {
                 let symbol = (self.differences.len() + text) as u16;
@@ -140,7 +152,12 @@ impl Alphabet {
         if symbol < self.first_recent() {
             return Meaning::Bucket(symbol - self.first_bucket());
         }
-        if symbol < self.other() { Meaning::Recent(symbol - self.first_recent()) } else { Meaning::Other }
+        let recent = symbol - self.first_recent();
+        match self.echo {
+            _ if recent < RECENT => Meaning::Recent(recent),
+            Some(echo) if recent == RECENT => Meaning::Echo(echo),
+            _ => Meaning::Other,
+        }
     }
 }
 

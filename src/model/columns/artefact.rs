@@ -3,6 +3,8 @@
 //! `FORMAT.md` has every field. All counts and sizes are checked against what is left or against a cap before anything
 //! is made of them, every reference is checked, and nothing is executed.
 
+use std::ops::RangeInclusive;
+
 use crate::frame::{FrameError, Reader, put_signed, put_varint};
 use crate::payload::fields::{Grammar, GrammarError, Kind};
 
@@ -11,17 +13,23 @@ use super::base::Base;
 use super::chain::{
     ChainCounts, Escapes, LevelCounts, MAX_LEVELS, MAX_SPARSE, OCCURRENCES_CLASSES, SYMBOLS_CLASSES, Sparse,
 };
+use super::echo::Echo;
 use super::feature::Context;
 use super::framing::artefact as framing;
-use super::parts::{ColumnParts, Parts};
+use super::parts::{ColumnParts, Parts, TextParts};
 use super::registers::Registers;
 use super::text::{ORDERS, length_classes};
+use super::tokens::{self, MAX_TOKEN, MAX_TOKENS};
 
 const MAGIC: [u8; 4] = *b"\x91LCM";
-/// Of a model of values.
-const VERSION: u8 = 1;
-/// Of a model of values and of what Kafka keeps beside them.
-const FRAMED_VERSION: u8 = 2;
+/// Of a model of values whose texts are made of bytes.
+const BYTES_VERSION: u8 = 1;
+/// Of a model whose texts are made of tokens, and whose columns may echo others.
+const TOKENS_VERSION: u8 = 3;
+/// Is added where what Kafka keeps beside values was learned too.
+const FRAMED: u8 = 1;
+/// The last one that there is.
+const LAST_VERSION: u8 = TOKENS_VERSION + FRAMED;
 
 /// Most bytes of a model without its texts; most of its texts; and most of an artefact, both compressed.
 pub const MAX_PARTS_BYTES: usize = 8 << 20;
@@ -41,7 +49,7 @@ pub enum ColumnsError {
     Invalid(String),
     /// A later release wrote them.
     #[error(
-        "the columns model has version {version}, and this release reads up to version {FRAMED_VERSION}: use a newer latentd"
+        "the columns model has version {version}, and this release reads up to version {LAST_VERSION}: use a newer latentd"
     )]
     Version {
         /// What they say.
@@ -74,7 +82,11 @@ pub(super) fn write(parts: &Parts) -> Vec<u8> {
     if let Some(parts) = &parts.framing {
         framing::write(parts, &mut framing);
     }
-    output.push(if parts.framing.is_some() { FRAMED_VERSION } else { VERSION });
+    let version = match parts.text {
+        TextParts::Bytes(_) => BYTES_VERSION,
+        TextParts::Tokens { .. } => TOKENS_VERSION,
+    };
+    output.push(version + if parts.framing.is_some() { FRAMED } else { 0 });
     let framing = parts.framing.is_some().then_some(&framing);
     for bytes in [&raw, &parts.dictionary].into_iter().chain(framing) {
         let packed = zstd::bulk::compress(bytes, LEVEL).expect("zstd has a level 19, and memory for a few megabytes");
@@ -92,17 +104,19 @@ pub(super) fn read(artefact: &[u8]) -> Result<Parts, ColumnsError> {
         return Err(invalid("it does not begin with the magic 91 4c 43 4d"));
     }
     let version = input.byte()?;
-    if version != VERSION && version != FRAMED_VERSION {
-        return Err(ColumnsError::Version { version });
-    }
+    let (tokens, framed) = match version {
+        1 | 2 => (false, version > BYTES_VERSION),
+        3 | 4 => (true, version > TOKENS_VERSION),
+        _ => return Err(ColumnsError::Version { version }),
+    };
     let raw = unpack(&mut input, MAX_PARTS_BYTES)?;
     let dictionary = unpack(&mut input, MAX_TEXT_BYTES)?;
-    let framing = if version == FRAMED_VERSION { Some(unpack(&mut input, MAX_FRAMING_BYTES)?) } else { None };
+    let framing = if framed { Some(unpack(&mut input, MAX_FRAMING_BYTES)?) } else { None };
     if input.left() > 0 {
         return Err(invalid("there are bytes behind its end"));
     }
     let mut rest = Reader::new(&raw, 0);
-    let mut parts = read_parts(&mut rest, dictionary)?;
+    let mut parts = read_parts(&mut rest, dictionary, tokens)?;
     if rest.left() > 0 {
         return Err(invalid("there are bytes behind its parts"));
     }
@@ -161,16 +175,26 @@ fn write_parts(parts: &Parts, output: &mut Vec<u8>) {
     put_varint(parts.start.key.map_or(0, |key| u64::from(key) + 1), output);
     parts.start.now.iter().chain(&parts.start.before).for_each(|register| put_signed(*register, output));
     let slots = parts.grammar.slots().len();
+    let echoes = matches!(parts.text, TextParts::Tokens { .. });
     for (column, part) in parts.columns.iter().enumerate() {
-        write_column(part, column < slots, output);
+        write_column(part, column < slots, echoes, output);
     }
-    write_chain(&parts.text, output);
+    match &parts.text {
+        TextParts::Bytes(chain) => write_chain(chain, output),
+        TextParts::Tokens { tokens, chain } => {
+            put_texts(tokens, output);
+            write_chain(chain, output);
+        }
+    }
 }
 
-/// Writes a column, of values or of choices.
-pub(super) fn write_column(part: &ColumnParts, values: bool, output: &mut Vec<u8>) {
+/// Writes a column, of values or of choices; whether a column of values is an echo is only said where there may be `echoes`.
+pub(super) fn write_column(part: &ColumnParts, values: bool, echoes: bool, output: &mut Vec<u8>) {
     if values {
         write_alphabet(&part.alphabet, output);
+        if echoes {
+            Echo::write(part.alphabet.echo, output);
+        }
         put_varint(part.mantissas.len() as u64, output);
         for (bucket, counts) in &part.mantissas {
             output.push(*bucket);
@@ -183,18 +207,23 @@ pub(super) fn write_column(part: &ColumnParts, values: bool, output: &mut Vec<u8
     write_chain(&part.chain, output);
 }
 
-/// Reads column `own` of `all`: of values, or of choices, which have so many symbols.
+/// Reads column `own` of `all`: of values, or of choices, which have so many symbols. Values may be echoes of those of the
+/// first `echoes` columns.
 pub(super) fn read_column(
     input: &mut Reader<'_>,
     own: usize,
     all: usize,
     choices: Option<usize>,
+    echoes: Option<usize>,
 ) -> Result<ColumnParts, ColumnsError> {
     let mut part = ColumnParts::default();
     let symbols = match choices {
         Some(symbols) => symbols,
         None => {
             part.alphabet = read_alphabet(input, own, all)?;
+            if let Some(slots) = echoes {
+                part.alphabet.echo = Echo::read(input, slots)?;
+            }
             let mut last = None;
             for _ in 0..count(input, BUCKETS)? {
                 let bucket = input.byte()?;
@@ -217,7 +246,7 @@ pub(super) fn read_column(
     Ok(part)
 }
 
-fn read_parts(input: &mut Reader<'_>, dictionary: Vec<u8>) -> Result<Parts, ColumnsError> {
+fn read_parts(input: &mut Reader<'_>, dictionary: Vec<u8>, tokens: bool) -> Result<Parts, ColumnsError> {
     let grammar = Grammar::read(input)?;
     let alone = match input.byte()? {
         0 => false,
@@ -240,9 +269,12 @@ fn read_parts(input: &mut Reader<'_>, dictionary: Vec<u8>) -> Result<Parts, Colu
     let mut columns = Vec::with_capacity(all);
     for column in 0..all {
         let choices = column.checked_sub(slots).map(|state| grammar.states()[state].edges.len() + 1);
-        columns.push(read_column(input, column, all, choices)?);
+        columns.push(read_column(input, column, all, choices, tokens.then_some(slots))?);
     }
-    let text = read_chain(input, ORDERS.len(), 256)?;
+    let text = match tokens {
+        true => read_tokens(input)?,
+        false => TextParts::Bytes(read_chain(input, ORDERS.len(), 256)?),
+    };
     Ok(Parts { grammar, columns, regular, alone, start, text, foreign, dictionary, framing: None })
 }
 
@@ -273,11 +305,38 @@ fn write_alphabet(alphabet: &Alphabet, output: &mut Vec<u8>) {
             last = *difference;
         }
     }
-    put_varint(alphabet.texts.len() as u64, output);
-    for text in &alphabet.texts {
+    put_texts(&alphabet.texts, output);
+}
+
+fn put_texts(texts: &[Vec<u8>], output: &mut Vec<u8>) {
+    put_varint(texts.len() as u64, output);
+    for text in texts {
         put_varint(text.len() as u64, output);
         output.extend_from_slice(text);
     }
+}
+
+/// Texts that are all different: no more than `cap`, each of `lengths` bytes.
+fn texts(input: &mut Reader<'_>, cap: usize, lengths: RangeInclusive<usize>) -> Result<Vec<Vec<u8>>, ColumnsError> {
+    let known = count(input, cap)?;
+    let mut texts: Vec<Vec<u8>> = Vec::with_capacity(known);
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..known {
+        let length = count(input, *lengths.end())?;
+        let text = input.take(length)?;
+        if length < *lengths.start() || !seen.insert(text) {
+            return Err(invalid("a text is too short, or has two symbols"));
+        }
+        texts.push(text.to_vec());
+    }
+    Ok(texts)
+}
+
+/// Tokens, and the chain over them.
+fn read_tokens(input: &mut Reader<'_>) -> Result<TextParts, ColumnsError> {
+    let tokens = texts(input, MAX_TOKENS, 2..=MAX_TOKEN)?;
+    let chain = read_chain(input, tokens::LEVELS, tokens::BYTES + tokens.len() + 1)?;
+    Ok(TextParts::Tokens { tokens, chain })
 }
 
 fn read_alphabet(input: &mut Reader<'_>, own: usize, columns: usize) -> Result<Alphabet, ColumnsError> {
@@ -300,17 +359,7 @@ fn read_alphabet(input: &mut Reader<'_>, own: usize, columns: usize) -> Result<A
             differences.push(next);
         }
     }
-    let known = count(input, MAX_KNOWN / 2)?;
-    let mut texts: Vec<Vec<u8>> = Vec::with_capacity(known);
-    let mut seen = std::collections::HashSet::new();
-    for _ in 0..known {
-        let length = count(input, usize::MAX)?;
-        let text = input.take(length)?;
-        if !seen.insert(text) {
-            return Err(invalid("a text has two symbols"));
-        }
-        texts.push(text.to_vec());
-    }
+    let texts = texts(input, MAX_KNOWN / 2, 0..=usize::MAX)?;
     Ok(Alphabet::new(kind, unit, offset, base, differences, texts))
 }
 

@@ -73,19 +73,16 @@ pub(super) struct ChainCounts {
     pub dense: Vec<u32>,
 }
 
-/// A level that is ready for coding.
+/// A level that is ready for coding. What one look takes lies side by side: an entry of the index, then one distribution.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Level {
-    /// Key in the upper half, number of the distribution plus one in the lower: open addressing, where 0 is empty.
+    /// Key in the upper half, place of the distribution plus one in the lower: open addressing, where 0 is empty.
     index: Vec<u64>,
     /// The index is by rising key instead.
     is_sorted: bool,
-    /// Where each distribution begins among the entries, and their number.
-    firsts: Vec<u32>,
-    /// Symbols, [`ESCAPE`] as the last of each distribution.
-    symbols: Vec<u16>,
-    /// Where the slots of each begin.
-    starts: Vec<u16>,
+    /// Distributions, each with the number of its entries before them. An entry is a symbol, and in the upper half where its
+    /// slots begin; [`ESCAPE`] is the last of each.
+    entries: Vec<u32>,
 }
 
 /// Longest run of entries in a table: keys that were hashed make none so long, and whoever chose them shall not make a search
@@ -114,15 +111,16 @@ fn hashed(entries: &[u64]) -> Option<Vec<u64>> {
 
 impl Level {
     fn new(counts: &LevelCounts) -> Self {
-        let mut level = Self { firsts: vec![0], ..Self::default() };
+        let mut level = Self::default();
+        let mut index = Vec::with_capacity(counts.sparse.len());
         for sparse in &counts.sparse {
+            // An artefact has less than 2^32 counts.
+            index.push(u64::from(sparse.key) << 32 | (level.entries.len() as u64 + 1));
             level.push(&sparse.counts, &counts.escapes);
         }
-        let entries: Vec<u64> =
-            counts.sparse.iter().zip(1..).map(|(sparse, number)| u64::from(sparse.key) << 32 | number).collect();
-        match hashed(&entries) {
-            Some(index) => level.index = index,
-            None => (level.index, level.is_sorted) = (entries, true),
+        match hashed(&index) {
+            Some(hashed) => level.index = hashed,
+            None => (level.index, level.is_sorted) = (index, true),
         }
         level
     }
@@ -140,20 +138,18 @@ impl Level {
         let frequency = |count: u32| 1 + (weight(count) * rest / sum) as u32;
         let left = TOTAL - escape - counts.iter().map(|(_, count)| frequency(*count)).sum::<u32>();
         let largest = (0..counts.len()).rev().max_by_key(|i| counts[*i].1).unwrap_or(0);
+        self.entries.push(counts.len() as u32 + 1);
         let mut start = 0;
         for (i, (symbol, count)) in counts.iter().enumerate() {
-            self.symbols.push(*symbol);
-            self.starts.push(start as u16);
+            self.entries.push(start << 16 | u32::from(*symbol));
             start += frequency(*count) + if i == largest { left } else { 0 };
         }
-        self.symbols.push(ESCAPE);
-        self.starts.push(start as u16);
-        self.firsts.push(self.symbols.len() as u32);
+        self.entries.push(start << 16 | u32::from(ESCAPE));
     }
 
     /// The entries of the distribution that a key chooses.
     #[inline]
-    fn find(&self, key: u32) -> Option<std::ops::Range<usize>> {
+    fn find(&self, key: u32) -> Option<&[u32]> {
         if self.is_sorted {
             return self.search(key);
         }
@@ -165,7 +161,7 @@ impl Level {
                 return None;
             }
             if (entry >> 32) as u32 == key {
-                return Some(self.entries(entry));
+                return Some(self.distribution(entry));
             }
             place = (place + 1) & mask;
         }
@@ -173,25 +169,44 @@ impl Level {
 
     /// [`Level::find`] in a sorted index.
     #[cold]
-    fn search(&self, key: u32) -> Option<std::ops::Range<usize>> {
+    fn search(&self, key: u32) -> Option<&[u32]> {
         let place = self.index.binary_search_by_key(&key, |entry| (entry >> 32) as u32).ok()?;
-        Some(self.entries(self.index[place]))
+        Some(self.distribution(self.index[place]))
     }
 
     /// The entries of the distribution that an index entry names.
     #[inline]
-    fn entries(&self, entry: u64) -> std::ops::Range<usize> {
-        let number = (entry as u32 - 1) as usize;
-        self.firsts[number] as usize..self.firsts[number + 1] as usize
+    fn distribution(&self, entry: u64) -> &[u32] {
+        // One less than what is in the lower half is where the number of entries stands.
+        let first = entry as u32 as usize;
+        &self.entries[first..first + self.entries[first - 1] as usize]
     }
+}
+
+/// The symbol of an entry.
+#[inline]
+const fn symbol_of(entry: u32) -> u16 {
+    entry as u16
 }
 
 /// The slots of entry `i` of a distribution.
 #[inline]
-fn interval(starts: &[u16], i: usize) -> (u32, u32) {
-    let start = u32::from(starts[i]);
-    let end = starts.get(i + 1).map_or(TOTAL, |end| u32::from(*end));
+fn interval(entries: &[u32], i: usize) -> (u32, u32) {
+    let start = entries[i] >> 16;
+    let end = entries.get(i + 1).map_or(TOTAL, |end| end >> 16);
     (start, end - start)
+}
+
+/// The entry that has a slot.
+#[inline]
+fn place_of(entries: &[u32], slot: u32) -> usize {
+    let last = slot << 16 | u32::from(u16::MAX);
+    match entries {
+        // Most distributions know one symbol.
+        [_, escape] => usize::from(*escape <= last),
+        _ if entries.len() <= 16 => entries[1..].iter().map(|entry| usize::from(*entry <= last)).sum(),
+        _ => entries.partition_point(|entry| *entry <= last) - 1,
+    }
 }
 
 /// Distributions of one alphabet.
@@ -212,17 +227,16 @@ impl Chain {
     pub fn encode(&self, symbol: u16, mut key: impl FnMut(usize) -> u32, sink: &mut impl Sink) {
         for (i, level) in self.levels.iter().enumerate() {
             let Some(entries) = level.find(key(i)) else { continue };
-            let (symbols, starts) = (&level.symbols[entries.clone()], &level.starts[entries]);
-            let place = if symbols.len() <= 32 {
-                symbols.iter().position(|known| *known >= symbol).unwrap_or(symbols.len() - 1)
+            let place = if entries.len() <= 32 {
+                entries.iter().position(|entry| symbol_of(*entry) >= symbol).unwrap_or(entries.len() - 1)
             } else {
-                symbols.partition_point(|known| *known < symbol)
+                entries.partition_point(|entry| symbol_of(*entry) < symbol)
             };
-            if symbols[place] == symbol {
-                let (start, frequency) = interval(starts, place);
+            if symbol_of(entries[place]) == symbol {
+                let (start, frequency) = interval(entries, place);
                 return sink.push(start, frequency);
             }
-            let (start, frequency) = interval(starts, symbols.len() - 1);
+            let (start, frequency) = interval(entries, entries.len() - 1);
             sink.push(start, frequency);
         }
         self.dense.encode(symbol, sink);
@@ -233,15 +247,10 @@ impl Chain {
     pub fn decode(&self, mut key: impl FnMut(usize) -> u32, source: &mut impl Source) -> u16 {
         for (i, level) in self.levels.iter().enumerate() {
             let Some(entries) = level.find(key(i)) else { continue };
-            let (symbols, starts) = (&level.symbols[entries.clone()], &level.starts[entries]);
             let symbol = source.symbol(|slot| {
-                let place = if starts.len() <= 16 {
-                    starts.iter().filter(|start| u32::from(**start) <= slot).count() - 1
-                } else {
-                    starts.partition_point(|start| u32::from(*start) <= slot) - 1
-                };
-                let (start, frequency) = interval(starts, place);
-                (symbols[place], start, frequency)
+                let place = place_of(entries, slot);
+                let (start, frequency) = interval(entries, place);
+                (symbol_of(entries[place]), start, frequency)
             });
             if symbol != ESCAPE {
                 return symbol;
@@ -270,7 +279,7 @@ mod tests {
             assert_eq!(level.is_sorted, is_sorted);
             for (i, key) in keys.iter().enumerate() {
                 let entries = level.find(*key).unwrap();
-                assert_eq!(level.symbols[entries.start], i as u16);
+                assert_eq!(symbol_of(entries[0]), i as u16);
                 let next = key.wrapping_add(1);
                 assert_eq!(level.find(next).is_some(), keys.binary_search(&next).is_ok());
             }

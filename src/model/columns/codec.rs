@@ -17,11 +17,12 @@ use zstd_safe::{CCtx, CParameter, DCtx, DParameter, FrameFormat};
 
 use super::ColumnsModel;
 use super::coding::{SCALE_BITS, Sink, Source};
+use super::dense::Dense;
 use super::fields::Fields;
 use super::framing::{FramingCodec, FramingModel, Head};
-use super::model::{Fault, Inline, TextSink, TextSource};
+use super::model::{Fault, Inline, TextSink, TextSource, afford};
 use super::registers::Registers;
-use super::text::TextModel;
+use super::text::{Spelling, decode_length, encode_length};
 use crate::codec::block::{RowSink, Rows};
 use crate::codec::{Algorithm, BlockCodec, Codec, CodecError, Column, ColumnCodec, ColumnRef, ModelId};
 use crate::entropy::{Decoder, Encoder, Interval};
@@ -38,7 +39,7 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const TEXT_LEVEL: i32 = 3;
 const PLAIN_LEVEL: i32 = 3;
 
-/// Most bytes of texts that the byte model codes in a column: it takes its time.
+/// Most bytes of texts that are coded byte by byte in a column: that takes its time.
 const MAX_INLINE: usize = 64 << 10;
 
 /// Columns after which it is tried again which way of coding texts is better.
@@ -76,7 +77,8 @@ struct Gathered {
 
 impl TextSink for Gathered {
     #[inline]
-    fn put(&mut self, column: usize, text: &[u8], _model: &TextModel, _sink: &mut impl Sink) {
+    fn put(&mut self, column: usize, text: &[u8], lengths: &Dense, sink: &mut impl Sink) {
+        encode_length(lengths, text.len(), sink);
         self.columns[column].extend_from_slice(text);
     }
 }
@@ -91,11 +93,13 @@ impl TextSource for Cursors<'_> {
     fn take(
         &mut self,
         column: usize,
-        length: usize,
-        _model: &TextModel,
-        _source: &mut impl Source,
+        lengths: &Dense,
+        source: &mut impl Source,
+        most: usize,
         output: &mut Vec<u8>,
     ) -> Result<(), Fault> {
+        let length = decode_length(lengths, source);
+        afford(output, length, most)?;
         let (at, end) = &mut self.columns[column];
         if length > *end - *at {
             return Err(Fault::Corrupt("a column has fewer texts than are asked for"));
@@ -277,7 +281,7 @@ impl ColumnsCodec {
         // The symbols wait while the texts, which stand before them, are coded.
         let mut symbols = std::mem::take(&mut self.encoder);
         symbols.clear();
-        let mut inline = Inline::default();
+        let mut inline = Inline::new(&model.model);
         let mut foreign = 0;
         let mut start = 0;
         for end in values.ends {
@@ -302,13 +306,18 @@ impl ColumnsCodec {
         Ok(Modelled { text, familiar })
     }
 
+    /// Whether so many bytes of texts may stand among the symbols of a column.
+    fn affords(&self, text: usize) -> bool {
+        matches!(self.model.model.spelling, Spelling::Tokens(_)) || text <= MAX_INLINE
+    }
+
     /// Codes a column with the model in the better of two ways: texts gathered for zstd, or among the symbols.
     fn encode_well(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<Modelled, CodecError> {
         let start = output.len();
         let (best, age) = self.best;
         if !age.is_multiple_of(TRIED_EVERY) {
             let coded = self.encode_modelled(values, best, output)?;
-            if best == GATHERED || coded.text <= MAX_INLINE {
+            if best == GATHERED || self.affords(coded.text) {
                 self.best.1 += 1;
                 return Ok(coded);
             }
@@ -316,7 +325,7 @@ impl ColumnsCodec {
         }
         let coded = self.encode_modelled(values, GATHERED, output)?;
         self.best = (GATHERED, 1);
-        if coded.text <= MAX_INLINE {
+        if self.affords(coded.text) {
             let gathered = output.split_off(start);
             self.encode_modelled(values, INLINE, output)?;
             let inline = output.len() - start;
@@ -379,7 +388,7 @@ impl Codec for ColumnsCodec {
             self.encoder.clear();
             self.registers.begin(&model.model.start);
             self.steps.walk(&model.model.grammar, input);
-            let mut texts = Inline::default();
+            let mut texts = Inline::new(&model.model);
             model.model.encode(input, &self.steps, &mut self.registers, &mut self.encoder, &mut texts);
             self.encoder.finish::<1>(output);
             let written = output.len() - start;
@@ -413,7 +422,7 @@ impl Codec for ColumnsCodec {
         let mut decoder = Decoder::<1>::new(input).map_err(corrupt)?;
         model
             .model
-            .decode(&mut self.registers, &mut decoder, &mut Inline::default(), &mut (), limit, output)
+            .decode(&mut self.registers, &mut decoder, &mut Inline::new(&model.model), &mut (), limit, output)
             .map_err(|error| fault(error, limit))
             .and_then(|()| decoder.finish().map_err(corrupt))
             .inspect_err(|_| output.truncate(start))
@@ -497,7 +506,7 @@ impl ColumnsCodec {
                     let decoded = if method == GATHERED {
                         model.model.decode(registers, &mut decoder, &mut cursors, watch, left, bytes)
                     } else {
-                        model.model.decode(registers, &mut decoder, &mut Inline::default(), watch, left, bytes)
+                        model.model.decode(registers, &mut decoder, &mut Inline::new(&model.model), watch, left, bytes)
                     };
                     decoded.map_err(|error| fault(error, limit))?;
                     column.ends.push(bytes.len() as u32);

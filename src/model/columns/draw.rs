@@ -61,7 +61,7 @@ impl Drawing<'_> {
             let mut chance = Chance { rng, unheard_of: false };
             let model = &self.model.model;
             let drawn =
-                model.decode(&mut registers, &mut chance, &mut Inline::default(), &mut (), LONGEST, &mut record);
+                model.decode(&mut registers, &mut chance, &mut Inline::new(model), &mut (), LONGEST, &mut record);
             if drawn.is_err() || !model.is_regular(&record) {
                 continue;
             }

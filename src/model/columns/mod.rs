@@ -6,6 +6,7 @@
 //! * an **alphabet** (`alphabet`): frequent values or differences, frequent texts, buckets of other numbers, an escape to
 //!   text. A number is coded as its difference to a **base** (`base`): nothing, the last value of a column, the sum or
 //!   the difference of two, minutes on a clock, an hour made of its parts; whichever training found to cost least;
+//! * where texts are those of another column, an **echo** of that (`echo`). Other texts are made of **tokens** (`tokens`);
 //! * a **chain** of contexts (`chain`, `feature`): each a set of features of the columns coded before in this record and
 //!   in the one before it. The most specific context that knows the symbol codes it, the others escape. The last
 //!   resort is the distribution of all values.
@@ -21,6 +22,7 @@ mod codec;
 mod coding;
 mod dense;
 mod draw;
+mod echo;
 mod feature;
 mod fields;
 mod framing;
@@ -28,6 +30,7 @@ mod model;
 mod parts;
 mod registers;
 mod text;
+mod tokens;
 mod train;
 
 use std::sync::Arc;

@@ -8,10 +8,11 @@ use super::alphabet::{Alphabet, BUCKETS, Meaning, bucket_bits, difference};
 use super::chain::Chain;
 use super::coding::{Sink, Source};
 use super::dense::Dense;
+use super::echo::Echo;
 use super::feature::Context;
 use super::parts::{ColumnParts, Parts};
 use super::registers::{Registers, known_text, unknown_text};
-use super::text::{TextModel, decode_length, encode_length, length_classes};
+use super::text::{Spelling, length_classes};
 
 /// Bits of a slot's number.
 const TARGET_BITS: u32 = 12;
@@ -28,6 +29,8 @@ pub(super) struct Column {
     /// By bucket; nothing where no bucket has counts.
     mantissas: Vec<Option<Box<Dense>>>,
     lengths: Arc<Dense>,
+    /// Whether another column may echo its values.
+    is_heard: bool,
 }
 
 /// Everything that coding takes.
@@ -37,55 +40,60 @@ pub(super) struct Model {
     columns: Vec<Column>,
     regular: Dense,
     foreign: Dense,
-    pub text: TextModel,
+    pub spelling: Spelling,
     pub alone: bool,
     pub start: Registers,
 }
 
 /// Takes the texts of one record or of many.
 pub(super) trait TextSink {
-    fn put(&mut self, column: usize, text: &[u8], model: &TextModel, sink: &mut impl Sink);
+    /// A text of a column, and how long its texts are.
+    fn put(&mut self, column: usize, text: &[u8], lengths: &Dense, sink: &mut impl Sink);
 }
 
 /// Gives them back.
 pub(super) trait TextSource {
-    /// Appends a text of `length` bytes.
+    /// Appends a text, which makes `output` `most` bytes long at most.
     fn take(
         &mut self,
         column: usize,
-        length: usize,
-        model: &TextModel,
+        lengths: &Dense,
         source: &mut impl Source,
+        most: usize,
         output: &mut Vec<u8>,
     ) -> Result<(), Fault>;
 }
 
 /// Texts stand among the symbols.
-#[derive(Default)]
-pub(super) struct Inline {
-    /// Bytes of all texts so far.
+pub(super) struct Inline<'a> {
+    spelling: &'a Spelling,
+    /// Bytes of all texts that were coded so far.
     pub bytes: usize,
 }
 
-impl TextSink for Inline {
-    fn put(&mut self, column: usize, text: &[u8], model: &TextModel, sink: &mut impl Sink) {
-        self.bytes += text.len();
-        model.encode(column, text, sink);
+impl<'a> Inline<'a> {
+    pub fn new(model: &'a Model) -> Self {
+        Self { spelling: &model.spelling, bytes: 0 }
     }
 }
 
-impl TextSource for Inline {
+impl TextSink for Inline<'_> {
+    fn put(&mut self, column: usize, text: &[u8], lengths: &Dense, sink: &mut impl Sink) {
+        self.bytes += text.len();
+        self.spelling.encode(column, text, lengths, sink);
+    }
+}
+
+impl TextSource for Inline<'_> {
     fn take(
         &mut self,
         column: usize,
-        length: usize,
-        model: &TextModel,
+        lengths: &Dense,
         source: &mut impl Source,
+        most: usize,
         output: &mut Vec<u8>,
     ) -> Result<(), Fault> {
-        self.bytes += length;
-        model.decode(column, length, source, output);
-        Ok(())
+        self.spelling.decode(column, lengths, source, most, output)
     }
 }
 
@@ -134,6 +142,7 @@ impl Column {
                 true => Arc::clone(&EVEN_LENGTHS),
                 false => Arc::new(Dense::from_counts(&or_even(&parts.lengths, length_classes()))),
             },
+            is_heard: false,
         }
     }
 
@@ -154,7 +163,6 @@ impl Column {
         own: usize,
         value: &[u8],
         registers: &mut Registers,
-        text: &TextModel,
         sink: &mut impl Sink,
         texts: &mut impl TextSink,
     ) {
@@ -165,8 +173,7 @@ impl Column {
         if symbol >= alphabet.first_bucket() {
             if symbol >= alphabet.first_recent() {
                 if symbol == alphabet.other() {
-                    encode_length(&self.lengths, value.len(), sink);
-                    texts.put(own, value, text, sink);
+                    texts.put(own, value, &self.lengths, sink);
                 }
                 registers.remember(own, value);
             } else {
@@ -190,12 +197,10 @@ impl Column {
 
     /// Decodes a value, which becomes that of column `own`: appends it to `output`, which it makes `most` bytes long at most.
     #[inline]
-    #[expect(clippy::too_many_arguments, reason = "a value is made of all that a decoder has")]
     pub fn decode_value(
         &self,
         own: usize,
         registers: &mut Registers,
-        model: &TextModel,
         source: &mut impl Source,
         texts: &mut impl TextSource,
         most: usize,
@@ -234,10 +239,16 @@ impl Column {
                 registers.push(own, unknown_text(&output[start..]));
                 return Ok(());
             }
+            Meaning::Echo(Echo { column, case }) => {
+                let text = registers.heard(column).ok_or(Fault::Corrupt("there is nothing to echo"))?;
+                afford(output, text.len(), most)?;
+                output.extend(case.of(text));
+                registers.remember(own, &output[start..]);
+                registers.push(own, unknown_text(&output[start..]));
+                return Ok(());
+            }
             Meaning::Other => {
-                let length = decode_length(&self.lengths, source);
-                afford(output, length, most)?;
-                texts.take(own, length, model, source, output)?;
+                texts.take(own, &self.lengths, source, most, output)?;
                 registers.remember(own, &output[start..]);
                 registers.push(own, unknown_text(&output[start..]));
                 return Ok(());
@@ -259,7 +270,7 @@ impl Column {
 
 /// Makes room for so many bytes, if there may be so many: the vector then holds no more than `most`.
 #[inline]
-fn afford(output: &mut Vec<u8>, bytes: usize, most: usize) -> Result<(), Fault> {
+pub(super) fn afford(output: &mut Vec<u8>, bytes: usize, most: usize) -> Result<(), Fault> {
     if bytes > most - output.len() {
         return Err(Fault::Limit);
     }
@@ -278,12 +289,16 @@ fn grow(output: &mut Vec<u8>, bytes: usize, most: usize) {
 impl Model {
     /// From what was learned, whose parts fit one another.
     pub fn new(parts: &Parts) -> Self {
+        let mut columns: Vec<Column> = parts.columns.iter().map(Column::new).collect();
+        for echo in parts.columns.iter().filter_map(|part| part.alphabet.echo) {
+            columns[usize::from(echo.column)].is_heard = true;
+        }
         Self {
             grammar: parts.grammar.clone(),
-            columns: parts.columns.iter().map(Column::new).collect(),
+            columns,
             regular: Dense::from_counts(&parts.regular),
             foreign: Dense::from_counts(&or_even(&parts.foreign, length_classes())),
-            text: TextModel { bytes: Chain::new(&parts.text) },
+            spelling: Spelling::new(&parts.text),
             alone: parts.alone,
             start: parts.start.clone(),
         }
@@ -320,8 +335,7 @@ impl Model {
                     }
                     if let Some(slot) = slot {
                         let value = &record[start as usize..end as usize];
-                        let slot = usize::from(slot);
-                        self.columns[slot].encode_value(slot, value, registers, &self.text, sink, texts);
+                        self.encode_value(usize::from(slot), value, registers, sink, texts);
                     }
                     from = slot;
                 }
@@ -330,19 +344,33 @@ impl Model {
                     self.columns[choice].put(foreign, registers, sink);
                     registers.push(choice, i64::from(foreign));
                     let bytes = &record[start as usize..end as usize];
-                    encode_length(&self.foreign, bytes.len(), sink);
-                    texts.put(self.columns.len(), bytes, &self.text, sink);
+                    texts.put(self.columns.len(), bytes, &self.foreign, sink);
                     sink.raw(slot.map_or(0, |slot| u64::from(slot) + 1), TARGET_BITS);
                     if let Some(slot) = slot {
                         let value = &record[end as usize..value_end as usize];
-                        let slot = usize::from(slot);
-                        self.columns[slot].encode_value(slot, value, registers, &self.text, sink, texts);
+                        self.encode_value(usize::from(slot), value, registers, sink, texts);
                     }
                     from = slot;
                 }
             }
         }
         registers.end();
+    }
+
+    #[inline]
+    fn encode_value(
+        &self,
+        slot: usize,
+        value: &[u8],
+        registers: &mut Registers,
+        sink: &mut impl Sink,
+        texts: &mut impl TextSink,
+    ) {
+        let column = &self.columns[slot];
+        column.encode_value(slot, value, registers, sink, texts);
+        if column.is_heard {
+            registers.hear(slot, value);
+        }
     }
 
     /// Decodes one record: appends at most `limit` bytes.
@@ -382,11 +410,10 @@ impl Model {
                 if regular {
                     return Err(Fault::Corrupt("a regular record has foreign bytes"));
                 }
-                let length = decode_length(&self.foreign, source);
-                afford(output, length, most)?;
-                texts.take(self.columns.len(), length, &self.text, source, output)?;
+                let from = output.len();
+                texts.take(self.columns.len(), &self.foreign, source, most, output)?;
                 let target = source.raw(TARGET_BITS) as usize;
-                if target > slots || (target > 0 && length == 0) {
+                if target > slots || (target > 0 && output.len() == from) {
                     return Err(Fault::Corrupt("foreign bytes lead to no slot"));
                 }
                 (target > 0).then(|| (target - 1) as u16)
@@ -397,7 +424,11 @@ impl Model {
             };
             let start = output.len();
             let own = usize::from(slot);
-            self.columns[own].decode_value(own, registers, &self.text, source, texts, most, output)?;
+            let column = &self.columns[own];
+            column.decode_value(own, registers, source, texts, most, output)?;
+            if column.is_heard {
+                registers.hear(own, &output[start..]);
+            }
             watch.saw(slot, start, output.len());
             if output.len() == begun && from.is_some() {
                 // Steps that make nothing could go on for ever.

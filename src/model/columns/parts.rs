@@ -22,6 +22,13 @@ pub(super) struct ColumnParts {
     pub lengths: Vec<u32>,
 }
 
+/// What texts are made of: bytes, as models of versions 1 and 2 have it, or tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TextParts {
+    Bytes(ChainCounts),
+    Tokens { tokens: Vec<Vec<u8>>, chain: ChainCounts },
+}
+
 /// A whole model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Parts {
@@ -34,8 +41,8 @@ pub(super) struct Parts {
     pub alone: bool,
     /// What is remembered before the first record.
     pub start: Registers,
-    /// Bytes of texts.
-    pub text: ChainCounts,
+    /// What texts that stand among the symbols are made of.
+    pub text: TextParts,
     /// Counts of the classes of the lengths of foreign bytes.
     pub foreign: Vec<u32>,
     /// Texts of the topic, for zstd.

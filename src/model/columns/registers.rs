@@ -72,6 +72,8 @@ pub(super) struct Registers {
     memory: HashMap<i64, Vec<i64>>,
     /// By column, the latest text first.
     recent: Vec<Vec<Vec<u8>>>,
+    /// By column, the last value of those that have an echo.
+    heard: Vec<Vec<u8>>,
     /// Whether any text is remembered.
     texts: bool,
 }
@@ -85,6 +87,7 @@ impl Registers {
             before: zeros.clone(),
             kept: zeros,
             recent: vec![Vec::new(); columns],
+            heard: vec![Vec::new(); columns],
             ..Self::default()
         }
     }
@@ -131,6 +134,7 @@ impl Registers {
         }
         if self.texts {
             self.recent.iter_mut().for_each(Vec::clear);
+            self.heard.iter_mut().for_each(Vec::clear);
             self.texts = false;
         }
     }
@@ -150,6 +154,21 @@ impl Registers {
     /// The text that is `place` texts old.
     pub fn recent(&self, column: usize, place: usize) -> Option<&[u8]> {
         self.recent[column].get(place).map(Vec::as_slice)
+    }
+
+    /// The last value of a column that has an echo, if it had bytes.
+    #[inline]
+    pub fn heard(&self, column: u16) -> Option<&[u8]> {
+        Some(self.heard[usize::from(column)].as_slice()).filter(|text| !text.is_empty())
+    }
+
+    /// Remembers the value of a column that has an echo.
+    #[inline]
+    pub fn hear(&mut self, column: usize, value: &[u8]) {
+        self.texts = true;
+        let heard = &mut self.heard[column];
+        heard.clear();
+        heard.extend_from_slice(value);
     }
 
     /// Remembers a text as the latest. Empty ones are not, nor are long ones.

@@ -1,9 +1,12 @@
-//! Texts that no alphabet has, byte by byte: the distributions of a byte after the bytes before it.
+//! Texts that no alphabet has: token by token, or byte by byte with the distributions of a byte after the bytes before it.
 
 use super::chain::Chain;
 use super::coding::{Sink, Source};
 use super::dense::Dense;
+use super::model::{Fault, afford};
+use super::parts::TextParts;
 use super::registers::mix;
+use super::tokens::{TokenModel, Vocabulary};
 
 /// How many bytes each context looks back.
 pub(super) const ORDERS: [usize; 3] = [4, 3, 2];
@@ -42,6 +45,58 @@ impl TextModel {
             let byte = self.bytes.decode(|level| key(ORDERS[level], column, history), source) as u8;
             output.push(byte);
             history = history << 8 | u64::from(byte);
+        }
+    }
+}
+
+/// What texts among the symbols are coded with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Spelling {
+    Bytes(TextModel),
+    Tokens(TokenModel),
+}
+
+impl Spelling {
+    /// From what was learned.
+    pub fn new(parts: &TextParts) -> Self {
+        match parts {
+            TextParts::Bytes(counts) => Self::Bytes(TextModel { bytes: Chain::new(counts) }),
+            TextParts::Tokens { tokens, chain } => {
+                Self::Tokens(TokenModel { vocabulary: Vocabulary::new(tokens.clone()), chain: Chain::new(chain) })
+            }
+        }
+    }
+
+    /// Codes a text, and where it ends.
+    #[inline]
+    pub fn encode(&self, column: usize, text: &[u8], lengths: &Dense, sink: &mut impl Sink) {
+        match self {
+            Self::Bytes(model) => {
+                encode_length(lengths, text.len(), sink);
+                model.encode(column, text, sink);
+            }
+            Self::Tokens(model) => model.encode(column, text, sink),
+        }
+    }
+
+    /// Appends a text, which makes `output` `most` bytes long at most.
+    #[inline]
+    pub fn decode(
+        &self,
+        column: usize,
+        lengths: &Dense,
+        source: &mut impl Source,
+        most: usize,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        match self {
+            Self::Bytes(model) => {
+                let length = decode_length(lengths, source);
+                afford(output, length, most)?;
+                model.decode(column, length, source, output);
+                Ok(())
+            }
+            Self::Tokens(model) => model.decode(column, source, most, output),
         }
     }
 }

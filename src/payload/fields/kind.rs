@@ -294,27 +294,51 @@ fn put_integer(number: i64, output: &mut Vec<u8>) {
     put_padded(number.unsigned_abs(), 0, output);
 }
 
-/// Pairs of digits.
-const PAIRS: &[u8; 200] =
-    b"0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
-5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+/// The last eight digits of a number, the highest in the lowest byte: halves, then pairs, then digits, side by side.
+#[inline]
+const fn eight_digits(number: u32) -> u64 {
+    let halves = (number / 10_000) as u64 | ((number % 10_000) as u64) << 32;
+    // A hundredth of four digits, and a tenth of two, by multiplication.
+    let hundreds = ((halves * 10_486) >> 20) & 0x7f_0000_007f;
+    let pairs = hundreds | (halves - 100 * hundreds) << 16;
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | (pairs - 10 * tens) << 8
+}
+
+/// The digits of [`eight_digits`] as text.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// A natural number with at least `width` digits.
 #[inline]
-fn put_padded(mut number: u64, width: usize, output: &mut Vec<u8>) {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    while number >= 10 {
-        let pair = 2 * (number % 100) as usize;
-        number /= 100;
-        at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+fn put_padded(number: u64, width: usize, output: &mut Vec<u8>) {
+    const LIMIT: u64 = 100_000_000;
+    if number >= LIMIT {
+        put_padded_long(number / LIMIT, width.saturating_sub(8), output);
+        output.extend_from_slice(&(eight_digits((number % LIMIT) as u32) | ZEROS).to_le_bytes());
+        return;
     }
-    if number > 0 || at == digits.len() {
-        at -= 1;
-        digits[at] = b'0' + number as u8;
+    if width > 8 {
+        output.resize(output.len() + width - 8, b'0');
     }
-    output.extend_from_slice(&digits[at.min(digits.len() - width.min(digits.len()))..]);
+    let digits = eight_digits(number as u32);
+    let leading = digits.trailing_zeros().min(63) as usize / 8;
+    let length = (8 - leading).max(width.min(8));
+    // A copy of known length takes no call.
+    let end = output.len() + length;
+    output.extend_from_slice(&((digits | ZEROS) >> (8 * (8 - length))).to_le_bytes());
+    output.truncate(end);
+}
+
+/// [`put_padded`], for what stands before the last eight digits.
+#[cold]
+fn put_padded_long(number: u64, width: usize, output: &mut Vec<u8>) {
+    put_padded(number, width, output);
+}
+
+/// The two digits of a number below a hundred.
+#[inline]
+const fn two_digits(number: i64) -> [u8; 2] {
+    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
 
 fn decimal(text: &[u8], scale: u8, zeros: Zeros) -> Option<i64> {
@@ -589,39 +613,41 @@ impl TimeFormat {
         rest.is_empty().then(|| number.checked_mul(self.units_a_day())?.checked_add(clock))?
     }
 
+    #[inline]
     fn render(&self, number: i64, output: &mut Vec<u8>) -> Option<()> {
-        let a_day = self.units_a_day();
-        let (days, mut clock) =
-            if self.date { (number.div_euclid(a_day), number.rem_euclid(a_day)) } else { (0, number) };
         let power = POWERS[usize::from(self.fraction)];
-        let a_minute = if self.clock == Clock::Seconds { 60 * power } else { 1 };
-        if clock < 0 || (!self.date && clock / a_minute >= 6000) {
+        // Divisions by constants are multiplications.
+        let (whole, fraction) =
+            if self.fraction > 0 { (number.div_euclid(power), number.rem_euclid(power)) } else { (number, 0) };
+        let (days, clock) = match (self.date, self.clock) {
+            (false, _) => (0, whole),
+            (true, Clock::None) => (whole, 0),
+            (true, Clock::Minutes) => (whole.div_euclid(1440), whole.rem_euclid(1440)),
+            (true, Clock::Seconds) => (whole.div_euclid(86_400), whole.rem_euclid(86_400)),
+        };
+        let (minutes, second) = if self.clock == Clock::Seconds { (clock / 60, clock % 60) } else { (clock, 0) };
+        if clock < 0 || minutes >= 6000 {
             return None;
         }
         if self.date {
             let (year, month, day) = civil_from_days(days)?;
-            put_padded(year as u64, 4, output);
-            output.push(b'-');
-            put_padded(month as u64, 2, output);
-            output.push(b'-');
-            put_padded(day as u64, 2, output);
+            let ([a, b], [c, d]) = (two_digits(year / 100), two_digits(year % 100));
+            let ([e, f], [g, h]) = (two_digits(month), two_digits(day));
+            output.extend_from_slice(&[a, b, c, d, b'-', e, f, b'-', g, h]);
             if self.clock != Clock::None {
                 output.push(self.between);
             }
         }
         if self.clock != Clock::None {
-            let minutes = clock / a_minute;
-            clock %= a_minute;
-            put_padded((minutes / 60) as u64, 2, output);
-            output.push(b':');
-            put_padded((minutes % 60) as u64, 2, output);
+            let ([a, b], [c, d]) = (two_digits(minutes / 60), two_digits(minutes % 60));
+            output.extend_from_slice(&[a, b, b':', c, d]);
         }
         if self.clock == Clock::Seconds {
-            output.push(b':');
-            put_padded((clock / power) as u64, 2, output);
+            let [a, b] = two_digits(second);
+            output.extend_from_slice(&[b':', a, b]);
             if self.fraction > 0 {
                 output.push(b'.');
-                put_padded((clock % power) as u64, usize::from(self.fraction), output);
+                put_padded(fraction as u64, usize::from(self.fraction), output);
             }
         }
         if self.zulu {
@@ -773,6 +799,20 @@ mod tests {
             let mut bytes = Vec::new();
             kind.write(&mut bytes);
             assert_eq!(Kind::read(&mut Reader::new(&bytes, 0)).unwrap(), kind);
+        }
+    }
+
+    #[test]
+    fn natural_numbers_are_written_as_the_standard_library_writes_them() {
+        let powers = (0..20).map(|power| 10u64.pow(power));
+        let near =
+            powers.flat_map(|power| [power - 1, power, power + 1]).chain([u64::MAX, 99, 12_345_678, 1_0000_0001]);
+        for number in near.chain((0..200_000).map(|i| i * 7919)).chain(0..10_000) {
+            for width in [0, 1, 2, 4, 8, 9, 18] {
+                let mut output = b"x".to_vec();
+                put_padded(number, width, &mut output);
+                assert_eq!(output, format!("x{number:0width$}").into_bytes());
+            }
         }
     }
 

@@ -51,7 +51,7 @@ impl Steps {
             let rest = &record[at..];
             let mut taken = None;
             for (i, edge) in grammar.state(from).edges.iter().enumerate() {
-                if !rest.starts_with(&edge.literal) {
+                if !begins_with(rest, &edge.literal) {
                     continue;
                 }
                 let start = at + edge.literal.len();
@@ -81,6 +81,15 @@ impl Steps {
             from = target;
         }
     }
+}
+
+/// Whether bytes begin with a literal. Literals are short: this takes no call.
+#[inline]
+fn begins_with(bytes: &[u8], literal: &[u8]) -> bool {
+    let Some(bytes) = bytes.get(..literal.len()) else { return false };
+    let ((words, rest), (literal_words, literal_rest)) = (bytes.as_chunks::<8>(), literal.as_chunks::<8>());
+    let same = |(a, b): (&[u8; 8], &[u8; 8])| u64::from_le_bytes(*a) == u64::from_le_bytes(*b);
+    words.iter().zip(literal_words).all(same) && rest.iter().zip(literal_rest).all(|(a, b)| a == b)
 }
 
 /// The next place from `at` on where a key of the grammar stands before a value of its slot: the slot, and where its

@@ -43,7 +43,7 @@ pub(in crate::model::columns) fn write(parts: &FramingParts, output: &mut Vec<u8
     let own = places.imports..places.all();
     parts.start.now.iter().chain(&parts.start.before).for_each(|register| put_signed(*register, output));
     for column in own {
-        write_column(&parts.columns[column], column < places.values(), output);
+        write_column(&parts.columns[column], column < places.values(), false, output);
     }
     write_chain(&parts.text, output);
 }
@@ -106,7 +106,7 @@ pub(in crate::model::columns) fn read(input: &mut Reader<'_>, slots: usize) -> R
     let mut columns = vec![ColumnParts::default(); places.imports];
     for column in places.imports..places.all() {
         let choices = (column >= places.values()).then(|| places.symbols(column, lists.len(), &fields));
-        columns.push(read_column(input, column, places.all(), choices)?);
+        columns.push(read_column(input, column, places.all(), choices, None)?);
     }
     let text = read_chain(input, ORDERS.len(), 256)?;
     Ok(FramingParts { imports, names, lists, fields, columns, start, text })

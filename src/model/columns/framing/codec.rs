@@ -10,9 +10,9 @@ use crate::entropy::{Decoder, Encoder};
 use crate::model::columns::coding::{Sink, Source};
 use crate::model::columns::dense::Dense;
 use crate::model::columns::fields::Fields;
-use crate::model::columns::model::{Fault, TextSink, TextSource};
+use crate::model::columns::model::{Fault, TextSink, TextSource, afford};
 use crate::model::columns::registers::Registers;
-use crate::model::columns::text::{TextModel, decode_length, encode_length};
+use crate::model::columns::text::{decode_length, encode_length};
 use crate::record::{HeaderRef, HeaderRefs, RecordRef, Timestamp};
 
 /// States of the stream.
@@ -51,10 +51,11 @@ impl Texts<'_> {
 }
 
 impl TextSink for Texts<'_> {
-    fn put(&mut self, column: usize, text: &[u8], model: &TextModel, sink: &mut impl Sink) {
+    fn put(&mut self, column: usize, text: &[u8], lengths: &Dense, sink: &mut impl Sink) {
+        encode_length(lengths, text.len(), sink);
         match self.bytes(column) {
             Some(bytes) => text.iter().for_each(|byte| bytes.encode(u16::from(*byte), sink)),
-            None => model.encode(column, text, sink),
+            None => self.0.text.encode(column, text, sink),
         }
     }
 }
@@ -63,14 +64,16 @@ impl TextSource for Texts<'_> {
     fn take(
         &mut self,
         column: usize,
-        length: usize,
-        model: &TextModel,
+        lengths: &Dense,
         source: &mut impl Source,
+        most: usize,
         output: &mut Vec<u8>,
     ) -> Result<(), Fault> {
+        let length = decode_length(lengths, source);
+        afford(output, length, most)?;
         match self.bytes(column) {
             Some(bytes) => output.extend((0..length).map(|_| bytes.decode(source) as u8)),
-            None => model.decode(column, length, source, output),
+            None => self.0.text.decode(column, length, source, output),
         }
         Ok(())
     }
@@ -179,7 +182,7 @@ impl FramingCodec {
     #[inline]
     fn encode_text(&mut self, model: &FramingModel, column: usize, text: &[u8]) {
         let (registers, encoder) = (&mut self.registers, &mut self.encoder);
-        model.column(column).encode_value(column, text, registers, &model.text, encoder, &mut Texts(model));
+        model.column(column).encode_value(column, text, registers, encoder, &mut Texts(model));
     }
 
     fn encode_field<'a>(
@@ -299,8 +302,7 @@ impl FramingCodec {
         digits.clear();
         let registers = &mut self.registers;
         let texts = &mut Texts(model);
-        let decoded =
-            model.column(column).decode_value(column, registers, &model.text, decoder, texts, MOST, &mut digits);
+        let decoded = model.column(column).decode_value(column, registers, decoder, texts, MOST, &mut digits);
         let number = decoded.and_then(|()| number(&digits).ok_or(Fault::Corrupt("a number of its framing is none")));
         self.digits = digits;
         // What is longer than any number is none.
@@ -338,7 +340,7 @@ impl FramingCodec {
             if start > most {
                 return Err(Fault::Limit);
             }
-            model.column(column).decode_value(column, registers, &model.text, decoder, texts, most, &mut self.bytes)?;
+            model.column(column).decode_value(column, registers, decoder, texts, most, &mut self.bytes)?;
         }
         if how != BYTES {
             parts.form.untext(&mut self.bytes, start).ok_or(Fault::Corrupt("a binary number has no such text"))?;

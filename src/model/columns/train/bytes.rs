@@ -1,7 +1,7 @@
-//! Whether the bytes of a field's texts are best coded one by one, without what stands before them.
+//! Texts byte by byte, and whether the bytes of a field's texts are best coded one by one, without what stands before them.
 
 use super::count::ChainCounter;
-use crate::model::columns::chain::Chain;
+use crate::model::columns::chain::{Chain, ChainCounts};
 use crate::model::columns::coding::{Sink, TOTAL, log2};
 use crate::model::columns::dense::Dense;
 use crate::model::columns::text::{ORDERS, TextModel, key};
@@ -31,15 +31,7 @@ pub(super) fn own(column: usize, texts: &[&[u8]]) -> Option<Vec<u32>> {
         return None;
     }
     let (older, newer) = texts.split_at(texts.len() / 2);
-    let mut counter = ChainCounter::new(ORDERS.len(), 256);
-    for text in older {
-        let mut history = 0u64;
-        for byte in *text {
-            counter.add(u16::from(*byte), |level| key(ORDERS[level], column, history));
-            history = history << 8 | u64::from(*byte);
-        }
-    }
-    let model = TextModel { bytes: Chain::new(&counter.finish(2)) };
+    let model = TextModel { bytes: Chain::new(&chain(older.iter().map(|text| (column, *text)))) };
     let plain = Dense::from_counts(&counts(older));
     let (mut with, mut without) = (Bits::default(), Bits::default());
     for text in newer {
@@ -47,6 +39,19 @@ pub(super) fn own(column: usize, texts: &[&[u8]]) -> Option<Vec<u32>> {
         text.iter().for_each(|byte| plain.encode(u16::from(*byte), &mut without));
     }
     (without.0 < with.0).then(|| counts(texts))
+}
+
+/// Counts of the bytes of texts after those before them.
+pub(super) fn chain<'a>(texts: impl Iterator<Item = (usize, &'a [u8])>) -> ChainCounts {
+    let mut counter = ChainCounter::new(ORDERS.len(), 256);
+    for (column, text) in texts {
+        let mut history = 0u64;
+        for byte in text {
+            counter.add(u16::from(*byte), |level| key(ORDERS[level], column, history));
+            history = history << 8 | u64::from(*byte);
+        }
+    }
+    counter.finish(2)
 }
 
 fn counts(texts: &[&[u8]]) -> Vec<u32> {

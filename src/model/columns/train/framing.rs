@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use super::bytes;
 use super::formulas::{self, Example};
 use super::trace::{Event, Trace};
-use super::{Given, KIND_SAMPLES, Known, LEAST_SPAN, Options, Texts, bases, contexts, learn_columns, thinned, unit};
+use super::{
+    Given, KIND_SAMPLES, Known, LEAST_SPAN, Options, TEXT_SAMPLE, Texts, bases, contexts, learn_columns, newest,
+    thinned, unit,
+};
 use crate::model::columns::alphabet::Alphabet;
 use crate::model::columns::base::Base;
 use crate::model::columns::fields::Fields;
@@ -393,7 +396,8 @@ impl Teller<'_> {
         let choices = |choice: usize| places.symbols(slots + choice, self.lists.len(), self.fields);
         let given = Given { columns: places.imports, slots, span, effort };
         let (symbols, memory) = learn_columns(&trace, &mut columns, &mut registers, &start, given, choices);
-        let text = Texts::gather(&trace, &columns, &symbols, 0).chain;
+        let text = Texts::gather(&trace, &columns, &symbols);
+        let text = bytes::chain(newest(&text.all, TEXT_SAMPLE).iter().copied());
         let mut fields = self.fields.to_vec();
         for (number, field) in fields.iter_mut().enumerate() {
             let column = places.field(number);

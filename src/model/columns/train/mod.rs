@@ -4,10 +4,12 @@ mod bases;
 mod bytes;
 mod contexts;
 mod count;
+mod echoes;
 mod formulas;
 mod framing;
 mod keys;
 mod trace;
+mod vocabulary;
 
 use std::collections::HashMap;
 
@@ -15,14 +17,16 @@ use crate::payload::fields::{Grammar, Kind, Scan};
 
 use super::alphabet::{Alphabet, MAX_KNOWN, bucket, bucket_bits};
 use super::base::Base;
+use super::echo::Echo;
 use super::feature::Context;
-use super::parts::{ColumnParts, Parts};
+use super::parts::{ColumnParts, Parts, TextParts};
 use super::registers::{Registers, is_number, unknown_text};
-use super::text::{ORDERS, key, length_class, length_classes};
+use super::text::{length_class, length_classes};
+use super::tokens;
 use count::ChainCounter;
 pub use framing::FRAMED_RECORDS;
 pub(super) use framing::learn as learn_framing;
-use trace::{FOREIGN, Trace};
+use trace::{Event, FOREIGN, Trace};
 
 /// How a model is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +107,12 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
         })
         .collect();
 
+    // Which texts are those of another column.
+    let echoes = echoes::search(slots, &trace, &registers, options.alone);
+    for (column, echo) in columns.iter_mut().zip(echoes) {
+        column.alphabet.echo = echo;
+    }
+
     // Which records belong together.
     let mut start = Registers::new(columns.len());
     if !options.alone {
@@ -133,7 +143,7 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
     let given = Given { columns: 0, slots, span, effort: options.effort };
     let (symbols, mut memory) = learn_columns(&trace, &mut columns, &mut registers, &start, given, choices);
 
-    let texts = Texts::gather(&trace, &columns, &symbols, options.text);
+    let texts = Texts::gather(&trace, &columns, &symbols);
     if !options.alone {
         memory.key = start.key;
         start.begin(&memory);
@@ -144,9 +154,9 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
         regular: trace.regular,
         alone: options.alone,
         start,
-        text: texts.chain,
-        foreign: texts.foreign,
-        dictionary: texts.dictionary,
+        text: texts.tokens(),
+        foreign: texts.foreign.clone(),
+        dictionary: texts.dictionary(options.text),
         framing: None,
     }
 }
@@ -173,7 +183,12 @@ fn learn_columns(
     choices: impl Fn(usize) -> usize,
 ) -> (Vec<u16>, Registers) {
     let Given { columns: given, slots, span, effort } = given;
+    let mut is_heard = vec![false; columns.len()];
+    for echo in columns.iter().filter_map(|column| column.alphabet.echo) {
+        is_heard[usize::from(echo.column)] = true;
+    }
     // Which differences and texts are frequent.
+    let mut heard: Vec<&[u8]> = vec![b""; slots];
     let mut seen: Vec<Seen<'_>> = (0..slots).map(|_| Seen::default()).collect();
     trace.replay(registers, start, |at, event, memory| {
         let Some(value) = trace.value(event) else { return };
@@ -181,18 +196,22 @@ fn learn_columns(
         if slot < given {
             return;
         }
+        // What was said in the record before is forgotten where each stands alone; here it does no harm.
+        heard[slot] = value;
         let base = columns[slot].alphabet.base;
         let number = registers[at];
         let seen = &mut seen[slot];
         match Some(number).filter(|number| is_number(*number)).and_then(|n| base.difference(n, base.of(slot, memory))) {
             Some(difference) => *seen.differences.entry(difference).or_insert(0) += 1,
+            None if is_echo(columns[slot].alphabet.echo, value, &heard) => {}
             None => *seen.texts.entry(value).or_insert(0) += 1,
         }
     });
     for (column, seen) in columns.iter_mut().zip(seen).skip(given) {
-        let Alphabet { kind, unit, offset, base, .. } = column.alphabet.clone();
+        let Alphabet { kind, unit, offset, base, echo, .. } = column.alphabet.clone();
         let (differences, texts) = seen.frequent();
         column.alphabet = Alphabet::new(kind, unit, offset, base, differences, texts);
+        column.alphabet.echo = echo;
     }
 
     // Every event as a symbol.
@@ -219,6 +238,9 @@ fn learn_columns(
                 }
                 if symbol >= columns[column].alphabet.first_bucket() {
                     cells.push((at, cell));
+                }
+                if is_heard[column] {
+                    memory.hear(column, value);
                 }
                 cell.register
             }
@@ -256,6 +278,11 @@ fn learn_columns(
     for (column, counter) in columns.iter_mut().zip(counters) {
         column.chain = counter.finish(2);
     }
+    // What the newer half had that the older one did not have yet was another text when it came.
+    for at in firsts(trace, columns, &symbols).into_iter().filter(|at| *at >= symbols.len() / 2) {
+        let column = &mut columns[usize::from(trace.events[at].column)];
+        column.chain.dense[column.alphabet.other()] += 2;
+    }
     for (at, cell) in cells {
         let event = &trace.events[at];
         let column = &mut columns[usize::from(event.column)];
@@ -282,6 +309,11 @@ fn learn_columns(
         }
     }
     (symbols, memory)
+}
+
+/// Whether a value is what a column echoes.
+fn is_echo(echo: Option<Echo>, value: &[u8], heard: &[&[u8]]) -> bool {
+    echo.is_some_and(|Echo { column, case }| !value.is_empty() && case.makes(heard[usize::from(column)], value))
 }
 
 /// Counts of what one column's values were.
@@ -328,54 +360,81 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// What is kept of texts.
-struct Texts {
-    chain: super::chain::ChainCounts,
-    foreign: Vec<u32>,
-    dictionary: Vec<u8>,
+/// Where the texts of alphabets came first.
+fn firsts(trace: &Trace<'_>, columns: &[ColumnParts], symbols: &[u16]) -> Vec<usize> {
+    let mut came: Vec<Vec<bool>> = columns.iter().map(|column| vec![false; column.alphabet.texts.len()]).collect();
+    let is_first = |(at, event): (usize, &Event)| {
+        trace.value(event)?;
+        let column = usize::from(event.column);
+        let text = usize::from(symbols[at]).checked_sub(columns[column].alphabet.differences.len())?;
+        let came = came[column].get_mut(text)?;
+        (!std::mem::replace(came, true)).then_some(at)
+    };
+    trace.events.iter().enumerate().filter_map(is_first).collect()
 }
 
-/// Bytes of text that the byte model is learned from at most.
-const TEXT_SAMPLE: usize = 256 << 10;
+/// The newest texts of so many bytes, in their order.
+fn newest<'b, 'a>(texts: &'b [(usize, &'a [u8])], most: usize) -> &'b [(usize, &'a [u8])] {
+    let mut left = most;
+    let kept = texts.iter().rev().take_while(|(_, text)| {
+        let fits = text.len() <= left;
+        left = left.saturating_sub(text.len());
+        fits
+    });
+    &texts[texts.len() - kept.count()..]
+}
 
-impl Texts {
-    fn gather(trace: &Trace<'_>, columns: &[ColumnParts], symbols: &[u16], most: usize) -> Self {
-        let mut counter = ChainCounter::new(ORDERS.len(), 256);
-        let mut foreign = Vec::new();
-        let mut texts: Vec<(usize, &[u8])> = Vec::new();
+/// Texts that no alphabet has, with their columns, in their order. Those of foreign bytes are of the column behind the last.
+struct Texts<'a> {
+    all: Vec<(usize, &'a [u8])>,
+    /// And those that an alphabet has where they came first: they were new then, as others will be.
+    new: Vec<(usize, &'a [u8])>,
+    /// Counts of the classes of lengths of foreign bytes.
+    foreign: Vec<u32>,
+}
+
+/// Bytes of text that tokens and bytes are learned from at most.
+const TEXT_SAMPLE: usize = 512 << 10;
+
+impl<'a> Texts<'a> {
+    fn gather(trace: &Trace<'a>, columns: &[ColumnParts], symbols: &[u16]) -> Self {
+        let mut texts = Self { all: Vec::new(), new: Vec::new(), foreign: Vec::new() };
+        let mut firsts = firsts(trace, columns, symbols).into_iter().peekable();
         for (at, event) in trace.events.iter().enumerate() {
             let column = usize::from(event.column);
             if event.column == FOREIGN {
-                foreign.resize(length_classes(), 0);
-                foreign[usize::from(length_class(event.len()))] += 1;
-                texts.push((columns.len(), trace.bytes(event)));
+                texts.foreign.resize(length_classes(), 0);
+                texts.foreign[usize::from(length_class(event.len()))] += 1;
+                texts.all.push((columns.len(), trace.bytes(event)));
+                texts.new.push((columns.len(), trace.bytes(event)));
             } else if let Some(value) = trace.value(event)
                 && usize::from(symbols[at]) == columns[column].alphabet.other()
             {
-                texts.push((column, value));
+                texts.all.push((column, value));
+                texts.new.push((column, value));
+            } else if firsts.next_if_eq(&at).is_some() {
+                texts.new.push((column, trace.bytes(event)));
             }
         }
-        // The newest, in their order.
-        let newest = |most: usize| {
-            let mut left = most;
-            let kept = texts.iter().rev().take_while(|(_, text)| {
-                let fits = text.len() <= left;
-                left = left.saturating_sub(text.len());
-                fits
-            });
-            kept.count()
-        };
-        for (column, text) in &texts[texts.len() - newest(TEXT_SAMPLE)..] {
-            let mut history = 0u64;
-            for byte in *text {
-                counter.add(u16::from(*byte), |level| key(ORDERS[level], *column, history));
-                history = history << 8 | u64::from(*byte);
-            }
+        texts
+    }
+
+    /// The tokens that they are made of, and their counts.
+    fn tokens(&self) -> TextParts {
+        let sample = newest(&self.new, TEXT_SAMPLE);
+        let vocabulary = vocabulary::learn(sample.iter().map(|(_, text)| *text));
+        let mut counter = ChainCounter::new(tokens::LEVELS, vocabulary.symbols());
+        for (column, text) in sample {
+            vocabulary.cut(text, |token, before| counter.add(token, |level| before.key(level, *column)));
         }
-        let mut kept = texts[texts.len() - newest(most)..].to_vec();
+        TextParts::Tokens { tokens: vocabulary.tokens().to_vec(), chain: counter.finish(2) }
+    }
+
+    /// The newest, for zstd.
+    fn dictionary(&self, most: usize) -> Vec<u8> {
+        let mut kept = newest(&self.all, most).to_vec();
         // As a block has them: column by column.
         kept.sort_by_key(|(column, _)| *column);
-        let dictionary = kept.iter().flat_map(|(_, text)| text.iter().copied()).collect();
-        Self { chain: counter.finish(2), foreign, dictionary }
+        kept.iter().flat_map(|(_, text)| text.iter().copied()).collect()
     }
 }

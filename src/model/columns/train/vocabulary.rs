@@ -1,0 +1,170 @@
+//! Which bytes often stand together in texts: byte pair encoding (Gage 1994; Sennrich et al. 2016, arXiv:1508.07909), within
+//! words.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+
+use crate::model::columns::chain::MAX_SPARSE;
+use crate::model::columns::tokens::{BYTES, MAX_TOKEN, Vocabulary};
+
+/// Fewest occurrences of a pair that becomes a token.
+const LEAST: u64 = 4;
+
+/// Most tokens: with the end of a text there are as many symbols as one distribution may have.
+const MOST: usize = MAX_SPARSE - BYTES - 1;
+
+type Pair = (u16, u16);
+
+/// A word that occurs, and its tokens so far.
+struct Word {
+    count: u64,
+    tokens: Vec<u16>,
+}
+
+/// Learns the tokens of texts.
+pub(super) fn learn<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Vocabulary {
+    // In order, so that the same texts make the same tokens.
+    let mut counts: BTreeMap<&[u8], u64> = BTreeMap::new();
+    texts.flat_map(words).filter(|word| word.len() > 1).for_each(|word| *counts.entry(word).or_insert(0) += 1);
+    let words = counts
+        .into_iter()
+        .map(|(word, count)| Word { count, tokens: word.iter().map(|byte| u16::from(*byte)).collect() });
+    let mut pairs = Pairs::new(words.collect());
+    let mut tokens: Vec<Vec<u8>> = (0..=u8::MAX).map(|byte| vec![byte]).collect();
+    while tokens.len() < BYTES + MOST
+        && let Some((left, right)) = pairs.most_frequent()
+    {
+        let token = [tokens[usize::from(left)].as_slice(), &tokens[usize::from(right)]].concat();
+        // Different pairs may make the same bytes.
+        let fits = token.len() <= MAX_TOKEN && !tokens.contains(&token);
+        pairs.merge((left, right), fits.then_some(tokens.len() as u16));
+        if fits {
+            tokens.push(token);
+        }
+    }
+    Vocabulary::new(tokens.split_off(BYTES))
+}
+
+/// A text's words: letters with what stands before them, but digits by themselves, since numbers are seldom alike.
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let letter = |byte: u8| byte.is_ascii_alphabetic() || !byte.is_ascii();
+    text.chunk_by(move |a, b| !a.is_ascii_digit() && !b.is_ascii_digit() && (!letter(*a) || letter(*b)))
+}
+
+/// How often which tokens stand side by side.
+struct Pairs {
+    words: Vec<Word>,
+    counts: HashMap<Pair, u64>,
+    /// Words that have a pair, or had it.
+    places: HashMap<Pair, Vec<u32>>,
+    /// The most frequent first, the lowest of equals; those whose count is another by now are stale.
+    heap: BinaryHeap<(u64, Reverse<Pair>)>,
+}
+
+impl Pairs {
+    fn new(words: Vec<Word>) -> Self {
+        let mut pairs = Self { words, counts: HashMap::new(), places: HashMap::new(), heap: BinaryHeap::new() };
+        for word in 0..pairs.words.len() {
+            pairs.add(word);
+        }
+        pairs.heap = pairs.counts.iter().map(|(pair, count)| (*count, Reverse(*pair))).collect();
+        pairs
+    }
+
+    /// Counts the pairs of a word.
+    fn add(&mut self, word: usize) {
+        let Word { count, tokens } = &self.words[word];
+        for pair in tokens.windows(2) {
+            let pair = (pair[0], pair[1]);
+            *self.counts.entry(pair).or_insert(0) += count;
+            let places = self.places.entry(pair).or_default();
+            if places.last() != Some(&(word as u32)) {
+                places.push(word as u32);
+            }
+        }
+    }
+
+    fn most_frequent(&mut self) -> Option<Pair> {
+        loop {
+            let (count, Reverse(pair)) = self.heap.pop()?;
+            if self.counts.get(&pair) == Some(&count) {
+                return (count >= LEAST).then_some(pair);
+            }
+        }
+    }
+
+    /// Makes a pair one token everywhere; or, without one, forgets the pair.
+    fn merge(&mut self, pair: Pair, token: Option<u16>) {
+        let (Some(token), Some(places)) = (token, self.places.remove(&pair)) else {
+            self.counts.remove(&pair);
+            return;
+        };
+        let mut changed = Vec::new();
+        for place in places {
+            let Word { count, tokens } = &mut self.words[place as usize];
+            if !tokens.windows(2).any(|next| (next[0], next[1]) == pair) {
+                continue;
+            }
+            for next in tokens.windows(2) {
+                let next = (next[0], next[1]);
+                if let Some(known) = self.counts.get_mut(&next) {
+                    *known -= *count;
+                }
+                changed.push(next);
+            }
+            let mut to = 0;
+            let mut from = 0;
+            while from < tokens.len() {
+                let is_pair = from + 1 < tokens.len() && (tokens[from], tokens[from + 1]) == pair;
+                tokens[to] = if is_pair { token } else { tokens[from] };
+                from += if is_pair { 2 } else { 1 };
+                to += 1;
+            }
+            tokens.truncate(to);
+            changed.extend(tokens.windows(2).map(|next| (next[0], next[1])));
+            self.add(place as usize);
+        }
+        self.counts.remove(&pair);
+        changed.sort_unstable();
+        changed.dedup();
+        let counted = changed.into_iter().filter_map(|pair| Some((*self.counts.get(&pair)?, Reverse(pair))));
+        self.heap.extend(counted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_have_what_stands_before_them_and_digits_stand_alone() {
+        let all: Vec<&[u8]> = words(b"(14:56) E.Manning at S\xc3\xa4o").collect();
+        let expected: [&[u8]; 10] = [b"(", b"1", b"4", b":", b"5", b"6", b") E", b".Manning", b" at", b" S\xc3\xa4o"];
+        assert_eq!(all, expected);
+        assert_eq!(words(b"").count(), 0);
+    }
+
+    #[test]
+    fn frequent_words_become_tokens_and_rare_ones_do_not() {
+        let texts: Vec<String> = (0..400)
+            .map(|i| format!("pass {} to {}{}", ["short", "deep"][i % 2], ["NYG", "DAL"][i / 2 % 2], i))
+            .collect();
+        let vocabulary = learn(texts.iter().map(String::as_bytes));
+        for word in ["pass", " short", " deep", " to", " NYG", " DAL"] {
+            assert!(vocabulary.tokens().contains(&word.as_bytes().to_vec()), "{word}");
+        }
+        assert!(vocabulary.tokens().iter().all(|token| token.iter().all(|byte| !byte.is_ascii_digit())));
+        assert_eq!(learn([&b"never seen before"[..]].into_iter()).tokens().len(), 0);
+        assert_eq!(learn(texts.iter().map(String::as_bytes)), vocabulary);
+    }
+
+    #[test]
+    fn there_are_no_more_tokens_than_a_distribution_may_have() {
+        let letter = |i: usize| char::from(b'a' + (i % 26) as u8);
+        let texts: Vec<String> = (0..26 * 26 * 3)
+            .map(|i| [letter(i), letter(i / 26), letter(i / 3), letter(i / 7)].iter().collect::<String>().repeat(5))
+            .collect();
+        let vocabulary = learn(texts.iter().map(String::as_bytes));
+        assert_eq!(vocabulary.symbols(), MAX_SPARSE);
+    }
+}
