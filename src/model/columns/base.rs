@@ -66,6 +66,15 @@ fn around(minutes: i64) -> i64 {
 }
 
 impl Base {
+    /// Whether it is what the column itself was before.
+    pub fn goes_on(self, column: usize) -> bool {
+        let own = |a: u16| usize::from(a) == column;
+        match self {
+            Self::Last(a) | Self::Clock(a) | Self::Grown(a, _) | Self::Kept(a) => own(a),
+            _ => false,
+        }
+    }
+
     /// Whether differences are in minutes.
     fn is_clock(self) -> bool {
         matches!(self, Self::Clock(_) | Self::ClockSum(..) | Self::ClockLess(..))

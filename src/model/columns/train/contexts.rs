@@ -70,7 +70,9 @@ const BASE_BEAM: usize = 3;
 const BASE_GROWTH: usize = 14;
 
 /// The base whose differences cost least in the best context that a quick search finds for them.
-pub(super) fn best_base(column: usize, candidates: &[Base], known: &Known<'_>) -> Base {
+///
+/// `brittle` is what it counts for that a number goes on from what it was itself, in 2^-16 bits a value.
+pub(super) fn best_base(column: usize, candidates: &[Base], known: &Known<'_>, brittle: u64) -> Base {
     let Known { columns, slots, trace, registers, start, span } = *known;
     let [_, _, ..] = candidates else { return candidates.first().copied().unwrap_or_default() };
     // What stands in the record before it, and what was there before: the search is to be quick.
@@ -93,6 +95,9 @@ pub(super) fn best_base(column: usize, candidates: &[Base], known: &Known<'_>) -
         if *base != Base::Nothing {
             // Something must be won.
             cost += cost / 128;
+        }
+        if !base.goes_on(column) {
+            cost += numbers.len() as u64 * brittle;
         }
         if cost < best.0 {
             best = (cost, *base);

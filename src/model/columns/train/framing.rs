@@ -391,7 +391,7 @@ impl Teller<'_> {
             (places.timestamp()..slots).filter(|column| columns[*column].alphabet.kind != Kind::Text).collect();
         for column in numeric {
             let known = Known { columns: &columns, slots, trace: &trace, registers: &registers, start: &start, span };
-            columns[column].alphabet.base = contexts::best_base(column, &bases::candidates(column, &known), &known);
+            columns[column].alphabet.base = contexts::best_base(column, &bases::candidates(column, &known), &known, 0);
         }
         let choices = |choice: usize| places.symbols(slots + choice, self.lists.len(), self.fields);
         let given = Given { columns: places.imports, slots, span, effort };
