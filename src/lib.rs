@@ -6,6 +6,7 @@
 
 pub mod codec;
 pub mod cost;
+pub mod engine;
 pub mod entropy;
 pub mod frame;
 pub mod model;
