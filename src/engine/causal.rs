@@ -53,6 +53,12 @@ impl CausalNet {
             let found = i64::from(wrong.column);
             return Err(EngineError::Range { what: "a neighbour's column", found, accepted });
         }
+        let mut sorted = neighbours.clone();
+        sorted.sort_unstable();
+        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            let found = i64::from(twice[0].column);
+            return Err(EngineError::Range { what: "a neighbour's column", found, accepted: "named once" });
+        }
         let count = |what, found: usize, most: usize, accepted| match found <= most {
             true => Ok(()),
             false => Err(EngineError::Range { what, found: found as i64, accepted }),
@@ -128,7 +134,10 @@ mod tests {
         assert!(CausalNet::new(two(), layer(1, 4), layer(4, 2)).is_err());
         assert!(CausalNet::new(two(), layer(5, 4), layer(3, 2)).is_err());
         assert!(CausalNet::new(two(), layer(5, 4), layer(4, 3)).is_err());
-        assert!(CausalNet::new(vec![near(0, 0, -1); 65], layer(70, 4), layer(4, 2)).is_err());
+        assert!(CausalNet::new(vec![near(0, 0, -1); 2], layer(2, 4), layer(4, 2)).is_err());
+        let many = |count: usize| (0..count).map(|at| near(0, -1 - (at / 8) as i8, (at % 8) as i8)).collect();
+        assert!(CausalNet::new(many(64), layer(70, 4), layer(4, 2)).is_ok());
+        assert!(CausalNet::new(many(65), layer(70, 4), layer(4, 2)).is_err());
         assert!(CausalNet::new(two(), layer(5, 257), layer(257, 2)).is_err());
     }
 

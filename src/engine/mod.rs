@@ -8,11 +8,24 @@
 //! * [`Dense`]: a layer. What it computes is defined in `i64`, and no sum leaves `i32`: [`Dense::new`] refuses weights
 //!   with which one could.
 //! * [`CausalNet`]: the net that tells a sample's distribution from those before it.
+//! * [`Layer`] and [`CausalNets`] evaluate them with a [`Kernel`]: plain `i32`, AVX2 or AVX-512 VNNI. Each gives what the
+//!   definition gives, bit by bit.
 
 mod causal;
+mod causal_nets;
 mod dense;
 mod error;
+mod kernel;
+mod kernels;
+mod layer;
+mod net;
 
 pub use causal::{CausalNet, MAX_HIDDEN, MAX_NEIGHBOURS, MAX_OFFSET, Neighbour};
+pub use causal_nets::{CausalNets, Planes};
 pub use dense::{Dense, MAX_EXPONENT};
 pub use error::EngineError;
+pub use kernel::Kernel;
+pub use layer::{Layer, Scratch};
+
+#[cfg(test)]
+mod tests;
