@@ -69,17 +69,14 @@ impl CausalNets {
         Self { frame, channels: channels.collect(), features }
     }
 
-    /// The numbers of the samples in the order of coding.
-    pub fn order(&self) -> impl Iterator<Item = usize> {
-        self.channels.iter().flat_map(|channel| &channel.samples).map(|sample| *sample as usize)
-    }
-
-    /// The table of each sample of an image, in the order of coding. [`Planes::features`] are the image's.
+    /// Encodes an image: `put` is given each sample and its table, in the order of coding. [`Planes::features`] are the
+    /// image's.
     ///
     /// # Panics
     ///
     /// If there are more or fewer samples or features, or the processor does not have the kernel.
-    pub fn tables<'a>(&self, kernel: Kernel, image: &[u8], planes: &'a mut Planes) -> &'a [u16] {
+    #[inline]
+    pub fn encode(&self, kernel: Kernel, planes: &mut Planes, image: &[u8], mut put: impl FnMut(u16, u8)) {
         self.begin(planes);
         let (height, width) = (self.frame.height, self.frame.width);
         assert_eq!(image.len(), height * width * self.channels.len(), "an image has as many samples as its shape");
@@ -87,14 +84,14 @@ impl CausalNets {
             let at = self.frame.at(number / height, number % height, 0);
             planes.bytes[at..at + width].copy_from_slice(row);
         }
-        planes.tables.clear();
-        planes.tables.resize(image.len(), 0);
-        let mut rest = &mut planes.tables[..];
+        planes.tables.resize(height * width, 0);
         for channel in &self.channels {
-            let tables = rest.split_off_mut(..channel.places.len()).expect("there is a table for each sample");
+            let tables = &mut planes.tables[..];
             kernels::tables(kernel, &channel.net, &planes.bytes, &planes.features, &channel.places, tables);
+            for (sample, table) in channel.samples.iter().zip(tables) {
+                put(*table, image[*sample as usize]);
+            }
         }
-        &planes.tables
     }
 
     /// Decodes an image: `next` gives a sample for its table, in the order of coding. [`Planes::features`] are the image's.
@@ -107,7 +104,7 @@ impl CausalNets {
         self.begin(planes);
         let samples = self.frame.height * self.frame.width * self.channels.len();
         assert_eq!(image.len(), samples, "an image has as many samples as its shape");
-        planes.tables.resize(samples, 0);
+        planes.tables.resize(self.frame.height * self.frame.width, 0);
         for channel in &self.channels {
             let mut start = 0;
             for end in &channel.ends {

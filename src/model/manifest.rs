@@ -48,6 +48,9 @@ impl Family {
     /// A model of fields; [`crate::model::columns::ColumnsModel`] reads the artefact.
     pub const COLUMNS: Self = Self(Cow::Borrowed("columns"));
 
+    /// Networks for small images; [`crate::model::latent::LatentModel`] reads the artefact.
+    pub const LATENT: Self = Self(Cow::Borrowed("latent"));
+
     /// A family by name.
     pub fn new(name: impl Into<String>) -> Result<Self, ManifestError> {
         let name = name.into();

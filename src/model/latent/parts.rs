@@ -2,7 +2,7 @@
 
 use super::SampleTables;
 use crate::engine::{CausalNet, Dense, EngineError};
-use crate::payload::image::{Shape, ShapeError};
+use crate::payload::image::{Shape, ShapeError, Wrapping};
 
 /// The most latent numbers of an image.
 pub const MAX_LATENTS: usize = 256;
@@ -15,6 +15,9 @@ pub const MAX_WIDTH: usize = 2048;
 
 /// The most features of a sample.
 pub const MAX_FEATURES: usize = 8;
+
+/// The most wrappings of a model.
+pub const MAX_WRAPPINGS: usize = 16;
 
 /// The most weights of a model.
 pub const MAX_WEIGHTS: usize = 32 << 20;
@@ -40,6 +43,7 @@ pub struct LatentParts {
     autoencoder: Option<Autoencoder>,
     nets: Vec<CausalNet>,
     tables: SampleTables,
+    wrappings: Vec<Wrapping>,
 }
 
 /// Why there is no model.
@@ -150,7 +154,16 @@ impl LatentParts {
         if weights > MAX_WEIGHTS {
             return Err(LatentError::invalid(format_args!("it has {weights} weights, over the cap of {MAX_WEIGHTS}")));
         }
-        Ok(Self { shape, autoencoder, nets, tables })
+        Ok(Self { shape, autoencoder, nets, tables, wrappings: vec![Wrapping::Raw] })
+    }
+
+    /// The model for values with images in these wrappings, 1 to 16. Without a word they are raw.
+    pub fn with_wrappings(mut self, wrappings: Vec<Wrapping>) -> Result<Self, LatentError> {
+        if !(1..=MAX_WRAPPINGS).contains(&wrappings.len()) || wrappings.iter().any(|one| !one.fits(self.shape)) {
+            return Err(LatentError::invalid("its images are wrapped in no way that there is, or in too many"));
+        }
+        self.wrappings = wrappings;
+        Ok(self)
     }
 
     /// The images that it codes.
@@ -171,6 +184,11 @@ impl LatentParts {
     /// The distributions of samples.
     pub fn tables(&self) -> &SampleTables {
         &self.tables
+    }
+
+    /// How values hold images.
+    pub fn wrappings(&self) -> &[Wrapping] {
+        &self.wrappings
     }
 
     /// The definition of the latent of an image: its encoder's outputs. Empty where it has none.
