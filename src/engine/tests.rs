@@ -135,7 +135,8 @@ fn plain(nets: &[CausalNet], height: usize, width: usize, image: &[u8], features
 /// The numbers of the samples in the order of coding, from two images that together number them.
 fn order(nets: &CausalNets, plane: usize, channels: usize, features: usize) -> Vec<usize> {
     let samples = plane * channels;
-    let mut planes = Planes { features: vec![0; samples * features], ..Planes::default() };
+    let mut planes = Planes::default();
+    planes.features.resize(samples * features, 0);
     let mut digits = |digit: fn(usize) -> usize| {
         let image: Vec<u8> = (0..samples).map(|sample| digit(sample) as u8).collect();
         let mut seen = Vec::new();

@@ -173,7 +173,7 @@ impl LatentCodec {
     }
 
     /// Codes a column with the model, but for values that it does not fit.
-    fn encode_modelled(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
+    pub(super) fn encode_modelled(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
         let model = Arc::clone(&self.model);
         self.encoder.clear();
         self.other.clear();
