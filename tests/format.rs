@@ -235,6 +235,8 @@ fn a_damaged_bit_anywhere_is_noticed_as_the_format_promises() -> Result<()> {
             for bit in 0..8 {
                 damaged[at] ^= 1 << bit;
                 let decoded = decoder.decode(Some(file.token()), &damaged);
+                // The bit that makes a block's frame a record's, of a codec whose records have no checksum.
+                let promise = if golden::is_unchecked(&damaged) { Promise::Capped } else { promise };
                 damaged[at] ^= 1 << bit;
                 let Ok(decoded) = decoded else { continue };
                 let kept = promise.kept(&decoded, &whole);

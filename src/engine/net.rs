@@ -16,9 +16,9 @@ pub(super) struct NetLayout {
     pub strips: Vec<Strip>,
     /// Bias and half a unit of position and scale.
     pub output_start: [i32; 2],
-    output_shift: [i32; 2],
+    pub output_shift: [i32; 2],
     /// How many positions and scales there are.
-    limits: [u16; 2],
+    pub limits: [u16; 2],
 }
 
 /// 32 hidden units.

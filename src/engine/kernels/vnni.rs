@@ -69,40 +69,92 @@ fn tile<const SIZE: usize>(tile: &[Block], active: &[Active], shift: &[Lanes], l
     }
 }
 
+/// Samples that are evaluated together: a vector of weights is loaded once for all of them.
+const TOGETHER: usize = 4;
+
 /// See [`super::tables`].
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(super) fn tables(net: &NetLayout, planes: &[u8], features: &[u8], places: &[Place], tables: &mut [u16]) {
-    for (place, table) in places.iter().zip(tables) {
-        let mut position = _mm256_setzero_si256();
-        let mut scale = _mm256_setzero_si256();
-        for part in &net.strips {
-            let mut low = load(&part.start[0]);
-            let mut high = load(&part.start[1]);
-            let (near, own) = part.weights.split_at(net.neighbours.len());
-            for (offset, blocks) in net.neighbours.iter().zip(near) {
-                let inputs =
-                    _mm512_set1_epi32(i32::from_le_bytes(four(planes, place.at.wrapping_add(*offset) as usize)));
-                low = _mm512_dpbusd_epi32(low, inputs, weights(&blocks[0]));
-                high = _mm512_dpbusd_epi32(high, inputs, weights(&blocks[1]));
+    let (fours, rest) = places.as_chunks::<TOGETHER>();
+    let (tables_of_fours, tables_of_rest) = tables.as_chunks_mut::<TOGETHER>();
+    for (places, tables) in fours.iter().zip(tables_of_fours) {
+        *tables = some_tables(net, planes, features, places);
+    }
+    match *rest {
+        [] => {}
+        [one] => tables_of_rest.copy_from_slice(&some_tables(net, planes, features, &[one])[..1]),
+        [one, two] => tables_of_rest.copy_from_slice(&some_tables(net, planes, features, &[one, two])[..2]),
+        // As good as four.
+        _ => {
+            let places = std::array::from_fn(|at| rest[at.min(rest.len() - 1)]);
+            tables_of_rest.copy_from_slice(&some_tables::<TOGETHER>(net, planes, features, &places)[..rest.len()]);
+        }
+    }
+}
+
+/// The tables of a few samples; behind them anything.
+#[inline]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+fn some_tables<const COUNT: usize>(
+    net: &NetLayout,
+    planes: &[u8],
+    features: &[u8],
+    places: &[Place; COUNT],
+) -> [u16; TOGETHER] {
+    let mut position = [_mm256_setzero_si256(); TOGETHER];
+    let mut scale = [_mm256_setzero_si256(); TOGETHER];
+    for part in &net.strips {
+        let mut low = [load(&part.start[0]); COUNT];
+        let mut high = [load(&part.start[1]); COUNT];
+        let mut add = |bytes: &[u8], at: [usize; COUNT], blocks: &[Block; 2]| {
+            let blocks = blocks.each_ref().map(|block| weights(block));
+            for ((low, high), at) in low.iter_mut().zip(&mut high).zip(at) {
+                let inputs = _mm512_set1_epi32(i32::from_le_bytes(four(bytes, at)));
+                *low = _mm512_dpbusd_epi32(*low, inputs, blocks[0]);
+                *high = _mm512_dpbusd_epi32(*high, inputs, blocks[1]);
             }
-            for (offset, blocks) in net.features.iter().zip(own) {
-                let inputs = _mm512_set1_epi32(i32::from_le_bytes(four(features, (place.features + offset) as usize)));
-                low = _mm512_dpbusd_epi32(low, inputs, weights(&blocks[0]));
-                high = _mm512_dpbusd_epi32(high, inputs, weights(&blocks[1]));
-            }
-            let zero = _mm512_setzero_si512();
-            let low = _mm512_max_epi32(_mm512_srav_epi32(low, load(&part.shift[0])), zero);
-            let high = _mm512_max_epi32(_mm512_srav_epi32(high, load(&part.shift[1])), zero);
+        };
+        let (near, own) = part.weights.split_at(net.neighbours.len());
+        for (offset, blocks) in net.neighbours.iter().zip(near) {
+            add(planes, places.map(|place| place.at.wrapping_add(*offset) as usize), blocks);
+        }
+        for (offset, blocks) in net.features.iter().zip(own) {
+            add(features, places.map(|place| (place.features + offset) as usize), blocks);
+        }
+        let (zero, shift) = (_mm512_setzero_si512(), part.shift.each_ref().map(|lanes| load(lanes)));
+        let output = part.output.each_ref().map(|row| strip(row));
+        for (at, (low, high)) in low.into_iter().zip(high).enumerate() {
+            let low = _mm512_max_epi32(_mm512_srav_epi32(low, shift[0]), zero);
+            let high = _mm512_max_epi32(_mm512_srav_epi32(high, shift[1]), zero);
             // Saturating at 255, from numbers that are not negative.
             let hidden = _mm256_set_m128i(_mm512_cvtusepi32_epi8(high), _mm512_cvtusepi32_epi8(low));
-            position = _mm256_dpbusd_epi32(position, hidden, strip(&part.output[0]));
-            scale = _mm256_dpbusd_epi32(scale, hidden, strip(&part.output[1]));
+            position[at] = _mm256_dpbusd_epi32(position[at], hidden, output[0]);
+            scale[at] = _mm256_dpbusd_epi32(scale[at], hidden, output[1]);
         }
-        // Eight sums each to one: pairs of pairs, then the halves.
-        let pairs = _mm256_hadd_epi32(position, scale);
-        let fours = _mm256_hadd_epi32(pairs, pairs);
-        let both = _mm_add_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256::<1>(fours));
-        let outputs = [_mm_cvtsi128_si32(both), _mm_extract_epi32::<1>(both)];
-        *table = net.table([net.output_start[0] + outputs[0], net.output_start[1] + outputs[1]]);
     }
+    // Eight sums each to one: pairs of pairs, then the halves. A vector has position and scale of two samples.
+    let two = |first: usize| {
+        let fours = _mm256_hadd_epi32(
+            _mm256_hadd_epi32(position[first], scale[first]),
+            _mm256_hadd_epi32(position[first + 1], scale[first + 1]),
+        );
+        _mm_add_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256::<1>(fours))
+    };
+    let sums = _mm256_set_m128i(two(2), two(0));
+    let numbers = |[position, scale]: [i32; 2]| {
+        _mm256_set_epi32(scale, position, scale, position, scale, position, scale, position)
+    };
+    let sums = _mm256_srav_epi32(_mm256_add_epi32(sums, numbers(net.output_start)), numbers(net.output_shift));
+    let most = net.limits.map(|limit| i32::from(limit) - 1);
+    let clamped = _mm256_min_epi32(_mm256_max_epi32(sums, _mm256_setzero_si256()), numbers(most));
+    let factor = numbers([i32::from(net.limits[1]), 1]);
+    let products = _mm256_mullo_epi32(clamped, factor);
+    let tables = _mm256_hadd_epi32(products, products);
+    let (low, high) = (_mm256_castsi256_si128(tables), _mm256_extracti128_si256::<1>(tables));
+    [
+        _mm_extract_epi16::<0>(low) as u16,
+        _mm_extract_epi16::<2>(low) as u16,
+        _mm_extract_epi16::<0>(high) as u16,
+        _mm_extract_epi16::<2>(high) as u16,
+    ]
 }
