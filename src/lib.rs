@@ -35,3 +35,5 @@ pub mod sink;
 pub mod source;
 #[cfg(feature = "daemon")]
 pub mod telemetry;
+#[cfg(feature = "training")]
+pub mod training;

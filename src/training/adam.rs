@@ -53,10 +53,10 @@ impl Adam {
             let moments = self.first.iter_mut().zip(&mut self.second);
             for ((parameter, gradient), (first, second)) in parameters.iter().zip(&gradients).zip(moments) {
                 let gradient = gradient * shorter;
-                first.f_lerp_(&gradient, 1.0 - BETA_1)?;
-                second.f_lerp_(&gradient.square(), 1.0 - BETA_2)?;
+                let _ = first.f_lerp_(&gradient, 1.0 - BETA_1)?;
+                let _ = second.f_lerp_(&gradient.square(), 1.0 - BETA_2)?;
                 let step = &*first / (second.sqrt() + EPSILON) * rate;
-                parameter.shallow_clone().f_sub_(&step)?;
+                let _ = parameter.shallow_clone().f_sub_(&step)?;
             }
             Ok(true)
         })

@@ -32,7 +32,12 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    pub fn new(shape: Shape, autoencoder: Option<&Autoencoder>, nets: &[CausalNet], [positions, scales]: [u16; 2]) -> Self {
+    pub fn new(
+        shape: Shape,
+        autoencoder: Option<&Autoencoder>,
+        nets: &[CausalNet],
+        [positions, scales]: [u16; 2],
+    ) -> Self {
         let layers = |halves: &Autoencoder| {
             let [first, second] = &halves.encoder;
             let [third, fourth] = &halves.generator;

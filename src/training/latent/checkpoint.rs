@@ -75,12 +75,7 @@ impl Checkpoint {
     }
 
     fn groups(&self) -> [(&'static str, &[Tensor]); 4] {
-        [
-            ("parameter", &self.parameters),
-            ("first", &self.first),
-            ("second", &self.second),
-            ("power", &self.powers),
-        ]
+        [("parameter", &self.parameters), ("first", &self.first), ("second", &self.second), ("power", &self.powers)]
     }
 
     /// As a safetensors file.
@@ -110,7 +105,11 @@ impl Checkpoint {
     pub fn read(bytes: &[u8], training: &str, network: &Network) -> Result<Self, TrainingError> {
         let damaged = |what: &str| TrainingError::Checkpoint(what.to_owned());
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error.to_string()))?;
-        let state = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).ok_or_else(|| damaged("it says nothing of its training"))?;
+        let state = header
+            .metadata()
+            .as_ref()
+            .and_then(|metadata| metadata.get(KEY))
+            .ok_or_else(|| damaged("it says nothing of its training"))?;
         let state: State = serde_json::from_str(state).map_err(|error| damaged(&error.to_string()))?;
         if state.training != training {
             return Err(damaged("it is of other data, another recipe or another seed"));
@@ -119,13 +118,16 @@ impl Checkpoint {
         let shapes: Vec<Vec<i64>> = network.parameters().iter().map(|parameter| parameter.size()).collect();
         let read = |group: usize, name: &str, shapes: &[Vec<i64>]| {
             let each = shapes.iter().enumerate().map(|(number, shape)| {
-                let view = tensors.tensor(&format!("{group}.{name}.{number:03}")).map_err(|error| damaged(&error.to_string()))?;
+                let view = tensors
+                    .tensor(&format!("{group}.{name}.{number:03}"))
+                    .map_err(|error| damaged(&error.to_string()))?;
                 let same = view.shape().iter().map(|side| *side as i64).eq(shape.iter().copied());
                 if view.dtype() != Dtype::F32 || !same {
                     return Err(damaged("a tensor has another shape"));
                 }
                 let bytes = view.data().chunks_exact(4);
-                let values: Vec<f32> = bytes.map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect();
+                let values: Vec<f32> =
+                    bytes.map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect();
                 Ok(Tensor::f_from_slice(&values)?.f_view(shape.as_slice())?)
             });
             each.collect::<Result<Vec<_>, TrainingError>>()
@@ -140,4 +142,3 @@ impl Checkpoint {
         })
     }
 }
-

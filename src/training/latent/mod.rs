@@ -14,13 +14,14 @@ mod checkpoint;
 mod network;
 mod recipe;
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 pub use recipe::{Budget, Recipe};
 
 use super::adam::Adam;
 use super::{Monitor, Phase, Progress, TrainingError, use_one_thread};
-use crate::model::latent::{LatentParts, SampleTables};
+use crate::model::latent::{Autoencoder, LatentParts};
 use crate::payload::image::Shape;
 use batches::{Batch, Epochs, Images, Purpose, generator};
 use calibrate::{Calibrated, Counter, calibrate};
@@ -32,9 +33,6 @@ const MIN_IMAGES: usize = 32;
 
 /// Validation images that the loss is measured on; tables are chosen with all of them.
 const MEASURED: usize = 256;
-
-/// Steps between two checkpoints.
-const INTERVAL: u32 = 250;
 
 /// Steps in which the rate rises.
 const RISE: u32 = 30;
@@ -206,7 +204,7 @@ impl<'a> Session<'a> {
         self.state.moments += 1;
         if !moved {
             self.rewind()?;
-        } else if self.state.step.is_multiple_of(INTERVAL) {
+        } else if self.state.step.is_multiple_of(self.recipe.interval) {
             self.settle()?;
             monitor.checkpoint(self.checkpoint.write()?);
         }
@@ -260,8 +258,8 @@ impl<'a> Session<'a> {
             rewinds: self.state.rewinds,
         };
         match monitor.progress(&progress) {
-            std::ops::ControlFlow::Continue(()) => Ok(()),
-            std::ops::ControlFlow::Break(()) => Err(TrainingError::Cancelled),
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(TrainingError::Cancelled),
         }
     }
 
@@ -275,7 +273,7 @@ impl<'a> Session<'a> {
         let places = [self.recipe.positions, self.recipe.scales];
         let counter = Counter::new(self.shape, autoencoder.as_ref(), &nets, places);
         let (training, validation) = (counter.count(self.training.raw()), counter.count(self.validation.raw()));
-        let levels = 2 * usize::from(self.recipe.limit) + 1;
+        let levels = autoencoder.as_ref().map_or(0, Autoencoder::levels);
         let Calibrated { tables, latents, bits } =
             calibrate(places, levels, &self.network.expected()?, &training, &validation)?;
         let autoencoder = autoencoder.map(|mut autoencoder| {
@@ -284,7 +282,7 @@ impl<'a> Session<'a> {
         });
         let samples = self.validation.raw().len() as f64;
         Ok(Trained {
-            parts: parts(self.shape, autoencoder, nets, tables)?,
+            parts: LatentParts::new(self.shape, autoencoder, nets, tables)?,
             validation: Validation { latents: bits[0] / samples, samples: bits[1] / samples },
             steps: self.state.step,
             rewinds: self.state.rewinds,
@@ -293,16 +291,10 @@ impl<'a> Session<'a> {
     }
 }
 
-fn parts(
-    shape: Shape,
-    autoencoder: Option<crate::model::latent::Autoencoder>,
-    nets: Vec<crate::engine::CausalNet>,
-    tables: SampleTables,
-) -> Result<LatentParts, TrainingError> {
-    Ok(LatentParts::new(shape, autoencoder, nets, tables)?)
-}
-
 /// From 1 to 0 along half a wave, a little above 0 at its end.
 fn cosine(fraction: f64) -> f64 {
     (1.0 + (fraction * std::f64::consts::PI).cos()) / 2.0 + 3e-3
 }
+
+#[cfg(test)]
+mod tests;

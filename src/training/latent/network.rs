@@ -1,14 +1,14 @@
 //! The model as libtorch sees it: what [`crate::model::latent`] does with integers, differentiable.
 
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 use super::batches::{Batch, Purpose, Samples, generator};
 use super::recipe::Recipe;
-use crate::engine::CausalNet;
+use crate::engine::{CausalNet, Dense};
 use crate::model::latent::{Autoencoder, frequencies};
 use crate::payload::image::Shape;
 use crate::training::TrainingError;
-use crate::training::layer::{Layer, clamped, numbers};
+use crate::training::layer::{Layer, clamped, numbers, uniform};
 
 /// The largest number of a byte.
 const BYTE: f64 = 255.0;
@@ -31,6 +31,12 @@ const STEEPNESS: [f64; 2] = [1.0, 6.5];
 /// Where an untrained net begins, of all positions and scales: nearly black, and not sure of it.
 const BEGINNING: f64 = 0.1;
 
+/// The least that a feature of a place begins with.
+const CONSTANTS: f64 = 0.3;
+
+/// How far apart features of places begin.
+const SPREAD: f64 = 0.4;
+
 /// Nothing is less likely than `exp` of this, so that a logarithm stays finite.
 const LEAST: f64 = -60.0;
 
@@ -40,6 +46,8 @@ pub(super) struct Network {
     shape: Shape,
     recipe: Recipe,
     autoencoder: Option<Halves>,
+    /// `[D, F]` of size 1: the features of each place, where there is no latent that they could be made of.
+    constants: Option<Tensor>,
     /// Of each channel: hidden units, outputs.
     nets: Vec<[Layer; 2]>,
     /// `[255]`: the logarithms of the gaps between bins.
@@ -90,10 +98,16 @@ impl Network {
         } else {
             None
         };
-        let features = if latents > 0 { recipe.features } else { 0 };
+        let constants = if latents == 0 && recipe.features > 0 {
+            let numbers = (0..samples * recipe.features).map(|_| (CONSTANTS + SPREAD * uniform(&mut rng)) as f32);
+            let numbers = Tensor::f_from_slice(&numbers.collect::<Vec<_>>())?;
+            Some(numbers.f_view([samples as i64, recipe.features as i64])?.set_requires_grad(true))
+        } else {
+            None
+        };
         let largest = [recipe.positions, recipe.scales].map(|many| f64::from(many - 1));
         let nets = (0..shape.channels()).map(|channel| {
-            let inputs = recipe.neighbours_of(channel).len() + features;
+            let inputs = recipe.neighbours_of(channel).len() + recipe.features;
             Ok([
                 Layer::new([inputs, recipe.hidden], (BYTE, &[BYTE]), [1.0, 0.0], &mut rng)?,
                 Layer::new([recipe.hidden, 2], (BYTE, &largest), [0.1, BEGINNING], &mut rng)?,
@@ -103,6 +117,7 @@ impl Network {
             shape,
             recipe: recipe.clone(),
             autoencoder,
+            constants,
             nets: nets.collect::<Result<_, TrainingError>>()?,
             edges: Tensor::f_zeros([255], float)?.set_requires_grad(true),
             quantised: false,
@@ -115,7 +130,8 @@ impl Network {
     }
 
     fn layers_mut(&mut self) -> Vec<&mut Layer> {
-        let halves = self.autoencoder.iter_mut().flat_map(|halves| halves.encoder.iter_mut().chain(&mut halves.generator));
+        let halves =
+            self.autoencoder.iter_mut().flat_map(|halves| halves.encoder.iter_mut().chain(&mut halves.generator));
         halves.chain(self.nets.iter_mut().flatten()).collect()
     }
 
@@ -123,6 +139,7 @@ impl Network {
     pub fn parameters(&self) -> Vec<&Tensor> {
         let mut parameters: Vec<&Tensor> = self.layers().into_iter().flat_map(Layer::parameters).collect();
         parameters.extend(self.autoencoder.iter().flat_map(|halves| [&halves.centre, &halves.width]));
+        parameters.extend(&self.constants);
         parameters.push(&self.edges);
         parameters
     }
@@ -171,21 +188,34 @@ impl Network {
     }
 
     /// Features of all samples of all images, `[batch * D, F]`.
-    fn features(&self, halves: &Halves, latent: &Tensor) -> Result<Tensor, TrainingError> {
+    fn generate(&self, halves: &Halves, latent: &Tensor) -> Result<Tensor, TrainingError> {
         let [first, second] = &halves.generator;
         let hidden = clamped(&first.forward(latent)?, 0.0, BYTE, self.quantised);
         let features = clamped(&second.forward(&hidden)?, 0.0, BYTE, self.quantised);
         Ok(features.f_view([-1, self.recipe.features as i64])?)
     }
 
+    /// Features of these samples, `[samples, F]`: out of those that were generated, or of their places.
+    fn features(&self, samples: &Samples, generated: Option<&Tensor>) -> Result<Option<Tensor>, TrainingError> {
+        if let Some(generated) = generated {
+            return Ok(Some(generated.f_index_select(0, &samples.places)?));
+        }
+        let Some(constants) = &self.constants else { return Ok(None) };
+        let constants = clamped(&(constants * BYTE), 0.0, BYTE, self.quantised);
+        let places = samples.places.f_remainder(self.shape.samples() as i64)?;
+        Ok(Some(constants.f_index_select(0, &places)?))
+    }
+
     /// Position and scale of samples, each `[samples]`.
-    fn places(&self, channel: usize, samples: &Samples, features: Option<&Tensor>) -> Result<[Tensor; 2], TrainingError> {
+    fn positions(
+        &self,
+        channel: usize,
+        samples: &Samples,
+        generated: Option<&Tensor>,
+    ) -> Result<[Tensor; 2], TrainingError> {
         let [first, second] = &self.nets[channel];
-        let inputs = match features {
-            Some(features) => {
-                let kind = features.f_kind()?;
-                Tensor::f_cat(&[&samples.neighbours.f_to_kind(kind)?, &features.f_index_select(0, &samples.places)?], 1)?
-            }
+        let inputs = match self.features(samples, generated)? {
+            Some(features) => Tensor::f_cat(&[&samples.neighbours.f_to_kind(features.f_kind()?)?, &features], 1)?,
             None => samples.neighbours.shallow_clone(),
         };
         let hidden = clamped(&first.forward(&inputs)?, 0.0, BYTE, self.quantised);
@@ -229,19 +259,20 @@ impl Network {
             samples: Tensor::f_zeros([], (Kind::Float, Device::Cpu))?,
             latents: Tensor::f_zeros([], (Kind::Float, Device::Cpu))?,
         };
-        let features = match &self.autoencoder {
+        let generated = match &self.autoencoder {
             Some(halves) => {
                 let latent = self.latent(halves, &batch.images, noise)?;
-                let edge = |half: f64| ((&latent - &halves.centre + half) * (-&halves.width).exp() / LATENT_WIDTH).sigmoid();
+                let edge =
+                    |half: f64| ((&latent - &halves.centre + half) * (-&halves.width).exp() / LATENT_WIDTH).sigmoid();
                 let likelihood = (edge(0.5) - edge(-0.5)).clamp(1e-9, 1.0);
                 bits.latents = -likelihood.log2().sum(Kind::Float);
-                Some(self.features(halves, &latent)?)
+                Some(self.generate(halves, &latent)?)
             }
             None => None,
         };
         for (channel, samples) in batch.channels.iter().enumerate() {
-            let places = self.places(channel, samples, features.as_ref())?;
-            let each = self.bits(&places, &samples.values)?;
+            let positions = self.positions(channel, samples, generated.as_ref())?;
+            let each = self.bits(&positions, &samples.values)?;
             bits.samples = bits.samples + (each * &samples.weights).sum(Kind::Float);
         }
         Ok(bits)
@@ -263,7 +294,23 @@ impl Network {
     }
 
     /// Encoder and generator as integers, with flat distributions of latent numbers.
+    ///
+    /// Features of places are what a generator makes of a latent that is always 0: one number, which costs nothing.
     pub fn export_autoencoder(&self) -> Result<Option<Autoencoder>, TrainingError> {
+        let zeroes = |inputs: usize, bias: Vec<i32>| {
+            let exponent = vec![0; bias.len()];
+            Dense::new(inputs, vec![0; inputs * bias.len()], bias, exponent)
+        };
+        if let Some(constants) = &self.constants {
+            let bytes = numbers(&clamped(&(constants * BYTE), 0.0, BYTE, true))?;
+            let bytes = bytes.into_iter().map(|byte| byte as i32).collect();
+            return Ok(Some(Autoencoder {
+                encoder: [zeroes(self.shape.samples(), vec![0])?, zeroes(1, vec![0])?],
+                generator: [zeroes(1, vec![0])?, zeroes(1, bytes)?],
+                limit: 1,
+                frequencies: frequencies(&[1; 3])?,
+            }));
+        }
         let Some(halves) = &self.autoencoder else { return Ok(None) };
         let [first, second] = &halves.encoder;
         let [third, fourth] = &halves.generator;
@@ -287,3 +334,90 @@ impl Network {
 
 /// The width of a latent number's distribution before it has learned.
 const LATENT_WIDTH: f64 = 4.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::latent::{LatentParts, SampleTables};
+    use crate::training::latent::batches::Images;
+    use crate::training::latent::tests::{drawn, small};
+
+    /// The network's numbers and those of its artefact, by the definition.
+    fn compare(shape: &str, recipe: &Recipe) {
+        let shape: Shape = shape.parse().unwrap();
+        let (count, raw) = (256, drawn(shape, 256, 7));
+        let images = Images::new(&raw, shape, recipe).unwrap();
+        let mut network = Network::new(shape, recipe, 3).unwrap();
+        let _guard = tch::no_grad_guard();
+        // Far from the beginning, so that units are on both sides of their range, and features not alike.
+        for parameter in network.parameters() {
+            let _ = parameter.shallow_clone().f_mul_(&Tensor::from(2.5)).unwrap();
+        }
+        network.quantise().unwrap();
+        let autoencoder = network.export_autoencoder().unwrap();
+        let limit = autoencoder.as_ref().map_or(0, |halves| i64::from(halves.limit));
+        let tables = usize::from(recipe.positions) * usize::from(recipe.scales);
+        let flat = SampleTables::from_counts(recipe.positions, recipe.scales, &vec![1; tables * 256]).unwrap();
+        let parts = LatentParts::new(shape, autoencoder, network.export_nets().unwrap(), flat).unwrap();
+
+        let numbers_of = |tensor: &Tensor| Vec::<i64>::try_from(tensor.to_kind(Kind::Int64).view(-1)).unwrap();
+        let mut batch =
+            images.batch(&(0..count).collect::<Vec<_>>(), recipe.latents, &mut generator(1, Purpose::Step(0))).unwrap();
+        // Sums of a whole image pass what `f32` holds exactly.
+        batch.images = batch.images.to_kind(Kind::Double);
+        let generated = network.autoencoder.as_ref().map(|halves| {
+            let latent = network.latent(halves, &batch.images, None).unwrap();
+            let expected: Vec<i64> =
+                raw.chunks_exact(shape.samples()).flat_map(|image| parts.latent(image)).map(i64::from).collect();
+            assert_eq!(numbers_of(&latent), expected);
+            assert!(expected.iter().any(|number| number.abs() > 1 && number.abs() < limit));
+            network.generate(halves, &latent).unwrap()
+        });
+        let mut seen = std::collections::BTreeSet::new();
+        let tables: Vec<Vec<u16>> = raw
+            .chunks_exact(shape.samples())
+            .map(|image| parts.table_numbers(image, &parts.features(&parts.latent(image))))
+            .collect();
+        for (channel, samples) in batch.channels.iter().enumerate() {
+            let [position, scale] = network.positions(channel, samples, generated.as_ref()).unwrap();
+            let ours = numbers_of(&(position * f64::from(recipe.scales) + scale));
+            for (table, place) in ours.into_iter().zip(numbers_of(&samples.places)) {
+                let (image, sample) = (place as usize / shape.samples(), place as usize % shape.samples());
+                assert_eq!(table, i64::from(tables[image][sample]), "image {image}, sample {sample}");
+                seen.insert(table);
+            }
+        }
+        assert!(seen.len() > 20, "{seen:?}");
+    }
+
+    #[test]
+    fn the_quantised_network_and_the_artefact_give_the_same_integers() {
+        compare("12x10", &small(0));
+        compare("12x10", &small(5));
+        compare("8x9x3", &small(0));
+        compare("8x8x3", &Recipe { limit: 20, ..small(4) });
+    }
+
+    #[test]
+    fn expected_distributions_sum_to_1() {
+        let recipe = small(0);
+        let network = Network::new("8x8".parse().unwrap(), &recipe, 1).unwrap();
+        for table in network.expected().unwrap().chunks_exact(256) {
+            assert!((table.iter().sum::<f64>() - 1.0).abs() < 1e-3);
+        }
+    }
+
+    #[test]
+    fn bits_are_those_of_the_logistic_distribution() {
+        let network = Network::new("8x8".parse().unwrap(), &small(0), 1).unwrap();
+        let (position, scale, value) = (20.0, 5.0, 77i64);
+        let at = |number: f64| Tensor::from_slice(&[number as f32]);
+        let bits = network.bits(&[at(position), at(scale)], &Tensor::from_slice(&[value])).unwrap().double_value(&[0]);
+        let place = position / 31.0 * 1.6 - 0.3;
+        let steepness = (scale / 15.0 * 6.5 + 1.0f64).exp();
+        let logistic = |edge: f64| 1.0 / (1.0 + (-(edge - place) * steepness).exp());
+        // 255 equal gaps: sample 77 lies between 77/255 and 78/255.
+        let expected = -(logistic(78.0 / 255.0) - logistic(77.0 / 255.0)).log2();
+        assert!((bits - expected).abs() < 1e-3, "{bits} {expected}");
+    }
+}

@@ -15,7 +15,7 @@ pub struct Recipe {
     pub limit: u8,
     /// Hidden units of encoder and generator.
     pub width: usize,
-    /// Features that the generator makes of each sample.
+    /// Features of each sample: the generator makes them of the latent. Without a latent they are the same for all images.
     pub features: usize,
     /// Samples of the same channel before it that a sample is told from: the nearest so many.
     pub neighbours: usize,
@@ -29,6 +29,8 @@ pub struct Recipe {
     pub batch: usize,
     /// Adam's rate after its rise; it falls to 0 along half a cosine.
     pub rate: f64,
+    /// Steps between two checkpoints.
+    pub interval: u32,
     /// The part of the budget that is spent with floats, before the network computes with integers.
     pub float: f64,
 }
@@ -41,11 +43,12 @@ impl Default for Recipe {
             width: 256,
             features: 2,
             neighbours: 20,
-            hidden: 32,
+            hidden: 48,
             positions: 96,
             scales: 32,
-            batch: 64,
+            batch: 16,
             rate: 1e-2,
+            interval: 500,
             float: 0.7,
         }
     }
@@ -68,13 +71,18 @@ impl Recipe {
         holds(self.latents <= MAX_LATENTS, "it has more than 256 latent numbers")?;
         holds((1..=MAX_LIMIT).contains(&self.limit), "the limit of its latents is not 1 to 127")?;
         holds((1..=MAX_WIDTH).contains(&self.width), "encoder and generator do not have 1 to 2048 hidden units")?;
-        holds((1..=MAX_FEATURES).contains(&self.features), "it has no features of each sample, or more than 8")?;
+        holds(self.features <= MAX_FEATURES, "it has more than 8 features of each sample")?;
+        holds(self.features > 0 || self.latents == 0, "it has a latent, and no features that could be made of it")?;
+        holds(self.interval > 0, "it never makes a checkpoint")?;
         holds(
             (1..=MAX_NEIGHBOURS - PLANES_BEFORE).contains(&self.neighbours),
             "it has no neighbours, or more than 54 of a channel",
         )?;
         holds((1..=MAX_HIDDEN).contains(&self.hidden), "its nets do not have 1 to 256 hidden units")?;
-        holds(self.positions >= 2 && self.scales >= 2 && tables <= MAX_TABLES, "it has more than 8192 tables, or too few")?;
+        holds(
+            self.positions >= 2 && self.scales >= 2 && tables <= MAX_TABLES,
+            "it has more than 8192 tables, or too few",
+        )?;
         holds((1..=4096).contains(&self.batch), "a batch is not 1 to 4096 images")?;
         holds((1e-6..=1.0).contains(&self.rate), "its rate is not 0.000001 to 1")?;
         holds((0.0..1.0).contains(&self.float), "the part with floats is not 0 to 1")
@@ -93,9 +101,8 @@ impl Recipe {
         own.truncate(self.neighbours);
         own.sort();
         // What the same place has in the channels before.
-        let before = (1..=channel as i8).flat_map(|back| {
-            [(0, 0), (-1, 0), (0, -1), (0, 1), (1, 0)].map(|(row, column)| near(-back, row, column))
-        });
+        let before = (1..=channel as i8)
+            .flat_map(|back| [(0, 0), (-1, 0), (0, -1), (0, 1), (1, 0)].map(|(row, column)| near(-back, row, column)));
         own.extend(before);
         own
     }
