@@ -103,6 +103,12 @@ fn images_of_models() -> Vec<Case> {
         }
         cases.push(case("block-empty", &Decoded::Records(Vec::new())));
     }
+    let images = latent::images("digits", 5100..5103);
+    for (name, content) in
+        [("digits-png", latent::file(&images[0], true)), ("digits-png-filters", latent::file(&images[1], false))]
+    {
+        cases.push(learned(Algorithm::Latent, name, "digits", &Decoded::Content(content)));
+    }
     cases
 }
 

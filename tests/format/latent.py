@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Decodes what the codec `latent` writes, from FORMAT.md (sections 5, 12 and 14) alone and with nothing but the standard
-library and the program `zstd`.
+library, whose zlib is zlib itself, and the program `zstd`.
 
     latent.py --model ARTEFACT FILE...
 
@@ -11,6 +11,7 @@ implementation to use.
 import json
 import subprocess
 import sys
+import zlib
 
 sys.dont_write_bytecode = True
 
@@ -82,7 +83,7 @@ class Model:
         packed = unpack(bytes(tensors["tables"][1]))
         numbers = [int.from_bytes(packed[at : at + 2], "little") for at in range(0, len(packed), 2)]
         self.tables = [numbers[at : at + 256] for at in range(0, len(numbers), 256)]
-        self.wrappings = [b"" if form == "raw" else form["pnm"].encode("latin-1") for form in outline["wrappings"]]
+        self.wrappings = outline["wrappings"]
 
     def order(self, channel):
         """Rows and columns in the order of coding (14.4)."""
@@ -106,6 +107,11 @@ def decode_image(model, stream):
     bits = (len(model.wrappings) - 1).bit_length()
     wrapping = stream.raw(bits)
     check(wrapping < len(model.wrappings), "there is no such wrapping")
+    wrapping = model.wrappings[wrapping]
+    is_png = "png" in wrapping
+    filters = [wrapping["png"].get("filter")] * model.height if is_png else []
+    if is_png and filters[0] is None:
+        filters = [stream.raw(3) for _ in range(model.height)]
     features = []
     if model.limit is not None:
         raised = [stream.symbol(16, table) - model.limit + 128 for table in model.latents]
@@ -126,11 +132,33 @@ def decode_image(model, stream):
             table = model.tables[position * model.scales + scale]
             if symbol(stream, [table[0], 65536 - table[0]]):
                 image[channel][row][column] = 1 + symbol(stream, table[1:])
-    value = bytearray(model.wrappings[wrapping])
-    for row in range(model.height):
-        for column in range(model.width):
-            value += bytes(plane[row][column] for plane in image)
-    return bytes(value)
+    rows = [
+        bytes(plane[row][column] for column in range(model.width) for plane in image) for row in range(model.height)
+    ]
+    if is_png:
+        return png(wrapping["png"], filters, rows, model.channels)
+    return (b"" if wrapping == "raw" else wrapping["pnm"].encode("latin-1")) + b"".join(rows)
+
+
+def png(form, filters, rows, step):
+    """A PNG file (14.6)."""
+    filtered, above = bytearray(), bytes(len(rows[0]))
+    for number, row in zip(filters, rows):
+        check(number <= 4, "there is no such filter")
+        filtered.append(number)
+        for at, sample in enumerate(row):
+            left, corner = (row[at - step], above[at - step]) if at >= step else (0, 0)
+            up = above[at]
+            paeth = min((left, up, corner), key=lambda near: abs(left + up - corner - near))
+            filtered.append((sample - (0, left, up, (left + up) // 2, paeth)[number]) % 256)
+        above = row
+    strategy = zlib.Z_FILTERED if form["filtered"] else zlib.Z_DEFAULT_STRATEGY
+    writer = zlib.compressobj(form["level"], zlib.DEFLATED, -15, form["memory"], strategy)
+    data = bytes(form["zlib"]) + writer.compress(bytes(filtered)) + writer.flush()
+    data += zlib.adler32(bytes(filtered)).to_bytes(4, "big")
+    chunk = b"IDAT" + data
+    file = form["head"].encode("latin-1") + len(data).to_bytes(4, "big") + chunk
+    return file + zlib.crc32(chunk).to_bytes(4, "big") + form["tail"].encode("latin-1")
 
 
 def decode_record(model, data):

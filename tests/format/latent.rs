@@ -4,12 +4,12 @@ use anyhow::Result;
 use latentd::engine::{CausalNet, Dense, Neighbour};
 use latentd::model::LatentParts;
 use latentd::model::latent::{Autoencoder, LatentModel, SampleTables, frequencies};
-use latentd::payload::image::{Shape, Wrapping};
+use latentd::payload::image::{Opened, Png, Settings, Shape, Wrapping};
 use latentd::record::{Record, Timestamp};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// The models, by name: `digits` has a latent and three wrappings, `tiles` has colours and no latent.
+/// The models, by name: `digits` has a latent and five wrappings, `tiles` has colours and no latent.
 pub const MODELS: [&str; 2] = ["digits", "tiles"];
 
 /// Images that tables are counted on.
@@ -55,11 +55,30 @@ pub fn records(values: &[Vec<u8>]) -> Vec<Record> {
     let record = |(offset, value): (i64, &Vec<u8>)| Record {
         key: None,
         value: Some(value.clone().into()),
-        headers: Vec::new().into(),
+        headers: Vec::new(),
         timestamp: Timestamp::create(1_700_000_000_000 + offset * 40),
         offset,
     };
     (900..).zip(values).map(record).collect()
+}
+
+/// A form of PNG files that `digits` knows: their rows have one filter, or each its own.
+fn png(alike: bool) -> Png {
+    Png {
+        head: b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x08\0\0\0\x08\x08\0\0\0\0\xe1\x64\xe1\x57".to_vec(),
+        tail: b"\0\0\0\0IEND\xae\x42\x60\x82".to_vec(),
+        zlib: [0x78, 0x9c],
+        settings: Settings { level: 6, memory: 8, filtered: !alike },
+        filter: alike.then_some(0),
+    }
+}
+
+/// The PNG file of an image of `digits`.
+pub fn file(image: &[u8], alike: bool) -> Vec<u8> {
+    let filters = (0..8).map(|row| row * row % 5).collect();
+    let mut value = Vec::new();
+    Wrapping::Png(png(alike)).wrap(&Opened { samples: image.to_vec(), filters }, shape("digits"), &mut value);
+    value
 }
 
 /// Weights of chance.
@@ -94,7 +113,7 @@ pub fn model(name: &str) -> Result<LatentModel> {
         nets.push(CausalNet::new(neighbours, dense(rng, inputs, 10, 8)?, dense(rng, 10, 2, 11)?)?);
     }
     let even = SampleTables::from_counts(POSITIONS, SCALES, &vec![1; usize::from(POSITIONS * SCALES) * 256])?;
-    let mut planar = Vec::new();
+    let mut opened = Opened::default();
     // The latents' tables first: without them there are no parts to count samples with.
     let mut autoencoder = autoencoder;
     if let Some(autoencoder) = &mut autoencoder {
@@ -113,9 +132,10 @@ pub fn model(name: &str) -> Result<LatentModel> {
     let parts = LatentParts::new(shape, autoencoder.clone(), nets.clone(), even)?;
     let mut counts = vec![1; usize::from(POSITIONS * SCALES) * 256];
     for image in &images {
-        assert!(Wrapping::Raw.open(image, shape, &mut planar));
-        let tables = parts.table_numbers(&planar, &parts.features(&parts.latent(&planar)));
-        tables.iter().zip(&planar).for_each(|(table, sample)| {
+        assert!(Wrapping::Raw.open(image, shape, &mut opened));
+        let samples = &opened.samples;
+        let tables = parts.table_numbers(samples, &parts.features(&parts.latent(samples)));
+        tables.iter().zip(samples).for_each(|(table, sample)| {
             counts[usize::from(*table) * 256 + usize::from(*sample)] += 8;
         });
     }
@@ -123,7 +143,10 @@ pub fn model(name: &str) -> Result<LatentModel> {
     let mut parts = LatentParts::new(shape, autoencoder, nets, tables)?;
     if name == "digits" {
         let other = Wrapping::Pnm { header: b"P5 8 8 255\n".to_vec() };
-        parts = parts.with_wrappings(vec![Wrapping::Raw, other, Wrapping::Pnm { header: HEADER.to_vec() }])?;
+        let files = [true, false].map(|alike| Wrapping::Png(png(alike)));
+        parts = parts.with_wrappings(
+            [&[Wrapping::Raw, other, Wrapping::Pnm { header: HEADER.to_vec() }], &files[..]].concat(),
+        )?;
     }
     Ok(LatentModel::new(&parts))
 }

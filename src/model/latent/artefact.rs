@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Autoencoder, LatentError, LatentParts, MAX_LIMIT, MAX_TABLES, MAX_WRAPPINGS, SampleTables};
 use crate::engine::{CausalNet, Dense, MAX_NEIGHBOURS, Neighbour};
-use crate::payload::image::{Shape, Wrapping};
+use crate::payload::image::{Png, Settings, Shape, Wrapping};
 
 /// Most bytes of an artefact.
 pub const MAX_ARTEFACT_BYTES: usize = 64 << 20;
@@ -50,27 +50,66 @@ struct Outline {
 enum Form {
     Raw,
     Pnm(String),
+    Png(PngForm),
+}
+
+/// A PNG file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PngForm {
+    head: String,
+    tail: String,
+    zlib: [u8; 2],
+    level: u8,
+    memory: u8,
+    filtered: bool,
+    /// Absent where each row says its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    filter: Option<u8>,
+}
+
+/// Bytes as characters of Latin-1.
+fn characters(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// And back.
+fn bytes_of(text: &str) -> Result<Vec<u8>, LatentError> {
+    let bytes = text.chars().map(|letter| u8::try_from(u32::from(letter)));
+    bytes.collect::<Result<_, _>>().map_err(|_| LatentError::invalid("a header is not of bytes"))
 }
 
 impl From<&Wrapping> for Form {
     fn from(wrapping: &Wrapping) -> Self {
         match wrapping {
             Wrapping::Raw => Self::Raw,
-            Wrapping::Pnm { header } => Self::Pnm(header.iter().map(|byte| char::from(*byte)).collect()),
+            Wrapping::Pnm { header } => Self::Pnm(characters(header)),
+            Wrapping::Png(png) => Self::Png(PngForm {
+                head: characters(&png.head),
+                tail: characters(&png.tail),
+                zlib: png.zlib,
+                level: png.settings.level,
+                memory: png.settings.memory,
+                filtered: png.settings.filtered,
+                filter: png.filter,
+            }),
         }
     }
 }
 
 impl Form {
     fn wrapping(&self) -> Result<Wrapping, LatentError> {
-        match self {
-            Self::Raw => Ok(Wrapping::Raw),
-            Self::Pnm(text) => {
-                let bytes = text.chars().map(|letter| u8::try_from(u32::from(letter)));
-                let header = bytes.collect::<Result<_, _>>();
-                Ok(Wrapping::Pnm { header: header.map_err(|_| LatentError::invalid("a header is not of bytes"))? })
-            }
-        }
+        Ok(match self {
+            Self::Raw => Wrapping::Raw,
+            Self::Pnm(text) => Wrapping::Pnm { header: bytes_of(text)? },
+            Self::Png(form) => Wrapping::Png(Png {
+                head: bytes_of(&form.head)?,
+                tail: bytes_of(&form.tail)?,
+                zlib: form.zlib,
+                settings: Settings { level: form.level, memory: form.memory, filtered: form.filtered },
+                filter: form.filter,
+            }),
+        })
     }
 }
 

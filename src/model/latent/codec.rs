@@ -19,6 +19,7 @@ use crate::engine::{Kernel, Planes, Scratch};
 use crate::entropy::{Decoder, Encoder};
 use crate::frame::{Reader, put_varint};
 use crate::model::plain::{Plain, ZSTD_MAGIC};
+use crate::payload::image::{MAX_FILTER, Opened, Wrapping};
 
 /// States of a column's stream.
 const LANES: usize = 2;
@@ -26,6 +27,9 @@ const LANES: usize = 2;
 /// The first byte of a column.
 const MODELLED: u8 = 0;
 const PLAIN: u8 = 1;
+
+/// Raw bits of a row's filter.
+const FILTER_BITS: u32 = 3;
 
 /// What is added to a latent number, so that it is a `u8`.
 const LATENT_ZERO: i16 = 128;
@@ -45,7 +49,7 @@ struct Images {
     kernel: Kernel,
     scratch: Scratch,
     planes: Planes,
-    samples: Vec<u8>,
+    opened: Opened,
     hidden: Vec<u8>,
     latent: Vec<i16>,
     raised: Vec<u8>,
@@ -66,21 +70,22 @@ impl Images {
         mut weigh: impl FnMut(u16, u8),
     ) -> bool {
         let mut wrappings = model.wrappings.iter();
-        let Some(wrapping) = wrappings.position(|one| one.open(value, model.shape, &mut self.samples)) else {
+        let Some(wrapping) = wrappings.position(|one| one.open(value, model.shape, &mut self.opened)) else {
             return false;
         };
         encoder.push_raw(wrapping as u64, wrapping_bits(model));
+        self.opened.filters.iter().for_each(|filter| encoder.push_raw(u64::from(*filter), FILTER_BITS));
         if let Some(latent) = &model.latent {
             let [first, second] = &latent.encoder;
             let limit = i16::from(latent.limit);
-            first.relu(self.kernel, &self.samples, &mut self.scratch, &mut self.hidden);
+            first.relu(self.kernel, &self.opened.samples, &mut self.scratch, &mut self.hidden);
             second.signed(self.kernel, &self.hidden, limit, &mut self.scratch, &mut self.latent);
             for (number, table) in self.latent.iter().zip(&latent.tables) {
                 table.encode((number + limit) as u16, encoder);
             }
             self.generate(latent);
         }
-        model.nets.encode(self.kernel, &mut self.planes, &self.samples, |table, sample| {
+        model.nets.encode(self.kernel, &mut self.planes, &self.opened.samples, |table, sample| {
             model.samples.encode(table, sample, encoder);
             weigh(table, sample);
         });
@@ -98,8 +103,16 @@ impl Images {
         let wrapping = decoder.raw(wrapping_bits(model)) as usize;
         let wrapping =
             model.wrappings.get(wrapping).ok_or_else(|| corrupt("an image has a wrapping that is not there"))?;
-        if wrapping.length(model.shape) > limit {
+        if model.shape.samples() > limit && !matches!(wrapping, Wrapping::Png(_)) {
             return Err(CodecError::LimitExceeded { limit });
+        }
+        self.opened.filters.clear();
+        for _ in 0..wrapping.filters(model.shape) {
+            let filter = decoder.raw(FILTER_BITS) as u8;
+            if filter > MAX_FILTER {
+                return Err(corrupt("a row of an image has a filter that is not there"));
+            }
+            self.opened.filters.push(filter);
         }
         if let Some(latent) = &model.latent {
             let limit = i16::from(latent.limit);
@@ -107,14 +120,19 @@ impl Images {
             self.latent.extend(latent.tables.iter().map(|table| table.decode(decoder) as i16 - limit));
             self.generate(latent);
         }
-        self.samples.resize(model.shape.samples(), 0);
+        self.opened.samples.resize(model.shape.samples(), 0);
         // By value: a decoder whose address is given away cannot live in registers.
         let mut local = *decoder;
-        model
-            .nets
-            .decode(self.kernel, &mut self.planes, &mut self.samples, |table| model.samples.decode(table, &mut local));
+        model.nets.decode(self.kernel, &mut self.planes, &mut self.opened.samples, |table| {
+            model.samples.decode(table, &mut local)
+        });
         *decoder = local;
-        wrapping.wrap(&self.samples, model.shape, output);
+        let start = output.len();
+        wrapping.wrap(&self.opened, model.shape, output);
+        if output.len() - start > limit {
+            output.truncate(start);
+            return Err(CodecError::LimitExceeded { limit });
+        }
         Ok(())
     }
 
@@ -151,7 +169,7 @@ impl LatentCodec {
                 kernel,
                 scratch: Scratch::default(),
                 planes: Planes::default(),
-                samples: Vec::new(),
+                opened: Opened::default(),
                 hidden: Vec::new(),
                 latent: Vec::new(),
                 raised: Vec::new(),

@@ -9,6 +9,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::*;
 use crate::codec::{Codec, CodecError, Column};
 use crate::engine::{CausalNet, Dense, Kernel, Neighbour};
+use crate::payload::image::{Opened, Png, Settings};
 
 /// A model with weights of chance.
 pub(super) fn model(seed: u64, shape: Shape, latents: usize, features: usize) -> LatentModel {
@@ -39,11 +40,12 @@ pub(super) fn model(seed: u64, shape: Shape, latents: usize, features: usize) ->
     let mut counts = vec![1; 12 * 4 * 256];
     let even = SampleTables::from_counts(12, 4, &counts).unwrap();
     let parts = LatentParts::new(shape, autoencoder.clone(), nets.clone(), even).unwrap();
-    let mut samples = Vec::new();
+    let mut opened = Opened::default();
     for image in images(1000, shape, 30) {
-        assert!(Wrapping::Raw.open(&image, shape, &mut samples));
-        let tables = parts.table_numbers(&samples, &parts.features(&parts.latent(&samples)));
-        tables.iter().zip(&samples).for_each(|(table, sample)| {
+        assert!(Wrapping::Raw.open(&image, shape, &mut opened));
+        let samples = &opened.samples;
+        let tables = parts.table_numbers(samples, &parts.features(&parts.latent(samples)));
+        tables.iter().zip(samples).for_each(|(table, sample)| {
             counts[usize::from(*table) * 256 + usize::from(*sample)] += 100;
         });
     }
@@ -142,8 +144,9 @@ fn tables_of_a_codec_are_those_of_the_definition() {
         let parts = model.parts();
         assert_eq!(LatentModel::new(&parts).artefact(), model.artefact());
         let image = &images[3];
-        let mut samples = Vec::new();
-        assert!(Wrapping::Raw.open(image, model.shape(), &mut samples));
+        let mut opened = Opened::default();
+        assert!(Wrapping::Raw.open(image, model.shape(), &mut opened));
+        let samples = opened.samples;
         let latent = parts.latent(&samples);
         let numbers = parts.table_numbers(&samples, &parts.features(&latent));
         let mut expected: Vec<(u16, u8)> = numbers.into_iter().zip(samples).collect();
@@ -201,6 +204,41 @@ fn wrapped_images_come_back_to_the_same_bytes() {
     assert_eq!(through(&mut codec, &values)[..2], [0, 1], "a header that the model does not have");
     assert!(parts.clone().with_wrappings(Vec::new()).is_err());
     assert!(parts.with_wrappings(vec![Wrapping::Pnm { header: b"P6 8 9 255 ".to_vec() }]).is_err());
+}
+
+#[test]
+fn files_of_images_come_back_to_the_same_bytes() {
+    let shape: Shape = "20x20x3".parse().unwrap();
+    let png = Png {
+        head: [&b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x14\0\0\0\x14\x08\x02\0\0\0"[..], &[0; 4]].concat(),
+        tail: b"\0\0\0\0IEND\xae\x42\x60\x82".to_vec(),
+        zlib: [0x78, 0x9c],
+        settings: Settings { level: 6, memory: 8, filtered: true },
+        filter: None,
+    };
+    let wrapping = Wrapping::Png(png);
+    let parts = model(1, shape, 3, 1).parts().with_wrappings(vec![Wrapping::Raw, wrapping.clone()]).unwrap();
+    let model = LatentModel::new(&parts);
+    assert_eq!(LatentModel::parse(model.artefact()).unwrap().parts(), parts);
+    let mut codec = LatentCodec::new(Arc::new(model));
+    let mut values = images(5, shape, 6);
+    let filters: Vec<u8> = (0..20).map(|row| row * row % 5).collect();
+    for value in &mut values[2..] {
+        let mut opened = Opened::default();
+        assert!(Wrapping::Raw.open(value, shape, &mut opened));
+        opened.filters.clone_from(&filters);
+        value.clear();
+        wrapping.wrap(&opened, shape, value);
+        assert!(matches!(Wrapping::of(value, shape), Some(Wrapping::Png(_))));
+        let (mut coded, mut decoded) = (Vec::new(), Vec::new());
+        codec.encode(value, &mut coded).unwrap();
+        assert!(coded.len() < value.len());
+        codec.decode(&coded, value.len(), &mut decoded).unwrap();
+        assert_eq!(&decoded, value);
+        let error = codec.decode(&coded, value.len() - 1, &mut decoded).unwrap_err();
+        assert!(matches!(error, CodecError::LimitExceeded { .. }), "{error}");
+    }
+    assert_eq!(through(&mut codec, &values)[..2], [0, 0], "no exceptions");
 }
 
 #[test]
