@@ -4,8 +4,8 @@
 //! cargo run --release --example train_images -- 28x28 train-images-idx3-ubyte cpu=120 hidden=48 test=t10k-images-idx3-ubyte
 //! ```
 //!
-//! Settings are those of `training::latent::Recipe`, `steps` and `cpu` (seconds) of its `Budget`, `seed`, and `save`, a file for
-//! the artefact. Each fifteenth image of the file validates; `test` names images that decide nothing.
+//! Settings are those of `training::latent::Recipe`, `steps` and `cpu` (seconds) of its `Budget`, `seed`, and `save`, a file
+//! for the model, which `latentd compress --model` takes. Each fifteenth image of the file validates; `test` names images that decide nothing.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use latentd::codec::Codec;
 use latentd::model::latent::{LatentCodec, LatentModel};
+use latentd::model::manifest::metric;
+use latentd::model::{Family, Manifest, package};
 use latentd::payload::image::Shape;
 use latentd::training::latent::{Budget, Data, Recipe, train};
 use latentd::training::{Monitor, Progress};
@@ -24,6 +26,9 @@ const VALIDATES: usize = 15;
 
 /// Bytes before the images of an idx file of three dimensions.
 const IDX_HEADER: usize = 16;
+
+/// The time in manifests: none, so that the same training makes the same file.
+const CREATED: &str = "1970-01-01T00:00:00Z";
 
 /// Prints how far the training is.
 struct Printer {
@@ -129,7 +134,10 @@ fn main() -> anyhow::Result<()> {
         model.id(),
     );
     if let Some(path) = save {
-        std::fs::write(path, &model.artefact()[..])?;
+        let mut manifest = Manifest::new(model.artefact(), Family::LATENT, "images", CREATED);
+        manifest.config = serde_json::json!({ "recipe": format!("{recipe:?}"), "seed": seed });
+        manifest.metrics = [(metric::TRAINING_SECONDS.to_owned(), trained.cpu.as_secs_f64())].into();
+        std::fs::write(path, package::pack(&manifest.to_json()?, model.artefact())?)?;
     }
     if let Some(images) = test {
         let (bytes, seconds) = measure(&model, &images)?;

@@ -119,7 +119,8 @@ pub(super) fn calibrate(
         let smoothed: Vec<u32> = counts.iter().map(|count| count.saturating_mul(4) + 1).collect();
         latents.extend(frequencies(&smoothed)?);
     }
-    let bits = latents.iter().zip(&validation.latents).map(|(frequency, count)| cost(*count, *frequency)).sum::<f64>().abs();
+    let bits =
+        latents.iter().zip(&validation.latents).map(|(frequency, count)| cost(*count, *frequency)).sum::<f64>().abs();
     Ok(Calibrated { tables, latents, bits: [bits, samples] })
 }
 

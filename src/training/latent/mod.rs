@@ -226,8 +226,7 @@ impl<'a> Session<'a> {
     fn settle(&mut self) -> Result<(), TrainingError> {
         let bits = tch::no_grad(|| self.network.forward(&self.measured, false))?;
         let bits = (bits.samples + bits.latents).f_double_value(&[])? / self.measured.samples as f64;
-        // Not a number is not less, either.
-        if !(bits < self.checkpoint.state.validation * TOLERANCE) {
+        if !bits.is_finite() || bits >= self.checkpoint.state.validation * TOLERANCE {
             return self.rewind();
         }
         self.state.validation = bits;

@@ -255,27 +255,24 @@ impl Network {
     /// What a batch takes. With `noise` latents are not rounded, which is how it learns.
     pub fn forward(&self, batch: &Batch, noise: bool) -> Result<Bits, TrainingError> {
         let noise = (noise && !self.quantised).then_some(&batch.noise);
-        let mut bits = Bits {
-            samples: Tensor::f_zeros([], (Kind::Float, Device::Cpu))?,
-            latents: Tensor::f_zeros([], (Kind::Float, Device::Cpu))?,
-        };
+        let mut latents = Tensor::f_zeros([], (Kind::Float, Device::Cpu))?;
         let generated = match &self.autoencoder {
             Some(halves) => {
                 let latent = self.latent(halves, &batch.images, noise)?;
                 let edge =
                     |half: f64| ((&latent - &halves.centre + half) * (-&halves.width).exp() / LATENT_WIDTH).sigmoid();
                 let likelihood = (edge(0.5) - edge(-0.5)).clamp(1e-9, 1.0);
-                bits.latents = -likelihood.log2().sum(Kind::Float);
+                latents = -likelihood.log2().sum(Kind::Float);
                 Some(self.generate(halves, &latent)?)
             }
             None => None,
         };
-        for (channel, samples) in batch.channels.iter().enumerate() {
+        let channels = batch.channels.iter().enumerate().map(|(channel, samples)| {
             let positions = self.positions(channel, samples, generated.as_ref())?;
-            let each = self.bits(&positions, &samples.values)?;
-            bits.samples = bits.samples + (each * &samples.weights).sum(Kind::Float);
-        }
-        Ok(bits)
+            Ok((self.bits(&positions, &samples.values)? * &samples.weights).sum(Kind::Float))
+        });
+        let channels = channels.collect::<Result<Vec<_>, TrainingError>>()?;
+        Ok(Bits { samples: Tensor::f_stack(&channels, 0)?.sum(Kind::Float), latents })
     }
 
     /// The logistic distribution of each table, `[positions, scales, 256]`: what a table is taken for before its samples are counted.
