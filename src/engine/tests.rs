@@ -75,8 +75,8 @@ impl Numbers {
 fn kernels_give_what_the_definition_gives_for_every_shape() {
     let mut numbers = Numbers::new(1);
     let (mut scratch, mut output, mut signed) = (Scratch::default(), Vec::new(), Vec::new());
-    for inputs in [1, 2, 3, 4, 5, 14, 24, 63, 64, 65, 256, 784] {
-        for outputs in [1, 2, 15, 16, 17, 24, 33, 64, 100, 129, 256, 300] {
+    for inputs in [0, 1, 2, 3, 4, 5, 14, 24, 63, 64, 65, 256, 784] {
+        for outputs in [0, 1, 2, 15, 16, 17, 24, 33, 64, 100, 129, 256, 300] {
             let dense = numbers.dense(inputs, outputs);
             let layer = Layer::new(&dense);
             assert_eq!((layer.inputs(), layer.outputs()), (inputs, outputs));

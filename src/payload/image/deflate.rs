@@ -505,10 +505,12 @@ fn block(input: &[u8], symbols: &[Symbol]) -> Vec<u8> {
         return bits.bytes;
     }
     let codes = if bytes(fixed_bits) == shortest {
-        bits.put(0b01_1, 3);
+        // The last block, with the fixed codes.
+        bits.put(0b011, 3);
         fixed
     } else {
-        bits.put(0b10_1, 3);
+        // The last block, with codes of its own.
+        bits.put(0b101, 3);
         bits.put(trees[0].last as u32 - 256, 5);
         bits.put(trees[1].last as u32, 5);
         bits.put(written as u32 - 4, 4);
