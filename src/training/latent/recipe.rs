@@ -43,7 +43,7 @@ impl Default for Recipe {
             width: 256,
             features: 2,
             neighbours: 20,
-            hidden: 48,
+            hidden: 32,
             positions: 96,
             scales: 32,
             batch: 16,
