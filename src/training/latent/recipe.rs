@@ -47,7 +47,7 @@ impl Default for Recipe {
             positions: 96,
             scales: 32,
             batch: 16,
-            rate: 1e-2,
+            rate: 4e-3,
             interval: 500,
             float: 0.7,
         }

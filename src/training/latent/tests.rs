@@ -39,6 +39,7 @@ pub(super) fn small(latents: usize) -> Recipe {
         positions: 32,
         scales: 16,
         batch: 8,
+        rate: 1e-2,
         interval: 10,
         ..Recipe::default()
     }
