@@ -27,7 +27,7 @@ pub struct Progress {
     pub left: Duration,
     /// Bits for each sample in the latest step.
     pub loss: f64,
-    /// Bits for each sample of validation images, at the latest checkpoint.
+    /// Bits for each sample of validation images, at the latest checkpoint; `f64::MAX` before the first.
     pub validation: f64,
     /// How often it went back to a checkpoint.
     pub rewinds: u32,

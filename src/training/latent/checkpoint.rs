@@ -30,6 +30,8 @@ pub(super) struct State {
     pub calm: f64,
     /// Bits for each validation sample.
     pub validation: f64,
+    /// The least of them in this phase.
+    pub best: f64,
     /// Whether the network computes with integers.
     pub quantised: bool,
 }

@@ -5,8 +5,8 @@
 //! 2. **Integers.** Weights and outputs are rounded as the artefact rounds them, and the gradient goes through the rounding.
 //! 3. **Tables.** The integer networks see all images once more, and what falls on each position and scale is counted.
 //!
-//! Every so often the loss on validation images is measured: if it is not finite or clearly worse than at the last
-//! checkpoint, the training goes back to that and on with half the rate.
+//! Every so often the loss on validation images is measured: if it is not finite or clearly worse than the best so
+//! far, the training goes back to the last checkpoint and on with half the rate.
 
 mod batches;
 mod calibrate;
@@ -37,8 +37,11 @@ const MEASURED: usize = 256;
 /// Steps in which the rate rises.
 const RISE: u32 = 30;
 
-/// How much worse than the last checkpoint is worse, and not chance.
-const TOLERANCE: f64 = 1.1;
+/// How much worse than the best of the phase is worse, and not chance.
+const TOLERANCE: f64 = 1.05;
+
+/// Stands for bits that were not measured yet. JSON has no infinity.
+const UNMEASURED: f64 = f64::MAX;
 
 /// After so many rewinds a training is given up.
 const MAX_REWINDS: u32 = 8;
@@ -152,7 +155,8 @@ impl<'a> Session<'a> {
             moments: 0,
             rewinds: 0,
             calm: 1.0,
-            validation: f64::INFINITY,
+            validation: UNMEASURED,
+            best: UNMEASURED,
             quantised: false,
         };
         Ok(Self {
@@ -217,7 +221,7 @@ impl<'a> Session<'a> {
         self.network.quantise()?;
         self.state.quantised = true;
         // What rounding costs at first is no reason to go back.
-        self.state.validation = f64::INFINITY;
+        (self.state.validation, self.state.best) = (UNMEASURED, UNMEASURED);
         self.checkpoint = Checkpoint::of(self.state.clone(), &self.network, &self.adam);
         Ok(())
     }
@@ -226,10 +230,10 @@ impl<'a> Session<'a> {
     fn settle(&mut self) -> Result<(), TrainingError> {
         let bits = tch::no_grad(|| self.network.forward(&self.measured, false))?;
         let bits = (bits.samples + bits.latents).f_double_value(&[])? / self.measured.samples as f64;
-        if !bits.is_finite() || bits >= self.checkpoint.state.validation * TOLERANCE {
+        if !bits.is_finite() || bits >= self.state.best * TOLERANCE {
             return self.rewind();
         }
-        self.state.validation = bits;
+        (self.state.validation, self.state.best) = (bits, bits.min(self.state.best));
         self.checkpoint = Checkpoint::of(self.state.clone(), &self.network, &self.adam);
         Ok(())
     }

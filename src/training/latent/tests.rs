@@ -102,10 +102,11 @@ impl Trial {
 #[test]
 fn a_trained_model_codes_what_it_has_not_seen_in_as_many_bytes_as_it_said() {
     for latents in [0, 3] {
-        let trial = Trial::new(small(latents), 300);
+        let trial = Trial::new(Recipe { interval: 100, ..small(latents) }, 300);
         let mut watch = Watch::default();
         let trained = trial.run(None, &mut watch).unwrap();
-        assert_eq!((trained.steps, trained.rewinds), (300, 0));
+        assert_eq!(trained.steps, 300);
+        assert!(trained.rewinds <= 1, "{} rewinds", trained.rewinds);
         let before = watch.heard[0].loss;
         assert!(trained.validation.total() < before * 0.6, "{:?} of {before}", trained.validation);
         let mut codec = LatentCodec::new(Arc::new(LatentModel::new(&trained.parts)));
@@ -183,7 +184,7 @@ fn numbers_that_are_none_lead_back_to_the_checkpoint() {
         session.step(&mut watch).unwrap();
     }
     let good = session.state.validation;
-    assert!(good.is_finite());
+    assert!(good < UNMEASURED);
     let spoil = |session: &Session<'_>, by: f64| {
         let _guard = tch::no_grad_guard();
         let _ = session.network.parameters()[0].shallow_clone().f_mul_(&tch::Tensor::from(by)).unwrap();
