@@ -222,7 +222,7 @@ fn files_of_images_come_back_to_the_same_bytes() {
     assert_eq!(LatentModel::parse(model.artefact()).unwrap().parts(), parts);
     let mut codec = LatentCodec::new(Arc::new(model));
     let mut values = images(5, shape, 6);
-    let filters: Vec<u8> = (0..20).map(|row| row * row % 5).collect();
+    let filters: Vec<u8> = (0..20u32).map(|row| (row * row % 5) as u8).collect();
     for value in &mut values[2..] {
         let mut opened = Opened::default();
         assert!(Wrapping::Raw.open(value, shape, &mut opened));
