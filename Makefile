@@ -22,6 +22,8 @@ export PATH := $(CACHE)/tools/bin:$(PATH)
 # Where the tests find Apache Kafka's jars and the data sets; a test that needs them fails without them.
 export LATENTD_TEST_KAFKA_LIBS ?= $(CACHE)/kafka/4.3.1/libs
 export LATENTD_TEST_DATA ?= $(CACHE)/data
+# libtorch, which trains networks; one of your own is taken instead. The programs remember where it lay when they were built.
+export LIBTORCH ?= $(CACHE)/libtorch/2.13.0
 # Where the demo finds the records that it feeds.
 export LATENTD_DATA ?= $(LATENTD_TEST_DATA)
 
@@ -43,6 +45,8 @@ test: setup-test  ## run every check and test, against a real Apache Kafka
 	@cargo clippy --locked --all-targets -- -D warnings
 	@$(say) "the codec path alone, without the daemon"
 	@cargo build --locked --no-default-features --features decode --lib --example decode
+	@$(say) "the daemon without libtorch"
+	@cargo check --locked --no-default-features --features daemon --bin latentd
 	@$(say) "documentation: cargo doc"
 	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
 	@$(say) "tests: cargo test"
@@ -61,14 +65,14 @@ setup: setup-test  ## fetch and install whatever the commands above need, and no
 setup-build:
 	@$(say) "preparing this machine"
 	@command -v cargo >/dev/null || { echo "setup: error: no cargo on PATH: install Rust 1.95 or newer (rustup.rs)" >&2; exit 1; }
-	@deploy/setup/debian.sh build
+	@deploy/setup/debian.sh build data
+	@deploy/setup/libtorch.sh >/dev/null
 
 setup-demo: setup-build
-	@deploy/setup/debian.sh data
 	@deploy/setup/data.py --folder "$(LATENTD_DATA)" flights mnist >/dev/null
 
 setup-test: setup-build
-	@deploy/setup/debian.sh data test
+	@deploy/setup/debian.sh test
 	@deploy/setup/kafka.sh >/dev/null
 	@deploy/setup/moto.sh >/dev/null
 	@deploy/setup/data.py --folder "$(LATENTD_TEST_DATA)" all >/dev/null

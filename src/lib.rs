@@ -6,6 +6,7 @@
 
 pub mod codec;
 pub mod cost;
+pub mod engine;
 pub mod entropy;
 pub mod frame;
 pub mod model;
@@ -34,3 +35,5 @@ pub mod sink;
 pub mod source;
 #[cfg(feature = "daemon")]
 pub mod telemetry;
+#[cfg(feature = "training")]
+pub mod training;

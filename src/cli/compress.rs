@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 
 use super::UsageError;
 use super::file_format::{MAGIC, MOST_BYTES, MOST_RECORDS, RecordFileReader, RecordFileWriter};
-use super::models::{RegistryArgs, artefact};
+use super::models::{RegistryArgs, of_family, open};
 use super::output::{Output, input, read_all};
 use super::records::{RecordMode, RecordReader};
 use super::streams;
@@ -31,10 +31,10 @@ use crate::units::ByteSize;
 pub struct CompressArgs {
     /// The file; `-` or none is standard input
     file: Option<PathBuf>,
-    /// Codec and level, such as `zstd:19`
-    #[arg(short, long, default_value = "zstd")]
-    codec: CodecSpec,
-    /// The model of `zstd-dict` or `columns`: a file, or a model's id in the registry
+    /// Codec and level, such as `zstd:19` [default: what the model is for, or zstd]
+    #[arg(short, long)]
+    codec: Option<CodecSpec>,
+    /// The model of `zstd-dict`, `columns` or `latent`: a file, or a model's id in the registry
     #[arg(short, long, value_name = "FILE|ID")]
     model: Option<String>,
     #[command(flatten)]
@@ -85,14 +85,14 @@ pub fn layout(text: &str) -> Result<Layout, String> {
 /// Compresses.
 pub fn compress(args: &CompressArgs) -> anyhow::Result<()> {
     let mut output = Output::open(args.output.as_deref(), true)?;
-    let mut codec = coder(args)?;
-    if args.records == RecordMode::Whole && args.codec.algorithm().is_learned() {
-        let message = format!("`{}` codes records: say how the file is cut, such as --records lines", args.codec);
+    let (spec, mut codec) = coder(args)?;
+    if args.records == RecordMode::Whole && spec.algorithm().is_learned() {
+        let message = format!("`{spec}` codes records: say how the file is cut, such as --records lines");
         return Err(UsageError::new(message).into());
     }
     if args.records == RecordMode::Whole {
-        if streams::has_streams(args.codec.algorithm()) && args.model.is_none() {
-            streams::encode(args.codec, input(args.file.as_deref())?, &mut output)?;
+        if streams::has_streams(spec.algorithm()) && args.model.is_none() {
+            streams::encode(spec, input(args.file.as_deref())?, &mut output)?;
         } else {
             let mut coded = Vec::new();
             codec.encode(&read_all(args.file.as_deref())?, &mut coded)?;
@@ -110,29 +110,36 @@ pub fn compress(args: &CompressArgs) -> anyhow::Result<()> {
     output.finish()
 }
 
-fn coder(args: &CompressArgs) -> anyhow::Result<Box<dyn Codec>> {
-    let models: Arc<dyn ModelSource> = Arc::new(NoModels);
-    let algorithm = args.codec.algorithm();
-    match &args.model {
-        None if algorithm.is_learned() => {
-            let message = format!("`{algorithm}` needs a model: write --model FILE, or --model ID with --registry URL");
-            Err(UsageError::new(message).into())
+/// The codec that is asked for, or that the model is for, with its model.
+fn coder(args: &CompressArgs) -> anyhow::Result<(CodecSpec, Box<dyn Codec>)> {
+    let Some(model) = &args.model else {
+        let spec = args.codec.unwrap_or(CodecSpec::new(Algorithm::Zstd));
+        if spec.algorithm().is_learned() {
+            let message = format!("`{spec}` needs a model: write --model FILE, or --model ID with --registry URL");
+            return Err(UsageError::new(message).into());
         }
-        None => Ok(codec::build(args.codec, &models)?),
-        Some(model) if algorithm == Algorithm::ZstdDict => {
-            let artefact = artefact(model, &args.registry, Some(&Family::ZSTD_DICTIONARY))?;
-            let dictionary = Dictionary::parse(&artefact).with_context(|| format!("`{model}`"))?;
-            Ok(Box::new(ZstdDictCodec::with_dictionary(args.codec.level(), dictionary.artefact().into())?))
-        }
-        Some(model) if algorithm.is_learned() => {
-            let artefact = artefact(model, &args.registry, Some(&Family::COLUMNS))?;
-            Learned.open(algorithm, &artefact).with_context(|| format!("`{model}`"))
-        }
-        Some(_) => {
-            let message = format!("`{}` takes no model: write --codec zstd-dict or --codec columns", args.codec);
-            Err(UsageError::new(message).into())
-        }
+        let models: Arc<dyn ModelSource> = Arc::new(NoModels);
+        return Ok((spec, codec::build(spec, &models)?));
+    };
+    if let Some(spec) = args.codec.filter(|spec| Family::of(spec.algorithm()).is_none()) {
+        let message = format!("`{spec}` takes no model: write --codec zstd-dict, columns or latent");
+        return Err(UsageError::new(message).into());
     }
+    let (manifest, artefact) = open(model, &args.registry)?;
+    let known = manifest.as_ref().and_then(|manifest| manifest.family.algorithm()).map(CodecSpec::new);
+    let Some(spec) = args.codec.or(known) else {
+        let message = format!("`{model}` does not say what it is for: write --codec zstd-dict, columns or latent");
+        return Err(UsageError::new(message).into());
+    };
+    if let Some(manifest) = &manifest {
+        of_family(manifest, Family::of(spec.algorithm()).as_ref())?;
+    }
+    if spec.algorithm() == Algorithm::ZstdDict {
+        let dictionary = Dictionary::parse(&artefact).with_context(|| format!("`{model}`"))?;
+        let codec = ZstdDictCodec::with_dictionary(spec.level(), dictionary.artefact().into())?;
+        return Ok((spec, Box::new(codec)));
+    }
+    Ok((spec, Learned.open(spec.algorithm(), &artefact).with_context(|| format!("`{model}`"))?))
 }
 
 fn records<R: Read, W: Write>(

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
 use super::UsageError;
-use super::models::{RegistryArgs, artefact};
+use super::models::{RegistryArgs, open};
 use super::output::Output;
 use crate::model::{ColumnsModel, Dictionary};
 
@@ -44,7 +44,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         let message = format!("--where {condition}: drawing records under a condition is not in this release");
         return Err(UsageError::new(message).into());
     }
-    let artefact = artefact(&args.model, &args.registry, None)?;
+    let (_, artefact) = open(&args.model, &args.registry)?;
     if Dictionary::parse(&artefact).is_ok() {
         bail!(
             "`{}` is a zstd dictionary, which holds pieces of records and cannot draw any: take a model of fields, as \

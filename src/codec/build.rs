@@ -28,9 +28,9 @@ pub fn build(spec: CodecSpec, models: &Arc<dyn ModelSource>) -> Result<Box<dyn C
         Algorithm::Xz => Box::new(XzCodec::new(unsigned)),
         Algorithm::Bzip2 => Box::new(Bzip2Codec::new(unsigned)),
         Algorithm::Huffman => Box::new(HuffmanCodec::new()),
-        Algorithm::Columns => {
+        algorithm @ (Algorithm::Columns | Algorithm::Latent) => {
             let detail = "it is made of a model: `LearnedCodecs::open`".to_owned();
-            return Err(CodecError::Coder { algorithm: Algorithm::Columns, detail });
+            return Err(CodecError::Coder { algorithm, detail });
         }
     })
 }

@@ -34,6 +34,8 @@ pub enum Algorithm {
     ZstdDict = 11,
     /// Fields coded one by one with a model learned from the topic.
     Columns = 12,
+    /// Small images coded with networks learned from the topic.
+    Latent = 13,
 }
 
 impl Algorithm {
@@ -54,7 +56,7 @@ impl Algorithm {
     ];
 
     /// Those whose streams are made with a model, and travel in a frame that names it.
-    pub const LEARNED: [Self; 1] = [Self::Columns];
+    pub const LEARNED: [Self; 2] = [Self::Columns, Self::Latent];
 
     /// One more than the largest frame byte: the length of a table by frame byte.
     pub const TABLE: usize = Self::ALL.len() + Self::LEARNED.len();
@@ -80,6 +82,7 @@ impl Algorithm {
             Self::Bzip2 => "bzip2",
             Self::ZstdDict => "zstd-dict",
             Self::Columns => "columns",
+            Self::Latent => "latent",
         }
     }
 
@@ -98,7 +101,7 @@ impl Algorithm {
             Self::Xz => "xz",
             Self::Bzip2 => "bzip2",
             // Never a bare stream: what is named is the frame around it.
-            Self::Columns => super::LATENTD,
+            Self::Columns | Self::Latent => super::LATENTD,
         }
     }
 
@@ -115,7 +118,7 @@ impl Algorithm {
     /// The levels it takes, and the one it has without a word.
     pub const fn levels(self) -> Option<(RangeInclusive<i32>, i32)> {
         match self {
-            Self::Identity | Self::Huffman | Self::Lzw | Self::Columns => None,
+            Self::Identity | Self::Huffman | Self::Lzw | Self::Columns | Self::Latent => None,
             Self::Zlib | Self::Gzip | Self::Deflate => Some((0..=9, 6)),
             Self::Brotli => Some((0..=11, 5)),
             Self::Zstd | Self::ZstdDict => Some((1..=22, 3)),
@@ -164,7 +167,7 @@ impl CodecSpec {
 pub enum ParseCodecSpecError {
     /// No such codec.
     #[error(
-        "no codec `{name}`: there are identity, huffman, lzw, zlib, gzip, deflate, brotli, zstd, lz4, xz, bzip2, zstd-dict, columns"
+        "no codec `{name}`: there are identity, huffman, lzw, zlib, gzip, deflate, brotli, zstd, lz4, xz, bzip2, zstd-dict, columns, latent"
     )]
     UnknownCodec {
         /// What was written.

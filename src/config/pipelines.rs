@@ -68,10 +68,10 @@ impl Read for Wanted {
             return Ok(Self::Auto);
         }
         let name = text.split(':').next().unwrap_or_default();
+        if LATER.contains(&name) {
+            return Err(format!("`{name}` is not in this release: take one of {}", names()));
+        }
         text.parse().map(Self::Fixed).map_err(|error: ParseCodecSpecError| {
-            if LATER.contains(&name) {
-                return format!("`{name}` is not in this release: take one of {}", names());
-            }
             let known = Algorithm::ALL.into_iter().chain(Algorithm::LEARNED).map(Algorithm::name).chain(["auto"]);
             match (&error, nearest(name, known)) {
                 (ParseCodecSpecError::UnknownCodec { .. }, Some(near)) => format!("{error}; did you mean `{near}`?"),
@@ -85,7 +85,8 @@ impl Read for Wanted {
 }
 
 fn names() -> String {
-    let names: Vec<&str> = Algorithm::ALL.into_iter().chain(Algorithm::LEARNED).map(Algorithm::name).collect();
+    let names = Algorithm::ALL.into_iter().chain(Algorithm::LEARNED).map(Algorithm::name);
+    let names: Vec<&str> = names.filter(|name| !LATER.contains(name)).collect();
     format!("auto, {}", names.join(", "))
 }
 

@@ -48,6 +48,11 @@ impl Encoder {
         self.symbols.is_empty()
     }
 
+    /// Forgets what waits behind the first `len` symbols.
+    pub fn truncate(&mut self, len: usize) {
+        self.symbols.truncate(len);
+    }
+
     /// Forgets what waits.
     pub fn clear(&mut self) {
         self.symbols.clear();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::columns::{ColumnsCodec, ColumnsModel};
+use super::latent::{LatentCodec, LatentModel};
 use crate::codec::{Algorithm, Codec, CodecError, LearnedCodecs};
 
 /// All learned codecs of this release. What a [`ModelSource`](crate::codec::ModelSource) answers with.
@@ -15,6 +16,10 @@ impl LearnedCodecs for Learned {
             Algorithm::Columns => {
                 let model = ColumnsModel::parse(artefact).map_err(|error| failed(error.to_string()))?;
                 Ok(Box::new(ColumnsCodec::new(Arc::new(model))))
+            }
+            Algorithm::Latent => {
+                let model = LatentModel::parse(artefact).map_err(|error| failed(error.to_string()))?;
+                Ok(Box::new(LatentCodec::new(Arc::new(model))))
             }
             other => Err(failed(format!("the frame names a model, and {other} takes none: use a newer latentd"))),
         }

@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::ModelId;
+use crate::codec::{Algorithm, ModelId};
 
 /// The version of manifests that this program writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
@@ -47,6 +47,25 @@ impl Family {
 
     /// A model of fields; [`crate::model::columns::ColumnsModel`] reads the artefact.
     pub const COLUMNS: Self = Self(Cow::Borrowed("columns"));
+
+    /// Networks for small images; [`crate::model::latent::LatentModel`] reads the artefact.
+    pub const LATENT: Self = Self(Cow::Borrowed("latent"));
+
+    /// What a codec's models are, if it has any.
+    pub const fn of(algorithm: Algorithm) -> Option<Self> {
+        match algorithm {
+            Algorithm::ZstdDict => Some(Self::ZSTD_DICTIONARY),
+            Algorithm::Columns => Some(Self::COLUMNS),
+            Algorithm::Latent => Some(Self::LATENT),
+            _ => None,
+        }
+    }
+
+    /// The codec that takes such models, if this release has one.
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        let learning = Algorithm::LEARNED.into_iter().chain([Algorithm::ZstdDict]);
+        learning.into_iter().find(|algorithm| Self::of(*algorithm).as_ref() == Some(self))
+    }
 
     /// A family by name.
     pub fn new(name: impl Into<String>) -> Result<Self, ManifestError> {

@@ -5,6 +5,7 @@
 
 pub mod columns;
 pub mod dictionary;
+pub mod latent;
 pub mod manifest;
 pub mod package;
 pub mod reservoir;
@@ -12,10 +13,12 @@ pub mod split;
 
 mod challenge;
 mod learned;
+mod plain;
 
 pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Sizes, Verdict, challenge, coded_sizes, judge};
 pub use columns::{ColumnsCodec, ColumnsError, ColumnsModel};
 pub use dictionary::{Dictionary, DictionaryError};
+pub use latent::{LatentCodec, LatentError, LatentModel, LatentParts};
 pub use learned::Learned;
 pub use manifest::{Family, Manifest, ManifestError, Span};
 pub use reservoir::{Kept, Reservoir, Sample, Snapshot};

@@ -3,3 +3,4 @@
 //! Pure: no I/O, no clock, no random generator of its own.
 
 pub mod fields;
+pub mod image;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use latentd::model::{Family, Manifest, package};
 use serde_json::Value;
 
 use crate::{fails, flights, ok, tools};
@@ -226,4 +227,41 @@ fn a_missing_model_is_named_with_the_registry_that_lacks_it() {
             );
         }
     }
+}
+
+#[test]
+fn compress_takes_the_codec_from_a_model_of_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let artefact = fs::read(tools::project("tests/golden/v1/latent/digits.model")).unwrap();
+    let manifest = Manifest::new(&artefact, Family::LATENT, "digits", "2026-01-01T00:00:00Z");
+    let (bare, model) = (folder.path().join("bare"), folder.path().join("model"));
+    fs::write(&bare, &artefact).unwrap();
+    fs::write(&model, package::pack(&manifest.to_json().unwrap(), &artefact).unwrap()).unwrap();
+    // Strokes of the kind that the model was counted on, in an idx file.
+    let count = 300u32;
+    let mut file = [&[0, 0, 8, 3][..], &count.to_be_bytes(), &8u32.to_be_bytes(), &8u32.to_be_bytes()].concat();
+    for image in 0..count as i32 {
+        let (down, across, shift) = (image % 5 - 2, image / 5 % 5 - 2, image % 13);
+        let distance = |at: i32| ((at % 8 - shift % 8) * down - (at / 8 - shift / 2) * across).abs();
+        file.extend((0..64).map(|at| (200 - 60 * distance(at)).clamp(0, 255) as u8));
+    }
+    let images = folder.path().join("images.idx");
+    fs::write(&images, &file).unwrap();
+    for layout in ["record", "block"] {
+        let arguments = ["compress", "-m", text(&model), "--records", "idx", "--layout", layout, text(&images)];
+        let coded = ok(&arguments, None);
+        assert!(
+            coded.windows(4).any(|bytes| bytes[..2] == [0x91, 0x4c] && bytes[3] == 13),
+            "{layout}: no frame of latent"
+        );
+        assert!(coded.len() * 3 < file.len() * 2, "{layout}: {} of {} bytes", coded.len(), file.len());
+        assert_eq!(ok(&["decompress", "-m", text(&bare)], Some(&coded)), file, "{layout}");
+        let named =
+            ["compress", "-c", "latent", "-m", text(&bare), "--records", "idx", "--layout", layout, text(&images)];
+        assert_eq!(ok(&named, None), coded, "{layout}");
+    }
+    let (_, error) = fails(&["compress", "-m", text(&bare), "--records", "idx", text(&images)], None);
+    assert!(error.contains("does not say what it is for"), "{error}");
+    let (_, error) = fails(&["compress", "-c", "columns", "-m", text(&model), "--records", "idx", text(&images)], None);
+    assert!(error.contains("is of family `latent`"), "{error}");
 }

@@ -8,6 +8,7 @@ use latentd::model::Dictionary;
 use latentd::record::{Header, Record, Timestamp, TimestampKind};
 
 use crate::golden::{Case, DICTIONARY, Decoded, Description, Holds};
+use crate::latent;
 use crate::learned;
 use crate::tools::{data, project};
 
@@ -26,15 +27,15 @@ fn content(name: impl Into<String>, codec: &str, token: Option<&str>, content: &
     Case { name: name.into(), description: Description { codec: codec.to_owned(), model: None, token, holds } }
 }
 
-/// What `columns` writes with a golden model, in a frame of its own.
-fn learned(name: &str, model: &str, decoded: &Decoded) -> Case {
+/// What a learned codec writes with a golden model, in a frame of its own.
+fn learned(codec: Algorithm, name: &str, model: &str, decoded: &Decoded) -> Case {
     let description = Description {
-        codec: Algorithm::Columns.name().to_owned(),
+        codec: codec.name().to_owned(),
         model: Some(model.to_owned()),
         token: Some(LATENTD.to_owned()),
         holds: Holds::of(decoded),
     };
-    Case { name: format!("columns/{name}"), description }
+    Case { name: format!("{codec}/{name}"), description }
 }
 
 /// Records that were not learned from, by themselves and in blocks of every kind.
@@ -51,7 +52,8 @@ fn columns() -> Vec<Case> {
             ("plain", "alpha beta gamma ".repeat(9).as_bytes()),
             ("empty", b""),
         ] {
-            cases.push(learned(&format!("{model}-{name}"), model, &Decoded::Content(content.to_vec())));
+            let name = format!("{model}-{name}");
+            cases.push(learned(Algorithm::Columns, &name, model, &Decoded::Content(content.to_vec())));
         }
     }
     for (name, model, records) in [
@@ -67,7 +69,49 @@ fn columns() -> Vec<Case> {
         ("places-block-alone", "places-alone", &places),
         ("places-block-strange", "places", &learned::readings(7500, 6)),
     ] {
-        cases.push(learned(name, model, &Decoded::Records(records.clone())));
+        cases.push(learned(Algorithm::Columns, name, model, &Decoded::Records(records.clone())));
+    }
+    cases
+}
+
+/// Bytes that no model fits.
+fn noise_of(count: usize) -> Vec<u8> {
+    (0..count as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+}
+
+/// Images that tables were not counted on, bare and as files, and values that are no images.
+fn images_of_models() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for model in latent::MODELS {
+        let images = latent::images(model, 5000..5012);
+        let case =
+            |name: &str, decoded: &Decoded| learned(Algorithm::Latent, &format!("{model}-{name}"), model, decoded);
+        for (name, content) in [
+            ("image", &images[0][..]),
+            ("black", &vec![0; images[0].len()]),
+            ("noise", &noise_of(images[0].len())),
+            ("text", "alpha beta gamma ".repeat(9).as_bytes()),
+            ("empty", b""),
+            ("file", &[latent::HEADER, &images[1]].concat()),
+        ] {
+            cases.push(case(name, &Decoded::Content(content.to_vec())));
+        }
+        let odd = [noise_of(images[0].len()), b"no image".to_vec(), Vec::new()];
+        let file = [latent::HEADER, &images[3]].concat();
+        for (name, values) in [
+            ("block", &images[..]),
+            ("block-odd", &[&images[..9], &odd, &images[9..], &[file]].concat()),
+            ("block-plain", &odd),
+        ] {
+            cases.push(case(name, &Decoded::Records(latent::records(values))));
+        }
+        cases.push(case("block-empty", &Decoded::Records(Vec::new())));
+    }
+    let images = latent::images("digits", 5100..5103);
+    for (name, content) in
+        [("digits-png", latent::file(&images[0], true)), ("digits-png-filters", latent::file(&images[1], false))]
+    {
+        cases.push(learned(Algorithm::Latent, name, "digits", &Decoded::Content(content)));
     }
     cases
 }
@@ -193,6 +237,7 @@ pub fn all() -> Result<Vec<Case>> {
         content("values/named-lzw-long", "lzw", Some("x-lzw"), &long),
     ]);
     cases.extend(columns());
+    cases.extend(images_of_models());
 
     // The longest codes: counts that double.
     let skewed: Vec<u8> =

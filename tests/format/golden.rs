@@ -19,6 +19,7 @@ use latentd::model::Learned;
 use latentd::record::{Header, HeaderRef, HeaderRefs, Record, RecordRef, Timestamp, TimestampKind};
 use serde::{Deserialize, Serialize};
 
+use crate::latent;
 use crate::learned;
 use crate::tools::project;
 
@@ -281,19 +282,23 @@ pub fn complete(cases: &[Case]) -> Result<()> {
 
 /// The bytes that today's code writes for a description.
 pub fn encode(description: &Description) -> Result<Vec<u8>> {
-    let spec = description.spec();
     let mut codec = match &description.model {
-        Some(model) => learned::codec(model)?,
-        None => coder(spec)?,
+        Some(model) => learned::codec(description.spec().algorithm(), model)?,
+        None => coder(description.spec())?,
     };
+    encode_with(&mut *codec, description)
+}
+
+/// The bytes that this codec writes for a description.
+pub fn encode_with(codec: &mut dyn Codec, description: &Description) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     match (description.holds.decoded(), description.token.as_deref()) {
         (Decoded::Records(records), _) => {
             let mut builder = BlockBuilder::default();
             records.iter().for_each(|record| builder.push(&record.as_ref()));
-            builder.encode(&mut *codec, &mut bytes)?;
+            builder.encode(codec, &mut bytes)?;
         }
-        (Decoded::Content(content), _) if codec.model().is_some() => learned::seal(&mut *codec, &content, &mut bytes)?,
+        (Decoded::Content(content), _) if codec.model().is_some() => learned::seal(codec, &content, &mut bytes)?,
         (Decoded::Content(content), Some(token)) => {
             ensure!(
                 Algorithm::from_content_encoding(token.as_bytes()).is_some(),
@@ -304,7 +309,7 @@ pub fn encode(description: &Description) -> Result<Vec<u8>> {
         (Decoded::Content(content), None) => {
             let mut coded = Vec::new();
             codec.encode(&content, &mut coded)?;
-            codec::seal(spec.algorithm(), None, &coded, &content, &mut bytes);
+            codec::seal(description.spec().algorithm(), None, &coded, &content, &mut bytes);
         }
     }
     Ok(bytes)
@@ -349,7 +354,8 @@ pub struct Decoder {
 impl Decoder {
     pub fn new() -> Result<Self> {
         let dictionary: Arc<[u8]> = fs::read(project(DICTIONARY)).context("the golden dictionary")?.into();
-        let learned = learned::MODELS.into_iter().map(learned::artefact).collect::<Result<_>>()?;
+        let learned =
+            learned::MODELS.into_iter().chain(latent::MODELS).map(learned::artefact).collect::<Result<_>>()?;
         let models: Arc<dyn ModelSource> = Arc::new(GoldenModels { dictionary, learned });
         Ok(Self { restorer: Restorer::new(&models, MAX_BYTES, MAX_RECORDS) })
     }
@@ -368,11 +374,11 @@ impl Decoder {
     }
 
     /// Opens a golden model, by decoding nothing with it.
-    pub fn open(&mut self, model: &str) -> Result<()> {
+    pub fn open(&mut self, codec: Algorithm, model: &str) -> Result<()> {
         let prefix = ModelId::of(&learned::artefact(model)?).prefix();
-        let header = FrameHeader { kind: Kind::Record, codec: Algorithm::Columns as u8, guard: Guard::Model(prefix) };
+        let header = FrameHeader { kind: Kind::Record, codec: codec as u8, guard: Guard::Model(prefix) };
         match self.decode(Some(LATENTD), &header.to_bytes()) {
-            Ok(_) | Err(CodecError::Corrupt { algorithm: Algorithm::Columns, .. }) => Ok(()),
+            Ok(_) | Err(CodecError::Corrupt { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

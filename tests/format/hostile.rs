@@ -23,7 +23,7 @@ pub enum Attack<'a> {
     Value { encoding: Option<u8>, bytes: &'a [u8] },
     /// Any bytes behind a frame's header.
     Frame { block: bool, names_model: bool, codec: u8, rest: &'a [u8] },
-    /// Any bytes as what `columns` made of a record: there is no checksum before them.
+    /// Any bytes as what a learned codec made of a record: there is no checksum before them.
     Learned { model: u8, rest: &'a [u8] },
     /// A block whose numbers are not what they should be, under a checksum that is right.
     Forged { records: Vec<Row<'a>>, tampering: Vec<Tamper>, gathered: Option<&'a [u8]>, methods: u8, tail: &'a [u8] },
@@ -119,22 +119,24 @@ fn algorithm(byte: u8) -> Algorithm {
 /// The models of the golden files.
 struct GoldenModels;
 
-const MODELS: [&[u8]; 4] = [
-    include_bytes!("../golden/v1/columns/records.model"),
-    include_bytes!("../golden/v1/columns/blocks.model"),
-    include_bytes!("../golden/v1/columns/places-alone.model"),
-    include_bytes!("../golden/v1/columns/places.model"),
+const MODELS: [(Algorithm, &[u8]); 6] = [
+    (Algorithm::Columns, include_bytes!("../golden/v1/columns/records.model")),
+    (Algorithm::Columns, include_bytes!("../golden/v1/columns/blocks.model")),
+    (Algorithm::Columns, include_bytes!("../golden/v1/columns/places-alone.model")),
+    (Algorithm::Columns, include_bytes!("../golden/v1/columns/places.model")),
+    (Algorithm::Latent, include_bytes!("../golden/v1/latent/digits.model")),
+    (Algorithm::Latent, include_bytes!("../golden/v1/latent/tiles.model")),
 ];
 
-fn model(byte: u8) -> &'static [u8] {
+fn model(byte: u8) -> (Algorithm, &'static [u8]) {
     MODELS[usize::from(byte) % MODELS.len()]
 }
 
 impl ModelSource for GoldenModels {
     fn artefact(&self, asked: ModelRef) -> Result<Arc<[u8]>, MissingModel> {
-        let found = MODELS.into_iter().find(|model| asked == ModelRef::Prefix(ModelId::of(model).prefix()));
+        let found = MODELS.into_iter().find(|(_, model)| asked == ModelRef::Prefix(ModelId::of(model).prefix()));
         let missing = MissingModel { model: asked, looked_in: "the golden models".to_owned(), retriable: false };
-        found.map(Arc::from).ok_or(missing)
+        found.map(|(_, model)| model.into()).ok_or(missing)
     }
 
     fn learned(&self) -> &dyn LearnedCodecs {
@@ -146,12 +148,12 @@ fn models() -> Arc<dyn ModelSource> {
     Arc::new(GoldenModels)
 }
 
-/// A codec: one of those without a model, or `columns` with a golden one.
+/// A codec: one of those without a model, or a learned one with a golden model.
 fn coder(byte: u8) -> Box<dyn Codec> {
     let place = usize::from(byte) % (Algorithm::ALL.len() + MODELS.len());
     let built = match place.checked_sub(Algorithm::ALL.len()) {
         None => codec::build(CodecSpec::new(Algorithm::ALL[place]), &models()),
-        Some(model) => Learned.open(Algorithm::Columns, &MODELS[model].into()),
+        Some(place) => Learned.open(MODELS[place].0, &MODELS[place].1.into()),
     };
     built.expect("every codec is built")
 }
@@ -180,8 +182,9 @@ impl Attack<'_> {
                 (Some(LATENTD), frame)
             }
             Self::Learned { model: byte, rest } => {
-                let guard = Guard::Model(ModelId::of(model(*byte)).prefix());
-                let header = FrameHeader { kind: Kind::Record, codec: Algorithm::Columns as u8, guard };
+                let (codec, model) = model(*byte);
+                let guard = Guard::Model(ModelId::of(model).prefix());
+                let header = FrameHeader { kind: Kind::Record, codec: codec as u8, guard };
                 (Some(LATENTD), [&header.to_bytes()[..], rest].concat())
             }
             Self::Forged { records, tampering, gathered, methods, tail } => {

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use latentd::codec::{self, Codec, CodecError};
+use latentd::codec::{self, Algorithm, Codec, CodecError, LearnedCodecs as _};
 use latentd::model::columns::Options;
-use latentd::model::{ColumnsCodec, ColumnsModel};
+use latentd::model::{ColumnsModel, Learned};
 use latentd::record::{Header, Record, RecordRef, Timestamp, TimestampKind};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::golden::FOLDER;
+use crate::latent;
 use crate::tools::project;
 
 /// The models, by name: `records` codes each of the [`rides`] alone, `blocks` codes runs of [`readings`] and knows their framing.
@@ -25,7 +26,8 @@ const LEARNED: u64 = 500;
 
 /// Where a model lies.
 pub fn path(name: &str) -> PathBuf {
-    project(FOLDER).join("columns").join(name).with_extension("model")
+    let folder = if latent::MODELS.contains(&name) { "latent" } else { "columns" };
+    project(FOLDER).join(folder).join(name).with_extension("model")
 }
 
 /// A model's artefact.
@@ -35,8 +37,8 @@ pub fn artefact(name: &str) -> Result<Arc<[u8]>> {
 }
 
 /// The codec with a model.
-pub fn codec(name: &str) -> Result<Box<dyn Codec>> {
-    Ok(Box::new(ColumnsCodec::new(Arc::new(ColumnsModel::parse(&artefact(name)?)?))))
+pub fn codec(algorithm: Algorithm, name: &str) -> Result<Box<dyn Codec>> {
+    Ok(Learned.open(algorithm, &artefact(name)?)?)
 }
 
 /// Writes the models that are not there. They come first, because other cases are written with them.
@@ -54,6 +56,13 @@ pub fn models() -> Result<()> {
         let records: Vec<RecordRef<'_>> = records.iter().map(Record::as_ref).collect();
         let options = Options { alone: name == "records" || name == "places-alone", text: 1 << 10, effort: 20_000_000 };
         fs::write(path, ColumnsModel::train_records(&records, &options).artefact())?;
+    }
+    for name in latent::MODELS {
+        let path = path(name);
+        if !path.is_file() {
+            fs::create_dir_all(path.parent().context("a model lies in a folder")?)?;
+            fs::write(path, latent::model(name)?.artefact())?;
+        }
     }
     Ok(())
 }

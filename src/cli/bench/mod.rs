@@ -118,7 +118,8 @@ fn ways(codecs: &[CodecSpec]) -> Vec<Way> {
     }
     let mut specs = codecs.to_vec();
     if specs.is_empty() {
-        specs.extend(Algorithm::ALL.into_iter().chain(Algorithm::LEARNED).map(CodecSpec::new));
+        // What can be learned here, from any records.
+        specs.extend(Algorithm::ALL.into_iter().chain([Algorithm::Columns]).map(CodecSpec::new));
         let high = [(Algorithm::Zstd, 19), (Algorithm::ZstdDict, 19), (Algorithm::Brotli, 11)];
         specs.extend(high.into_iter().filter_map(|(algorithm, level)| CodecSpec::with_level(algorithm, level)));
     }

@@ -127,29 +127,26 @@ pub fn of_config(config: &Config) -> anyhow::Result<Registry> {
     Ok(Registry::open(&config.registry.url, &options(config))?)
 }
 
-/// A model's bytes: a file (of `train`, of `models export`, or the bare artefact), or a model of the registry by its id, which must be of this family.
-pub fn artefact(model: &str, registry: &RegistryArgs, family: Option<&Family>) -> anyhow::Result<Arc<[u8]>> {
+/// A model's bytes, and what it is where they come with a manifest: a file (of `train`, of `models export`, or the bare
+/// artefact), or a model of the registry by its id.
+pub fn open(model: &str, registry: &RegistryArgs) -> anyhow::Result<(Option<Manifest>, Arc<[u8]>)> {
     if Path::new(model).is_file() {
         let file = fs::read(model).with_context(|| format!("cannot read `{model}`"))?;
         return match package::unpack(&file) {
-            Ok(unpacked) => {
-                of_family(&unpacked.manifest, family)?;
-                Ok(unpacked.artefact.into())
-            }
+            Ok(unpacked) => Ok((Some(unpacked.manifest), unpacked.artefact.into())),
             // A bare artefact: what is wrong with it, its reader says.
-            Err(PackageError::Foreign) => Ok(file.into()),
+            Err(PackageError::Foreign) => Ok((None, file.into())),
             Err(error) => Err(error).with_context(|| format!("`{model}`")),
         };
     }
     let registry =
         registry.open().with_context(|| format!("there is no file `{model}`, so it must be a model's id"))?;
     let model = Runtime::new()?.block_on(async { registry.load(&registry.resolve(model).await?).await })?;
-    of_family(&model.manifest, family)?;
-    Ok(model.artefact.as_ref().into())
+    Ok((Some(model.manifest), model.artefact.as_ref().into()))
 }
 
 /// Whether a model is of the family that is needed.
-fn of_family(manifest: &Manifest, needed: Option<&Family>) -> anyhow::Result<()> {
+pub fn of_family(manifest: &Manifest, needed: Option<&Family>) -> anyhow::Result<()> {
     match needed.filter(|family| **family != manifest.family) {
         Some(family) => bail!("model {} is of family `{}`, and `{family}` is needed", manifest.model, manifest.family),
         None => Ok(()),
@@ -177,7 +174,7 @@ impl ModelSource for One {
 
 /// A source of models that has just this one: a dictionary, or any learned codec's.
 pub fn one(model: &str, registry: &RegistryArgs) -> anyhow::Result<Arc<dyn ModelSource>> {
-    let artefact = artefact(model, registry, None)?;
+    let (_, artefact) = open(model, registry)?;
     let mut names = vec![ModelRef::Prefix(ModelId::of(&artefact).prefix())];
     names.extend(Dictionary::parse(&artefact).ok().map(|dictionary| ModelRef::ZstdDictionary(dictionary.id())));
     Ok(Arc::new(One { names, artefact }))

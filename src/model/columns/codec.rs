@@ -27,17 +27,14 @@ use crate::codec::block::{RowSink, Rows};
 use crate::codec::{Algorithm, BlockCodec, Codec, CodecError, Column, ColumnCodec, ColumnRef, ModelId};
 use crate::entropy::{Decoder, Encoder, Interval};
 use crate::frame::{Reader, put_varint};
+use crate::model::plain::{Plain, ZSTD_MAGIC, append as append_by, checked as checked_by};
 use crate::payload::fields::Steps;
 
 /// States of a column's stream.
 const LANES: usize = 2;
 
-/// What a zstd frame begins with.
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-
-/// zstd's levels: of texts, and of what no model fits.
+/// zstd's level of texts.
 const TEXT_LEVEL: i32 = 3;
-const PLAIN_LEVEL: i32 = 3;
 
 /// Most bytes of texts that are coded byte by byte in a column: that takes its time.
 const MAX_INLINE: usize = 64 << 10;
@@ -61,7 +58,7 @@ pub struct ColumnsCodec {
     other: Vec<u8>,
     /// What coded the last texts best, and how many columns have been coded since that was tried.
     best: (u8, u32),
-    plain: Option<(CCtx<'static>, DCtx<'static>)>,
+    plain: Plain,
     texts_writer: Option<CCtx<'static>>,
     texts_reader: Option<DCtx<'static>>,
     /// Of the last column: the values that framing is predicted from.
@@ -145,10 +142,7 @@ fn fault(fault: Fault, limit: usize) -> CodecError {
 
 /// What zstd's code means.
 fn checked(result: zstd_safe::SafeResult) -> Result<usize, CodecError> {
-    result.map_err(|code| CodecError::Coder {
-        algorithm: Algorithm::Columns,
-        detail: zstd_safe::get_error_name(code).to_owned(),
-    })
+    checked_by(Algorithm::Columns, result)
 }
 
 impl ColumnsCodec {
@@ -166,35 +160,12 @@ impl ColumnsCodec {
             coded: Vec::new(),
             other: Vec::new(),
             best: (INLINE, 0),
-            plain: None,
+            plain: Plain::new(Algorithm::Columns),
             texts_writer: None,
             texts_reader: None,
             fields,
             framing,
         }
-    }
-
-    /// Appends a zstd frame.
-    fn write_plain(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), CodecError> {
-        let (writer, _) = self.plain.get_or_insert_with(|| (CCtx::create(), DCtx::create()));
-        checked(writer.set_parameter(CParameter::CompressionLevel(PLAIN_LEVEL)))?;
-        append(output, zstd_safe::compress_bound(input.len()), |tail| writer.compress2(tail, input))
-    }
-
-    /// Appends what a zstd frame holds, which must be all of `input` and say its size.
-    fn read_plain(&mut self, input: &[u8], limit: usize, output: &mut Vec<u8>) -> Result<(), CodecError> {
-        let size =
-            zstd_safe::get_frame_content_size(input).map_err(|_| corrupt("its zstd frame has no valid header"))?;
-        let size = size.ok_or_else(|| corrupt("its zstd frame does not say its size"))?;
-        let size = usize::try_from(size).ok().filter(|size| *size <= limit);
-        let size = size.ok_or(CodecError::LimitExceeded { limit })?;
-        if zstd_safe::find_frame_compressed_size(input) != Ok(input.len()) {
-            return Err(corrupt("its zstd frame does not end where it should"));
-        }
-        let (_, reader) = self.plain.get_or_insert_with(|| (CCtx::create(), DCtx::create()));
-        let start = output.len();
-        append(output, size, |tail| reader.decompress(tail, input)).map_err(corrupt)?;
-        if output.len() - start == size { Ok(()) } else { Err(corrupt("its zstd frame has another size than it says")) }
     }
 
     /// Codes the texts that were gathered.
@@ -347,7 +318,7 @@ impl ColumnsCodec {
             put_varint(u64::from(*end - start), output);
             start = *end;
         }
-        self.write_plain(values.bytes, output)
+        self.plain.write(values.bytes, output)
     }
 }
 
@@ -365,15 +336,7 @@ fn append(
     room: usize,
     write: impl FnOnce(&mut std::io::Cursor<&mut Vec<u8>>) -> zstd_safe::SafeResult,
 ) -> Result<(), CodecError> {
-    let start = output.len();
-    output.reserve_exact(room);
-    let mut tail = std::io::Cursor::new(&mut *output);
-    tail.set_position(start as u64);
-    let result = checked(write(&mut tail));
-    if result.is_err() {
-        output.truncate(start);
-    }
-    result.map(|_| ())
+    append_by(Algorithm::Columns, output, room, write)
 }
 
 impl Codec for ColumnsCodec {
@@ -401,7 +364,7 @@ impl Codec for ColumnsCodec {
             }
             self.coded.clear();
             let mut frame = std::mem::take(&mut self.coded);
-            let result = self.write_plain(input, &mut frame);
+            let result = self.plain.write(input, &mut frame);
             if result.is_ok() && (mistakable || frame.len() < written) {
                 output.truncate(start);
                 output.extend_from_slice(&frame);
@@ -409,13 +372,13 @@ impl Codec for ColumnsCodec {
             self.coded = frame;
             return result.inspect_err(|_| output.truncate(start));
         }
-        self.write_plain(input, output)
+        self.plain.write(input, output)
     }
 
     fn decode(&mut self, input: &[u8], limit: usize, output: &mut Vec<u8>) -> Result<(), CodecError> {
         let start = output.len();
         if input.starts_with(&ZSTD_MAGIC) {
-            return self.read_plain(input, limit, output).inspect_err(|_| output.truncate(start));
+            return self.plain.read(input, limit, output).inspect_err(|_| output.truncate(start));
         }
         let model = Arc::clone(&self.model);
         self.registers.begin(&model.model.start);
@@ -526,7 +489,7 @@ impl ColumnsCodec {
                     }
                     column.ends.push(end as u32);
                 }
-                self.read_plain(rest.rest(), limit, &mut column.bytes)?;
+                self.plain.read(rest.rest(), limit, &mut column.bytes)?;
                 match column.bytes.len() as u64 == end {
                     true => Ok(()),
                     false => Err(corrupt("its values have other lengths than they say")),

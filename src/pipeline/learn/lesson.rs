@@ -270,11 +270,7 @@ impl Lesson {
         if let Some(subject) = self.parts.curriculum.subject() {
             return (subject.family() == *family).then(|| subject.spec());
         }
-        let algorithm = match family {
-            family if *family == Family::ZSTD_DICTIONARY => Algorithm::ZstdDict,
-            family if *family == Family::COLUMNS => Algorithm::Columns,
-            _ => return None,
-        };
+        let algorithm = family.algorithm()?;
         Some(named.filter(|spec| spec.algorithm() == algorithm).unwrap_or(CodecSpec::new(algorithm)))
     }
 

@@ -28,11 +28,7 @@ impl Setup {
     /// The kind of its model, where it has one.
     pub fn family(&self) -> Option<Family> {
         self.artefact.as_ref()?;
-        match self.spec.algorithm() {
-            Algorithm::ZstdDict => Some(Family::ZSTD_DICTIONARY),
-            Algorithm::Columns => Some(Family::COLUMNS),
-            _ => None,
-        }
+        Family::of(self.spec.algorithm())
     }
 
     /// The codec at work. `models` says who makes learned codecs, and has the dictionaries that frames name.

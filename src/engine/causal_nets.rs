@@ -1,0 +1,142 @@
+//! The nets of an image's channels, evaluated for many samples at a time.
+
+use super::kernels::{self, Place};
+use super::net::{Frame, NetLayout};
+use super::{CausalNet, Kernel};
+
+/// Bytes behind the last feature that a load may touch.
+const PADDING: usize = 8;
+
+/// The causal nets of an image's channels.
+///
+/// A decoder knows a sample's table only when it has the samples that the net looks at. In the order of rows, that is one
+/// sample at a time. Here samples are coded in *fronts*: those with the same `column + skew * row`, where `skew` is the
+/// least number with which every neighbour lies in an earlier front. A front of a 28x28 image has up to ten samples
+/// whose tables do not wait for one another. Channels follow one another.
+#[derive(Clone, Debug)]
+pub struct CausalNets {
+    frame: Frame,
+    channels: Vec<Channel>,
+    features: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Channel {
+    net: NetLayout,
+    /// Samples in the order of coding.
+    places: Vec<Place>,
+    /// The number of each among all samples, in planar order.
+    samples: Vec<u32>,
+    /// Where each front ends.
+    ends: Vec<u32>,
+}
+
+/// An image in memory as nets look at it, and its features; reused from image to image.
+#[derive(Clone, Debug, Default)]
+pub struct Planes {
+    bytes: Vec<u8>,
+    /// Features of all samples, `[samples, features]`.
+    pub features: Vec<u8>,
+    tables: Vec<u16>,
+}
+
+impl CausalNets {
+    /// The nets of an image of this size, one for each channel, with so many positions and scales.
+    pub fn new(height: usize, width: usize, nets: &[CausalNet], positions: u16, scales: u16) -> Self {
+        let frame = Frame::new(height, width, nets);
+        let features = nets.first().map_or(0, CausalNet::features);
+        let channels = nets.iter().enumerate().map(|(channel, net)| {
+            let mut order: Vec<(usize, usize)> =
+                (0..height).flat_map(|row| (0..width).map(move |column| (row, column))).collect();
+            let skew = skew(net);
+            let front = |(row, column): (usize, usize)| column + skew * row;
+            order.sort_by_key(|sample| (front(*sample), sample.0));
+            let number = |(row, column)| (channel * height + row) * width + column;
+            let place = |sample: &(usize, usize)| Place {
+                at: frame.at(channel, sample.0, sample.1) as u32,
+                features: (number(*sample) * features) as u32,
+            };
+            let mut ends: Vec<u32> =
+                (1..order.len()).filter(|at| front(order[*at]) != front(order[at - 1])).map(|at| at as u32).collect();
+            ends.push(order.len() as u32);
+            Channel {
+                net: NetLayout::new(net, &frame, positions, scales),
+                places: order.iter().map(place).collect(),
+                samples: order.iter().map(|sample| number(*sample) as u32).collect(),
+                ends,
+            }
+        });
+        Self { frame, channels: channels.collect(), features }
+    }
+
+    /// Encodes an image: `put` is given each sample and its table, in the order of coding. [`Planes::features`] are the
+    /// image's.
+    ///
+    /// # Panics
+    ///
+    /// If there are more or fewer samples or features, or the processor does not have the kernel.
+    #[inline]
+    pub fn encode(&self, kernel: Kernel, planes: &mut Planes, image: &[u8], mut put: impl FnMut(u16, u8)) {
+        self.begin(planes);
+        let (height, width) = (self.frame.height, self.frame.width);
+        assert_eq!(image.len(), height * width * self.channels.len(), "an image has as many samples as its shape");
+        for (number, row) in image.chunks_exact(width).enumerate() {
+            let at = self.frame.at(number / height, number % height, 0);
+            planes.bytes[at..at + width].copy_from_slice(row);
+        }
+        planes.tables.resize(height * width, 0);
+        for channel in &self.channels {
+            let tables = &mut planes.tables[..];
+            kernels::tables(kernel, &channel.net, &planes.bytes, &planes.features, &channel.places, tables);
+            for (sample, table) in channel.samples.iter().zip(tables) {
+                put(*table, image[*sample as usize]);
+            }
+        }
+    }
+
+    /// Decodes an image: `next` gives a sample for its table, in the order of coding. [`Planes::features`] are the image's.
+    ///
+    /// # Panics
+    ///
+    /// If there are more or fewer samples or features, or the processor does not have the kernel.
+    #[inline]
+    pub fn decode(&self, kernel: Kernel, planes: &mut Planes, image: &mut [u8], mut next: impl FnMut(u16) -> u8) {
+        self.begin(planes);
+        let samples = self.frame.height * self.frame.width * self.channels.len();
+        assert_eq!(image.len(), samples, "an image has as many samples as its shape");
+        planes.tables.resize(self.frame.height * self.frame.width, 0);
+        for channel in &self.channels {
+            let mut start = 0;
+            for end in &channel.ends {
+                let front = start..*end as usize;
+                let places = &channel.places[front.clone()];
+                let tables = &mut planes.tables[..places.len()];
+                kernels::tables(kernel, &channel.net, &planes.bytes, &planes.features, places, tables);
+                for ((place, sample), table) in places.iter().zip(&channel.samples[front]).zip(tables) {
+                    let value = next(*table);
+                    planes.bytes[place.at as usize] = value;
+                    image[*sample as usize] = value;
+                }
+                start = *end as usize;
+            }
+        }
+    }
+
+    /// Makes room. Margins stay zeroes: nothing is ever written there.
+    fn begin(&self, planes: &mut Planes) {
+        let features = self.features * self.frame.height * self.frame.width * self.channels.len();
+        assert!(planes.features.len() >= features, "each sample has its features");
+        planes.features.truncate(features);
+        planes.features.resize(features + PADDING, 0);
+        if planes.bytes.len() != self.frame.bytes() {
+            planes.bytes.clear();
+            planes.bytes.resize(self.frame.bytes(), 0);
+        }
+    }
+}
+
+/// The least skew of fronts with which all neighbours of the same channel lie in earlier ones.
+fn skew(net: &CausalNet) -> usize {
+    let above = net.neighbours().iter().filter(|near| near.channel == 0 && near.row < 0 && near.column >= 0);
+    above.map(|near| near.column as usize / near.row.unsigned_abs() as usize + 1).max().unwrap_or(0)
+}

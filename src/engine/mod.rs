@@ -1,0 +1,31 @@
+//! Integer inference: small networks whose outputs are the same integers on every machine.
+//!
+//! Whatever drives an entropy coder must come out the same where it is decoded. Sums of floats do not: their order, and
+//! so their rounding, depends on the batch and on the processor. Here weights are `i8`, inputs `u8`, sums exact, and
+//! every layer ends in a shift that rounds half up (*requantisation*; Jacob et al. 2018, arXiv:1712.05877, with the
+//! multiplier a power of two).
+//!
+//! * [`Dense`]: a layer. What it computes is defined in `i64`, and no sum leaves `i32`: [`Dense::new`] refuses weights
+//!   with which one could.
+//! * [`CausalNet`]: the net that tells a sample's distribution from those before it.
+//! * [`Layer`] and [`CausalNets`] evaluate them with a [`Kernel`]: plain `i32`, AVX2 or AVX-512 VNNI. Each gives what the
+//!   definition gives, bit by bit.
+
+mod causal;
+mod causal_nets;
+mod dense;
+mod error;
+mod kernel;
+mod kernels;
+mod layer;
+mod net;
+
+pub use causal::{CausalNet, MAX_HIDDEN, MAX_NEIGHBOURS, MAX_OFFSET, Neighbour};
+pub use causal_nets::{CausalNets, Planes};
+pub use dense::{Dense, MAX_EXPONENT};
+pub use error::EngineError;
+pub use kernel::Kernel;
+pub use layer::{Layer, Scratch};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,275 @@
+//! A model as bytes: a safetensors file, written by training, read without trust.
+//!
+//! Layers are tensors as they are; the many frequencies of samples are packed with zstd. What is no tensor stands in the
+//! file's metadata, under one key, as JSON. `FORMAT.md` has every tensor.
+
+use std::collections::HashMap;
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use super::{Autoencoder, LatentError, LatentParts, MAX_LIMIT, MAX_TABLES, MAX_WRAPPINGS, SampleTables};
+use crate::engine::{CausalNet, Dense, MAX_NEIGHBOURS, Neighbour};
+use crate::payload::image::{Png, Settings, Shape, Wrapping};
+
+/// Most bytes of an artefact.
+pub const MAX_ARTEFACT_BYTES: usize = 64 << 20;
+
+/// Most bytes of a file's header: names, shapes, places and metadata.
+const MAX_HEADER_BYTES: u64 = 64 << 10;
+
+/// The metadata's key.
+const KEY: &str = "latentd";
+
+/// The format's version.
+const VERSION: u32 = 1;
+
+/// zstd's level for tables: they are written once.
+const LEVEL: i32 = 19;
+
+/// What is no tensor.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Outline {
+    version: u32,
+    height: usize,
+    width: usize,
+    channels: usize,
+    /// The largest latent number; absent where there is no latent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<u8>,
+    positions: u16,
+    scales: u16,
+    wrappings: Vec<Form>,
+}
+
+/// A wrapping. A header's bytes are characters of Latin-1.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    Raw,
+    Pnm(String),
+    Png(PngForm),
+}
+
+/// A PNG file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PngForm {
+    head: String,
+    tail: String,
+    zlib: [u8; 2],
+    level: u8,
+    memory: u8,
+    filtered: bool,
+    /// Absent where each row says its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    filter: Option<u8>,
+}
+
+/// Bytes as characters of Latin-1.
+fn characters(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// And back.
+fn bytes_of(text: &str) -> Result<Vec<u8>, LatentError> {
+    let bytes = text.chars().map(|letter| u8::try_from(u32::from(letter)));
+    bytes.collect::<Result<_, _>>().map_err(|_| LatentError::invalid("a header is not of bytes"))
+}
+
+impl From<&Wrapping> for Form {
+    fn from(wrapping: &Wrapping) -> Self {
+        match wrapping {
+            Wrapping::Raw => Self::Raw,
+            Wrapping::Pnm { header } => Self::Pnm(characters(header)),
+            Wrapping::Png(png) => Self::Png(PngForm {
+                head: characters(&png.head),
+                tail: characters(&png.tail),
+                zlib: png.zlib,
+                level: png.settings.level,
+                memory: png.settings.memory,
+                filtered: png.settings.filtered,
+                filter: png.filter,
+            }),
+        }
+    }
+}
+
+impl Form {
+    fn wrapping(&self) -> Result<Wrapping, LatentError> {
+        Ok(match self {
+            Self::Raw => Wrapping::Raw,
+            Self::Pnm(text) => Wrapping::Pnm { header: bytes_of(text)? },
+            Self::Png(form) => Wrapping::Png(Png {
+                head: bytes_of(&form.head)?,
+                tail: bytes_of(&form.tail)?,
+                zlib: form.zlib,
+                settings: Settings { level: form.level, memory: form.memory, filtered: form.filtered },
+                filter: form.filter,
+            }),
+        })
+    }
+}
+
+/// A tensor on its way into a file.
+struct Out {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+/// Writes an artefact.
+pub(super) fn write(parts: &LatentParts) -> Vec<u8> {
+    let (shape, tables) = (parts.shape(), parts.tables());
+    let outline = Outline {
+        version: VERSION,
+        height: shape.height(),
+        width: shape.width(),
+        channels: shape.channels(),
+        limit: parts.autoencoder().map(|autoencoder| autoencoder.limit),
+        positions: tables.positions(),
+        scales: tables.scales(),
+        wrappings: parts.wrappings().iter().map(Form::from).collect(),
+    };
+    let outline = serde_json::to_string(&outline).expect("numbers and texts are JSON");
+    let mut tensors = Vec::new();
+    if let Some(autoencoder) = parts.autoencoder() {
+        for (name, layers) in [("encoder", &autoencoder.encoder), ("generator", &autoencoder.generator)] {
+            for (number, layer) in layers.iter().enumerate() {
+                put_layer(&format!("{name}.{number}"), layer, &mut tensors);
+            }
+        }
+        let shape = vec![autoencoder.latents(), autoencoder.levels()];
+        let bytes = autoencoder.frequencies.iter().flat_map(|frequency| frequency.to_le_bytes()).collect();
+        tensors.push(Out { name: "latents".to_owned(), dtype: Dtype::U16, shape, bytes });
+    }
+    for (number, net) in parts.nets().iter().enumerate() {
+        let near = net.neighbours().iter().flat_map(|near| [near.channel, near.row, near.column]);
+        let bytes: Vec<u8> = near.map(i8::cast_unsigned).collect();
+        let shape = vec![net.neighbours().len(), 3];
+        tensors.push(Out { name: format!("net.{number}.neighbours"), dtype: Dtype::I8, shape, bytes });
+        put_layer(&format!("net.{number}.hidden"), net.hidden(), &mut tensors);
+        put_layer(&format!("net.{number}.output"), net.output(), &mut tensors);
+    }
+    let raw: Vec<u8> = tables.frequencies().iter().flat_map(|frequency| frequency.to_le_bytes()).collect();
+    let packed = zstd::bulk::compress(&raw, LEVEL).expect("zstd has a level 19, and memory for a few megabytes");
+    tensors.push(Out { name: "tables".to_owned(), dtype: Dtype::U8, shape: vec![packed.len()], bytes: packed });
+    let views = tensors.iter().map(|tensor| {
+        let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes);
+        (tensor.name.as_str(), view.expect("each tensor has the bytes of its shape"))
+    });
+    let metadata = HashMap::from([(KEY.to_owned(), outline)]);
+    safetensors::serialize(views, Some(metadata)).expect("tensors of a few megabytes fit a file")
+}
+
+fn put_layer(name: &str, layer: &Dense, tensors: &mut Vec<Out>) {
+    let outputs = layer.outputs();
+    let mut put =
+        |what: &str, dtype, shape, bytes| tensors.push(Out { name: format!("{name}.{what}"), dtype, shape, bytes });
+    let weights = layer.weights().iter().map(|weight| weight.cast_unsigned()).collect();
+    put("weight", Dtype::I8, vec![outputs, layer.inputs()], weights);
+    put("bias", Dtype::I32, vec![outputs], layer.bias().iter().flat_map(|bias| bias.to_le_bytes()).collect());
+    put("exponent", Dtype::U8, vec![outputs], layer.exponent().to_vec());
+}
+
+/// Reads an artefact.
+pub(super) fn read(artefact: &[u8]) -> Result<LatentParts, LatentError> {
+    if artefact.len() > MAX_ARTEFACT_BYTES {
+        let size = artefact.len();
+        return Err(LatentError::invalid(format_args!("it has {size} bytes, over the cap of {MAX_ARTEFACT_BYTES}")));
+    }
+    // The header is parsed whole, so that its length is looked at first.
+    let header = artefact.first_chunk().map(|length| u64::from_le_bytes(*length));
+    if header.is_none_or(|length| length > MAX_HEADER_BYTES) {
+        return Err(LatentError::invalid("it does not begin like a safetensors file with a header of 64 KiB at most"));
+    }
+    let (_, metadata) = SafeTensors::read_metadata(artefact).map_err(LatentError::invalid)?;
+    let outline = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+    let outline = outline.ok_or_else(|| LatentError::invalid("its metadata has no key `latentd`"))?;
+    check_version(outline)?;
+    let outline: Outline = serde_json::from_str(outline).map_err(LatentError::invalid)?;
+    let file = Tensors(SafeTensors::deserialize(artefact).map_err(LatentError::invalid)?);
+
+    let shape = Shape::new(outline.height, outline.width, outline.channels)?;
+    let autoencoder = match outline.limit {
+        Some(limit) if limit <= MAX_LIMIT => Some(Autoencoder {
+            encoder: [file.layer("encoder.0")?, file.layer("encoder.1")?],
+            generator: [file.layer("generator.0")?, file.layer("generator.1")?],
+            limit,
+            frequencies: numbers(file.get("latents", Dtype::U16, 2)?.data()),
+        }),
+        Some(_) => return Err(LatentError::invalid("the limit of its latents is over 127")),
+        None => None,
+    };
+    let nets: Result<Vec<CausalNet>, LatentError> = (0..shape.channels()).map(|channel| file.net(channel)).collect();
+    let tables = usize::from(outline.positions) * usize::from(outline.scales);
+    if tables > MAX_TABLES {
+        return Err(LatentError::invalid(format_args!("it has {tables} tables, over the cap of {MAX_TABLES}")));
+    }
+    let raw = zstd::bulk::decompress(file.get("tables", Dtype::U8, 1)?.data(), tables * 512);
+    let raw = raw.map_err(|error| LatentError::invalid(format_args!("its tables do not unpack: {error}")))?;
+    let tables = SampleTables::new(outline.positions, outline.scales, numbers(&raw))?;
+    if outline.wrappings.len() > MAX_WRAPPINGS {
+        return Err(LatentError::invalid("it has more than 16 wrappings"));
+    }
+    let wrappings: Result<Vec<Wrapping>, LatentError> = outline.wrappings.iter().map(Form::wrapping).collect();
+    LatentParts::new(shape, autoencoder, nets?, tables)?.with_wrappings(wrappings?)
+}
+
+/// A later version is told apart before its fields are looked at.
+fn check_version(outline: &str) -> Result<(), LatentError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let Versioned { version } = serde_json::from_str(outline).map_err(LatentError::invalid)?;
+    if version == VERSION { Ok(()) } else { Err(LatentError::Version { version: version.to_string() }) }
+}
+
+/// Numbers of 16 bits.
+fn numbers(bytes: &[u8]) -> Vec<u16> {
+    bytes.as_chunks::<2>().0.iter().map(|number| u16::from_le_bytes(*number)).collect()
+}
+
+/// A file's tensors.
+struct Tensors<'a>(SafeTensors<'a>);
+
+impl<'a> Tensors<'a> {
+    /// A tensor of this type and rank.
+    fn get(&self, name: &str, dtype: Dtype, rank: usize) -> Result<TensorView<'a>, LatentError> {
+        let tensor =
+            self.0.tensor(name).map_err(|_| LatentError::invalid(format_args!("it has no tensor `{name}`")))?;
+        match tensor.dtype() == dtype && tensor.shape().len() == rank {
+            true => Ok(tensor),
+            false => Err(LatentError::invalid(format_args!("its tensor `{name}` is of another type or rank"))),
+        }
+    }
+
+    fn signed(tensor: &TensorView<'a>) -> impl Iterator<Item = i8> {
+        tensor.data().iter().map(|byte| byte.cast_signed())
+    }
+
+    fn layer(&self, name: &str) -> Result<Dense, LatentError> {
+        let weights = self.get(&format!("{name}.weight"), Dtype::I8, 2)?;
+        let bias = self.get(&format!("{name}.bias"), Dtype::I32, 1)?;
+        let bias = bias.data().as_chunks::<4>().0.iter().map(|bias| i32::from_le_bytes(*bias)).collect();
+        let exponent = self.get(&format!("{name}.exponent"), Dtype::U8, 1)?.data().to_vec();
+        Ok(Dense::new(weights.shape()[1], Self::signed(&weights).collect(), bias, exponent)?)
+    }
+
+    fn net(&self, channel: usize) -> Result<CausalNet, LatentError> {
+        let near = self.get(&format!("net.{channel}.neighbours"), Dtype::I8, 2)?;
+        if near.shape()[0] > MAX_NEIGHBOURS || near.shape()[1] != 3 {
+            return Err(LatentError::invalid("a net's neighbours are not up to 64 triples"));
+        }
+        let near: Vec<i8> = Self::signed(&near).collect();
+        let near = near.as_chunks::<3>().0.iter();
+        let near = near.map(|&[channel, row, column]| Neighbour { channel, row, column }).collect();
+        let [hidden, output] =
+            [self.layer(&format!("net.{channel}.hidden"))?, self.layer(&format!("net.{channel}.output"))?];
+        Ok(CausalNet::new(near, hidden, output)?)
+    }
+}

@@ -1,0 +1,420 @@
+//! The model as libtorch sees it: what [`crate::model::latent`] does with integers, differentiable.
+
+use tch::{Device, Kind, Tensor};
+
+use super::batches::{Batch, Purpose, Samples, generator};
+use super::recipe::Recipe;
+use crate::engine::{CausalNet, Dense};
+use crate::model::latent::{Autoencoder, frequencies};
+use crate::payload::image::Shape;
+use crate::training::TrainingError;
+use crate::training::layer::{Layer, clamped, numbers, uniform};
+
+/// The largest number of a byte.
+const BYTE: f64 = 255.0;
+
+/// What is added to latent numbers for the generator.
+pub(super) const LATENT_ZERO: i32 = 128;
+
+/// The size of latent numbers, in steps of 1: what the first weights make of images is around so large.
+const LATENT_SIZE: f64 = 16.0;
+
+/// Gaps between the bins of samples are learned so much faster than their parameters' size says.
+const EDGE_RATE: f64 = 10.0;
+
+/// How far positions go beyond the bins at each side, of the distance from the first to the last bin.
+const OVERHANG: f64 = 0.3;
+
+/// The logarithm of the steepness at scale 0, and of what the steepest is against it.
+const STEEPNESS: [f64; 2] = [1.0, 6.5];
+
+/// Where an untrained net begins, of all positions and scales: nearly black, and not sure of it.
+const BEGINNING: f64 = 0.1;
+
+/// The least that a feature of a place begins with.
+const CONSTANTS: f64 = 0.3;
+
+/// How far apart features of places begin.
+const SPREAD: f64 = 0.4;
+
+/// Nothing is less likely than `exp` of this, so that a logarithm stays finite.
+const LEAST: f64 = -60.0;
+
+/// Encoder, generator, nets, and the distributions that they are trained with.
+#[derive(Debug)]
+pub(super) struct Network {
+    shape: Shape,
+    recipe: Recipe,
+    autoencoder: Option<Halves>,
+    /// `[D, F]` of size 1: the features of each place, where there is no latent that they could be made of.
+    constants: Option<Tensor>,
+    /// Of each channel: hidden units, outputs.
+    nets: Vec<[Layer; 2]>,
+    /// `[255]`: the logarithms of the gaps between bins.
+    edges: Tensor,
+    /// Whether it computes with integers.
+    quantised: bool,
+}
+
+/// Encoder and generator.
+#[derive(Debug)]
+struct Halves {
+    encoder: [Layer; 2],
+    generator: [Layer; 2],
+    /// `[L]`: where each latent number's distribution is, and the logarithm of its width.
+    centre: Tensor,
+    width: Tensor,
+}
+
+/// Bits of a batch.
+#[derive(Debug)]
+pub(super) struct Bits {
+    /// Of samples.
+    pub samples: Tensor,
+    /// Of latent numbers.
+    pub latents: Tensor,
+}
+
+impl Network {
+    /// The network before it has learned anything.
+    pub fn new(shape: Shape, recipe: &Recipe, seed: u64) -> Result<Self, TrainingError> {
+        let mut rng = generator(seed, Purpose::Weights);
+        let float = (Kind::Float, Device::Cpu);
+        let (samples, latents, width) = (shape.samples(), recipe.latents, recipe.width);
+        let autoencoder = if latents > 0 {
+            let outputs = samples * recipe.features;
+            Some(Halves {
+                encoder: [
+                    Layer::new([samples, width], (BYTE, &[BYTE]), [1.0, 0.0], &mut rng)?,
+                    Layer::new([width, latents], (BYTE, &[LATENT_SIZE]), [1.0, 0.0], &mut rng)?,
+                ],
+                generator: [
+                    Layer::new([latents, width], (LATENT_SIZE, &[BYTE]), [1.0, 0.0], &mut rng)?,
+                    Layer::new([width, outputs], (BYTE, &[BYTE]), [1.0, 0.5], &mut rng)?,
+                ],
+                centre: Tensor::f_zeros([latents as i64], float)?.set_requires_grad(true),
+                width: Tensor::f_zeros([latents as i64], float)?.set_requires_grad(true),
+            })
+        } else {
+            None
+        };
+        let constants = if latents == 0 && recipe.features > 0 {
+            let numbers = (0..samples * recipe.features).map(|_| (CONSTANTS + SPREAD * uniform(&mut rng)) as f32);
+            let numbers = Tensor::f_from_slice(&numbers.collect::<Vec<_>>())?;
+            Some(numbers.f_view([samples as i64, recipe.features as i64])?.set_requires_grad(true))
+        } else {
+            None
+        };
+        let largest = [recipe.positions, recipe.scales].map(|many| f64::from(many - 1));
+        let nets = (0..shape.channels()).map(|channel| {
+            let inputs = recipe.neighbours_of(channel).len() + recipe.features;
+            Ok([
+                Layer::new([inputs, recipe.hidden], (BYTE, &[BYTE]), [1.0, 0.0], &mut rng)?,
+                Layer::new([recipe.hidden, 2], (BYTE, &largest), [0.1, BEGINNING], &mut rng)?,
+            ])
+        });
+        Ok(Self {
+            shape,
+            recipe: recipe.clone(),
+            autoencoder,
+            constants,
+            nets: nets.collect::<Result<_, TrainingError>>()?,
+            edges: Tensor::f_zeros([255], float)?.set_requires_grad(true),
+            quantised: false,
+        })
+    }
+
+    fn layers(&self) -> Vec<&Layer> {
+        let halves = self.autoencoder.iter().flat_map(|halves| halves.encoder.iter().chain(&halves.generator));
+        halves.chain(self.nets.iter().flatten()).collect()
+    }
+
+    fn layers_mut(&mut self) -> Vec<&mut Layer> {
+        let halves =
+            self.autoencoder.iter_mut().flat_map(|halves| halves.encoder.iter_mut().chain(&mut halves.generator));
+        halves.chain(self.nets.iter_mut().flatten()).collect()
+    }
+
+    /// All that is learned, always in the same order.
+    pub fn parameters(&self) -> Vec<&Tensor> {
+        let mut parameters: Vec<&Tensor> = self.layers().into_iter().flat_map(Layer::parameters).collect();
+        parameters.extend(self.autoencoder.iter().flat_map(|halves| [&halves.centre, &halves.width]));
+        parameters.extend(&self.constants);
+        parameters.push(&self.edges);
+        parameters
+    }
+
+    /// The exponents of all layers, as powers of two, if it computes with integers.
+    pub fn powers(&self) -> Vec<&Tensor> {
+        self.layers().into_iter().filter_map(|layer| layer.power.as_ref()).collect()
+    }
+
+    /// The shapes of what [`Network::powers`] gives when it computes with integers.
+    pub fn rows(&self) -> Vec<Vec<i64>> {
+        self.layers().into_iter().map(|layer| layer.bias.size()).collect()
+    }
+
+    /// Computes with integers from now on.
+    pub fn quantise(&mut self) -> Result<(), TrainingError> {
+        self.quantised = true;
+        self.layers_mut().into_iter().try_for_each(Layer::quantise)
+    }
+
+    /// Computes with the integers of these exponents, as [`Network::powers`] had them; with floats, if there are none.
+    pub fn set_powers(&mut self, powers: Vec<Tensor>) {
+        self.quantised = !powers.is_empty();
+        let mut powers = powers.into_iter();
+        for layer in self.layers_mut() {
+            layer.power = powers.next();
+        }
+    }
+
+    /// Whether it computes with integers.
+    pub fn is_quantised(&self) -> bool {
+        self.quantised
+    }
+
+    /// Latent numbers of images, `[batch, L]`; with the noise of a rounding in place of the rounding, where there is noise
+    /// (Ballé et al. 2017, arXiv:1611.01704, section 3).
+    fn latent(&self, halves: &Halves, images: &Tensor, noise: Option<&Tensor>) -> Result<Tensor, TrainingError> {
+        let limit = f64::from(self.recipe.limit);
+        let [first, second] = &halves.encoder;
+        let hidden = clamped(&first.forward(images)?, 0.0, BYTE, self.quantised);
+        let y = second.forward(&hidden)?;
+        match noise {
+            Some(noise) => Ok(clamped(&(y + noise), -limit, limit, false)),
+            None => Ok(clamped(&y, -limit, limit, true)),
+        }
+    }
+
+    /// Features of all samples of all images, `[batch * D, F]`.
+    fn generate(&self, halves: &Halves, latent: &Tensor) -> Result<Tensor, TrainingError> {
+        let [first, second] = &halves.generator;
+        let hidden = clamped(&first.forward(latent)?, 0.0, BYTE, self.quantised);
+        let features = clamped(&second.forward(&hidden)?, 0.0, BYTE, self.quantised);
+        Ok(features.f_view([-1, self.recipe.features as i64])?)
+    }
+
+    /// Features of these samples, `[samples, F]`: out of those that were generated, or of their places.
+    fn features(&self, samples: &Samples, generated: Option<&Tensor>) -> Result<Option<Tensor>, TrainingError> {
+        if let Some(generated) = generated {
+            return Ok(Some(generated.f_index_select(0, &samples.places)?));
+        }
+        let Some(constants) = &self.constants else { return Ok(None) };
+        let constants = clamped(&(constants * BYTE), 0.0, BYTE, self.quantised);
+        let places = samples.places.f_remainder(self.shape.samples() as i64)?;
+        Ok(Some(constants.f_index_select(0, &places)?))
+    }
+
+    /// Position and scale of samples, each `[samples]`.
+    fn positions(
+        &self,
+        channel: usize,
+        samples: &Samples,
+        generated: Option<&Tensor>,
+    ) -> Result<[Tensor; 2], TrainingError> {
+        let [first, second] = &self.nets[channel];
+        let inputs = match self.features(samples, generated)? {
+            Some(features) => Tensor::f_cat(&[&samples.neighbours.f_to_kind(features.f_kind()?)?, &features], 1)?,
+            None => samples.neighbours.shallow_clone(),
+        };
+        let hidden = clamped(&first.forward(&inputs)?, 0.0, BYTE, self.quantised);
+        let y = second.forward(&hidden)?;
+        let output = |at, many: u16| clamped(&y.select(1, at), 0.0, f64::from(many - 1), self.quantised);
+        Ok([output(0, self.recipe.positions), output(1, self.recipe.scales)])
+    }
+
+    /// What a position and a scale stand for: a logistic distribution's place, where the bins are from 0 to 1, and its steepness.
+    fn logistic(&self, [position, scale]: &[Tensor; 2]) -> [Tensor; 2] {
+        let place = position * ((1.0 + 2.0 * OVERHANG) / f64::from(self.recipe.positions - 1)) - OVERHANG;
+        let steepness = (scale * (STEEPNESS[1] / f64::from(self.recipe.scales - 1)) + STEEPNESS[0]).exp();
+        [place, steepness]
+    }
+
+    /// `[257]`: where the bin of each sample value begins and ends. The first begins, and the last ends, far outside.
+    fn bins(&self) -> Result<Tensor, TrainingError> {
+        let inner = (&self.edges * EDGE_RATE).f_softmax(0, Kind::Float)?.f_cumsum(0, Kind::Float)?;
+        let far = Tensor::f_full([1], 1e4, (Kind::Float, Device::Cpu))?;
+        Ok(Tensor::f_cat(&[-&far, inner, far], 0)?)
+    }
+
+    /// Bits of each sample: a logistic distribution cut into bins whose edges are learned.
+    ///
+    /// With `a` and `b` the steepness times the distances to the bin's ends, `ln(s(b) - s(a)) = ln s(b) + ln s(-a) + ln(1 - e^(a-b))`, where `s` is
+    /// the logistic function: finite, and with a gradient, however unlikely the sample.
+    fn bits(&self, places: &[Tensor; 2], values: &Tensor) -> Result<Tensor, TrainingError> {
+        let bins = self.bins()?;
+        let [place, steepness] = self.logistic(places);
+        let low = (bins.f_index_select(0, values)? - &place) * &steepness;
+        let high = (bins.f_index_select(0, &(values + 1))? - &place) * &steepness;
+        let gap = (&low - &high).clamp(LEAST, -1e-6);
+        let nats = high.log_sigmoid() + (-low).log_sigmoid() + (-gap.exp()).log1p();
+        Ok(nats * -std::f64::consts::LOG2_E)
+    }
+
+    /// What a batch takes. With `noise` latents are not rounded, which is how it learns.
+    pub fn forward(&self, batch: &Batch, noise: bool) -> Result<Bits, TrainingError> {
+        let noise = (noise && !self.quantised).then_some(&batch.noise);
+        let mut latents = Tensor::f_zeros([], (Kind::Float, Device::Cpu))?;
+        let generated = match &self.autoencoder {
+            Some(halves) => {
+                let latent = self.latent(halves, &batch.images, noise)?;
+                let edge =
+                    |half: f64| ((&latent - &halves.centre + half) * (-&halves.width).exp() / LATENT_WIDTH).sigmoid();
+                let likelihood = (edge(0.5) - edge(-0.5)).clamp(1e-9, 1.0);
+                latents = -likelihood.log2().sum(Kind::Float);
+                Some(self.generate(halves, &latent)?)
+            }
+            None => None,
+        };
+        let channels = batch.channels.iter().enumerate().map(|(channel, samples)| {
+            let positions = self.positions(channel, samples, generated.as_ref())?;
+            Ok((self.bits(&positions, &samples.values)? * &samples.weights).sum(Kind::Float))
+        });
+        let channels = channels.collect::<Result<Vec<_>, TrainingError>>()?;
+        Ok(Bits { samples: Tensor::f_stack(&channels, 0)?.sum(Kind::Float), latents })
+    }
+
+    /// The logistic distribution of each table, `[positions, scales, 256]`: what a table is taken for before its samples are counted.
+    pub fn expected(&self) -> Result<Vec<f64>, TrainingError> {
+        let _guard = tch::no_grad_guard();
+        let (positions, scales) = (i64::from(self.recipe.positions), i64::from(self.recipe.scales));
+        let float = (Kind::Float, Device::Cpu);
+        let position = Tensor::f_arange(positions, float)?.f_view([-1, 1])?.f_repeat([1, scales])?.f_view(-1)?;
+        let scale = Tensor::f_arange(scales, float)?.f_repeat([positions])?;
+        let each = |value: i64| {
+            let values = Tensor::f_full([positions * scales], value, (Kind::Int64, Device::Cpu))?;
+            Ok((self.bits(&[position.shallow_clone(), scale.shallow_clone()], &values)? * -1.0).exp2())
+        };
+        let columns = (0..256).map(each).collect::<Result<Vec<_>, TrainingError>>()?;
+        numbers(&Tensor::f_stack(&columns, 1)?)
+    }
+
+    /// Encoder and generator as integers, with flat distributions of latent numbers.
+    ///
+    /// Features of places are what a generator makes of a latent that is always 0: one number, which costs nothing.
+    pub fn export_autoencoder(&self) -> Result<Option<Autoencoder>, TrainingError> {
+        let zeroes = |inputs: usize, bias: Vec<i32>| {
+            let exponent = vec![0; bias.len()];
+            Dense::new(inputs, vec![0; inputs * bias.len()], bias, exponent)
+        };
+        if let Some(constants) = &self.constants {
+            let bytes = numbers(&clamped(&(constants * BYTE), 0.0, BYTE, true))?;
+            let bytes = bytes.into_iter().map(|byte| byte as i32).collect();
+            return Ok(Some(Autoencoder {
+                encoder: [zeroes(self.shape.samples(), vec![0])?, zeroes(1, vec![0])?],
+                generator: [zeroes(1, vec![0])?, zeroes(1, bytes)?],
+                limit: 1,
+                frequencies: frequencies(&[1; 3])?,
+            }));
+        }
+        let Some(halves) = &self.autoencoder else { return Ok(None) };
+        let [first, second] = &halves.encoder;
+        let [third, fourth] = &halves.generator;
+        let flat = frequencies(&vec![1; 2 * usize::from(self.recipe.limit) + 1])?;
+        Ok(Some(Autoencoder {
+            encoder: [first.export(0)?, second.export(0)?],
+            generator: [third.export(LATENT_ZERO)?, fourth.export(0)?],
+            limit: self.recipe.limit,
+            frequencies: flat.repeat(self.recipe.latents),
+        }))
+    }
+
+    /// The nets as integers, one for each channel.
+    pub fn export_nets(&self) -> Result<Vec<CausalNet>, TrainingError> {
+        let net = |(channel, [first, second]): (usize, &[Layer; 2])| {
+            Ok(CausalNet::new(self.recipe.neighbours_of(channel), first.export(0)?, second.export(0)?)?)
+        };
+        self.nets.iter().enumerate().map(net).collect()
+    }
+}
+
+/// The width of a latent number's distribution before it has learned.
+const LATENT_WIDTH: f64 = 4.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::latent::{LatentParts, SampleTables};
+    use crate::training::latent::batches::Images;
+    use crate::training::latent::tests::{drawn, small};
+
+    /// The network's numbers and those of its artefact, by the definition.
+    fn compare(shape: &str, recipe: &Recipe) {
+        let shape: Shape = shape.parse().unwrap();
+        let (count, raw) = (256, drawn(shape, 256, 7));
+        let images = Images::new(&raw, shape, recipe).unwrap();
+        let mut network = Network::new(shape, recipe, 3).unwrap();
+        let _guard = tch::no_grad_guard();
+        // Far from the beginning, so that units are on both sides of their range, and features not alike.
+        for parameter in network.parameters() {
+            let _ = parameter.shallow_clone().f_mul_(&Tensor::from(5.0)).unwrap();
+        }
+        network.quantise().unwrap();
+        let autoencoder = network.export_autoencoder().unwrap();
+        let limit = autoencoder.as_ref().map_or(0, |halves| i64::from(halves.limit));
+        let tables = usize::from(recipe.positions) * usize::from(recipe.scales);
+        let flat = SampleTables::from_counts(recipe.positions, recipe.scales, &vec![1; tables * 256]).unwrap();
+        let parts = LatentParts::new(shape, autoencoder, network.export_nets().unwrap(), flat).unwrap();
+
+        let numbers_of = |tensor: &Tensor| Vec::<i64>::try_from(tensor.to_kind(Kind::Int64).view(-1)).unwrap();
+        let mut batch =
+            images.batch(&(0..count).collect::<Vec<_>>(), recipe.latents, &mut generator(1, Purpose::Step(0))).unwrap();
+        // Sums of a whole image pass what `f32` holds exactly.
+        batch.images = batch.images.to_kind(Kind::Double);
+        let generated = network.autoencoder.as_ref().map(|halves| {
+            let latent = network.latent(halves, &batch.images, None).unwrap();
+            let expected: Vec<i64> =
+                raw.chunks_exact(shape.samples()).flat_map(|image| parts.latent(image)).map(i64::from).collect();
+            assert_eq!(numbers_of(&latent), expected);
+            assert!(expected.iter().any(|number| number.abs() > 1 && number.abs() < limit));
+            network.generate(halves, &latent).unwrap()
+        });
+        let mut seen = std::collections::BTreeSet::new();
+        let tables: Vec<Vec<u16>> = raw
+            .chunks_exact(shape.samples())
+            .map(|image| parts.table_numbers(image, &parts.features(&parts.latent(image))))
+            .collect();
+        for (channel, samples) in batch.channels.iter().enumerate() {
+            let [position, scale] = network.positions(channel, samples, generated.as_ref()).unwrap();
+            let ours = numbers_of(&(position * f64::from(recipe.scales) + scale));
+            for (table, place) in ours.into_iter().zip(numbers_of(&samples.places)) {
+                let (image, sample) = (place as usize / shape.samples(), place as usize % shape.samples());
+                assert_eq!(table, i64::from(tables[image][sample]), "image {image}, sample {sample}");
+                seen.insert(table);
+            }
+        }
+        assert!(seen.len() > 12, "{seen:?}");
+    }
+
+    #[test]
+    fn the_quantised_network_and_the_artefact_give_the_same_integers() {
+        compare("12x10", &small(0));
+        compare("12x10", &small(5));
+        compare("8x9x3", &small(0));
+        compare("8x8x3", &Recipe { limit: 20, ..small(4) });
+    }
+
+    #[test]
+    fn expected_distributions_sum_to_1() {
+        let recipe = small(0);
+        let network = Network::new("8x8".parse().unwrap(), &recipe, 1).unwrap();
+        for table in network.expected().unwrap().chunks_exact(256) {
+            assert!((table.iter().sum::<f64>() - 1.0).abs() < 1e-3);
+        }
+    }
+
+    #[test]
+    fn bits_are_those_of_the_logistic_distribution() {
+        let network = Network::new("8x8".parse().unwrap(), &small(0), 1).unwrap();
+        let (position, scale, value) = (20.0, 5.0, 77i64);
+        let at = |number: f64| Tensor::from_slice(&[number as f32]);
+        let bits = network.bits(&[at(position), at(scale)], &Tensor::from_slice(&[value])).unwrap().double_value(&[0]);
+        let place = position / 31.0 * 1.6 - 0.3;
+        let steepness = (scale / 15.0 * 6.5 + 1.0f64).exp();
+        let logistic = |edge: f64| 1.0 / (1.0 + (-(edge - place) * steepness).exp());
+        // 255 equal gaps: sample 77 lies between 77/255 and 78/255.
+        let expected = -(logistic(78.0 / 255.0) - logistic(77.0 / 255.0)).log2();
+        assert!((bits - expected).abs() < 1e-3, "{bits} {expected}");
+    }
+}
