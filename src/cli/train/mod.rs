@@ -3,6 +3,9 @@
 //! What is learned, and how it is judged, is what the daemon does ([`Subject`]): the newest fifth of the records is held
 //! out, and the model that was learned from the others is measured on it.
 
+#[cfg(feature = "training")]
+mod images;
+mod lesson;
 mod report;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -23,10 +26,12 @@ use crate::codec::{CodecSpec, ModelId};
 use crate::config::{self, Config};
 use crate::model::manifest::is_pipeline_name;
 use crate::model::{Decision, Manifest, Split, Verdict, package};
+use crate::payload::image::Shape;
 use crate::pipeline::{Layout, Operation, Publication, Run, Settings, Subject};
 use crate::registry::{Activation, Expect, Registry};
 use crate::telemetry::thread_cpu_seconds;
 use crate::units::ByteSize;
+use lesson::Lesson;
 use report::Report;
 pub use report::explain;
 
@@ -34,7 +39,8 @@ pub use report::explain;
 ///
 /// The oldest four fifths of the records teach, the newest fifth judges the model beside zstd and the model in use. With -o
 /// the model becomes a file that --model and `models import` take. `compress --records` codes records with their line ends,
-/// so these are learned; --bare leaves them out, as a topic's records have none.
+/// so these are learned; --bare leaves them out, as a topic's records have none. Images are trained on for minutes, with
+/// --payload image.
 #[derive(Debug, clap::Args)]
 pub struct TrainArgs {
     /// The file of records; `-` is standard input
@@ -46,9 +52,18 @@ pub struct TrainArgs {
     /// How the file is cut into records [default: by --payload, its name and first bytes]
     #[arg(short, long, value_enum, conflicts_with = "pipeline")]
     records: Option<RecordMode>,
-    /// What is learned for a file: columns or zstd-dict, with a level if it has one
-    #[arg(long, default_value = "columns", conflicts_with = "pipeline")]
-    codec: CodecSpec,
+    /// What is learned for a file: columns, zstd-dict (with a level if it has one), or latent [default: columns, of images latent]
+    #[arg(long, conflicts_with = "pipeline")]
+    codec: Option<CodecSpec>,
+    /// Height, width and channels of images: 28x28, 64x64x3
+    #[arg(long, value_name = "HxWxC", required_if_eq("payload", "image"), conflicts_with = "pipeline")]
+    shape: Option<Shape>,
+    /// CPU time that a training on images takes
+    #[arg(long, default_value = "2m", value_parser = humantime::parse_duration, value_name = "TIME", conflicts_with = "pipeline")]
+    cpu: Duration,
+    /// Where a training on images begins: another seed, another model
+    #[arg(long, default_value_t = 0, value_name = "N", conflicts_with = "pipeline")]
+    seed: u64,
     /// For a file: `block` learns records in a row, `record` each for itself
     #[arg(long, default_value = "block", value_parser = super::compress::layout, conflicts_with = "pipeline")]
     layout: Layout,
@@ -88,6 +103,8 @@ enum Payload {
     Json,
     /// Rows of CSV.
     Csv,
+    /// Images of one shape: samples alone, PGM, PPM or PNG files.
+    Image,
     /// By the file's name and first bytes.
     Auto,
 }
@@ -96,7 +113,7 @@ enum Payload {
 struct Task {
     /// The pipeline, or the file's name in its place.
     name: String,
-    subject: Subject,
+    lesson: Lesson,
     corpus: Corpus,
     /// Settings of the training beside the subject's own.
     config: serde_json::Value,
@@ -149,18 +166,16 @@ fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &Pro
         );
         UsageError::new(message)
     })?;
-    let corpus = Corpus::of_topics(&settings.from, &config.kafka, &bounds(args, &subject), bar)?;
-    Ok(Task { name, subject, corpus, config: json!({}) })
+    let lesson = Lesson::Subject(subject);
+    let corpus = Corpus::of_topics(&settings.from, &config.kafka, &bounds(args, &lesson), bar)?;
+    Ok(Task { name, lesson, corpus, config: json!({}) })
 }
 
 fn of_file(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<Task> {
-    let learns = Subject::of_codec(args.codec, args.layout, BLOCK, args.dictionary);
-    let subject = learns.ok_or_else(|| {
-        UsageError::new(format!("`{}` learns nothing: write --codec columns or --codec zstd-dict", args.codec))
-    })?;
+    let lesson = Lesson::of_file(args)?;
     let asked = args.records.or(match args.payload {
         Payload::Csv => Some(RecordMode::Csv),
-        Payload::Json | Payload::Auto => None,
+        Payload::Json | Payload::Image | Payload::Auto => None,
     });
     let (mut mode, mut reader) = records::open(file, asked)?;
     if args.payload == Payload::Json && asked.is_none() && !matches!(mode, RecordMode::Lines | RecordMode::Json) {
@@ -171,12 +186,12 @@ fn of_file(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<T
         let message = format!("`{}` does not say how it is cut into records: write --records lines", file.display());
         return Err(UsageError::new(message).into());
     }
-    let corpus = Corpus::of_file(file, mode, &mut reader, args.bare, &bounds(args, &subject), bar)?;
+    let corpus = Corpus::of_file(file, mode, &mut reader, args.bare, &bounds(args, &lesson), bar)?;
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let stem = stem.filter(|stem| stem != "-" && is_pipeline_name(stem));
     Ok(Task {
         name: stem.unwrap_or_else(|| "standard-input".to_owned()),
-        subject,
+        lesson,
         corpus,
         config: json!({ "records": mode.to_string(), "line_ends": !args.bare }),
     })
@@ -185,37 +200,34 @@ fn of_file(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<T
 /// Raw bytes of the blocks that a file's model is judged in: those of `compress`, and of a pipeline by default.
 const BLOCK: ByteSize = ByteSize::mib(1);
 
-fn bounds(args: &TrainArgs, subject: &Subject) -> Bounds {
-    Bounds { run_bytes: subject.run_bytes(), bytes: args.memory.as_usize(), records: args.limit }
+fn bounds(args: &TrainArgs, lesson: &Lesson) -> Bounds {
+    Bounds { run_bytes: lesson.run_bytes(), bytes: args.memory.as_usize(), records: args.limit }
 }
 
 /// Trains, judges, and does with the model what is asked.
 fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &ProgressBar) -> anyhow::Result<()> {
     let runtime = Runtime::new().context("no runtime")?;
-    let Task { name, subject, corpus, config } = task;
-    let incumbent = match registry {
-        Some(registry) => runtime.block_on(incumbent(registry, &name, &subject))?,
-        None => None,
+    let Task { name, lesson, corpus, config } = task;
+    let incumbent = match (registry, &lesson) {
+        (Some(registry), Lesson::Subject(subject)) => runtime.block_on(incumbent(registry, &name, subject))?,
+        _ => None,
     };
-    let (train, holdout) = divide(&corpus.runs, subject.split());
+    let (train, holdout) = divide(&corpus.runs, lesson.split());
     let count = |runs: &[&Run]| runs.iter().map(|run| run.len() as u64).sum::<u64>();
-    bar.set_message(format!("training {} on {} of {} records", subject.family(), count(&train), corpus.records()));
+    bar.set_message(format!("training {} on {} of {} records", lesson.family(), count(&train), corpus.records()));
     let before = thread_cpu_seconds();
-    let candidate = match subject.train(&train)? {
-        Ok(candidate) => candidate,
-        Err(reason) => bail!("nothing was learned: {reason}"),
-    };
+    let candidate = lesson.train(&train, bar)?;
     let cpu_seconds = thread_cpu_seconds() - before;
     bar.set_message(format!("judging on {} newer records", count(&holdout)));
     let used = incumbent.as_ref().and_then(|incumbent| incumbent.model.as_ref());
-    let verdict = subject.judge(&candidate, used.map(|(_, artefact)| artefact.as_slice()), &holdout)?;
+    let verdict = lesson.judge(&candidate, used.map(|(_, artefact)| artefact.as_slice()), &holdout)?;
     bar.finish_and_clear();
 
     let signature = signature();
-    let mut manifest = Manifest::new(&candidate, subject.family(), name.as_str(), signature.at.as_str());
+    let mut manifest = Manifest::new(&candidate, lesson.family(), name.as_str(), signature.at.as_str());
     manifest.window = corpus.window;
     manifest.metrics = verdict.metrics(count(&holdout));
-    manifest.config = merged(subject.config(), config);
+    manifest.config = merged(lesson.config(), config);
     manifest.parent = used.map(|(id, _)| *id);
     let mut publication = Publication { manifest, artefact: candidate };
     let mut promoted = None;
