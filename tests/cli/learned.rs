@@ -265,3 +265,27 @@ fn compress_takes_the_codec_from_a_model_of_images() {
     let (_, error) = fails(&["compress", "-c", "columns", "-m", text(&model), "--records", "idx", text(&images)], None);
     assert!(error.contains("is of family `latent`"), "{error}");
 }
+
+#[cfg(feature = "training")]
+#[test]
+fn train_learns_images_that_compress_then_makes_smaller_than_zstd_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    let images = tools::data("t10k-images-idx3-ubyte").unwrap();
+    let train = ["train", "--payload", "image", "--cpu", "4s", "--limit", "3000", "--seed", "7", "--format", "json"];
+    let report = ok(&[&train[..], &["--shape", "28x28", text(&images), "-o", text(&model)]].concat(), None);
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["manifest"]["family"], "latent", "{report}");
+    assert!(report["candidate_bytes"].as_u64().unwrap() * 4 < report["plain_bytes"].as_u64().unwrap() * 3, "{report}");
+    let file: Vec<u8> = fs::read(&images).unwrap()[..16 + 784 * 200].to_vec();
+    let file = [&file[..4], &200u32.to_be_bytes(), &file[8..]].concat();
+    let coded = ok(&["compress", "--records", "idx", "--model", text(&model)], Some(&file));
+    assert!(coded.len() * 4 < file.len(), "{} of {} bytes", coded.len(), file.len());
+    assert_eq!(ok(&["decompress", "--model", text(&model)], Some(&coded)), file);
+    let shape = ["train", "--payload", "image", "--shape", "5x5", text(&images)];
+    assert!(fails(&shape, None).1.contains("5x5"));
+    let (_, error) = fails(&[&train[..], &["--shape", "32x32", text(&images)]].concat(), None);
+    assert!(error.contains("no record is an image of 32x32"), "{error}");
+    let (_, error) = fails(&["train", "--codec", "latent", text(&images)], None);
+    assert!(error.contains("--payload image"), "{error}");
+}
