@@ -55,7 +55,7 @@ impl Lesson {
     }
 
     #[cfg(not(feature = "training"))]
-    fn of_images(_args: &TrainArgs) -> anyhow::Result<Self> {
+    fn of_images(TrainArgs { shape: _, cpu: _, seed: _, .. }: &TrainArgs) -> anyhow::Result<Self> {
         bail!("this latentd was built without libtorch, which trains on images: build it with the feature `training`")
     }
 
@@ -96,9 +96,12 @@ impl Lesson {
     }
 
     /// Learns a model from samples, the oldest first.
-    pub fn train(&self, samples: &[&Run], bar: &ProgressBar) -> anyhow::Result<Arc<[u8]>> {
-        // Only what takes minutes says how far it is.
-        let _ = bar;
+    pub fn train(
+        &self,
+        samples: &[&Run],
+        #[cfg_attr(not(feature = "training"), expect(unused_variables, reason = "only minutes are worth a bar"))]
+        bar: &ProgressBar,
+    ) -> anyhow::Result<Arc<[u8]>> {
         match self {
             Self::Subject(subject) => match subject.train(samples)? {
                 Ok(candidate) => Ok(candidate),
