@@ -2,7 +2,8 @@
 
 use zstd_safe::{CCtx, CParameter, DCtx};
 
-use crate::codec::{Algorithm, CodecError};
+use crate::codec::{Algorithm, CodecError, Column, ColumnRef};
+use crate::frame::{Reader, put_varint};
 
 /// What a zstd frame begins with.
 pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -49,6 +50,39 @@ impl Plain {
         match output.len() - start == size {
             true => Ok(()),
             false => Err(self.corrupt("its zstd frame has another size than it says")),
+        }
+    }
+
+    /// Appends a column: the length of each value, then a zstd frame of all.
+    pub fn write_column(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
+        let mut start = 0;
+        for end in values.ends {
+            put_varint(u64::from(*end - start), output);
+            start = *end;
+        }
+        self.write(values.bytes, output)
+    }
+
+    /// Reads such a column of `count` values, all that there is, into an empty one.
+    pub fn read_column(
+        &mut self,
+        mut input: Reader<'_>,
+        count: usize,
+        limit: usize,
+        column: &mut Column,
+    ) -> Result<(), CodecError> {
+        let mut end = column.bytes.len() as u64;
+        for _ in 0..count {
+            end = end.saturating_add(input.varint()?);
+            if end > limit as u64 {
+                return Err(CodecError::LimitExceeded { limit });
+            }
+            column.ends.push(end as u32);
+        }
+        self.read(input.rest(), limit, &mut column.bytes)?;
+        match column.bytes.len() as u64 == end {
+            true => Ok(()),
+            false => Err(self.corrupt("its values have other lengths than they say")),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! on the first half of the rows and measured on those that follow, 20,000 at most. All times are CPU times of the one
 //! thread; bytes are of the raw lines, without anything around them.
 
+mod measure;
 #[path = "../tools/mod.rs"]
 mod tools;
 
@@ -12,9 +13,11 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use latentd::codec::{Codec, Column, ColumnCodec};
+use latentd::codec::{Column, ColumnCodec};
 use latentd::model::columns::Options;
 use latentd::model::{ColumnsCodec, ColumnsModel};
+
+use measure::cpu;
 
 /// Rows of a file that are looked at, and rows that are measured.
 const ROWS: usize = 120_000;
@@ -23,11 +26,8 @@ const MEASURED: usize = 20_000;
 /// Block sizes in bytes of raw lines.
 const BLOCKS: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];
 
-/// CPU time of this thread.
-fn cpu() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
+/// CPU time of a measurement, at least.
+const AT_LEAST: Duration = Duration::from_millis(600);
 
 /// Rows in a file's order, cut into blocks of about so many bytes.
 fn blocks(rows: &[&[u8]], bytes: usize) -> Vec<Column> {
@@ -39,74 +39,6 @@ fn blocks(rows: &[&[u8]], bytes: usize) -> Vec<Column> {
         blocks.last_mut().expect("there is a block from the start").push(row);
     }
     blocks
-}
-
-/// Repeats until enough time has passed to be measured; gives the time of the fastest round.
-fn fastest(mut round: impl FnMut()) -> f64 {
-    let begun = cpu();
-    let mut best = f64::MAX;
-    while cpu() - begun < Duration::from_millis(600) || best == f64::MAX {
-        let start = cpu();
-        round();
-        best = best.min((cpu() - start).as_secs_f64());
-    }
-    best
-}
-
-struct Measured {
-    bytes: usize,
-    encode: f64,
-    decode: f64,
-}
-
-fn column_blocks(model: &Arc<ColumnsModel>, blocks: &[Column]) -> Measured {
-    let mut codec = ColumnsCodec::new(Arc::clone(model));
-    let mut coded: Vec<Vec<u8>> = vec![Vec::new(); blocks.len()];
-    let encode = fastest(|| {
-        for (block, coded) in blocks.iter().zip(&mut coded) {
-            coded.clear();
-            codec.encode_column(block.as_ref(), coded).expect("blocks are coded");
-        }
-    });
-    let mut decoded = Column::default();
-    let decode = fastest(|| {
-        for (block, coded) in blocks.iter().zip(&coded) {
-            decoded.clear();
-            codec
-                .decode_column(coded, block.len(), block.bytes.len(), &mut decoded)
-                .expect("what was coded is decoded");
-        }
-    });
-    for (block, coded) in blocks.iter().zip(&coded) {
-        decoded.clear();
-        codec.decode_column(coded, block.len(), block.bytes.len(), &mut decoded).expect("what was coded is decoded");
-        assert_eq!(decoded, *block);
-    }
-    Measured { bytes: coded.iter().map(Vec::len).sum(), encode, decode }
-}
-
-fn single_records(model: &Arc<ColumnsModel>, rows: &[&[u8]]) -> Measured {
-    let mut codec = ColumnsCodec::new(Arc::clone(model));
-    let mut coded: Vec<Vec<u8>> = vec![Vec::new(); rows.len()];
-    let encode = fastest(|| {
-        for (row, coded) in rows.iter().zip(&mut coded) {
-            coded.clear();
-            codec.encode(row, coded).expect("records are coded");
-        }
-    });
-    let mut decoded = Vec::new();
-    let decode = fastest(|| {
-        for (row, coded) in rows.iter().zip(&coded) {
-            decoded.clear();
-            codec.decode(coded, row.len(), &mut decoded).expect("what was coded is decoded");
-        }
-    });
-    for (row, coded) in rows.iter().zip(&coded) {
-        decoded.clear();
-        codec.decode(coded, row.len(), &mut decoded).expect("what was coded is decoded");
-        assert_eq!(decoded, *row);
-    }
-    Measured { bytes: coded.iter().map(Vec::len).sum(), encode, decode }
 }
 
 /// Bytes that zstd makes of the blocks' lines.
@@ -146,7 +78,7 @@ fn report(name: &str, file: &[u8]) {
     assert_eq!(again.id(), model.id());
     for size in BLOCKS {
         let blocks = blocks(test, size);
-        let ours = column_blocks(&model, &blocks);
+        let ours = measure::columns(&mut ColumnsCodec::new(Arc::clone(&model)), &blocks, AT_LEAST);
         let fast = zstd_blocks(&blocks, 3);
         println!(
             "| {} KiB | {:.2} | {:.0} / {:.0} | {:.2} | {:.2} | {:.2} |",
@@ -163,7 +95,7 @@ fn report(name: &str, file: &[u8]) {
     let options = Options { alone: true, ..Options::default() };
     let alone = Arc::new(ColumnsModel::train(train, &options));
     let trained_alone = cpu() - start;
-    let ours = single_records(&alone, test);
+    let ours = measure::records(&mut ColumnsCodec::new(Arc::clone(&alone)), test, AT_LEAST);
     println!(
         "| single | {:.2} | {:.0} / {:.0} | | {:.2} with a dictionary of 110 KiB | |",
         each(ours.bytes),

@@ -5,6 +5,7 @@
 //! made of the 20,000 that follow. Bytes are those of the block less those of its column of values: the frame's header, its
 //! checksum and all numbers are in. All times are CPU times of the one thread.
 
+mod measure;
 #[path = "../tools/mod.rs"]
 mod tools;
 
@@ -17,6 +18,8 @@ use latentd::codec::{Column, ColumnCodec};
 use latentd::model::columns::Options;
 use latentd::model::{ColumnsCodec, ColumnsModel};
 use latentd::record::{Header, Record, RecordRef, Timestamp, TimestampKind};
+
+use measure::cpu;
 
 /// Rows that are learned from, and rows that are measured.
 const LEARNED: usize = 60_000;
@@ -163,12 +166,6 @@ fn records(producer: &Producer, rows: &[&[u8]]) -> Vec<Record> {
         record
     };
     rows.iter().enumerate().map(record).collect()
-}
-
-/// CPU time of this thread.
-fn cpu() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Bytes a record beside the values, and nanoseconds a record of coding and of decoding whole blocks.

@@ -4,16 +4,20 @@
 //! model is an artefact or a `.latentd-model` file. The dictionary is learned from the idx file `--train`. All times are CPU
 //! times of the one thread; bytes are what the codec writes, with the eight of a record's frame where that is said.
 
+mod measure;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use latentd::codec::{Codec, Column};
+use latentd::codec::Column;
 use latentd::engine::Kernel;
 use latentd::frame::HEADER_LEN;
 use latentd::model::package::unpack;
 use latentd::model::{Dictionary, LatentCodec, LatentModel};
+
+use measure::{Measured, fastest};
 
 /// Images of a block.
 const BLOCKS: [usize; 2] = [64, 1024];
@@ -21,23 +25,8 @@ const BLOCKS: [usize; 2] = [64, 1024];
 /// Bytes of the dictionary.
 const DICTIONARY: usize = 112 << 10;
 
-/// CPU time of this thread.
-fn cpu() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-/// Repeats until enough time has passed to be measured; gives the time of the fastest round in seconds.
-fn fastest(mut round: impl FnMut()) -> f64 {
-    let begun = cpu();
-    let mut best = f64::MAX;
-    while cpu() - begun < Duration::from_millis(1500) || best == f64::MAX {
-        let start = cpu();
-        round();
-        best = best.min((cpu() - start).as_secs_f64());
-    }
-    best
-}
+/// CPU time of a measurement, at least.
+const AT_LEAST: Duration = Duration::from_millis(1500);
 
 /// The items of an idx file.
 fn items(path: &str) -> Vec<Vec<u8>> {
@@ -48,67 +37,20 @@ fn items(path: &str) -> Vec<Vec<u8>> {
     bytes[4 + 4 * dimensions..].chunks_exact(item).map(<[u8]>::to_vec).collect()
 }
 
-fn print(name: &str, raw: usize, bytes: usize, encode: f64, decode: f64) {
-    let bits = 8.0 * bytes as f64 / raw as f64;
+fn print(name: &str, raw: usize, measured: &Measured) {
+    let bits = 8.0 * measured.bytes as f64 / raw as f64;
     let speed = |seconds: f64| raw as f64 / seconds / 1e6;
-    println!("| {name} | {bits:.4} | {:.1} | {:.1} |", speed(encode), speed(decode));
-}
-
-/// Records one by one. `framing` is what each record takes beside its stream.
-fn records(name: &str, codec: &mut dyn Codec, images: &[Vec<u8>], framing: usize) {
-    let raw: usize = images.iter().map(Vec::len).sum();
-    let mut coded: Vec<Vec<u8>> = Vec::new();
-    let mut scratch = Vec::new();
-    let encode = fastest(|| {
-        coded.clear();
-        for image in images {
-            scratch.clear();
-            codec.encode(image, &mut scratch).expect("images are coded");
-            coded.push(scratch.clone());
-        }
-    });
-    let mut decoded = Vec::new();
-    let decode = fastest(|| {
-        for (coded, image) in coded.iter().zip(images) {
-            decoded.clear();
-            codec.decode(coded, image.len(), &mut decoded).expect("what was coded is decoded");
-            assert!(decoded == *image, "an image comes back");
-        }
-    });
-    let bytes = coded.iter().map(|coded| coded.len() + framing).sum();
-    print(name, raw, bytes, encode, decode);
+    println!("| {name} | {bits:.4} | {:.1} | {:.1} |", speed(measured.encode), speed(measured.decode));
 }
 
 /// Columns of so many images.
-fn columns(name: &str, codec: &mut dyn Codec, images: &[Vec<u8>], size: usize) {
-    let raw: usize = images.iter().map(Vec::len).sum();
-    let codec = codec.columns().expect("`latent` takes columns");
-    let blocks: Vec<Column> = images
-        .chunks(size)
-        .map(|images| {
-            let mut column = Column::default();
-            images.iter().for_each(|image| column.push(image));
-            column
-        })
-        .collect();
-    let mut coded = vec![Vec::new(); blocks.len()];
-    let encode = fastest(|| {
-        for (block, coded) in blocks.iter().zip(&mut coded) {
-            coded.clear();
-            codec.encode_column(block.as_ref(), coded).expect("images are coded");
-        }
-    });
-    let mut decoded = Column::default();
-    let decode = fastest(|| {
-        for (block, coded) in blocks.iter().zip(&coded) {
-            decoded.clear();
-            codec
-                .decode_column(coded, block.len(), block.bytes.len(), &mut decoded)
-                .expect("what was coded is decoded");
-            assert!(decoded == *block, "images come back");
-        }
-    });
-    print(name, raw, coded.iter().map(Vec::len).sum(), encode, decode);
+fn columns(images: &[Vec<u8>], size: usize) -> Vec<Column> {
+    let column = |images: &[Vec<u8>]| {
+        let mut column = Column::default();
+        images.iter().for_each(|image| column.push(image));
+        column
+    };
+    images.chunks(size).map(column).collect()
 }
 
 /// zstd with a dictionary, or without one.
@@ -127,15 +69,15 @@ impl Zstd {
     fn measure(&mut self, name: &str, images: &[Vec<u8>]) {
         let raw: usize = images.iter().map(Vec::len).sum();
         let mut coded = Vec::new();
-        let encode = fastest(|| {
+        let encode = fastest(AT_LEAST, || {
             coded = images.iter().map(|image| self.compressor.compress(image).expect("zstd codes images")).collect();
         });
-        let decode = fastest(|| {
+        let decode = fastest(AT_LEAST, || {
             for (coded, image) in coded.iter().zip(images) {
                 assert!(self.decompressor.decompress(coded, image.len()).expect("zstd decodes") == *image);
             }
         });
-        print(name, raw, coded.iter().map(Vec::len).sum(), encode, decode);
+        print(name, raw, &Measured { bytes: coded.iter().map(Vec::len).sum(), encode, decode });
     }
 }
 
@@ -154,12 +96,16 @@ fn main() {
     images.truncate(given.get("limit").map_or(usize::MAX, |limit| limit.parse().expect("the limit is a number")));
 
     println!("{} images of {}, a model of {} bytes", images.len(), model.shape(), model.artefact().len());
+    let raw: usize = images.iter().map(Vec::len).sum();
     println!("| | bits a raw byte | encode MB/s | decode MB/s |\n|---|---|---|---|");
     for kernel in Kernel::here() {
         let codec = &mut LatentCodec::with_kernel(Arc::clone(&model), kernel);
-        records(&format!("latent, records, frames in, {kernel}"), codec, &images, HEADER_LEN);
+        let mut measured = measure::records(codec, &images, AT_LEAST);
+        measured.bytes += images.len() * HEADER_LEN;
+        print(&format!("latent, records, frames in, {kernel}"), raw, &measured);
         for size in BLOCKS {
-            columns(&format!("latent, blocks of {size}, {kernel}"), codec, &images, size);
+            let measured = measure::columns(codec, &columns(&images, size), AT_LEAST);
+            print(&format!("latent, blocks of {size}, {kernel}"), raw, &measured);
         }
     }
     Zstd::new(19, &[]).measure("zstd -19, records", &images);

@@ -313,12 +313,7 @@ impl ColumnsCodec {
 
     fn encode_plain(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
         output.push(PLAIN);
-        let mut start = 0;
-        for end in values.ends {
-            put_varint(u64::from(*end - start), output);
-            start = *end;
-        }
-        self.plain.write(values.bytes, output)
+        self.plain.write_column(values, output)
     }
 }
 
@@ -480,21 +475,7 @@ impl ColumnsCodec {
                 }
                 Ok(())
             }
-            PLAIN => {
-                let mut end = column.bytes.len() as u64;
-                for _ in 0..count {
-                    end = end.saturating_add(rest.varint()?);
-                    if end > limit as u64 {
-                        return Err(CodecError::LimitExceeded { limit });
-                    }
-                    column.ends.push(end as u32);
-                }
-                self.plain.read(rest.rest(), limit, &mut column.bytes)?;
-                match column.bytes.len() as u64 == end {
-                    true => Ok(()),
-                    false => Err(corrupt("its values have other lengths than they say")),
-                }
-            }
+            PLAIN => self.plain.read_column(rest, count, limit, column),
             _ => Err(corrupt("its column is coded in no way that there is")),
         }
     }

@@ -226,8 +226,7 @@ impl LatentCodec {
 
     fn encode_plain(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
         output.push(PLAIN);
-        values_of(values).for_each(|value| put_varint(value.len() as u64, output));
-        self.plain.write(values.bytes, output)
+        self.plain.write_column(values, output)
     }
 
     fn decode_modelled(
@@ -275,29 +274,6 @@ impl LatentCodec {
             column.ends.push(column.bytes.len() as u32);
         }
         decoder.finish().map_err(corrupt)
-    }
-
-    fn decode_plain(
-        &mut self,
-        mut rest: Reader<'_>,
-        count: usize,
-        limit: usize,
-        column: &mut Column,
-    ) -> Result<(), CodecError> {
-        let mut end = column.bytes.len() as u64;
-        let most = end + limit as u64;
-        for _ in 0..count {
-            end = end.saturating_add(rest.varint()?);
-            if end > most {
-                return Err(CodecError::LimitExceeded { limit });
-            }
-            column.ends.push(end as u32);
-        }
-        self.plain.read(rest.rest(), limit, &mut column.bytes)?;
-        match column.bytes.len() as u64 == end {
-            true => Ok(()),
-            false => Err(corrupt("its values have other lengths than they say")),
-        }
     }
 }
 
@@ -384,7 +360,7 @@ impl ColumnCodec for LatentCodec {
         let mut rest = Reader::new(input, 0);
         match rest.byte()? {
             MODELLED => self.decode_modelled(rest, count, limit, column),
-            PLAIN => self.decode_plain(rest, count, limit, column),
+            PLAIN => self.plain.read_column(rest, count, limit, column),
             _ => Err(corrupt("its column is coded in no way that there is")),
         }
     }
