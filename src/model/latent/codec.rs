@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use super::{Latent, LatentModel};
+use super::{Latent, LatentModel, raise};
 use crate::codec::{Algorithm, Codec, CodecError, Column, ColumnCodec, ColumnRef, ModelId};
 use crate::engine::{Kernel, Planes, Scratch};
 use crate::entropy::{Decoder, Encoder};
@@ -30,9 +30,6 @@ const PLAIN: u8 = 1;
 
 /// Raw bits of a row's filter.
 const FILTER_BITS: u32 = 3;
-
-/// What is added to a latent number, so that it is a `u8`.
-const LATENT_ZERO: i16 = 128;
 
 /// Codes with one model. Memory is taken at first use and kept.
 pub struct LatentCodec {
@@ -139,8 +136,7 @@ impl Images {
     /// Makes the features of what `self.latent` holds.
     fn generate(&mut self, latent: &Latent) {
         let [first, second] = &latent.generator;
-        self.raised.clear();
-        self.raised.extend(self.latent.iter().map(|number| (number + LATENT_ZERO) as u8));
+        raise(&self.latent, &mut self.raised);
         first.relu(self.kernel, &self.raised, &mut self.scratch, &mut self.hidden);
         second.relu(self.kernel, &self.hidden, &mut self.scratch, &mut self.planes.features);
     }

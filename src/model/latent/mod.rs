@@ -18,7 +18,8 @@ use std::sync::Arc;
 pub use artefact::MAX_ARTEFACT_BYTES;
 pub use codec::LatentCodec;
 pub use parts::{
-    Autoencoder, LatentError, LatentParts, MAX_FEATURES, MAX_LATENTS, MAX_LIMIT, MAX_WEIGHTS, MAX_WIDTH, MAX_WRAPPINGS,
+    Autoencoder, LATENT_ZERO, LatentError, LatentParts, MAX_FEATURES, MAX_LATENTS, MAX_LIMIT, MAX_WEIGHTS, MAX_WIDTH,
+    MAX_WRAPPINGS, raise,
 };
 pub use tables::{MAX_TABLES, SampleTables, frequencies};
 

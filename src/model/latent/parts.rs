@@ -10,6 +10,15 @@ pub const MAX_LATENTS: usize = 256;
 /// The largest latent number.
 pub const MAX_LIMIT: u8 = 127;
 
+/// What is added to a latent number for the generator, which takes a `u8`.
+pub const LATENT_ZERO: i16 = 128;
+
+/// Latent numbers of up to [`MAX_LIMIT`] as a generator takes them, in place of what `raised` held.
+pub fn raise(latent: &[i16], raised: &mut Vec<u8>) {
+    raised.clear();
+    raised.extend(latent.iter().map(|number| (number + LATENT_ZERO) as u8));
+}
+
 /// The most hidden units of encoder and generator.
 pub const MAX_WIDTH: usize = 2048;
 
@@ -209,7 +218,8 @@ impl LatentParts {
     pub fn features(&self, latent: &[i16]) -> Vec<u8> {
         let Some(Autoencoder { generator: [first, second], limit, .. }) = &self.autoencoder else { return Vec::new() };
         assert!(latent.iter().all(|z| z.unsigned_abs() <= u16::from(*limit)), "latents are within their limit");
-        let raised: Vec<u8> = latent.iter().map(|z| (z + 128) as u8).collect();
+        let mut raised = Vec::new();
+        raise(latent, &mut raised);
         second.relu(&first.relu(&raised))
     }
 

@@ -1,8 +1,7 @@
 //! What the integer networks say of images, counted: the tables that samples and latent numbers are coded with.
 
-use super::network::LATENT_ZERO;
 use crate::engine::{CausalNet, CausalNets, Kernel, Layer, Planes, Scratch};
-use crate::model::latent::{Autoencoder, LatentError, SampleTables, frequencies};
+use crate::model::latent::{Autoencoder, LatentError, SampleTables, frequencies, raise};
 use crate::payload::image::Shape;
 
 /// Symbols of a sample.
@@ -58,6 +57,7 @@ impl Counter {
         let latents = self.autoencoder.as_ref().map_or(0, |(layers, _)| layers[1].outputs());
         let mut counts = Counts { samples: vec![0; self.tables * SYMBOLS], latents: vec![0; latents * levels] };
         let (mut scratch, mut planes, mut hidden, mut latent) = <(Scratch, Planes, Vec<u8>, Vec<i16>)>::default();
+        let mut raised = Vec::new();
         for image in images.chunks_exact(self.shape.samples()) {
             if let Some(([first, second, third, fourth], limit)) = &self.autoencoder {
                 first.relu(kernel, image, &mut scratch, &mut hidden);
@@ -65,7 +65,7 @@ impl Counter {
                 for (counts, number) in counts.latents.chunks_exact_mut(levels).zip(&latent) {
                     counts[(number + i16::from(*limit)) as usize] += 1;
                 }
-                let raised: Vec<u8> = latent.iter().map(|number| (i32::from(*number) + LATENT_ZERO) as u8).collect();
+                raise(&latent, &mut raised);
                 third.relu(kernel, &raised, &mut scratch, &mut hidden);
                 fourth.relu(kernel, &hidden, &mut scratch, &mut planes.features);
             }

@@ -5,16 +5,13 @@ use tch::{Device, Kind, Tensor};
 use super::batches::{Batch, Purpose, Samples, generator};
 use super::recipe::Recipe;
 use crate::engine::{CausalNet, Dense};
-use crate::model::latent::{Autoencoder, frequencies};
+use crate::model::latent::{Autoencoder, LATENT_ZERO, frequencies};
 use crate::payload::image::Shape;
 use crate::training::TrainingError;
 use crate::training::layer::{Layer, clamped, numbers, uniform};
 
 /// The largest number of a byte.
 const BYTE: f64 = 255.0;
-
-/// What is added to latent numbers for the generator.
-pub(super) const LATENT_ZERO: i32 = 128;
 
 /// The size of latent numbers, in steps of 1: what the first weights make of images is around so large.
 const LATENT_SIZE: f64 = 16.0;
@@ -314,7 +311,7 @@ impl Network {
         let flat = frequencies(&vec![1; 2 * usize::from(self.recipe.limit) + 1])?;
         Ok(Some(Autoencoder {
             encoder: [first.export(0)?, second.export(0)?],
-            generator: [third.export(LATENT_ZERO)?, fourth.export(0)?],
+            generator: [third.export(LATENT_ZERO.into())?, fourth.export(0)?],
             limit: self.recipe.limit,
             frequencies: flat.repeat(self.recipe.latents),
         }))
