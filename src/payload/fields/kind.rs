@@ -337,8 +337,17 @@ fn put_padded_long(number: u64, width: usize, output: &mut Vec<u8>) {
 
 /// The two digits of a number below a hundred.
 #[inline]
-const fn two_digits(number: i64) -> [u8; 2] {
-    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
+const fn two_digits(number: u32) -> [u8; 2] {
+    const PAIRS: [[u8; 2]; 128] = {
+        let mut pairs = [[b'0'; 2]; 128];
+        let mut number = 0;
+        while number < 100 {
+            pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
+            number += 1;
+        }
+        pairs
+    };
+    PAIRS[number as usize % 128]
 }
 
 fn decimal(text: &[u8], scale: u8, zeros: Zeros) -> Option<i64> {
@@ -387,17 +396,39 @@ const POWERS: [i64; MAX_DIGITS + 1] = {
     powers
 };
 
+#[inline]
 fn put_decimal(number: i64, scale: u8, zeros: Zeros, output: &mut Vec<u8>) {
     if number < 0 {
         output.push(b'-');
     }
-    let power = POWERS[usize::from(scale)] as u64;
+    let scale = usize::from(scale);
+    let power = POWERS[scale] as u64;
     let magnitude = number.unsigned_abs();
-    let (whole, mut fraction) = (magnitude / power, magnitude % power);
+    let (whole, fraction) = (magnitude / power, magnitude % power);
     put_padded(whole, 0, output);
-    let mut digits = usize::from(scale);
+    if scale > 8 {
+        return put_fraction(fraction, scale, zeros, output);
+    }
+    let digits = eight_digits(fraction as u32);
+    // The last digit is in the highest byte.
+    let kept = match zeros {
+        Zeros::Kept => scale,
+        Zeros::Dropped => scale.saturating_sub(digits.leading_zeros() as usize / 8),
+        Zeros::OneKept => scale.saturating_sub(digits.leading_zeros() as usize / 8).max(1),
+    };
+    let mut text = [b'.'; 9];
+    text[1..].copy_from_slice(&((digits | ZEROS) >> (8 * (8 - scale))).to_le_bytes());
+    let end = output.len() + if kept == 0 { 0 } else { 1 + kept };
+    // A copy of known length takes no call.
+    output.extend_from_slice(&text);
+    output.truncate(end);
+}
+
+/// What stands behind the whole part of a decimal number of any scale.
+#[cold]
+fn put_fraction(mut fraction: u64, mut digits: usize, zeros: Zeros, output: &mut Vec<u8>) {
     if zeros != Zeros::Kept {
-        while digits > 0 && fraction % 10 == 0 {
+        while digits > 0 && fraction.is_multiple_of(10) {
             (fraction, digits) = (fraction / 10, digits - 1);
         }
     }
@@ -616,43 +647,66 @@ impl TimeFormat {
     #[inline]
     fn render(&self, number: i64, output: &mut Vec<u8>) -> Option<()> {
         let power = POWERS[usize::from(self.fraction)];
-        // Divisions by constants are multiplications.
         let (whole, fraction) =
             if self.fraction > 0 { (number.div_euclid(power), number.rem_euclid(power)) } else { (number, 0) };
+        // Divisions by constants are multiplications, those of natural numbers the shortest ones.
+        let natural = |start: i64| u64::try_from(whole.checked_add(start)?).ok();
         let (days, clock) = match (self.date, self.clock) {
-            (false, _) => (0, whole),
-            (true, Clock::None) => (whole, 0),
-            (true, Clock::Minutes) => (whole.div_euclid(1440), whole.rem_euclid(1440)),
-            (true, Clock::Seconds) => (whole.div_euclid(86_400), whole.rem_euclid(86_400)),
+            (false, _) => (0, natural(0)?),
+            (true, Clock::None) => (natural(FIRST_DAY)?, 0),
+            (true, Clock::Minutes) => {
+                let minutes = natural(FIRST_DAY * 1440)?;
+                (minutes / 1440, minutes % 1440)
+            }
+            (true, Clock::Seconds) => {
+                let seconds = natural(FIRST_DAY * 86_400)?;
+                (seconds / 86_400, seconds % 86_400)
+            }
         };
         let (minutes, second) = if self.clock == Clock::Seconds { (clock / 60, clock % 60) } else { (clock, 0) };
-        if clock < 0 || minutes >= 6000 {
+        if minutes >= 6000 {
             return None;
         }
+        let minutes = minutes as u32;
+        let mut text = [0; 20];
+        let mut length = 0;
         if self.date {
             let (year, month, day) = civil_from_days(days)?;
-            let ([a, b], [c, d]) = (two_digits(year / 100), two_digits(year % 100));
-            let ([e, f], [g, h]) = (two_digits(month), two_digits(day));
-            output.extend_from_slice(&[a, b, c, d, b'-', e, f, b'-', g, h]);
-            if self.clock != Clock::None {
-                output.push(self.between);
-            }
+            text[..2].copy_from_slice(&two_digits(year / 100));
+            text[2..4].copy_from_slice(&two_digits(year % 100));
+            text[4] = b'-';
+            text[5..7].copy_from_slice(&two_digits(month));
+            text[7] = b'-';
+            text[8..10].copy_from_slice(&two_digits(day));
+            text[10] = self.between;
+            length = if self.clock == Clock::None { 10 } else { 11 };
         }
         if self.clock != Clock::None {
-            let ([a, b], [c, d]) = (two_digits(minutes / 60), two_digits(minutes % 60));
-            output.extend_from_slice(&[a, b, b':', c, d]);
+            let clock = &mut text[length..length + 9];
+            clock[..2].copy_from_slice(&two_digits(minutes / 60));
+            clock[2] = b':';
+            clock[3..5].copy_from_slice(&two_digits(minutes % 60));
+            clock[5] = b':';
+            clock[6..8].copy_from_slice(&two_digits(second as u32));
+            length += if self.clock == Clock::Minutes { 5 } else { 8 };
         }
-        if self.clock == Clock::Seconds {
-            let [a, b] = two_digits(second);
-            output.extend_from_slice(&[b':', a, b]);
-            if self.fraction > 0 {
-                output.push(b'.');
-                put_padded(fraction as u64, usize::from(self.fraction), output);
+        if self.fraction > 0 {
+            output.extend_from_slice(&text[..length]);
+            output.push(b'.');
+            put_padded(fraction as u64, usize::from(self.fraction), output);
+            if self.zulu {
+                output.push(b'Z');
             }
+            return Some(());
         }
         if self.zulu {
-            output.push(b'Z');
+            text[length] = b'Z';
+            length += 1;
         }
+        // A copy of known length takes no call.
+        let end = output.len() + length;
+        output.extend_from_slice(&text);
+        output.truncate(end);
         Some(())
     }
 }
@@ -676,21 +730,26 @@ pub fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// The inverse, for the years 0 to 9999.
-fn civil_from_days(days: i64) -> Option<(i64, i64, i64)> {
-    // 0000-01-01 and 9999-12-31.
-    if !(-719_528..=2_932_896).contains(&days) {
+/// Days from 0000-01-01 to 1970-01-01.
+const FIRST_DAY: i64 = 719_528;
+
+/// Year, month and day so many days behind 0000-01-01, up to 9999-12-31 (Neri, Schneider 2022, *Euclidean affine functions and
+/// their application to calendar algorithms*, Proposition 6.3: years that begin with March, and divisions as multiplications).
+#[inline]
+fn civil_from_days(days: u64) -> Option<(u32, u32, u32)> {
+    if days > 3_652_424 {
         return None;
     }
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    Some((year + era * 400 + i64::from(month <= 2), month, day))
+    // The 400 years before it, from March on, make all of it positive.
+    let quarters = 4 * (days as u32 + 146_097 - 60) + 3;
+    let (century, of_century) = (quarters / 146_097, quarters % 146_097 / 4);
+    let years = 2_939_745 * u64::from(4 * of_century + 3);
+    let (year, of_year) = ((years >> 32) as u32, years as u32 / 2_939_745 / 4);
+    let months = 2_141 * of_year + 197_913;
+    let (month, day) = (months >> 16, (months & 0xffff) / 2_141);
+    let is_next = of_year >= 306;
+    let year = 100 * century + year + u32::from(is_next) - 400;
+    Some((year, if is_next { month - 12 } else { month }, day + 1))
 }
 
 #[cfg(test)]
@@ -787,10 +846,13 @@ mod tests {
 
     #[test]
     fn every_day_of_ten_thousand_years_has_one_date() {
-        for days in -719_528..=2_932_896 {
+        for days in 0..=3_652_424 {
             let (year, month, day) = civil_from_days(days).unwrap();
-            assert_eq!(days_from_civil(year, month, day), days);
+            assert!((1..=12).contains(&month) && (1..=days_in(year.into(), month.into())).contains(&day.into()));
+            assert_eq!(days_from_civil(year.into(), month.into(), day.into()), days as i64 - FIRST_DAY);
         }
+        assert_eq!((civil_from_days(0), civil_from_days(3_652_424)), (Some((0, 1, 1)), Some((9999, 12, 31))));
+        assert_eq!(civil_from_days(3_652_425), None);
     }
 
     #[test]
