@@ -1,27 +1,33 @@
 //! Encoding: symbols are gathered in the order of decoding and coded backwards.
 
-use super::{FRESH_LANE, Interval, LANE_LENGTH_BITS, LOWER_BOUND, MAX_LANES, RAW_PIECE, slots};
+use super::{FRESH_LANE, Interval, LANE_LENGTH_BITS, LOWER_BOUND, MAX_LANES, RAW_PIECE, Slots, slots};
 
 /// Takes what a decoder shall give, in its order, and writes the stream at the end.
 ///
 /// It is reused from stream to stream and keeps its memory: 20 bytes for each symbol of the longest one.
-#[derive(Clone, Debug, Default)]
-pub struct Encoder {
-    symbols: Vec<Interval>,
+#[derive(Clone, Debug)]
+pub struct Encoder<S = Interval> {
+    symbols: Vec<S>,
     /// Words in the order in which the states gave them away, the last one in the order of decoding first.
     words: Vec<u32>,
 }
 
-impl Encoder {
+impl<S> Default for Encoder<S> {
+    fn default() -> Self {
+        Self { symbols: Vec::new(), words: Vec::new() }
+    }
+}
+
+impl<S: Slots> Encoder<S> {
     /// Adds a symbol.
     #[inline]
-    pub fn push(&mut self, interval: Interval) {
+    pub fn push(&mut self, interval: S) {
         self.symbols.push(interval);
     }
 
     /// Adds symbols.
     #[inline]
-    pub fn extend(&mut self, intervals: impl IntoIterator<Item = Interval>) {
+    pub fn extend(&mut self, intervals: impl IntoIterator<Item = S>) {
         self.symbols.extend(intervals);
     }
 
@@ -95,10 +101,10 @@ impl Encoder {
         let mut state = state;
         let pieces = (0..below).step_by(RAW_PIECE as usize);
         for at in pieces.rev() {
-            state = push(state, raw(other >> at, RAW_PIECE.min(below - at)), &mut self.words);
+            state = push(state, raw::<S>(other >> at, RAW_PIECE.min(below - at)), &mut self.words);
         }
         let length = below - LOWER_BOUND.ilog2();
-        push(state, raw(u64::from(length), LANE_LENGTH_BITS), &mut self.words)
+        push(state, raw::<S>(u64::from(length), LANE_LENGTH_BITS), &mut self.words)
     }
 
     /// Writes the state in as few bytes as it has, and the words in the order of reading.
@@ -115,20 +121,20 @@ impl Encoder {
 }
 
 /// Raw bits are a symbol of one slot.
-fn raw(value: u64, bits: u32) -> Interval {
-    Interval::new(value as u32 & ((1 << bits) - 1), 1, bits)
+fn raw<S: Slots>(value: u64, bits: u32) -> S {
+    S::new(value as u32 & ((1 << bits) - 1), 1, bits)
 }
 
 /// Takes all symbols, the last one first, in states that are full: `LOWER_BOUND` or more. The symbol at a place goes to
 /// the lane of that number, modulo `LANES`.
-fn push_all<const LANES: usize>(states: &mut [u64; LANES], symbols: &[Interval], words: &mut Vec<u32>) {
+fn push_all<S: Slots, const LANES: usize>(states: &mut [u64; LANES], symbols: &[S], words: &mut Vec<u32>) {
     // A symbol gives away a word at most. One is written for each, and the next overwrites it if it was not given.
     let before = words.len();
     words.resize(before + symbols.len(), 0);
     let room = &mut words[before..];
     let mut given = 0;
     let mut lanes = *states;
-    let mut take = |state: &mut u64, interval: &Interval| {
+    let mut take = |state: &mut u64, interval: &S| {
         let full = interval.overflows(*state);
         room[given] = *state as u32;
         given += usize::from(full);
@@ -148,7 +154,7 @@ fn push_all<const LANES: usize>(states: &mut [u64; LANES], symbols: &[Interval],
 }
 
 /// The state after a symbol, with the word that it gave away for it.
-fn push(mut state: u64, interval: Interval, words: &mut Vec<u32>) -> u64 {
+fn push<S: Slots>(mut state: u64, interval: S, words: &mut Vec<u32>) -> u64 {
     if state < u64::from(interval.frequency()) {
         let position = slots::position(state as u32, interval.start(), interval.frequency(), interval.bits());
         return u64::from(position);

@@ -51,6 +51,7 @@ mod error;
 mod interval;
 mod normalise;
 mod serial;
+mod share;
 mod slots;
 mod table;
 
@@ -58,6 +59,7 @@ pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use error::EntropyError;
 pub use interval::Interval;
+pub use share::{Share, Slots};
 pub use table::Table;
 
 /// The most bits of a probability: frequencies sum to 2^16 at most.

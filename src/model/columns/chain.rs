@@ -2,6 +2,7 @@
 
 use super::coding::{Sink, Source, TOTAL};
 use super::dense::Dense;
+use super::index::Index;
 
 /// Most contexts of a chain.
 pub(super) const MAX_LEVELS: usize = 3;
@@ -10,7 +11,7 @@ pub(super) const MAX_LEVELS: usize = 3;
 pub(super) const MAX_SPARSE: usize = 1024;
 
 /// The symbol that stands for all that a distribution lacks.
-const ESCAPE: u16 = u16::MAX;
+pub(super) const ESCAPE: u16 = u16::MAX;
 
 /// How often symbols followed one value of a context: by rising symbol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,111 +77,55 @@ pub(super) struct ChainCounts {
 /// A level that is ready for coding. What one look takes lies side by side: an entry of the index, then one distribution.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Level {
-    /// Key in the upper half, place of the distribution plus one in the lower: open addressing, where 0 is empty.
-    index: Vec<u64>,
-    /// The index is by rising key instead.
-    is_sorted: bool,
+    /// Where the entries of a key's distribution begin.
+    index: Index,
     /// Distributions, each with the number of its entries before them. An entry is a symbol, and in the upper half where its
     /// slots begin; [`ESCAPE`] is the last of each.
     entries: Vec<u32>,
 }
 
-/// Longest run of entries in a table: keys that were hashed make none so long, and whoever chose them shall not make a search
-/// of every look.
-const MAX_RUN: usize = 256;
-
-/// Entries by the low bits of their keys, each at the first free place; `None` when they crowd.
-fn hashed(entries: &[u64]) -> Option<Vec<u64>> {
-    let size = (2 * entries.len()).next_power_of_two().max(2);
-    let mut index = vec![0; size];
-    for entry in entries {
-        let first = (entry >> 32) as usize;
-        let free = (first..first + MAX_RUN).map(|place| place & (size - 1)).find(|place| index[*place] == 0)?;
-        index[free] = *entry;
-    }
-    let mut run = 0;
-    // Twice round, since a run may go on from the end to the beginning.
-    for entry in index.iter().chain(&index) {
-        run = if *entry == 0 { 0 } else { run + 1 };
-        if run > MAX_RUN {
-            return None;
-        }
-    }
-    Some(index)
-}
-
 impl Level {
     fn new(counts: &LevelCounts) -> Self {
-        let mut level = Self::default();
-        let mut index = Vec::with_capacity(counts.sparse.len());
-        for sparse in &counts.sparse {
-            // An artefact has less than 2^32 counts.
-            index.push(u64::from(sparse.key) << 32 | (level.entries.len() as u64 + 1));
-            level.push(&sparse.counts, &counts.escapes);
-        }
-        match hashed(&index) {
-            Some(hashed) => level.index = hashed,
-            None => (level.index, level.is_sorted) = (index, true),
-        }
-        level
-    }
-
-    /// Adds a distribution. The escape takes what its class says, at least 1 and at most what leaves 1 for each symbol;
-    /// a symbol with count c takes `1 + floor((2c - 1) * rest / sum)`, where `rest` is what is left when each has 1,
-    /// and `sum` is that of all `2c - 1`; what is left over goes to the largest count, the first of equals.
-    fn push(&mut self, counts: &[(u16, u32)], escapes: &Escapes) {
-        let occurrences: u64 = counts.iter().map(|(_, count)| u64::from(*count)).sum();
-        let class = escapes.by_class[occurrences_class(occurrences)][symbols_class(counts.len())];
-        let escape = u32::from(class).clamp(1, TOTAL - counts.len() as u32);
-        let rest = u64::from(TOTAL - escape) - counts.len() as u64;
-        let weight = |count: u32| 2 * u64::from(count) - 1;
-        let sum: u64 = counts.iter().map(|(_, count)| weight(*count)).sum();
-        let frequency = |count: u32| 1 + (weight(count) * rest / sum) as u32;
-        let left = TOTAL - escape - counts.iter().map(|(_, count)| frequency(*count)).sum::<u32>();
-        let largest = (0..counts.len()).rev().max_by_key(|i| counts[*i].1).unwrap_or(0);
-        self.entries.push(counts.len() as u32 + 1);
-        let mut start = 0;
-        for (i, (symbol, count)) in counts.iter().enumerate() {
-            self.entries.push(start << 16 | u32::from(*symbol));
-            start += frequency(*count) + if i == largest { left } else { 0 };
-        }
-        self.entries.push(start << 16 | u32::from(ESCAPE));
+        let mut all = Vec::new();
+        let index = Index::new(counts.sparse.iter().map(|sparse| {
+            let entries = entries(&sparse.counts, &counts.escapes);
+            all.push(entries.len() as u32);
+            let first = all.len();
+            all.extend(entries.iter().map(|(symbol, start)| start << 16 | u32::from(*symbol)));
+            (sparse.key, first)
+        }));
+        Self { index, entries: all }
     }
 
     /// The entries of the distribution that a key chooses.
     #[inline]
     fn find(&self, key: u32) -> Option<&[u32]> {
-        if self.is_sorted {
-            return self.search(key);
-        }
-        let mask = self.index.len() - 1;
-        let mut place = key as usize & mask;
-        loop {
-            let entry = self.index[place];
-            if entry == 0 {
-                return None;
-            }
-            if (entry >> 32) as u32 == key {
-                return Some(self.distribution(entry));
-            }
-            place = (place + 1) & mask;
-        }
+        let first = self.index.find(key)?;
+        Some(&self.entries[first..first + self.entries[first - 1] as usize])
     }
+}
 
-    /// [`Level::find`] in a sorted index.
-    #[cold]
-    fn search(&self, key: u32) -> Option<&[u32]> {
-        let place = self.index.binary_search_by_key(&key, |entry| (entry >> 32) as u32).ok()?;
-        Some(self.distribution(self.index[place]))
+/// The entries of a distribution. The escape takes what its class says, at least 1 and at most what leaves 1 for each symbol;
+/// a symbol with count c takes `1 + floor((2c - 1) * rest / sum)`, where `rest` is what is left when each has 1,
+/// and `sum` is that of all `2c - 1`; what is left over goes to the largest count, the first of equals.
+pub(super) fn entries(counts: &[(u16, u32)], escapes: &Escapes) -> Vec<(u16, u32)> {
+    let occurrences: u64 = counts.iter().map(|(_, count)| u64::from(*count)).sum();
+    let class = escapes.by_class[occurrences_class(occurrences)][symbols_class(counts.len())];
+    let escape = u32::from(class).clamp(1, TOTAL - counts.len() as u32);
+    let rest = u64::from(TOTAL - escape) - counts.len() as u64;
+    let weight = |count: u32| 2 * u64::from(count) - 1;
+    let sum: u64 = counts.iter().map(|(_, count)| weight(*count)).sum();
+    let frequency = |count: u32| 1 + (weight(count) * rest / sum) as u32;
+    let left = TOTAL - escape - counts.iter().map(|(_, count)| frequency(*count)).sum::<u32>();
+    let largest = (0..counts.len()).rev().max_by_key(|i| counts[*i].1).unwrap_or(0);
+    let mut start = 0;
+    let mut entries = Vec::with_capacity(counts.len() + 1);
+    for (i, (symbol, count)) in counts.iter().enumerate() {
+        entries.push((*symbol, start));
+        start += frequency(*count) + if i == largest { left } else { 0 };
     }
-
-    /// The entries of the distribution that an index entry names.
-    #[inline]
-    fn distribution(&self, entry: u64) -> &[u32] {
-        // One less than what is in the lower half is where the number of entries stands.
-        let first = entry as u32 as usize;
-        &self.entries[first..first + self.entries[first - 1] as usize]
-    }
+    entries.push((ESCAPE, start));
+    entries
 }
 
 /// The symbol of an entry.
@@ -204,7 +149,7 @@ fn place_of(entries: &[u32], slot: u32) -> usize {
     match entries {
         // Most distributions know one symbol.
         [_, escape] => usize::from(*escape <= last),
-        _ if entries.len() <= 16 => entries[1..].iter().map(|entry| usize::from(*entry <= last)).sum(),
+        _ if entries.len() <= 16 => entries[1..].iter().position(|entry| *entry > last).unwrap_or(entries.len() - 1),
         _ => entries.partition_point(|entry| *entry <= last) - 1,
     }
 }
@@ -257,33 +202,5 @@ impl Chain {
             }
         }
         self.dense.decode(source)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_key_is_found_and_no_other_however_keys_crowd() {
-        // Spread as hashes are; all at one place; one behind the other.
-        let spread: Vec<u32> = (0..20_000u32).map(|i| i.wrapping_mul(0x9e37_79b1)).collect();
-        let crowded: Vec<u32> = (0..20_000u32).map(|i| i << 16).collect();
-        let in_line: Vec<u32> = (0..20_000u32).collect();
-        for (mut keys, is_sorted) in [(spread, false), (crowded, true), (in_line, true), (Vec::new(), false)] {
-            keys.sort_unstable();
-            let sparse = |(key, i): (&u32, u32)| Sparse { key: *key, counts: vec![(i as u16, 1)] };
-            let counts =
-                LevelCounts { sparse: keys.iter().zip(0..).map(sparse).collect(), escapes: Escapes::default() };
-            let level = Level::new(&counts);
-            assert_eq!(level.is_sorted, is_sorted);
-            for (i, key) in keys.iter().enumerate() {
-                let entries = level.find(*key).unwrap();
-                assert_eq!(symbol_of(entries[0]), i as u16);
-                let next = key.wrapping_add(1);
-                assert_eq!(level.find(next).is_some(), keys.binary_search(&next).is_ok());
-            }
-            assert!(level.find(0xffff_fff1).is_none());
-        }
     }
 }

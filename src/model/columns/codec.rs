@@ -18,14 +18,15 @@ use zstd_safe::{CCtx, CParameter, DCtx, DParameter, FrameFormat};
 use super::ColumnsModel;
 use super::coding::{SCALE_BITS, Sink, Source};
 use super::dense::Dense;
+use super::fault::{Fault, corrupt};
 use super::fields::Fields;
 use super::framing::{FramingCodec, FramingModel, Head};
-use super::model::{Fault, Inline, TextSink, TextSource, afford};
+use super::model::{Inline, TextSink, TextSource, afford};
 use super::registers::Registers;
 use super::text::{Spelling, decode_length, encode_length};
 use crate::codec::block::{RowSink, Rows};
 use crate::codec::{Algorithm, BlockCodec, Codec, CodecError, Column, ColumnCodec, ColumnRef, ModelId};
-use crate::entropy::{Decoder, Encoder, Interval};
+use crate::entropy::{Decoder, Encoder, Share, Slots};
 use crate::frame::{Reader, put_varint};
 use crate::model::plain::{Plain, ZSTD_MAGIC, append as append_by, checked as checked_by};
 use crate::payload::fields::Steps;
@@ -52,7 +53,7 @@ pub struct ColumnsCodec {
     model: Arc<ColumnsModel>,
     registers: Registers,
     steps: Steps,
-    encoder: Encoder,
+    encoder: Encoder<Share>,
     texts: Gathered,
     coded: Vec<u8>,
     other: Vec<u8>,
@@ -107,10 +108,10 @@ impl TextSource for Cursors<'_> {
     }
 }
 
-impl Sink for Encoder {
+impl Sink for Encoder<Share> {
     #[inline]
     fn push(&mut self, start: u32, frequency: u32) {
-        Encoder::push(self, Interval::new(start, frequency, SCALE_BITS));
+        Encoder::push(self, Share::new(start, frequency, SCALE_BITS));
     }
     #[inline]
     fn raw(&mut self, value: u64, bits: u32) {
@@ -126,17 +127,6 @@ impl<const N: usize> Source for Decoder<'_, N> {
     #[inline]
     fn raw(&mut self, bits: u32) -> u64 {
         Decoder::raw(self, bits)
-    }
-}
-
-fn corrupt(detail: impl std::fmt::Display) -> CodecError {
-    CodecError::Corrupt { algorithm: Algorithm::Columns, detail: detail.to_string() }
-}
-
-fn fault(fault: Fault, limit: usize) -> CodecError {
-    match fault {
-        Fault::Limit => CodecError::LimitExceeded { limit },
-        Fault::Corrupt(detail) => corrupt(detail),
     }
 }
 
@@ -381,7 +371,7 @@ impl Codec for ColumnsCodec {
         model
             .model
             .decode(&mut self.registers, &mut decoder, &mut Inline::new(&model.model), &mut (), limit, output)
-            .map_err(|error| fault(error, limit))
+            .map_err(|fault| fault.error(limit))
             .and_then(|()| decoder.finish().map_err(corrupt))
             .inspect_err(|_| output.truncate(start))
     }
@@ -466,7 +456,7 @@ impl ColumnsCodec {
                     } else {
                         model.model.decode(registers, &mut decoder, &mut Inline::new(&model.model), watch, left, bytes)
                     };
-                    decoded.map_err(|error| fault(error, limit))?;
+                    decoded.map_err(|fault| fault.error(limit))?;
                     column.ends.push(bytes.len() as u32);
                 }
                 decoder.finish().map_err(corrupt)?;

@@ -117,11 +117,33 @@ pub(super) struct Context {
     pub features: Vec<Feature>,
 }
 
-impl Context {
+/// A context that is ready for coding: its features lie side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    features: [Feature; MAX_FEATURES],
+    count: usize,
+}
+
+impl Key {
+    /// Of a context of [`MAX_FEATURES`] features at most.
+    pub fn new(context: &Context) -> Self {
+        let mut features = [Feature { aspect: Aspect::Value, column: 0, when: When::Now }; MAX_FEATURES];
+        features.iter_mut().zip(&context.features).for_each(|(feature, of)| *feature = *of);
+        Self { features, count: context.features.len() }
+    }
+
     /// What its distributions are found by.
     #[inline]
+    pub fn of(&self, registers: &Registers) -> u32 {
+        let features = &self.features[..self.count.min(MAX_FEATURES)];
+        features.iter().fold(0, |hash, feature| mix(hash, feature.of(registers))) as u32
+    }
+}
+
+impl Context {
+    /// What its distributions are found by.
     pub fn key(&self, registers: &Registers) -> u32 {
-        self.features.iter().fold(0, |hash, feature| mix(hash, feature.of(registers))) as u32
+        Key::new(self).of(registers)
     }
 
     /// Appends the context's bytes.

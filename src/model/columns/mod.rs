@@ -16,6 +16,7 @@
 
 mod alphabet;
 mod artefact;
+mod automaton;
 mod base;
 mod chain;
 mod codec;
@@ -23,12 +24,16 @@ mod coding;
 mod dense;
 mod draw;
 mod echo;
+mod fault;
 mod feature;
 mod fields;
 mod framing;
+mod index;
 mod model;
 mod parts;
 mod registers;
+mod snippets;
+mod sparse;
 mod text;
 mod tokens;
 mod train;

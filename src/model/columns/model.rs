@@ -9,9 +9,11 @@ use super::chain::Chain;
 use super::coding::{Sink, Source};
 use super::dense::Dense;
 use super::echo::Echo;
-use super::feature::Context;
+use super::fault::Fault;
+use super::feature::Key;
 use super::parts::{ColumnParts, Parts};
 use super::registers::{Registers, known_text, unknown_text};
+use super::snippets::Snippets;
 use super::text::{Spelling, length_classes};
 
 /// Bits of a slot's number.
@@ -24,7 +26,9 @@ const MAX_RENDERED: usize = 2 * 255 + 32;
 #[derive(Clone, Debug)]
 pub(super) struct Column {
     alphabet: Alphabet,
-    contexts: Vec<Context>,
+    /// The alphabet's texts, to be written.
+    texts: Snippets,
+    contexts: Vec<Key>,
     chain: Chain,
     /// By bucket; nothing where no bucket has counts.
     mantissas: Vec<Option<Box<Dense>>>,
@@ -37,12 +41,25 @@ pub(super) struct Column {
 #[derive(Clone, Debug)]
 pub(super) struct Model {
     pub grammar: Grammar,
+    /// The grammar's literals, to be written.
+    literals: Snippets,
+    /// By state: the number of its first literal, and how many it has.
+    edges: Vec<Edges>,
+    /// By literal, the slot that it leads to.
+    targets: Vec<Option<u16>>,
     columns: Vec<Column>,
     regular: Dense,
     foreign: Dense,
     pub spelling: Spelling,
     pub alone: bool,
     pub start: Registers,
+}
+
+/// The literals that may follow a value.
+#[derive(Clone, Copy, Debug)]
+struct Edges {
+    first: u32,
+    count: u32,
 }
 
 /// Takes the texts of one record or of many.
@@ -109,15 +126,6 @@ impl Watch for () {
     fn saw(&mut self, _slot: u16, _start: usize, _end: usize) {}
 }
 
-/// Why symbols make no record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// It would be longer than is allowed.
-    Limit,
-    /// No encoder writes such symbols.
-    Corrupt(&'static str),
-}
-
 /// Counts that were not seen, as if each occurred once.
 fn or_even(counts: &[u32], symbols: usize) -> Vec<u32> {
     if counts.len() == symbols { counts.to_vec() } else { vec![1; symbols] }
@@ -134,8 +142,9 @@ impl Column {
             mantissas[usize::from(*bucket)] = Some(Box::new(Dense::from_counts(counts)));
         }
         Self {
+            texts: Snippets::new(parts.alphabet.texts.iter().map(Vec::as_slice)),
             alphabet: parts.alphabet.clone(),
-            contexts: parts.contexts.clone(),
+            contexts: parts.contexts.iter().map(Key::new).collect(),
             chain: Chain::new(&parts.chain),
             mantissas,
             lengths: match parts.lengths.is_empty() {
@@ -148,12 +157,12 @@ impl Column {
 
     /// Codes a symbol.
     pub fn put(&self, symbol: u16, registers: &Registers, sink: &mut impl Sink) {
-        self.chain.encode(symbol, |level| self.contexts[level].key(registers), sink);
+        self.chain.encode(symbol, |level| self.contexts[level].of(registers), sink);
     }
 
     /// Decodes a symbol.
     pub fn take(&self, registers: &Registers, source: &mut impl Source) -> u16 {
-        self.chain.decode(|level| self.contexts[level].key(registers), source)
+        self.chain.decode(|level| self.contexts[level].of(registers), source)
     }
 
     /// Codes a value, which becomes that of column `own`.
@@ -225,10 +234,10 @@ impl Column {
                 }
                 difference(bucket, below)
             }
-            Meaning::Text(text) => {
-                afford(output, text.len(), most)?;
-                output.extend_from_slice(text);
-                registers.push(own, known_text(usize::from(symbol) - alphabet.differences.len()));
+            Meaning::Text(_) => {
+                let text = usize::from(symbol) - alphabet.differences.len();
+                self.texts.append(text, most, output)?;
+                registers.push(own, known_text(text));
                 return Ok(());
             }
             Meaning::Recent(place) => {
@@ -293,12 +302,23 @@ impl Model {
         for echo in parts.columns.iter().filter_map(|part| part.alphabet.echo) {
             columns[usize::from(echo.column)].is_heard = true;
         }
+        let states = parts.grammar.states();
+        let mut first = 0;
+        let edges = states.iter().map(|state| {
+            let edges = Edges { first, count: state.edges.len() as u32 };
+            first += edges.count;
+            edges
+        });
+        let all = || states.iter().flat_map(|state| &state.edges);
         Self {
+            edges: edges.collect(),
+            literals: Snippets::new(all().map(|edge| edge.literal.as_slice())),
+            targets: all().map(|edge| edge.target).collect(),
             grammar: parts.grammar.clone(),
             columns,
             regular: Dense::from_counts(&parts.regular),
             foreign: Dense::from_counts(&or_even(&parts.foreign, length_classes())),
-            spelling: Spelling::new(&parts.text),
+            spelling: Spelling::new(&parts.text, parts.columns.len() + 1),
             alone: parts.alone,
             start: parts.start.clone(),
         }
@@ -394,18 +414,18 @@ impl Model {
             let state = from.map_or(0, |slot| usize::from(slot) + 1);
             let choice = slots + state;
             let begun = output.len();
-            let edges = &self.grammar.states()[state].edges;
-            let edge = if !regular || edges.len() != 1 {
+            let edges = self.edges[state];
+            let edge = if !regular || edges.count != 1 {
                 let edge = self.columns[choice].take(registers, source);
                 registers.push(choice, i64::from(edge));
-                edge
+                u32::from(edge)
             } else {
                 0
             };
-            let target = if let Some(edge) = edges.get(usize::from(edge)) {
-                afford(output, edge.literal.len(), most)?;
-                output.extend_from_slice(&edge.literal);
-                edge.target
+            let target = if edge < edges.count {
+                let literal = (edges.first + edge) as usize;
+                self.literals.append(literal, most, output)?;
+                self.targets[literal]
             } else {
                 if regular {
                     return Err(Fault::Corrupt("a regular record has foreign bytes"));

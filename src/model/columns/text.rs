@@ -3,7 +3,8 @@
 use super::chain::Chain;
 use super::coding::{Sink, Source};
 use super::dense::Dense;
-use super::model::{Fault, afford};
+use super::fault::Fault;
+use super::model::afford;
 use super::parts::TextParts;
 use super::registers::mix;
 use super::tokens::{TokenModel, Vocabulary};
@@ -53,16 +54,16 @@ impl TextModel {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Spelling {
     Bytes(TextModel),
-    Tokens(TokenModel),
+    Tokens(Box<TokenModel>),
 }
 
 impl Spelling {
-    /// From what was learned.
-    pub fn new(parts: &TextParts) -> Self {
+    /// From what was learned, for texts of so many columns.
+    pub fn new(parts: &TextParts, columns: usize) -> Self {
         match parts {
             TextParts::Bytes(counts) => Self::Bytes(TextModel { bytes: Chain::new(counts) }),
             TextParts::Tokens { tokens, chain } => {
-                Self::Tokens(TokenModel { vocabulary: Vocabulary::new(tokens.clone()), chain: Chain::new(chain) })
+                Self::Tokens(Box::new(TokenModel::new(Vocabulary::new(tokens.clone()), chain, columns)))
             }
         }
     }

@@ -5,9 +5,11 @@
 
 use std::ops::Range;
 
-use super::chain::Chain;
+use super::automaton::Automaton;
+use super::chain::{Chain, ChainCounts};
 use super::coding::{Sink, Source};
-use super::model::{Fault, afford};
+use super::fault::Fault;
+use super::model::afford;
 use super::registers::mix;
 
 /// How many levels the chain has: after two tokens, after one, and by the column alone.
@@ -27,7 +29,7 @@ const START: u16 = u16::MAX;
 const NO_TOKEN: u16 = u16::MAX;
 
 /// The tokens before the next one, the last one first.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Before([u16; 2]);
 
 impl Before {
@@ -36,6 +38,12 @@ impl Before {
     #[inline]
     pub fn push(&mut self, token: u16) {
         self.0 = [token, self.0[0]];
+    }
+
+    /// Those of them that a level looks at.
+    pub fn seen(self, level: usize) -> Self {
+        let [last, before] = self.0;
+        Self([if level < 2 { last } else { START }, if level == 0 { before } else { START }])
     }
 
     /// The key of a level's context, in a text of this column.
@@ -177,11 +185,19 @@ impl Vocabulary {
 /// Codes texts among the symbols.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TokenModel {
-    pub vocabulary: Vocabulary,
-    pub chain: Chain,
+    vocabulary: Vocabulary,
+    chain: Chain,
+    /// The same for decoding, which has to wait for each token before it can look for the next.
+    automaton: Automaton,
 }
 
 impl TokenModel {
+    /// Of texts of so many columns.
+    pub fn new(vocabulary: Vocabulary, counts: &ChainCounts, columns: usize) -> Self {
+        let automaton = Automaton::new(counts, columns, vocabulary.end());
+        Self { vocabulary, chain: Chain::new(counts), automaton }
+    }
+
     pub fn encode(&self, column: usize, text: &[u8], sink: &mut impl Sink) {
         self.vocabulary.cut(text, |token, before| self.chain.encode(token, |level| before.key(level, column), sink));
     }
@@ -195,8 +211,10 @@ impl TokenModel {
         output: &mut Vec<u8>,
     ) -> Result<(), Fault> {
         let mut before = Before::START;
+        let mut state = self.automaton.start(column);
         loop {
-            let symbol = self.chain.decode(|level| before.key(level, column), source);
+            let symbol;
+            (symbol, state) = self.automaton.decode(state, column, before, source);
             let Some(short) = self.vocabulary.short.get(usize::from(symbol)) else { return Ok(()) };
             let length = usize::from(short.length);
             afford(output, length, most)?;

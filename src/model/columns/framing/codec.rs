@@ -5,12 +5,13 @@ use super::head::Head;
 use super::model::FramingModel;
 use super::parts::{BYTES, FORMULAS, KEY, NULL, TEXT};
 use crate::codec::block::{RowSink, Rows};
-use crate::codec::{Algorithm, CodecError, Column, ColumnRef};
-use crate::entropy::{Decoder, Encoder};
+use crate::codec::{CodecError, Column, ColumnRef};
+use crate::entropy::{Decoder, Encoder, Share};
 use crate::model::columns::coding::{Sink, Source};
 use crate::model::columns::dense::Dense;
+use crate::model::columns::fault::{Fault, corrupt};
 use crate::model::columns::fields::Fields;
-use crate::model::columns::model::{Fault, TextSink, TextSource, afford};
+use crate::model::columns::model::{TextSink, TextSource, afford};
 use crate::model::columns::registers::Registers;
 use crate::model::columns::text::{decode_length, encode_length};
 use crate::record::{HeaderRef, HeaderRefs, RecordRef, Timestamp};
@@ -28,7 +29,7 @@ const HEADER_BYTES: usize = size_of::<HeaderRef<'_>>();
 #[derive(Default)]
 pub(in crate::model::columns) struct FramingCodec {
     registers: Registers,
-    encoder: Encoder,
+    encoder: Encoder<Share>,
     /// Digits of a number; the text of a key; that of a header's value.
     digits: Vec<u8>,
     key: Vec<u8>,
@@ -87,10 +88,6 @@ type Span = Option<(usize, usize)>;
 enum Name {
     Known(u16),
     New((usize, usize)),
-}
-
-fn corrupt(detail: impl std::fmt::Display) -> CodecError {
-    CodecError::Corrupt { algorithm: Algorithm::Columns, detail: detail.to_string() }
 }
 
 impl FramingCodec {
@@ -238,10 +235,7 @@ impl FramingCodec {
             }
             let field = |place: usize| if known { fields.text(row, place, column.bytes) } else { None };
             model.import(&mut self.registers, field);
-            let fault = |fault: Fault| match fault {
-                Fault::Limit => CodecError::LimitExceeded { limit },
-                Fault::Corrupt(detail) => corrupt(detail),
-            };
+            let fault = |fault: Fault| fault.error(limit);
             let offset = self.decode_number(model, places.offset(), &mut decoder).map_err(fault)?;
             let millis = self.decode_number(model, places.timestamp(), &mut decoder).map_err(fault)?;
             self.bytes.clear();
