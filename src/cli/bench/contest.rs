@@ -4,20 +4,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::Context;
 
 use super::SIZES;
 use super::batches::Batches;
 use super::models::Trained;
 use super::percentile::p99;
-use crate::codec::block::{BlockBuilder, BlockReader, DecodeLimits};
-use crate::codec::{
-    self, Algorithm, CONTENT_ENCODING, Codec, CodecSpec, LATENTD, LearnedCodecs as _, ModelSource, NoModels,
-    ZstdDictCodec, seal,
-};
-use crate::frame::HEADER_LEN;
+use crate::codec::{self, Algorithm, Codec, CodecSpec, LearnedCodecs as _, ModelSource, NoModels, ZstdDictCodec};
 use crate::model::Learned;
-use crate::record::{HeaderRef, HeaderRefs, Record, RecordRef, Timestamp};
+use crate::pipeline::learn::{Carriage, Clocks, Manner};
+use crate::pipeline::{EncodingHeader, Layout};
+use crate::record::{Record, RecordRef};
 use crate::telemetry::thread_cpu_seconds;
 
 /// A way to write records.
@@ -112,9 +109,11 @@ impl Way {
         while passes.is_empty() || (passes.len() < PASSES && started.elapsed() < budget) {
             let pass = match self {
                 Self::Kafka { level, batch } => kafka(&views, level, batch),
-                Self::Record(spec) => single(&views, &mut *coder(spec, model)?, None),
-                Self::RecordInKafka(spec) => single(&views, &mut *coder(spec, model)?, Some(INSIDE)),
-                Self::Block(spec, most) => blocks(&views, &mut *coder(spec, model)?, most),
+                Self::Record(spec) => carry(&views, &mut *coder(spec, model)?, manner(Layout::Record, 0), None),
+                Self::RecordInKafka(spec) => {
+                    carry(&views, &mut *coder(spec, model)?, manner(Layout::Record, 0), Some(INSIDE))
+                }
+                Self::Block(spec, most) => carry(&views, &mut *coder(spec, model)?, manner(Layout::Block, most), None),
             };
             passes.push(pass.with_context(|| self.to_string())?);
         }
@@ -133,6 +132,11 @@ impl Way {
             passes: passes.len(),
         })
     }
+}
+
+/// Records as a pipeline writes them if it is told nothing else.
+fn manner(layout: Layout, block_bytes: usize) -> Manner {
+    Manner { layout, block_bytes, headers: EncodingHeader::ContentEncoding }
 }
 
 /// One run.
@@ -161,132 +165,42 @@ fn kafka(records: &[RecordRef<'_>], level: Option<i32>, batch: usize) -> anyhow:
     Ok(Pass { log_bytes: batches.bytes(), encode: batches.encode(), decode, p99: batches.p99() })
 }
 
-/// Single records, alone in batches that are not coded, or inside Kafka's own of a level and a size.
-fn single(records: &[RecordRef<'_>], codec: &mut dyn Codec, inside: Option<(i32, usize)>) -> anyhow::Result<Pass> {
-    let mut coded: Vec<(Algorithm, Vec<u8>)> = Vec::with_capacity(records.len());
-    let mut seconds = Vec::with_capacity(records.len());
-    let before = thread_cpu_seconds();
-    for record in records {
-        let started = Instant::now();
-        let value = record.value.unwrap_or_default();
-        let mut out = Vec::new();
-        codec.encode(value, &mut out)?;
-        coded.push(if out.len() < value.len() {
-            (codec.algorithm(), framed(codec, out))
-        } else {
-            (Algorithm::Identity, value.to_vec())
-        });
-        seconds.push(started.elapsed().as_secs_f64());
-    }
-    let mut encode = thread_cpu_seconds() - before;
-    let mut p99 = p99(seconds);
-    let outputs: Vec<RecordRef<'_>> = records
-        .iter()
-        .zip(&coded)
-        .map(|(record, (algorithm, out))| {
-            let mut headers: HeaderRefs<'_> = record.headers.iter().copied().collect();
-            headers.push(HeaderRef { name: CONTENT_ENCODING, value: Some(algorithm.content_encoding().as_bytes()) });
-            let value = record.value.map(|_| out.as_slice());
-            RecordRef { key: record.key, value, headers, timestamp: record.timestamp, offset: record.offset }
-        })
-        .collect();
+/// Lets a codec carry records in a manner. What it makes of them lies in batches that are not coded, or in Kafka's own of a
+/// level and a size.
+fn carry(
+    records: &[RecordRef<'_>],
+    codec: &mut dyn Codec,
+    manner: Manner,
+    inside: Option<(i32, usize)>,
+) -> anyhow::Result<Pass> {
+    let started = Instant::now();
+    let wall = || started.elapsed().as_secs_f64();
+    let clocks = Clocks { all: &thread_cpu_seconds, each: &wall };
+    let mut outputs = Vec::new();
+    let carriage = Carriage { manner, clocks, patience: f64::INFINITY };
+    let carried = carriage.carry(codec, records, &mut |output| outputs.push(output.to_owned()))?;
+    let outputs: Vec<RecordRef<'_>> =
+        (0i64..).zip(&outputs).map(|(offset, output)| RecordRef { offset, ..output.as_ref() }).collect();
+    let mut pass =
+        Pass { log_bytes: 0, encode: carried.encode_seconds, decode: carried.decode_seconds, p99: p99(carried.each) };
     let batches = match inside {
         None => Batches::write(&outputs, None, OUTPUT_BATCH)?,
         Some((level, batch)) => Batches::write(&outputs, Some(level), batch)?,
     };
-    let mut decode = 0.0;
+    pass.log_bytes = batches.bytes();
     if inside.is_some() {
-        encode += batches.encode();
-        decode += batches.read(&outputs)?;
+        pass.encode += batches.encode();
+        pass.decode += batches.read(&outputs)?;
         // A record waits for its own coder and for its batch.
-        p99 += batches.p99();
+        pass.p99 += batches.p99();
     }
-    let mut decoded = Vec::new();
-    let before = thread_cpu_seconds();
-    for (record, (algorithm, out)) in records.iter().zip(&coded) {
-        let value = record.value.unwrap_or_default();
-        if *algorithm != Algorithm::Identity {
-            let body = if algorithm.is_learned() { &out[HEADER_LEN..] } else { &out[..] };
-            decoded.clear();
-            codec.decode(body, value.len(), &mut decoded)?;
-            ensure!(decoded == value, "the record at offset {} did not come back", record.offset);
-        }
-    }
-    decode += thread_cpu_seconds() - before;
-    Ok(Pass { log_bytes: batches.bytes(), encode, decode, p99 })
-}
-
-/// What a learned codec made is nothing without its frame, which names the model.
-fn framed(codec: &dyn Codec, coded: Vec<u8>) -> Vec<u8> {
-    let algorithm = codec.algorithm();
-    if !algorithm.is_learned() {
-        return coded;
-    }
-    let mut sealed = Vec::with_capacity(HEADER_LEN + coded.len());
-    seal(algorithm, codec.model().map(|model| model.prefix()), &coded, &[], &mut sealed);
-    sealed
-}
-
-fn blocks(records: &[RecordRef<'_>], codec: &mut dyn Codec, most: usize) -> anyhow::Result<Pass> {
-    let mut builder = BlockBuilder::default();
-    let mut coded: Vec<(Vec<u8>, Timestamp)> = Vec::new();
-    let mut seconds = Vec::new();
-    let before = thread_cpu_seconds();
-    let mut close = |builder: &mut BlockBuilder, timestamp: Timestamp| -> anyhow::Result<()> {
-        let started = Instant::now();
-        let mut out = Vec::new();
-        builder.encode(codec, &mut out)?;
-        seconds.push(started.elapsed().as_secs_f64());
-        coded.push((out, timestamp));
-        builder.clear();
-        Ok(())
-    };
-    let mut newest = Timestamp::create(-1);
-    for record in records {
-        if builder.records() > 0 && builder.raw_bytes() + record.payload_len() > most {
-            close(&mut builder, newest)?;
-        }
-        builder.push(record);
-        newest = record.timestamp;
-    }
-    if builder.records() > 0 {
-        close(&mut builder, newest)?;
-    }
-    let encode = thread_cpu_seconds() - before;
-    let outputs: Vec<RecordRef<'_>> = (0i64..)
-        .zip(&coded)
-        .map(|(offset, (block, timestamp))| {
-            let headers = [HeaderRef { name: CONTENT_ENCODING, value: Some(LATENTD.as_bytes()) }].into_iter().collect();
-            RecordRef { key: None, value: Some(block), headers, timestamp: *timestamp, offset }
-        })
-        .collect();
-    let log_bytes = Batches::write(&outputs, None, OUTPUT_BATCH)?.bytes();
-    let mut reader = BlockReader::default();
-    let mut decode = 0.0;
-    let mut next = records.iter();
-    for (block, _) in &coded {
-        let before = thread_cpu_seconds();
-        reader.decode_with(block, codec, &DecodeLimits::UNLIMITED)?;
-        let read = reader.records().map(|record| record.payload_len()).sum::<usize>();
-        decode += thread_cpu_seconds() - before;
-        ensure!(read > 0 || !reader.is_empty(), "a block is empty");
-        for record in reader.records() {
-            let expected = next.next().ok_or_else(|| anyhow!("more records came back than went in"))?;
-            let same = record.key == expected.key
-                && record.value == expected.value
-                && record.headers.iter().eq(expected.headers.iter())
-                && record.timestamp == expected.timestamp
-                && record.offset == expected.offset;
-            ensure!(same, "the record at offset {} did not come back", expected.offset);
-        }
-    }
-    ensure!(next.next().is_none(), "fewer records came back than went in");
-    Ok(Pass { log_bytes, encode, decode, p99: p99(seconds) })
+    Ok(pass)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Timestamp;
 
     fn records() -> Vec<Record> {
         (0..500)

@@ -3,15 +3,15 @@
 //! The records are written as the pipeline writes them, in its layout, with its headers, in blocks of the size that it
 //! makes, and read back. The clock is handed in.
 
-use crate::codec::block::{BlockBuilder, BlockReader, DecodeLimits};
-use crate::codec::{Algorithm, CONTENT_ENCODING, Codec, CodecError, CodecSpec, LATENTD, seal};
+use crate::codec::{Codec, CodecSpec};
 use crate::cost::Effort;
 use crate::frame::{BatchCompression, BatchSizer};
-use crate::pipeline::settings::{EncodingHeader, Layout};
-use crate::record::{HeaderRef, RecordRef, Timestamp};
+use crate::record::RecordRef;
 
 use super::Run;
+use super::carriage::{Carriage, CarriageError, Clocks, Manner};
 use super::choice::Tried;
+use super::trainer::CpuClock;
 
 /// Uncompressed bytes of a batch of our output: librdkafka's default `batch.size`.
 const OUTPUT_BATCH: usize = 1_000_000;
@@ -19,155 +19,33 @@ const OUTPUT_BATCH: usize = 1_000_000;
 /// Most CPU seconds that a codec may take to code the holdout.
 const PATIENCE: f64 = 2.0;
 
-/// How a pipeline writes records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Manner {
-    /// Its layout.
-    pub layout: Layout,
-    /// Raw bytes of its blocks.
-    pub block_bytes: usize,
-    /// Whether records carry `content-encoding`.
-    pub headers: EncodingHeader,
-}
-
-/// Why a codec was not measured.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditionError {
-    /// It did not code the records.
-    #[error(transparent)]
-    Codec(#[from] CodecError),
-    /// It takes too long for a try.
-    #[error("it takes more than {PATIENCE} s for the newest records")]
-    TooSlow,
-    /// It does not give back what it was given.
-    #[error("a record did not come back")]
-    Different,
-}
-
 /// Lets a codec carry runs of records.
 pub fn audition(
     spec: CodecSpec,
     codec: &mut dyn Codec,
     runs: &[&Run],
     manner: &Manner,
-    clock: &dyn Fn() -> f64,
-) -> Result<Tried, AuditionError> {
+    clock: CpuClock<'_>,
+) -> Result<Tried, CarriageError> {
     let records: Vec<RecordRef<'_>> = runs.iter().flat_map(|run| run.records()).collect();
     let raw_bytes: usize = records.iter().map(RecordRef::payload_len).sum();
-    let trial = Trial { records: &records, manner, clock };
-    let Outcome { log_bytes, encode_seconds, decode_seconds, mut each } = match manner.layout {
-        Layout::Block => trial.blocks(codec)?,
-        Layout::Record => trial.singles(codec)?,
-    };
-    each.sort_by(f64::total_cmp);
+    let mut log = Log::default();
+    let carriage = Carriage { manner: *manner, clocks: Clocks { all: clock, each: clock }, patience: PATIENCE };
+    let mut carried = carriage.carry(codec, &records, &mut |output| log.push(output))?;
+    carried.each.sort_by(f64::total_cmp);
     Ok(Tried {
         spec,
         model_bytes: 0,
         records: records.len() as u64,
-        effort: Effort { raw_bytes: raw_bytes as f64, log_bytes: log_bytes as f64, encode_seconds, decode_seconds },
-        slow_seconds: each.get(each.len() * 99 / 100).copied().unwrap_or(0.0),
+        effort: Effort {
+            raw_bytes: raw_bytes as f64,
+            log_bytes: log.bytes() as f64,
+            // Without what it takes to ask the clock so often.
+            encode_seconds: carried.spent,
+            decode_seconds: carried.decode_seconds,
+        },
+        slow_seconds: carried.each.get(carried.each.len() * 99 / 100).copied().unwrap_or(0.0),
     })
-}
-
-struct Trial<'a, 'b> {
-    records: &'a [RecordRef<'b>],
-    manner: &'a Manner,
-    clock: &'a dyn Fn() -> f64,
-}
-
-struct Outcome {
-    log_bytes: u64,
-    encode_seconds: f64,
-    decode_seconds: f64,
-    /// CPU seconds to code each output record.
-    each: Vec<f64>,
-}
-
-impl Trial<'_, '_> {
-    fn blocks(&self, codec: &mut dyn Codec) -> Result<Outcome, AuditionError> {
-        let header = [HeaderRef { name: CONTENT_ENCODING, value: Some(LATENTD.as_bytes()) }];
-        let headers: &[HeaderRef<'_>] = match self.manner.headers {
-            EncodingHeader::ContentEncoding => &header,
-            EncodingHeader::None => &[],
-        };
-        let mut log = Log::default();
-        let mut builder = BlockBuilder::default();
-        let mut reader = BlockReader::default();
-        let (mut encode_seconds, mut decode_seconds, mut each) = (0.0, 0.0, Vec::new());
-        let mut block = Vec::new();
-        let mut records = self.records.iter().peekable();
-        while let Some(record) = records.next() {
-            builder.push(record);
-            let full =
-                records.peek().is_none_or(|next| builder.raw_bytes() + next.payload_len() > self.manner.block_bytes);
-            if !full {
-                continue;
-            }
-            block.clear();
-            let begun = (self.clock)();
-            builder.encode(codec, &mut block)?;
-            let coded = (self.clock)();
-            reader.decode_with(&block, codec, &DecodeLimits::UNLIMITED)?;
-            decode_seconds += (self.clock)() - coded;
-            if !builder.holds(&reader) {
-                return Err(AuditionError::Different);
-            }
-            encode_seconds += coded - begun;
-            each.push(coded - begun);
-            log.push(None, Some(&block), headers, record.timestamp);
-            builder.clear();
-            if encode_seconds > PATIENCE {
-                return Err(AuditionError::TooSlow);
-            }
-        }
-        Ok(Outcome { log_bytes: log.bytes(), encode_seconds, decode_seconds, each })
-    }
-
-    fn singles(&self, codec: &mut dyn Codec) -> Result<Outcome, AuditionError> {
-        let mut log = Log::default();
-        let (mut encode_seconds, mut decode_seconds, mut each) = (0.0, 0.0, Vec::new());
-        let (mut coded, mut sealed, mut decoded) = (Vec::new(), Vec::new(), Vec::new());
-        let model = codec.model().map(|model| model.prefix()).filter(|_| codec.algorithm().is_learned());
-        for record in self.records {
-            let Some(value) = record.value else { continue };
-            coded.clear();
-            sealed.clear();
-            decoded.clear();
-            let begun = (self.clock)();
-            codec.encode(value, &mut coded)?;
-            let ended = (self.clock)();
-            encode_seconds += ended - begun;
-            each.push(ended - begun);
-            let smaller = coded.len() < value.len();
-            let algorithm = if smaller { codec.algorithm() } else { Algorithm::Identity };
-            if smaller {
-                let begun = (self.clock)();
-                codec.decode(&coded, value.len(), &mut decoded)?;
-                decode_seconds += (self.clock)() - begun;
-                if decoded != value {
-                    return Err(AuditionError::Different);
-                }
-            }
-            let named = self.manner.headers == EncodingHeader::ContentEncoding;
-            let bytes = if smaller { &coded[..] } else { value };
-            let model = model.filter(|_| smaller);
-            if model.is_some() || !named {
-                seal(algorithm, model, bytes, value, &mut sealed);
-            } else {
-                sealed.extend_from_slice(bytes);
-            }
-            let mut headers = record.headers.clone();
-            if named {
-                let token = algorithm.content_encoding().as_bytes();
-                headers.push(HeaderRef { name: CONTENT_ENCODING, value: Some(token) });
-            }
-            log.push(record.key, Some(&sealed), &headers, record.timestamp);
-            if encode_seconds > PATIENCE {
-                return Err(AuditionError::TooSlow);
-            }
-        }
-        Ok(Outcome { log_bytes: log.bytes(), encode_seconds, decode_seconds, each })
-    }
 }
 
 type Nothing = fn(&[u8], &mut Vec<u8>) -> Result<(), std::convert::Infallible>;
@@ -185,8 +63,8 @@ impl Default for Log {
 }
 
 impl Log {
-    fn push(&mut self, key: Option<&[u8]>, value: Option<&[u8]>, headers: &[HeaderRef<'_>], timestamp: Timestamp) {
-        let record = RecordRef { key, value, headers: headers.into(), timestamp, offset: self.records };
+    fn push(&mut self, output: &RecordRef<'_>) {
+        let record = RecordRef { offset: self.records, ..output.clone() };
         self.records += 1;
         let Ok(_) = self.sizer.push(&record);
     }
@@ -203,6 +81,7 @@ mod tests {
 
     use super::*;
     use crate::codec::{ModelSource, NoModels, build};
+    use crate::pipeline::settings::{EncodingHeader, Layout};
 
     fn run() -> Run {
         let mut run = Run::default();
@@ -262,6 +141,6 @@ mod tests {
         };
         let spec: CodecSpec = "zstd".parse().unwrap();
         let error = audition(spec, &mut *build(spec, &models).unwrap(), &[&run()], &manner, &clock).unwrap_err();
-        assert!(matches!(error, AuditionError::TooSlow), "{error}");
+        assert!(matches!(error, CarriageError::TooSlow { .. }), "{error}");
     }
 }

@@ -6,7 +6,7 @@ use crate::pipeline::settings::{
     AutoSettings, CodecChoice, EncodingHeader, Layout, LearnSettings, Operation, Payload, Settings,
 };
 
-use super::audition::Manner;
+use super::carriage::Manner;
 use super::{Run, Subject};
 
 /// A choice is made from so many records, or so many bytes of them, whichever comes first.

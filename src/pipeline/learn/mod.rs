@@ -6,6 +6,7 @@
 //! clock, its registry and its thread.
 
 mod audition;
+mod carriage;
 mod choice;
 mod curriculum;
 mod lesson;
@@ -18,7 +19,7 @@ mod subject;
 mod tap;
 mod trainer;
 
-pub use audition::AuditionError;
+pub use carriage::{Carriage, CarriageError, Carried, Clocks, Manner};
 pub use choice::{Bar, Candidate, Choice, Load, Tried};
 pub use curriculum::Curriculum;
 pub use lesson::{Lesson, LessonParts};

@@ -11,7 +11,8 @@ use crate::model::manifest::metric;
 use crate::model::{Kept, Learned, Snapshot, Split, Verdict};
 use crate::pipeline::settings::AutoSettings;
 
-use super::audition::{AuditionError, Manner, audition};
+use super::audition::audition;
+use super::carriage::{CarriageError, Manner};
 use super::choice::{Choice, Load, Rules, Tried, choose};
 use super::renewal::{Cause, Decision, Ended, Figures, Measure, Renewal, Terms, Training, Wait};
 use super::subject::SubjectError;
@@ -93,7 +94,7 @@ pub enum TrainerError {
     Subject(#[from] SubjectError),
     /// What is in use no longer codes.
     #[error("the newest records could not be measured: {0}")]
-    Audition(#[from] AuditionError),
+    Audition(#[from] CarriageError),
 }
 
 /// Learns and judges.
@@ -423,7 +424,7 @@ impl Lecture {
     }
 }
 
-fn try_one(setup: &Setup, runs: &[&Run], manner: &Manner, clock: CpuClock<'_>) -> Result<Tried, AuditionError> {
+fn try_one(setup: &Setup, runs: &[&Run], manner: &Manner, clock: CpuClock<'_>) -> Result<Tried, CarriageError> {
     let models: Arc<dyn ModelSource> = Arc::new(Codecs);
     audition(setup.spec, &mut *setup.codec(&models)?, runs, manner, clock)
 }
