@@ -202,18 +202,8 @@ fn a_quiet_stream_is_trained_on_again_only_where_that_saves_money() {
 
 /// The streams of the data sets, as records in their order.
 fn streams() -> Vec<(&'static str, Vec<Vec<u8>>)> {
-    let files = [
-        "flights.jsonl",
-        "adult.jsonl",
-        "weather.jsonl",
-        "glucose.csv",
-        "sea.csv",
-        "gtfs-mbta-stop-times.csv",
-        "nfl.csv",
-        "worldcitiespop.csv",
-    ];
     let mut streams: Vec<(&str, Vec<Vec<u8>>)> = Vec::new();
-    for name in files {
+    for name in tools::TOPICS {
         let file = std::fs::read(tools::data(name).unwrap()).unwrap();
         let rows = file.split(|byte| *byte == b'\n').filter(|row| !row.is_empty());
         streams.push((name, rows.skip(usize::from(name.ends_with(".csv"))).take(40_000).map(<[u8]>::to_vec).collect()));

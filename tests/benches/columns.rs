@@ -150,17 +150,7 @@ fn ablate(name: &str, file: &[u8]) {
 fn main() {
     let ablations = std::env::args().any(|argument| argument == "--ablations");
     let names: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let all = [
-        "flights.jsonl",
-        "adult.jsonl",
-        "weather.jsonl",
-        "glucose.csv",
-        "sea.csv",
-        "gtfs-mbta-stop-times.csv",
-        "nfl.csv",
-        "worldcitiespop.csv",
-    ];
-    let names = if names.is_empty() { all.map(str::to_owned).to_vec() } else { names };
+    let names = if names.is_empty() { tools::TOPICS.map(str::to_owned).to_vec() } else { names };
     for name in &names {
         let path = if fs::metadata(name).is_ok() {
             name.into()

@@ -38,6 +38,18 @@ pub fn data(file: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The data sets of records of fields, each as one topic would have it.
+pub const TOPICS: [&str; 8] = [
+    "flights.jsonl",
+    "adult.jsonl",
+    "weather.jsonl",
+    "glucose.csv",
+    "sea.csv",
+    "gtfs-mbta-stop-times.csv",
+    "nfl.csv",
+    "worldcitiespop.csv",
+];
+
 /// A file of the project, by its path from the root.
 pub fn project(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
