@@ -4,7 +4,8 @@ use super::{FRESH_LANE, Interval, LANE_LENGTH_BITS, LOWER_BOUND, MAX_LANES, RAW_
 
 /// Takes what a decoder shall give, in its order, and writes the stream at the end.
 ///
-/// It is reused from stream to stream and keeps its memory: 20 bytes for each symbol of the longest one.
+/// It is reused from stream to stream and keeps its memory: 20 bytes for each symbol of the longest one, or 10 where symbols are
+/// [`Share`](super::Share)s.
 #[derive(Clone, Debug)]
 pub struct Encoder<S = Interval> {
     symbols: Vec<S>,
