@@ -18,7 +18,7 @@ use latentd::model::manifest::metric;
 use latentd::model::{Family, Manifest, package};
 use latentd::payload::image::Shape;
 use latentd::training::latent::{Budget, Data, Recipe, train};
-use latentd::training::{Monitor, Progress};
+use latentd::model::{Monitor, Progress};
 use rustix::time::{ClockId, clock_gettime};
 
 /// One image in so many validates.

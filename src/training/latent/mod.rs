@@ -20,8 +20,9 @@ use std::time::Duration;
 pub use recipe::{Budget, Recipe};
 
 use super::adam::Adam;
-use super::{Monitor, Phase, Progress, TrainingError, use_one_thread};
+use super::{TrainingError, use_one_thread};
 use crate::model::latent::{Autoencoder, LatentParts};
+use crate::model::{Monitor, Phase, Progress};
 use crate::payload::image::Shape;
 use batches::{Batch, Epochs, Images, Purpose, generator};
 use calibrate::{Calibrated, Counter, calibrate};

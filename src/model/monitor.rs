@@ -1,4 +1,4 @@
-//! Who watches a training.
+//! Who watches a training that takes minutes, and how one begins.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -33,17 +33,42 @@ pub struct Progress {
     pub rewinds: u32,
 }
 
+/// How a training begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start<'a> {
+    /// With what the seed gives.
+    #[default]
+    Anew,
+    /// With a checkpoint of the same training, which is gone on with.
+    Resume(&'a [u8]),
+    /// With the weights of a checkpoint of another one, of the same shape and recipe.
+    Warm(&'a [u8]),
+}
+
 /// Watches a training: says what it has spent, hears how far it is, keeps its checkpoints, and may end it.
 pub trait Monitor {
     /// CPU time that this training has had, before its checkpoint too, if it goes on from one.
     fn spent(&mut self) -> Duration;
 
     /// Called after each step, some tens of milliseconds apart. The training waits for the answer, so that who wants it to
-    /// take a share of the CPU sleeps here. A break ends it with [`super::TrainingError::Cancelled`].
+    /// take a share of the CPU sleeps here. A break ends it without a model.
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()>;
 
     /// A state to go on from, after a restart too. It replaces the one before it.
     fn checkpoint(&mut self, state: Vec<u8>) {
         let _ = state;
+    }
+}
+
+/// Watches nothing, for trainings that take seconds.
+pub struct Unwatched;
+
+impl Monitor for Unwatched {
+    fn spent(&mut self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn progress(&mut self, _progress: &Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
     }
 }
