@@ -17,7 +17,7 @@ use latentd::model::latent::{LatentCodec, LatentModel};
 use latentd::model::manifest::metric;
 use latentd::model::{Family, Manifest, package};
 use latentd::payload::image::Shape;
-use latentd::training::latent::{Budget, Data, Recipe, train};
+use latentd::training::latent::{Budget, Data, Recipe, Start, train};
 use latentd::training::{Monitor, Progress};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -119,7 +119,7 @@ fn main() -> anyhow::Result<()> {
     let begun = Instant::now();
     let mut printer = Printer { begun: thread_cpu(), printed: 0.0 };
     let data = Data { shape, training: &training, validation: &validation };
-    let trained = train(data, &recipe, seed, budget, None, &mut printer)?;
+    let trained = train(data, &recipe, seed, budget, Start::Anew, &mut printer)?;
     let model = Arc::new(LatentModel::new(&trained.parts));
     println!(
         "{}: {} steps, {:.0} s CPU, {:.0} s, {} rewinds; validation {:.4} bits a sample ({:.4} latent); artefact {} bytes, {}",
