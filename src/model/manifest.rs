@@ -30,6 +30,8 @@ pub mod metric {
     pub const RAW: &str = "bytes_per_record.raw";
     /// CPU seconds of the training and of the judgement.
     pub const TRAINING_SECONDS: &str = "training.cpu_seconds";
+    /// How often the training went back to a checkpoint.
+    pub const REWINDS: &str = "training.rewinds";
     /// The price of 10⁶ records, where codecs were chosen among by their price.
     pub const PRICE: &str = "price_per_million";
     /// Records in the holdout.

@@ -33,15 +33,16 @@ pub struct Progress {
     pub rewinds: u32,
 }
 
-/// How a training begins.
+/// What a training begins with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start<'a> {
-    /// With what the seed gives.
+    /// Random weights.
     #[default]
     Anew,
-    /// With a checkpoint of the same training, which is gone on with.
+    /// A checkpoint of this training: it ends with the model that it would have ended with anyway, as long as steps bound it
+    /// and not time.
     Resume(&'a [u8]),
-    /// With the weights of a checkpoint of another one, of the same shape and recipe.
+    /// The weights of a checkpoint of another training, with the same recipe and images of the same shape; nothing else of it.
     Warm(&'a [u8]),
 }
 

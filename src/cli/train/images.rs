@@ -14,7 +14,7 @@ use crate::model::{Sizes, Verdict, coded_sizes, judge};
 use crate::payload::image::{Opened, Shape, Wrapping};
 use crate::pipeline::Run;
 use crate::telemetry::thread_cpu_seconds;
-use crate::training::latent::{Budget, Data, Recipe, train};
+use crate::training::latent::{Budget, Data, Recipe, Start, train};
 use crate::training::{Monitor, Phase, Progress};
 
 /// One image in so many validates.
@@ -97,7 +97,7 @@ impl Images {
         let data = Data { shape: self.shape, training: &training, validation: &validation };
         let budget = Budget { steps: u32::MAX, cpu: Some(self.cpu) };
         let mut watch = Watch { begun: thread_cpu_seconds(), bar };
-        let trained = train(data, &Recipe::default(), self.seed, budget, None, &mut watch)
+        let trained = train(data, &Recipe::default(), self.seed, budget, Start::Anew, &mut watch)
             .with_context(|| format!("{found} images of {} were not learned", self.shape))?;
         let parts = trained.parts.with_wrappings(wrappings).context("the forms of the images' files")?;
         Ok(Arc::clone(LatentModel::new(&parts).artefact()))

@@ -127,7 +127,7 @@ impl Assignment {
         start: Start<'_>,
         monitor: &mut dyn Monitor,
     ) -> Result<Lecture, TrainerError> {
-        let Taught { artefact, state } = match subject.train(learned, start, monitor)? {
+        let Taught { artefact, state, curve, rewinds } = match subject.train(learned, start, monitor)? {
             Ok(taught) => taught,
             Err(reason) => return Ok(Lecture::new(Outcome::Nothing(format!("no {} yet: {reason}", subject.family())))),
         };
@@ -142,7 +142,11 @@ impl Assignment {
         };
         let both = verdict.candidate_bytes.zip(verdict.incumbent_bytes);
         let gain = both.map(|(candidate, incumbent)| 1.0 - candidate as f64 / incumbent.max(1) as f64);
-        Ok(Lecture { metrics: verdict.metrics(records), gain, ..Lecture::new(outcome) })
+        let mut lecture = Lecture { metrics: verdict.metrics(records), gain, curve, ..Lecture::new(outcome) };
+        if subject.is_long() {
+            lecture.metrics.insert(metric::REWINDS.to_owned(), rewinds.into());
+        }
+        Ok(lecture)
     }
 
     /// Lets all codecs that fit carry the holdout, and chooses.
@@ -160,12 +164,14 @@ impl Assignment {
         }
         // As large as they really are, were it one: what large blocks are worth differs from codec to codec.
         let manner = self.curriculum.manner(self.stream.block_bytes);
+        let mut learning = Vec::new();
         let mut contenders: Vec<Better> =
             self.curriculum.plain().into_iter().map(|spec| Better::known(Setup::plain(spec))).collect();
         for subject in self.curriculum.subjects(learned) {
             let start = if subject.is_long() { start } else { Start::Anew };
             match subject.train(learned, start, monitor)? {
-                Ok(Taught { artefact, state }) => {
+                Ok(Taught { artefact, state, curve, .. }) => {
+                    learning.extend(curve);
                     contenders.extend(self.curriculum.codecs_of(&subject).into_iter().map(|spec| Better {
                         setup: Setup::with_model(spec, Arc::clone(&artefact)),
                         config: subject.config(),
@@ -207,7 +213,7 @@ impl Assignment {
             contest.in_use.and_then(|place| choice.candidates.get(place)).zip(choice.candidates.get(choice.chosen));
         let gain = gain.map(|(in_use, chosen)| 1.0 - chosen.bytes_per_record() / in_use.bytes_per_record());
         let metrics = figures(&choice);
-        Ok(Lecture { metrics, choice: Some(choice), contest: Some(contest), gain, ..Lecture::new(outcome) })
+        Ok(Lecture { metrics, choice: Some(choice), contest: Some(contest), gain, curve: learning, ..Lecture::new(outcome) })
     }
 }
 

@@ -113,6 +113,7 @@ impl Images {
             trained => trained,
         }?;
         let parts = trained.parts.with_wrappings(wrappings)?;
-        Ok(Ok(Taught { artefact: Arc::clone(LatentModel::new(&parts).artefact()), state: Some(trained.state) }))
+        let artefact = Arc::clone(LatentModel::new(&parts).artefact());
+        Ok(Ok(Taught { artefact, state: Some(trained.state), curve: trained.curve, rewinds: trained.rewinds }))
     }
 }

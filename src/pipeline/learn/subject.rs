@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::codec::{Algorithm, Codec, CodecError, CodecSpec, LearnedCodecs as _};
 use crate::model::columns::{FRAMED_RECORDS, Options};
 use crate::model::{
-    ColumnsModel, Dictionary, DictionaryError, Family, LatentError, Learned, MIN_HOLDOUT, Monitor, Sizes, Split, Start,
+    ColumnsModel, CurvePoint, Dictionary, DictionaryError, Family, LatentError, Learned, MIN_HOLDOUT, Monitor, Sizes, Split, Start,
     Verdict, challenge, coded_sizes, judge,
 };
 use crate::pipeline::settings::{CodecChoice, Layout, LearnSettings, Settings};
@@ -72,6 +72,16 @@ pub struct Taught {
     pub artefact: Arc<[u8]>,
     /// What the next training can begin with, where that helps.
     pub state: Option<Vec<u8>>,
+    /// How the training went, where it took minutes.
+    pub curve: Vec<CurvePoint>,
+    /// How often it went back to a checkpoint.
+    pub rewinds: u32,
+}
+
+impl Taught {
+    fn at_once(artefact: Arc<[u8]>) -> Self {
+        Self { artefact, state: None, curve: Vec::new(), rewinds: 0 }
+    }
 }
 
 /// Why nothing was learned, or not judged.
@@ -203,12 +213,11 @@ impl Subject {
         start: Start<'_>,
         monitor: &mut dyn Monitor,
     ) -> Result<Result<Taught, String>, SubjectError> {
-        let taught = |artefact| Taught { artefact, state: None };
         match self.kind {
             Kind::Dictionary { bytes, .. } => {
                 let values: Vec<&[u8]> = samples.iter().flat_map(|run| run.values()).collect();
                 match Dictionary::train(&values, bytes) {
-                    Ok(dictionary) => Ok(Ok(taught(dictionary.artefact().into()))),
+                    Ok(dictionary) => Ok(Ok(Taught::at_once(dictionary.artefact().into()))),
                     Err(error @ (DictionaryError::TooFewSamples { .. } | DictionaryError::Untrainable { .. })) => {
                         Ok(Err(error.to_string()))
                     }
@@ -226,7 +235,7 @@ impl Subject {
                 let records = newest.iter().flat_map(|run| run.records());
                 let records: Vec<RecordRef<'_>> = records.skip(count.saturating_sub(FRAMED_RECORDS)).collect();
                 let model = ColumnsModel::train_framed(&values, &records, &self.options());
-                Ok(Ok(taught(Arc::clone(model.artefact()))))
+                Ok(Ok(Taught::at_once(Arc::clone(model.artefact()))))
             }
             Kind::Images(images) => images.train(newest(samples, IMAGES_MOST), start, monitor),
         }
