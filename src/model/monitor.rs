@@ -14,6 +14,17 @@ pub enum Phase {
     Calibration,
 }
 
+impl Phase {
+    /// A word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Float => "float",
+            Self::Quantised => "quantised",
+            Self::Calibration => "calibration",
+        }
+    }
+}
+
 /// How far a training is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {

@@ -213,7 +213,14 @@ impl Assignment {
             contest.in_use.and_then(|place| choice.candidates.get(place)).zip(choice.candidates.get(choice.chosen));
         let gain = gain.map(|(in_use, chosen)| 1.0 - chosen.bytes_per_record() / in_use.bytes_per_record());
         let metrics = figures(&choice);
-        Ok(Lecture { metrics, choice: Some(choice), contest: Some(contest), gain, curve: learning, ..Lecture::new(outcome) })
+        Ok(Lecture {
+            metrics,
+            choice: Some(choice),
+            contest: Some(contest),
+            gain,
+            curve: learning,
+            ..Lecture::new(outcome)
+        })
     }
 }
 

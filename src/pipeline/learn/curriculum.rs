@@ -113,6 +113,11 @@ impl Curriculum {
         self.subjects.iter().any(Subject::is_long)
     }
 
+    /// The settings of that training.
+    pub fn long_config(&self) -> Option<serde_json::Value> {
+        self.subjects.iter().find(|subject| subject.is_long()).map(Subject::config)
+    }
+
     /// Most bytes of records that judge.
     pub fn holdout_bytes(&self) -> usize {
         if self.auto.is_some() { HOLDOUT_OF_CHOICE } else { HOLDOUT }

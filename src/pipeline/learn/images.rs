@@ -5,8 +5,8 @@ use std::time::Duration;
 #[cfg(feature = "training")]
 use std::sync::Arc;
 
-use super::subject::{SubjectError, Taught};
 use super::Run;
+use super::subject::{SubjectError, Taught};
 use crate::model::{Monitor, Start};
 use crate::payload::image::Shape;
 
@@ -58,7 +58,8 @@ impl Images {
         _start: Start<'_>,
         _monitor: &mut dyn Monitor,
     ) -> Result<Result<Taught, String>, SubjectError> {
-        let reason = "this latentd was built without libtorch, which trains on images: build it with the feature `training`";
+        let reason =
+            "this latentd was built without libtorch, which trains on images: build it with the feature `training`";
         Ok(Err(reason.to_owned()))
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that learns: trains when it is time, and publishes what is better.
+//! The thread that learns: has a training done when it is time, and publishes what is better.
 //!
 //! Of all processes of a group one trains: the one that holds partition 0 of the pipeline's first topic. The others
 //! look into the registry and take what was published.
@@ -7,21 +7,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use super::choice::Choice;
+use super::contest::Codecs;
 use super::pace::{Counts, Pace};
-use super::renewal::{Cause, Decision};
-use super::trainer::{Better, Codecs, Lecture, Outcome, Stream, Trainer, TrainerError};
-use super::{Curriculum, Learner, Load, Publication, Setup};
+use super::renewal::{Cause, Decision, Wait};
+use super::study::{Beginning, Bookmark, Plan, Study};
+use super::{
+    Better, Curriculum, Learner, Lecture, Load, Outcome, Publication, Samples, Setup, Stream, Trainer, TrainerError,
+};
 use crate::codec::{Algorithm, CodecError, CodecSpec, ModelId, ModelSource};
 use crate::cost::Prices;
-use crate::model::{Family, Manifest};
+use crate::model::{Family, Manifest, Span};
 use crate::pipeline::holdings::Holdings;
 use crate::pipeline::pulse::Pulse;
 use crate::pipeline::settings::Settings;
-use crate::registry::{Activation, Change, Expect, Registry, RegistryError, Signature};
+use crate::registry::{Activation, Change, Expect, Registry, RegistryError, Signature, Unfinished};
 use crate::telemetry::{
-    CandidateReport, ChoiceReport, LearningReport, PipelineStatus, PublishedKind, TrainingReport, thread_cpu_seconds,
+    CandidateReport, ChoiceReport, LearningReport, PipelineStatus, ProgressReport, PublishedKind, TrainingReport,
+    thread_cpu_seconds,
 };
 
 /// How often the thread looks around.
@@ -35,6 +40,12 @@ const RETRY: Duration = Duration::from_secs(10);
 
 /// Shortest time between two changes among codecs that were tried already.
 const SWITCH: Duration = Duration::from_secs(60);
+
+/// How often the registry is told how far a training is that takes minutes.
+const SAVE: Duration = Duration::from_secs(10);
+
+/// How often a line is logged of it.
+const TOLD: Duration = Duration::from_secs(60);
 
 /// What a lesson is made from.
 pub struct LessonParts {
@@ -56,6 +67,8 @@ pub struct LessonParts {
     pub by: String,
     /// What shows the model in use.
     pub status: Arc<PipelineStatus>,
+    /// A permit for each training of minutes that may go on at the same time, in all pipelines together.
+    pub threads: Arc<Semaphore>,
 }
 
 /// The loop.
@@ -67,6 +80,11 @@ pub struct Lesson {
     known: Option<Activation>,
     looked: Option<Instant>,
     switched: Option<Instant>,
+    study: Option<Study>,
+    saved: Instant,
+    told: Instant,
+    /// Whether there is a training of this pipeline that was begun and not ended is known.
+    looked_back: bool,
 }
 
 /// Why a lesson led to nothing.
@@ -78,13 +96,30 @@ enum LessonError {
     Trainer(#[from] TrainerError),
     #[error("the model in the registry is of no use: {0}")]
     Codec(#[from] CodecError),
+    #[error("no thread to train on: {0}")]
+    Thread(#[from] std::io::Error),
+    #[error("the thread that trained broke down: this is an error of latentd, please report it")]
+    Broken,
 }
 
 impl Lesson {
     /// A loop that has not started.
     pub fn new(parts: LessonParts) -> Self {
         let trainer = Trainer::new(parts.curriculum.clone(), parts.prices, parts.learner.clone());
-        Self { parts, trainer, begun: Instant::now(), pace: Pace::default(), known: None, looked: None, switched: None }
+        let now = Instant::now();
+        Self {
+            parts,
+            trainer,
+            begun: now,
+            pace: Pace::default(),
+            known: None,
+            looked: None,
+            switched: None,
+            study: None,
+            saved: now,
+            told: now,
+            looked_back: false,
+        }
     }
 
     /// Takes the model that the registry says is in use, if it says so in time: a restart goes on where it was.
@@ -107,6 +142,7 @@ impl Lesson {
                 not_before = Instant::now() + RETRY;
             }
         }
+        self.leave();
     }
 
     fn complain(&self, kind: &'static str, error: &LessonError) {
@@ -152,6 +188,8 @@ impl Lesson {
             self.follow()?;
         }
         if !self.trains() {
+            self.leave();
+            self.looked_back = false;
             self.parts.status.set_learning(LearningReport {
                 decision: "wait".to_owned(),
                 cause: "elsewhere".to_owned(),
@@ -166,22 +204,27 @@ impl Lesson {
             if let Err(error) = self.trainer.look(&stream, &thread_cpu_seconds) {
                 self.complain("learning", &error.into());
             }
-            self.reconsider(&stream)?;
-        }
-        let control = self.parts.status.control();
-        let decision = if control.is_training_asked() {
-            self.trainer.decide_what_is_asked()
-        } else {
-            self.trainer.decide(self.now(), stream.records)
-        };
-        self.tell(&decision);
-        match decision {
-            Decision::Train(cause) => {
-                // Before it, so that one asked for meanwhile is another one.
-                control.training_begins();
-                self.train(cause, &stream)
+            if self.study.is_none() {
+                self.reconsider(&stream)?;
             }
-            Decision::Wait(_) => Ok(()),
+        }
+        if self.study.is_none() && !self.looked_back {
+            self.go_on(&stream)?;
+        }
+        if self.study.is_some() {
+            return self.attend(&stream);
+        }
+        let asked = self.parts.status.control().is_training_asked();
+        let decision = match asked {
+            true => self.trainer.decide_what_is_asked(),
+            false => self.trainer.decide(self.now(), stream.records),
+        };
+        match decision {
+            Decision::Train(cause) => self.begin(cause, &stream),
+            Decision::Wait(_) => {
+                self.tell(&decision);
+                Ok(())
+            }
         }
     }
 
@@ -199,8 +242,175 @@ impl Lesson {
             expected_bytes_per_record: figures.expected,
             owed: figures.owed,
             price: figures.price,
+            training: None,
             last: None,
         });
+    }
+
+    /// Begins a training, if there is a thread for it.
+    fn begin(&mut self, cause: Cause, stream: &Stream) -> Result<(), LessonError> {
+        let long = self.parts.curriculum.long_config();
+        let permit = match long {
+            Some(_) => match Arc::clone(&self.parts.threads).try_acquire_owned() {
+                Ok(permit) => Some(permit),
+                Err(_) => {
+                    self.tell(&Decision::Wait(Wait::Busy));
+                    return Ok(());
+                }
+            },
+            None => None,
+        };
+        self.tell(&Decision::Train(cause));
+        // Before it, so that one asked for meanwhile is another one.
+        self.parts.status.control().training_begins();
+        let assignment = self.trainer.assign(stream);
+        let window = self.parts.learner.spans();
+        let (plan, beginning) = match long {
+            None => (Plan::new(cause.name(), serde_json::Value::Null, window, &[]), Beginning::Anew),
+            Some(config) => {
+                let samples = assignment.samples.to_bytes();
+                let plan = Plan::new(cause.name(), config, window, &samples);
+                let progress = plan.with(&Bookmark::default()).into();
+                // A training that cannot be gone on with is better than none.
+                self.note(|registry, name| {
+                    let unfinished = Unfinished { samples: samples.into(), progress };
+                    async move { registry.begin_training(&name, &unfinished).await }
+                });
+                (plan, self.warmth())
+            }
+        };
+        tracing::info!(
+            target: "latentd", pipeline = self.parts.settings.name, cause = cause.name(),
+            warm = matches!(beginning, Beginning::Warm(_)), "training: {}", Decision::Train(cause)
+        );
+        self.study = Some(Study::begin(&self.thread_name(), plan, assignment, beginning, permit)?);
+        (self.saved, self.told) = (Instant::now(), Instant::now());
+        Ok(())
+    }
+
+    /// Goes on with a training that another thread, another process or another host began.
+    fn go_on(&mut self, stream: &Stream) -> Result<(), LessonError> {
+        let Some(config) = self.parts.curriculum.long_config() else {
+            self.looked_back = true;
+            return Ok(());
+        };
+        let Ok(permit) = Arc::clone(&self.parts.threads).try_acquire_owned() else { return Ok(()) };
+        let LessonParts { registry, runtime, settings, .. } = &self.parts;
+        let unfinished = runtime.block_on(registry.unfinished_training(&settings.name))?;
+        self.looked_back = true;
+        let Some(Unfinished { samples, progress }) = unfinished else { return Ok(()) };
+        let read = Plan::read(&progress, &samples).zip(Samples::from_bytes(&samples));
+        let Some(((plan, bookmark), samples)) = read.filter(|((plan, _), _)| plan.config == config) else {
+            // Damaged, or of other settings.
+            return Ok(runtime.block_on(registry.end_training(&settings.name))?);
+        };
+        tracing::info!(
+            target: "latentd", pipeline = settings.name, cause = plan.cause, cpu_seconds = bookmark.spent.as_secs_f64(),
+            "training: goes on with one that was not ended"
+        );
+        let assignment = self.trainer.assignment(stream, samples);
+        self.study = Some(Study::begin(&self.thread_name(), plan, assignment, Beginning::At(bookmark), Some(permit))?);
+        (self.saved, self.told) = (Instant::now(), Instant::now());
+        Ok(())
+    }
+
+    /// What the last training came to, if what is in use is its model.
+    fn warmth(&self) -> Beginning {
+        let Some(id) = self.known.as_ref().and_then(|known| known.model) else { return Beginning::Anew };
+        let LessonParts { registry, runtime, .. } = &self.parts;
+        match runtime.block_on(registry.state(&id)) {
+            Ok(Some(state)) => Beginning::Warm(state.to_vec()),
+            Ok(None) => Beginning::Anew,
+            Err(error) => {
+                self.complain("registry", &error.into());
+                Beginning::Anew
+            }
+        }
+    }
+
+    fn thread_name(&self) -> String {
+        format!("{}-train", self.parts.settings.name)
+    }
+
+    /// Tells the registry something of a training that does without it if need be.
+    fn note<F>(&self, request: impl FnOnce(Registry, String) -> F)
+    where
+        F: Future<Output = Result<(), RegistryError>>,
+    {
+        let LessonParts { registry, runtime, settings, .. } = &self.parts;
+        if let Err(error) = runtime.block_on(request(registry.clone(), settings.name.clone())) {
+            self.complain("registry", &error.into());
+        }
+    }
+
+    fn save(&self, plan: &Plan, bookmark: &Bookmark) {
+        let progress = plan.with(bookmark).into();
+        self.note(|registry, name| async move { registry.save_training(&name, progress).await });
+    }
+
+    /// Looks after a training under way.
+    fn attend(&mut self, stream: &Stream) -> Result<(), LessonError> {
+        let Some(study) = self.study.take_if(|study| study.has_ended()) else {
+            self.watch();
+            return Ok(());
+        };
+        self.parts.status.metrics().set_training(None);
+        self.conclude(study, stream)
+    }
+
+    /// Tells how far a training is.
+    fn watch(&mut self) {
+        let Some(study) = &self.study else { return };
+        let figures = self.trainer.figures();
+        let training = study.progress().map(|(progress, spent)| ProgressReport {
+            phase: progress.phase.name().to_owned(),
+            fraction: progress.fraction,
+            step: progress.step,
+            loss: progress.loss,
+            validation: (progress.validation < f64::MAX).then_some(progress.validation),
+            rewinds: progress.rewinds,
+            cpu_seconds: spent.as_secs_f64(),
+            cpu_seconds_left: progress.left.as_secs_f64(),
+        });
+        if let Some(training) = &training {
+            self.parts.status.metrics().set_training(Some((training.fraction, training.loss)));
+            if self.told.elapsed() >= TOLD {
+                self.told = Instant::now();
+                tracing::info!(
+                    target: "latentd", pipeline = self.parts.settings.name, phase = training.phase, step = training.step,
+                    loss = training.loss, validation = training.validation, cpu_seconds = training.cpu_seconds,
+                    cpu_seconds_left = training.cpu_seconds_left, "training: {:.0} %", training.fraction * 100.0
+                );
+            }
+        }
+        self.parts.status.set_learning(LearningReport {
+            decision: "train".to_owned(),
+            cause: study.plan().cause.clone(),
+            reason: "a training is under way".to_owned(),
+            bytes_per_record: figures.live,
+            expected_bytes_per_record: figures.expected,
+            owed: figures.owed,
+            price: figures.price,
+            training,
+            last: None,
+        });
+        if self.saved.elapsed() >= SAVE
+            && let Some(bookmark) = study.bookmark()
+        {
+            self.save(study.plan(), &bookmark);
+            self.saved = Instant::now();
+        }
+    }
+
+    /// Ends a training that is somebody else's from here on, or has to wait for the next start. Where it was is kept.
+    fn leave(&mut self) {
+        let Some(study) = self.study.take() else { return };
+        let plan = study.plan().clone();
+        if let Some(bookmark) = study.cancel() {
+            self.save(&plan, &bookmark);
+        }
+        self.parts.status.metrics().set_training(None);
+        tracing::info!(target: "latentd", pipeline = self.parts.settings.name, "training: ended before it was done");
     }
 
     /// Takes what somebody else put to use.
@@ -302,32 +512,37 @@ impl Lesson {
         Ok(())
     }
 
-    fn train(&mut self, cause: Cause, stream: &Stream) -> Result<(), LessonError> {
-        let started = Instant::now();
-        tracing::info!(
-            target: "latentd", pipeline = self.parts.settings.name, cause = cause.name(), "training: {}",
-            Decision::Train(cause)
-        );
-        let window = self.parts.learner.spans();
-        let done = self.trainer.train(stream, &thread_cpu_seconds).map_err(LessonError::from).and_then(|lecture| {
+    /// Does what a training led to.
+    fn conclude(&mut self, study: Study, stream: &Stream) -> Result<(), LessonError> {
+        let (plan, took, long) = (study.plan().clone(), study.took(), self.parts.curriculum.is_long());
+        let unchanged = study.setup() == self.trainer.setup();
+        let done = study.end().ok_or(LessonError::Broken).and_then(|lecture| Ok(lecture?)).and_then(|mut lecture| {
+            if !unchanged {
+                lecture.outcome = Outcome::Keep("something else was put to use meanwhile".to_owned());
+            }
             let published = match &lecture.outcome {
-                Outcome::Take(better) => Some(self.put_to_use(better, Some((&lecture, &window)))?),
+                Outcome::Take(better) => Some(self.put_to_use(better, Some((&lecture, &plan.window)))?),
                 Outcome::Keep(_) | Outcome::Nothing(_) => None,
             };
             Ok((lecture, published))
         });
-        let (at, took) = (self.now(), started.elapsed());
+        let at = self.now();
         let report = |outcome: &str, detail: Option<String>, cpu_seconds: f64| TrainingReport {
             at_ms: i64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis()).unwrap_or(i64::MAX),
-            cause: cause.name().to_owned(),
+            cause: plan.cause.clone(),
             outcome: outcome.to_owned(),
             detail,
             cpu_seconds,
         };
         match done {
             Err(error) => {
+                // What was begun and not ended is gone on with: it may be the registry that failed.
+                self.looked_back = !matches!(error, LessonError::Registry(_));
                 self.trainer.failed(at, took, stream.records);
                 self.parts.status.trained(report("failed", Some(error.to_string()), 0.0));
+                if long && self.looked_back {
+                    self.note(|registry, name| async move { registry.end_training(&name).await });
+                }
                 Err(error)
             }
             Ok((lecture, published)) => {
@@ -339,7 +554,7 @@ impl Lesson {
                 tracing::info!(
                     target: "latentd",
                     pipeline = self.parts.settings.name,
-                    cause = cause.name(),
+                    cause = plan.cause,
                     outcome = word,
                     seconds = took.as_secs_f64(),
                     cpu_seconds = lecture.cpu_seconds,
@@ -350,22 +565,22 @@ impl Lesson {
                 if let Some(bytes) = lecture.metrics.get(crate::model::manifest::metric::CANDIDATE) {
                     self.parts.status.metrics().set_bytes_per_record("holdout", *bytes);
                 }
-                self.trainer.trained(at, took, stream.records, &lecture, published);
-                if let Some(choice) = &lecture.choice {
-                    self.show_choice(Some(choice));
+                let (cpu_seconds, choice) = (lecture.cpu_seconds, lecture.choice.clone());
+                self.trainer.trained(at, took, stream.records, lecture, published);
+                if choice.is_some() {
+                    self.show_choice(choice.as_ref());
                 }
-                self.parts.status.trained(report(word, detail, lecture.cpu_seconds));
+                self.parts.status.trained(report(word, detail, cpu_seconds));
+                if long {
+                    self.note(|registry, name| async move { registry.end_training(&name).await });
+                }
                 Ok(())
             }
         }
     }
 
     /// Publishes what has a model, tells the registry what is in use from here on, and lets the workers code with it.
-    fn put_to_use(
-        &mut self,
-        better: &Better,
-        made: Option<(&Lecture, &[crate::model::Span])>,
-    ) -> Result<Setup, LessonError> {
+    fn put_to_use(&mut self, better: &Better, made: Option<(&Lecture, &[Span])>) -> Result<Setup, LessonError> {
         let parent = self.known.as_ref().and_then(|known| known.model);
         let mut setup = better.setup.clone();
         let mut model = None;
@@ -375,8 +590,13 @@ impl Lesson {
                 if let Some((lecture, window)) = made {
                     manifest.window = window.to_vec();
                     manifest.metrics = lecture.metrics.clone();
+                    manifest.curve = lecture.curve.clone();
                 }
             })?;
+            if let Some(state) = better.state.clone() {
+                let id = ModelId::of(&artefact);
+                self.note(|registry, _| async move { registry.keep_state(&id, state.into()).await });
+            }
             model = Some((ModelId::of(&artefact), family));
             setup.artefact = Some(artefact);
         }

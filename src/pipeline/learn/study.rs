@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::assignment::{Assignment, Lecture, TrainerError};
-use super::lock;
+use super::{Setup, lock};
 use crate::model::{Monitor, Progress, Span, Start};
 use crate::telemetry::thread_cpu_seconds;
 
@@ -46,7 +46,15 @@ impl Plan {
     /// Nothing was done yet.
     pub fn new(cause: &str, config: serde_json::Value, window: Vec<Span>, samples: &[u8]) -> Self {
         let samples = blake3::hash(samples).to_hex().to_string();
-        Self { version: VERSION, cause: cause.to_owned(), config, window, samples, spent_seconds: 0.0, state: String::new() }
+        Self {
+            version: VERSION,
+            cause: cause.to_owned(),
+            config,
+            window,
+            samples,
+            spent_seconds: 0.0,
+            state: String::new(),
+        }
     }
 
     /// As bytes, with a state: one line of JSON, then the state.
@@ -87,7 +95,11 @@ pub struct Bookmark {
 /// A training under way.
 pub struct Study {
     plan: Plan,
+    /// What was in use when it began.
+    setup: Option<Setup>,
     begun: Instant,
+    /// Whether it asks whether to go on.
+    asks: bool,
     desk: Arc<Desk>,
     thread: JoinHandle<Result<Lecture, TrainerError>>,
 }
@@ -150,13 +162,17 @@ impl Study {
     ) -> io::Result<Self> {
         let desk = Arc::new(Desk::default());
         let own = Arc::clone(&desk);
+        let (setup, long) = (assignment.setup.clone(), assignment.curriculum.is_long());
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let _permit = permit;
-            if assignment.curriculum.is_long() {
+            if long {
                 // Refused is no reason not to train.
                 let _ = rustix::process::nice(NICE);
             }
-            let earlier = if let Beginning::At(bookmark) = &beginning { bookmark.spent } else { Duration::ZERO };
+            let earlier = match &beginning {
+                Beginning::At(bookmark) if !bookmark.state.is_empty() => bookmark.spent,
+                _ => Duration::ZERO,
+            };
             let start = match &beginning {
                 Beginning::At(bookmark) if !bookmark.state.is_empty() => Start::Resume(&bookmark.state),
                 Beginning::Warm(state) => Start::Warm(state),
@@ -167,12 +183,17 @@ impl Study {
             lecture.took_cpu(earlier.as_secs_f64());
             Ok(lecture)
         })?;
-        Ok(Self { plan, begun: Instant::now(), desk, thread })
+        Ok(Self { plan, setup, begun: Instant::now(), asks: long, desk, thread })
     }
 
     /// What is known of it.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// What was in use when it began: what it is judged against.
+    pub fn setup(&self) -> Option<&Setup> {
+        self.setup.as_ref()
     }
 
     /// How long it has gone on here.
@@ -200,12 +221,12 @@ impl Study {
         self.thread.join().ok()
     }
 
-    /// Ends it before it is done, and waits for that as long as is fit: what takes seconds is not watched, and ends by itself.
-    /// The place that it came to.
+    /// Ends it before it is done: one that takes seconds ends by itself, and what comes of it is dropped. The place that it came
+    /// to.
     pub fn cancel(self) -> Option<Bookmark> {
         self.desk.cancelled.store(true, Ordering::Release);
         let asked = Instant::now();
-        while !self.thread.is_finished() && asked.elapsed() < FAREWELL {
+        while self.asks && !self.thread.is_finished() && asked.elapsed() < FAREWELL {
             std::thread::sleep(Duration::from_millis(10));
         }
         mem::take(&mut *lock(&self.desk.seen)).bookmark

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::codec::{Algorithm, Codec, CodecError, CodecSpec, LearnedCodecs as _};
 use crate::model::columns::{FRAMED_RECORDS, Options};
 use crate::model::{
-    ColumnsModel, CurvePoint, Dictionary, DictionaryError, Family, LatentError, Learned, MIN_HOLDOUT, Monitor, Sizes, Split, Start,
-    Verdict, challenge, coded_sizes, judge,
+    ColumnsModel, CurvePoint, Dictionary, DictionaryError, Family, LatentError, Learned, MIN_HOLDOUT, Monitor, Sizes,
+    Split, Start, Verdict, challenge, coded_sizes, judge,
 };
 use crate::pipeline::settings::{CodecChoice, Layout, LearnSettings, Settings};
 use crate::record::RecordRef;
