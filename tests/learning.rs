@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use latentd::config;
 use latentd::cost::Prices;
-use latentd::model::{Start, Unwatched};
+use latentd::model::Start;
 use latentd::pipeline::Settings;
 use latentd::pipeline::learn::{
-    Cause, Curriculum, Decision, Learner, Load, Outcome, Run, Setup, Stream, Subject, Trainer,
+    Cause, CpuTime, Curriculum, Decision, Learner, Load, Outcome, Run, Setup, Stream, Subject, Trainer,
 };
 use latentd::record::TopicPartition;
 use latentd::telemetry::{PipelineInfo, StatusBoard, thread_cpu_seconds};
@@ -28,10 +28,16 @@ const TRAINING: f64 = 8.0;
 const SPAN: usize = 20_000;
 
 fn settings(codec: &str) -> Settings {
+    settings_of(codec, "auto")
+}
+
+fn settings_of(codec: &str, payload: &str) -> Settings {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("latentd.toml");
+    let shape = if payload == "image" { "shape = \"28x28\"\n" } else { "" };
     let text = format!(
-        "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"{codec}\"\n[pipelines.p.learn]\nevery = \"30d\"\nreservoir = \"12MiB\"\n"
+        "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"{codec}\"\npayload = \"{payload}\"\n{shape}\
+         [pipelines.p.learn]\nevery = \"30d\"\nreservoir = \"12MiB\"\ncpu = \"6s\"\n"
     );
     std::fs::write(&path, text).unwrap();
     config::load(&path).unwrap().pipelines.remove(0)
@@ -131,7 +137,7 @@ fn follow(rows: &[&[u8]], weight: u64) -> Course {
         }
         let now = Duration::from_secs_f64(seconds);
         if let Decision::Train(cause) = trainer.decide(now, stream.records) {
-            let lecture = trainer.assign(&stream).work(&clock, Start::Anew, &mut Unwatched).unwrap();
+            let lecture = trainer.assign(&stream).work(&clock, Start::Anew, &mut CpuTime::begin()).unwrap();
             let ended = now + Duration::from_secs_f64(TRAINING);
             let took = Duration::from_secs_f64(TRAINING);
             let setup = match &lecture.outcome {
@@ -151,7 +157,7 @@ fn follow(rows: &[&[u8]], weight: u64) -> Course {
 
 fn train(subject: &Subject, runs: &[Run]) -> Arc<[u8]> {
     let runs: Vec<&Run> = runs.iter().collect();
-    subject.train(&runs, Start::Anew, &mut Unwatched).unwrap().unwrap().artefact
+    subject.train(&runs, Start::Anew, &mut CpuTime::begin()).unwrap().unwrap().artefact
 }
 
 /// Bytes that a row takes under a model made of all rows before it.
@@ -240,7 +246,8 @@ fn the_codec_that_is_chosen_costs_at_most_three_hundredths_more_than_the_best_in
     println!("|---|---|---|---|---|---|---|---|---|");
     for (name, rows) in streams() {
         for layout in ["block", "record"] {
-            let mut settings = settings("auto");
+            let images = name.ends_with("images");
+            let mut settings = settings_of("auto", if images { "image" } else { "auto" });
             if layout == "record" {
                 settings.layout = latentd::pipeline::Layout::Record;
             }
@@ -262,7 +269,8 @@ fn the_codec_that_is_chosen_costs_at_most_three_hundredths_more_than_the_best_in
                 life: Duration::from_secs(6 * 3600),
             };
             let stream = Stream { records: read as u64, block_bytes: 128 << 10, load };
-            let lecture = trainer.assign(&stream).work(&thread_cpu_seconds, Start::Anew, &mut Unwatched).unwrap();
+            let lecture =
+                trainer.assign(&stream).work(&thread_cpu_seconds, Start::Anew, &mut CpuTime::begin()).unwrap();
             let Outcome::Take(better) = &lecture.outcome else { panic!("{name}: {:?}", lecture.outcome) };
             let setup = better.setup.clone();
             trainer.trained(Duration::ZERO, Duration::ZERO, 0, lecture, Some(setup.clone()));

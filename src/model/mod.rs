@@ -22,6 +22,6 @@ pub use dictionary::{Dictionary, DictionaryError};
 pub use latent::{LatentCodec, LatentError, LatentModel, LatentParts};
 pub use learned::Learned;
 pub use manifest::{CurvePoint, Family, Manifest, ManifestError, Span};
-pub use monitor::{Monitor, Phase, Progress, Start, Unwatched};
+pub use monitor::{Monitor, Phase, Progress, Start};
 pub use reservoir::{Kept, Reservoir, Sample, Snapshot};
 pub use split::{Parts, Split, SplitBy};

@@ -71,16 +71,3 @@ pub trait Monitor {
         let _ = state;
     }
 }
-
-/// Watches nothing, for trainings that take seconds.
-pub struct Unwatched;
-
-impl Monitor for Unwatched {
-    fn spent(&mut self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn progress(&mut self, _progress: &Progress) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-}

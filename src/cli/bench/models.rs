@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::contest::Way;
 use crate::cli::corpus;
 use crate::codec::{Algorithm, CodecSpec};
-use crate::model::{Dictionary, DictionaryError, Start, Unwatched};
-use crate::pipeline::{Layout, Run, Subject};
+use crate::model::{Dictionary, DictionaryError, Start};
+use crate::pipeline::{CpuTime, Layout, Run, Subject};
 use crate::record::Record;
 use crate::telemetry::thread_cpu_seconds;
 use crate::units::ByteSize;
@@ -89,7 +89,7 @@ fn fields(spec: CodecSpec, layout: Layout, records: &[Record]) -> anyhow::Result
     };
     let runs = corpus::runs(records.iter().map(Record::as_ref), subject.run_bytes());
     let runs: Vec<&Run> = runs.iter().collect();
-    Ok(subject.train(&runs, Start::Anew, &mut Unwatched)?.map(|taught| taught.artefact))
+    Ok(subject.train(&runs, Start::Anew, &mut CpuTime::begin())?.map(|taught| taught.artefact))
 }
 
 /// A dictionary of the newest records, which are the most like what comes; zstd's own advice is a hundred bytes of samples

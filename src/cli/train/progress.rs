@@ -6,24 +6,24 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use crate::model::{Monitor, Phase, Progress};
-use crate::telemetry::thread_cpu_seconds;
+use crate::pipeline::CpuTime;
 
 /// A training on this thread, on a bar.
 pub struct Shown<'a> {
-    begun: f64,
+    time: CpuTime,
     bar: &'a ProgressBar,
 }
 
 impl<'a> Shown<'a> {
     /// One that begins now.
     pub fn on(bar: &'a ProgressBar) -> Self {
-        Self { begun: thread_cpu_seconds(), bar }
+        Self { time: CpuTime::begin(), bar }
     }
 }
 
 impl Monitor for Shown<'_> {
     fn spent(&mut self) -> Duration {
-        Duration::from_secs_f64((thread_cpu_seconds() - self.begun).max(0.0))
+        self.time.spent()
     }
 
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {

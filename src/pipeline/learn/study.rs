@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::assignment::{Assignment, Lecture, TrainerError};
-use super::{Setup, lock};
+use super::{CpuTime, Setup, lock};
 use crate::model::{Monitor, Progress, Span, Start};
 use crate::telemetry::thread_cpu_seconds;
 
@@ -122,11 +122,12 @@ struct Watch {
     desk: Arc<Desk>,
     /// CPU time of the training before this thread began.
     earlier: Duration,
+    time: CpuTime,
 }
 
 impl Monitor for Watch {
     fn spent(&mut self) -> Duration {
-        self.earlier + Duration::try_from_secs_f64(thread_cpu_seconds()).unwrap_or_default()
+        self.earlier + self.time.spent()
     }
 
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
@@ -178,7 +179,7 @@ impl Study {
                 Beginning::Warm(state) => Start::Warm(state),
                 Beginning::Anew | Beginning::At(_) => Start::Anew,
             };
-            let mut watch = Watch { desk: own, earlier };
+            let mut watch = Watch { desk: own, earlier, time: CpuTime::begin() };
             let mut lecture = assignment.work(&thread_cpu_seconds, start, &mut watch)?;
             lecture.took_cpu(earlier.as_secs_f64());
             Ok(lecture)
