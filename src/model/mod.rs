@@ -16,7 +16,7 @@ mod learned;
 mod monitor;
 mod plain;
 
-pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Sizes, Verdict, challenge, coded_sizes, judge};
+pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Sizes, Verdict, judge};
 pub use columns::{ColumnsCodec, ColumnsError, ColumnsModel};
 pub use dictionary::{Dictionary, DictionaryError};
 pub use latent::{LatentCodec, LatentError, LatentModel, LatentParts};

@@ -219,7 +219,7 @@ pub const BITS_PER_RECORD: Family = Family::pipeline(
     "latentd_bits_per_record",
     Gauge,
     &["set"],
-    "Bits that a record's value takes with the model in use (with `codec = \"auto\"`: the record on the log), by set: live (the newest records), holdout (those that judged it), expected (the newest with a model made now, as expected).",
+    "Bits that a record takes with the model in use, in the layout `block` with all that is in it, in `record` its value and frame (with `codec = \"auto\"`: the record on the log), by set: live (the newest records), holdout (those that judged it), expected (the newest with a model made now, as expected).",
 );
 /// `latentd_codec_price`.
 pub const CODEC_PRICE: Family = Family::pipeline(

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use crate::codec::{Algorithm, Codec, CodecError, CodecSpec, LearnedCodecs as _};
+use crate::codec::block::BlockBuilder;
+use crate::codec::{Algorithm, CodecError, CodecSpec, LearnedCodecs as _, ModelSource};
 use crate::model::columns::{FRAMED_RECORDS, Options};
 use crate::model::{
     ColumnsModel, CurvePoint, Dictionary, DictionaryError, Family, LatentError, Learned, MIN_HOLDOUT, Monitor, Sizes,
-    Split, Start, Verdict, challenge, coded_sizes, judge,
+    Split, Start, Verdict, judge,
 };
 use crate::pipeline::settings::{CodecChoice, Layout, LearnSettings, Settings};
 use crate::record::RecordRef;
 use crate::units::ByteSize;
 
-use super::Run;
+use super::contest::Codecs;
 use super::images::{Images, SEED};
 use super::renewal::Measure;
+use super::{Run, Setup};
 
 /// Largest piece of a block's value column that is judged at once.
 const PIECE: usize = 128 << 10;
@@ -245,93 +247,96 @@ impl Subject {
     pub fn check(&self, artefact: &[u8]) -> Result<(), SubjectError> {
         match self.kind {
             Kind::Dictionary { .. } => drop(Dictionary::parse(artefact)?),
-            Kind::Columns | Kind::Images(_) => drop(self.open(&artefact.into())?),
+            Kind::Columns | Kind::Images(_) => {
+                drop(Learned.open(self.spec().algorithm(), &artefact.into())?);
+            }
         }
         Ok(())
     }
 
-    /// Compares a candidate with what is in use and with plain zstd, on samples that neither has seen.
+    /// Compares a candidate with what is in use and with plain zstd, on samples that neither has seen: what the pipeline would
+    /// write, everything in.
     pub fn judge(&self, candidate: &[u8], incumbent: Option<&[u8]>, holdout: &[&Run]) -> Result<Verdict, SubjectError> {
-        let pieces = self.pieces(holdout);
-        let joined: Vec<&[u8]> = pieces.iter().map(|piece| piece.column().bytes).collect();
-        match self.kind {
-            Kind::Dictionary { level, .. } => {
-                let incumbent = incumbent.map(Dictionary::parse).transpose()?;
-                Ok(challenge(Some(&Dictionary::parse(candidate)?), incumbent.as_ref(), &joined, level)?)
-            }
-            Kind::Columns | Kind::Images(_) => {
-                let sizes = |artefact: &[u8]| self.coded(artefact, &pieces);
-                Ok(judge(&Sizes {
-                    raw_bytes: joined.iter().map(|piece| piece.len() as u64).sum(),
-                    plain: coded_sizes(None, &joined, PLAIN_LEVEL)?,
-                    incumbent: incumbent.map(sizes).transpose()?,
-                    candidate: Some(sizes(candidate)?),
-                    candidate_artefact_bytes: Some(candidate.len()),
-                }))
-            }
-        }
+        // Smaller blocks where there would be too few to judge by.
+        let bytes: usize = holdout.iter().map(|run| run.all_len()).sum();
+        let pieces = self.pieces(holdout, self.piece.min(bytes / PIECES));
+        let raw = |record: &RecordRef<'_>| match self.layout {
+            Layout::Block => record.payload_len(),
+            Layout::Record => record.value.map_or(0, <[u8]>::len),
+        };
+        Ok(judge(&Sizes {
+            raw_bytes: pieces.iter().flatten().map(|record| raw(record) as u64).sum(),
+            plain: self.carry(&self.plain(), &pieces)?,
+            incumbent: incumbent.map(|artefact| self.carry(&self.setup(artefact), &pieces)).transpose()?,
+            candidate: Some(self.carry(&self.setup(candidate), &pieces)?),
+            candidate_artefact_bytes: Some(candidate.len()),
+        }))
     }
 
     /// What records take with a model and under plain zstd, each.
     pub fn measure(&self, artefact: &[u8], runs: &[&Run]) -> Result<Measure, SubjectError> {
-        let pieces = self.pieces(runs);
-        let joined: Vec<&[u8]> = pieces.iter().map(|piece| piece.column().bytes).collect();
-        let (model, plain) = match self.kind {
-            Kind::Dictionary { level, .. } => {
-                (coded_sizes(Some(&Dictionary::parse(artefact)?), &joined, level)?, coded_sizes(None, &joined, level)?)
-            }
-            Kind::Columns | Kind::Images(_) => {
-                (self.coded(artefact, &pieces)?, coded_sizes(None, &joined, PLAIN_LEVEL)?)
-            }
+        let pieces = self.pieces(runs, self.piece);
+        let records = pieces.iter().map(Vec::len).sum::<usize>().max(1) as f64;
+        let each = |setup: Setup| -> Result<f64, SubjectError> {
+            Ok(self.carry(&setup, &pieces)?.iter().sum::<u64>() as f64 / records)
         };
-        let each = |sizes: Vec<u64>| {
-            sizes.iter().sum::<u64>() as f64 / pieces.iter().map(Run::len).sum::<usize>().max(1) as f64
-        };
-        Ok(Measure { model: each(model), plain: each(plain) })
+        Ok(Measure { model: each(self.setup(artefact))?, plain: each(self.plain())? })
     }
 
-    /// What is coded at once: records one by one, or a block of them; smaller blocks where there would be too few to judge by.
-    fn pieces(&self, holdout: &[&Run]) -> Vec<Run> {
-        let bytes: usize = holdout.iter().map(|run| run.values_len()).sum();
-        let most = self.piece.min(bytes / PIECES);
-        let mut pieces: Vec<Run> = Vec::new();
-        for value in holdout.iter().flat_map(|run| run.values()) {
+    fn setup(&self, artefact: &[u8]) -> Setup {
+        Setup::with_model(self.spec(), artefact.into())
+    }
+
+    /// What needs no model: zstd, at the dictionary's level.
+    fn plain(&self) -> Setup {
+        let level = if let Kind::Dictionary { level, .. } = self.kind { level } else { PLAIN_LEVEL };
+        Setup::plain(CodecSpec::with_level(Algorithm::Zstd, level).unwrap_or(CodecSpec::new(Algorithm::Zstd)))
+    }
+
+    /// What is coded at once: records one by one, those without a value left out, or blocks of so many raw bytes at most.
+    fn pieces<'a>(&self, runs: &[&'a Run], most: usize) -> Vec<Vec<RecordRef<'a>>> {
+        let records = runs.iter().flat_map(|run| run.records());
+        if self.layout == Layout::Record {
+            return records.filter(|record| record.value.is_some()).map(|record| vec![record]).collect();
+        }
+        let (mut pieces, mut bytes): (Vec<Vec<RecordRef<'a>>>, usize) = (Vec::new(), 0);
+        for record in records {
+            bytes += record.payload_len();
             match pieces.last_mut() {
-                Some(piece) if piece.values_len() + value.len() <= most => piece.push(value),
+                Some(piece) if bytes <= most => piece.push(record),
                 _ => {
-                    let mut piece = Run::default();
-                    piece.push(value);
-                    pieces.push(piece);
+                    bytes = record.payload_len();
+                    pieces.push(vec![record]);
                 }
             }
         }
         pieces
     }
 
-    /// What each piece takes under a learned codec.
-    fn coded(&self, artefact: &[u8], pieces: &[Run]) -> Result<Vec<u64>, SubjectError> {
-        let mut codec = self.open(&artefact.into())?;
-        let mut output = Vec::new();
+    /// Bytes of the output record that each piece becomes: a block with all that is in it, or a value with its frame.
+    fn carry(&self, setup: &Setup, pieces: &[Vec<RecordRef<'_>>]) -> Result<Vec<u64>, CodecError> {
+        let models: Arc<dyn ModelSource> = Arc::new(Codecs);
+        let mut codec = setup.codec(&models)?;
+        let frame = if codec.algorithm().is_learned() { FRAME } else { 0 };
+        let (mut builder, mut output) = (BlockBuilder::default(), Vec::new());
         let mut sizes = Vec::new();
         for piece in pieces {
             output.clear();
-            let size = match (self.layout, codec.columns()) {
-                (Layout::Block, Some(columns)) => {
-                    columns.encode_column(piece.column(), &mut output)?;
+            sizes.push(match (self.layout, &piece[..]) {
+                (Layout::Record, [RecordRef { value: Some(value), .. }]) => {
+                    codec.encode(value, &mut output)?;
+                    // What is larger is sent as it is.
+                    (output.len() as u64 + frame).min(value.len() as u64)
+                }
+                (_, records) => {
+                    builder.clear();
+                    records.iter().for_each(|record| builder.push(record));
+                    builder.encode(&mut *codec, &mut output)?;
                     output.len() as u64
                 }
-                _ => {
-                    codec.encode(piece.column().bytes, &mut output)?;
-                    (output.len() as u64 + FRAME).min(piece.values_len() as u64)
-                }
-            };
-            sizes.push(size);
+            });
         }
         Ok(sizes)
-    }
-
-    fn open(&self, artefact: &Arc<[u8]>) -> Result<Box<dyn Codec>, CodecError> {
-        Learned.open(self.spec().algorithm(), artefact)
     }
 }
 
@@ -362,10 +367,11 @@ mod tests {
         let subject = Subject { kind: Kind::Columns, layout: Layout::Block, piece: PIECE };
         let mut run = Run::default();
         (0..1_000).for_each(|number| run.push(format!("{{\"number\":{number},\"of\":1000}}").as_bytes()));
-        let pieces = subject.pieces(&[&run]);
+        let bytes = run.all_len();
+        let pieces = subject.pieces(&[&run], PIECE.min(bytes / PIECES));
         assert!((PIECES..=2 * PIECES).contains(&pieces.len()), "{}", pieces.len());
-        assert_eq!(pieces.iter().map(Run::len).sum::<usize>(), 1_000);
+        assert_eq!(pieces.iter().map(Vec::len).sum::<usize>(), 1_000);
         let records = Subject { layout: Layout::Record, piece: 0, ..subject };
-        assert_eq!(records.pieces(&[&run]).len(), 1_000);
+        assert_eq!(records.pieces(&[&run], 0).len(), 1_000);
     }
 }
