@@ -15,10 +15,9 @@ use anyhow::{Context, bail};
 use latentd::codec::Codec;
 use latentd::model::latent::{LatentCodec, LatentModel};
 use latentd::model::manifest::metric;
-use latentd::model::{Family, Manifest, package};
+use latentd::model::{Family, Manifest, Monitor, Progress, Start, package};
 use latentd::payload::image::Shape;
 use latentd::training::latent::{Budget, Data, Recipe, train};
-use latentd::training::{Monitor, Progress};
 use rustix::time::{ClockId, clock_gettime};
 
 /// One image in so many validates.
@@ -119,7 +118,7 @@ fn main() -> anyhow::Result<()> {
     let begun = Instant::now();
     let mut printer = Printer { begun: thread_cpu(), printed: 0.0 };
     let data = Data { shape, training: &training, validation: &validation };
-    let trained = train(data, &recipe, seed, budget, None, &mut printer)?;
+    let trained = train(data, &recipe, seed, budget, Start::Anew, &mut printer)?;
     let model = Arc::new(LatentModel::new(&trained.parts));
     println!(
         "{}: {} steps, {:.0} s CPU, {:.0} s, {} rewinds; validation {:.4} bits a sample ({:.4} latent); artefact {} bytes, {}",

@@ -5,13 +5,15 @@
 mod tools;
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use latentd::config;
 use latentd::cost::Prices;
+use latentd::model::Start;
 use latentd::pipeline::Settings;
 use latentd::pipeline::learn::{
-    Cause, Curriculum, Decision, Learner, Load, Outcome, Run, Setup, Stream, Subject, Trainer,
+    Cause, CpuTime, Curriculum, Decision, Learner, Load, Outcome, Run, Setup, Stream, Subject, Trainer,
 };
 use latentd::record::TopicPartition;
 use latentd::telemetry::{PipelineInfo, StatusBoard, thread_cpu_seconds};
@@ -26,10 +28,16 @@ const TRAINING: f64 = 8.0;
 const SPAN: usize = 20_000;
 
 fn settings(codec: &str) -> Settings {
+    settings_of(codec, "auto")
+}
+
+fn settings_of(codec: &str, payload: &str) -> Settings {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("latentd.toml");
+    let shape = if payload == "image" { "shape = \"28x28\"\n" } else { "" };
     let text = format!(
-        "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"{codec}\"\n[pipelines.p.learn]\nevery = \"30d\"\nreservoir = \"12MiB\"\n"
+        "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"{codec}\"\npayload = \"{payload}\"\n{shape}\
+         [pipelines.p.learn]\nevery = \"30d\"\nreservoir = \"12MiB\"\ncpu = \"6s\"\n"
     );
     std::fs::write(&path, text).unwrap();
     config::load(&path).unwrap().pipelines.remove(0)
@@ -129,14 +137,14 @@ fn follow(rows: &[&[u8]], weight: u64) -> Course {
         }
         let now = Duration::from_secs_f64(seconds);
         if let Decision::Train(cause) = trainer.decide(now, stream.records) {
-            let lecture = trainer.train(&stream, &clock).unwrap();
+            let lecture = trainer.assign(&stream).work(&clock, Start::Anew, &mut CpuTime::begin()).unwrap();
             let ended = now + Duration::from_secs_f64(TRAINING);
             let took = Duration::from_secs_f64(TRAINING);
             let setup = match &lecture.outcome {
                 Outcome::Take(better) => Some(better.setup.clone()),
                 Outcome::Keep(_) | Outcome::Nothing(_) => None,
             };
-            trainer.trained(ended, took, stream.records, &lecture, setup.clone());
+            trainer.trained(ended, took, stream.records, lecture, setup.clone());
             println!("{read} rows: {cause:?}, {}", if setup.is_some() { "replaced" } else { "kept" });
             if let Some(setup) = setup {
                 pending = Some((ended.as_secs_f64(), setup));
@@ -147,12 +155,17 @@ fn follow(rows: &[&[u8]], weight: u64) -> Course {
     course
 }
 
+fn train(subject: &Subject, runs: &[Run]) -> Arc<[u8]> {
+    let runs: Vec<&Run> = runs.iter().collect();
+    subject.train(&runs, Start::Anew, &mut CpuTime::begin()).unwrap().unwrap().artefact
+}
+
 /// Bytes that a row takes under a model made of all rows before it.
 fn fresh(rows: &[&[u8]], from: usize, to: usize) -> f64 {
     let settings = settings("columns");
     let (subject, _) = Subject::of(&settings).unwrap();
     let (before, after) = (runs(&rows[..from]), runs(&rows[from..to]));
-    let model = subject.train(&before.iter().collect::<Vec<_>>()).unwrap().unwrap();
+    let model = train(&subject, &before);
     let measures = after.iter().map(|run| subject.measure(&model, &[run]).unwrap().model);
     measures.sum::<f64>() / after.len() as f64
 }
@@ -184,7 +197,7 @@ fn a_quiet_stream_is_trained_on_again_only_where_that_saves_money() {
     // With the first model for ever.
     let (subject, _) = Subject::of(&settings("columns")).unwrap();
     let first = runs(&rows[..course.trainings[0].0]);
-    let first = subject.train(&first.iter().collect::<Vec<_>>()).unwrap().unwrap();
+    let first = train(&subject, &first);
     let after = runs(&rows[course.first..]);
     let never =
         after.iter().map(|run| subject.measure(&first, &[run]).unwrap().model).sum::<f64>() / after.len() as f64;
@@ -223,7 +236,8 @@ fn the_codec_that_is_chosen_costs_at_most_three_hundredths_more_than_the_best_in
     println!("|---|---|---|---|---|---|---|---|---|");
     for (name, rows) in streams() {
         for layout in ["block", "record"] {
-            let mut settings = settings("auto");
+            let images = name.ends_with("images");
+            let mut settings = settings_of("auto", if images { "image" } else { "auto" });
             if layout == "record" {
                 settings.layout = latentd::pipeline::Layout::Record;
             }
@@ -245,10 +259,11 @@ fn the_codec_that_is_chosen_costs_at_most_three_hundredths_more_than_the_best_in
                 life: Duration::from_secs(6 * 3600),
             };
             let stream = Stream { records: read as u64, block_bytes: 128 << 10, load };
-            let lecture = trainer.train(&stream, &thread_cpu_seconds).unwrap();
+            let lecture =
+                trainer.assign(&stream).work(&thread_cpu_seconds, Start::Anew, &mut CpuTime::begin()).unwrap();
             let Outcome::Take(better) = &lecture.outcome else { panic!("{name}: {:?}", lecture.outcome) };
             let setup = better.setup.clone();
-            trainer.trained(Duration::ZERO, Duration::ZERO, 0, &lecture, Some(setup.clone()));
+            trainer.trained(Duration::ZERO, Duration::ZERO, 0, lecture, Some(setup.clone()));
             let after = runs(after);
             let after: Vec<&Run> = after.iter().take((2 << 20) / RUN).collect();
             let (choice, in_use) = trainer.hindsight(&after, &stream, &thread_cpu_seconds).unwrap();

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use faulty::{Fault, Faulty};
 use futures::future::join_all;
 use latentd::codec::block::BlockBuilder;
@@ -20,6 +21,7 @@ use latentd::model::{ColumnsCodec, ColumnsModel, Dictionary, Family, Manifest, S
 use latentd::record::{HeaderRefs, RecordRef, Timestamp};
 use latentd::registry::{
     CacheSettings, Change, Expect, GcPolicy, KeptWhy, ModelCache, Published, Registry, RegistryError, Signature,
+    Unfinished,
 };
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -67,6 +69,7 @@ suite! {
     a_change_whose_answer_was_lost_is_made_once,
     a_change_from_a_stale_belief_is_refused,
     what_nothing_needs_any_more_is_removed_and_nothing_else,
+    a_training_is_gone_on_with_by_whoever_comes_next_and_forgotten_when_it_has_ended,
     a_model_of_fields_stays_as_long_as_its_topic_keeps_what_it_coded,
     a_cache_finds_models_as_frames_name_them,
     an_empty_store_is_told_from_a_missing_model,
@@ -490,6 +493,37 @@ async fn what_nothing_needs_any_more_is_removed_and_nothing_else(registry: Regis
     assert!(matches!(registry.gc(&policy).await, Err(RegistryError::Invalid { .. })));
     // Publishing what was removed is publishing a new model.
     publish(&registry, 0).await;
+}
+
+async fn a_training_is_gone_on_with_by_whoever_comes_next_and_forgotten_when_it_has_ended(registry: Registry) {
+    assert_eq!(registry.unfinished_training("p").await.unwrap(), None);
+    let unfinished = |samples: &'static str, progress: &'static str| Unfinished {
+        samples: Bytes::from_static(samples.as_bytes()),
+        progress: Bytes::from_static(progress.as_bytes()),
+    };
+    registry.begin_training("p", &unfinished("samples", "begun")).await.unwrap();
+    registry.save_training("p", Bytes::from_static(b"half of it")).await.unwrap();
+    registry.begin_training("other", &unfinished("others", "begun")).await.unwrap();
+    let found = registry.unfinished_training("p").await.unwrap();
+    assert_eq!(found, Some(unfinished("samples", "half of it")));
+    // One that goes on is left alone; one that nobody has touched for long is removed.
+    let mut policy = GcPolicy::new(SystemTime::now(), Duration::from_secs(3600));
+    assert_eq!(registry.gc(&policy).await.unwrap().debris, Vec::<String>::new());
+    registry.end_training("p").await.unwrap();
+    registry.end_training("p").await.unwrap();
+    assert_eq!(registry.unfinished_training("p").await.unwrap(), None);
+    policy.now += policy.half_written_after * 2;
+    assert_eq!(registry.gc(&policy).await.unwrap().debris.len(), 2, "samples and progress");
+    assert_eq!(registry.unfinished_training("other").await.unwrap(), None);
+
+    // What the next one begins with lies beside its model, and goes with it.
+    let model = publish(&registry, 0).await;
+    assert_eq!(registry.state(&model).await.unwrap(), None);
+    registry.keep_state(&model, Bytes::from_static(b"weights")).await.unwrap();
+    assert_eq!(registry.state(&model).await.unwrap(), Some(Bytes::from_static(b"weights")));
+    registry.load(&model).await.unwrap();
+    assert_eq!(registry.gc(&policy).await.unwrap().removed.len(), 1);
+    assert_eq!(registry.state(&model).await.unwrap(), None);
 }
 
 /// A model of the fields of some rows, and a block of them that it coded.

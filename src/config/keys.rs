@@ -93,7 +93,13 @@ pub const KEYS: &[Key] = &[
         "\"2GiB\"",
         "Bytes of records in flight, all pipelines together; shared out evenly among all workers.",
     ),
-    key("resources.training_threads", "whole number", Some("1"), "2", "Threads that one training may use."),
+    key(
+        "resources.training_threads",
+        "whole number",
+        Some("1"),
+        "2",
+        "Trainings of minutes that may go on at the same time, in all pipelines together; each takes one thread, which ranks below those that carry records. Trainings of seconds are not counted.",
+    ),
     key(
         "log.level",
         "log filter",
@@ -143,10 +149,17 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "pipelines.*.payload",
-        "`auto`, `bytes`, `json`, `csv` or `text`",
+        "`auto`, `bytes`, `json`, `csv`, `text` or `image`",
         Some("\"auto\""),
         "\"json\"",
-        "What values are; `auto` looks at them. With `codec = \"auto\"`, `bytes` and `text` leave out the codecs that model fields.",
+        "What values are; `auto` looks at them. With `codec = \"auto\"`, `bytes`, `text` and `image` leave out the codecs that model fields, and `image` adds the one that models images.",
+    ),
+    key(
+        "pipelines.*.shape",
+        "height `x` width, and `x3` for RGB",
+        None,
+        "\"28x28\"",
+        "The shape of images, 8x8 to 64x64. Values are their samples row by row, or PGM, PPM or PNG files of them; whatever else comes is coded by zstd.",
     ),
     key(
         "pipelines.*.codec",
@@ -266,7 +279,7 @@ pub const KEYS: &[Key] = &[
         "duration",
         Some("\"6h\""),
         "\"10m\"",
-        "Longest time between two trainings: one comes sooner when the bytes that a new model saves pay for it, at the prices in `[cost]`. The table `learn`, even empty, switches learning on; for `auto`, `zstd-dict` and `columns`.",
+        "Longest time between two trainings: one comes sooner when the bytes that a new model saves pay for it, at the prices in `[cost]`. The table `learn`, even empty, switches learning on; for `auto`, `zstd-dict`, `columns` and `latent`.",
     ),
     key(
         "pipelines.*.learn.reservoir",
@@ -281,6 +294,13 @@ pub const KEYS: &[Key] = &[
         Some("\"110KiB\""),
         "\"32KiB\"",
         "Size of a trained dictionary.",
+    ),
+    key(
+        "pipelines.*.learn.cpu",
+        "duration",
+        Some("\"60s\""),
+        "\"5m\"",
+        "CPU time that a training on images takes. More of it makes a smaller topic, and less so each time.",
     ),
 ];
 

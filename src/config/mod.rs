@@ -85,7 +85,7 @@ pub struct AdminConfig {
 pub struct ResourcesConfig {
     /// Bytes of records in flight, all pipelines together.
     pub memory: ByteSize,
-    /// Threads that one training may use.
+    /// Trainings of minutes that may go on at the same time.
     pub training_threads: usize,
 }
 

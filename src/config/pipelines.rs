@@ -8,6 +8,7 @@ use super::node::{Node, Value};
 use super::resolve::{NAME, is_name, lasting, sized, within};
 use super::section::{Notes, Placed, Read, Section, Word, Words, nearest};
 use crate::codec::{Algorithm, CodecSpec, ParseCodecSpecError};
+use crate::payload::image::{Shape, ShapeError};
 use crate::pipeline::{
     AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, Layout, LearnSettings,
     MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
@@ -30,8 +31,14 @@ impl Words for Told {
 }
 
 impl Words for Payload {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("auto", Self::Auto), ("bytes", Self::Bytes), ("json", Self::Json), ("csv", Self::Csv), ("text", Self::Text)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("bytes", Self::Bytes),
+        ("json", Self::Json),
+        ("csv", Self::Csv),
+        ("text", Self::Text),
+        ("image", Self::Image),
+    ];
 }
 
 impl Words for Layout {
@@ -51,8 +58,8 @@ impl Words for MissingModelPolicy {
     const WORDS: &'static [(&'static str, Self)] = &[("wait", Self::Wait), ("dead-letter", Self::DeadLetter)];
 }
 
-/// Codecs of the plan that this release does not have.
-const LATER: [&str; 2] = ["mixing", "latent"];
+/// A codec of the plan that this release does not have.
+const LATER: &str = "mixing";
 
 /// A codec, or the word that leaves the choice to the pipeline.
 #[derive(Clone, Copy)]
@@ -68,7 +75,7 @@ impl Read for Wanted {
             return Ok(Self::Auto);
         }
         let name = text.split(':').next().unwrap_or_default();
-        if LATER.contains(&name) {
+        if name == LATER {
             return Err(format!("`{name}` is not in this release: take one of {}", names()));
         }
         text.parse().map(Self::Fixed).map_err(|error: ParseCodecSpecError| {
@@ -86,8 +93,17 @@ impl Read for Wanted {
 
 fn names() -> String {
     let names = Algorithm::ALL.into_iter().chain(Algorithm::LEARNED).map(Algorithm::name);
-    let names: Vec<&str> = names.filter(|name| !LATER.contains(name)).collect();
+    let names: Vec<&str> = names.collect();
     format!("auto, {}", names.join(", "))
+}
+
+impl Read for Shape {
+    fn read(node: &Node) -> Result<Self, String> {
+        String::read(node)?.parse().map_err(|error: ShapeError| error.to_string())
+    }
+    fn placeholder() -> Self {
+        Shape::SMALLEST
+    }
 }
 
 impl Read for SourceTopics {
@@ -200,6 +216,7 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         }
     };
     let payload: Placed<Word<Payload>> = section.get("payload", notes);
+    let shape: Option<Placed<Shape>> = section.optional("shape", false, notes);
     let codec: Placed<Wanted> = section.get("codec", notes);
     let layout: Placed<Word<Layout>> = section.get("layout", notes);
     let delivery: Placed<Word<Delivery>> = section.get("delivery", notes);
@@ -237,14 +254,34 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         let message = "a restore learns nothing: the models that its records name come from the registry";
         notes.problem(format!("{}.learn", section.path()), &node.origin, message);
     } else if let Some(node) = learn_node.filter(|_| !learns(choice)) {
-        let message =
-            format!("`{choice}` learns nothing: take `auto`, `columns` or `zstd-dict`, or leave the table out");
+        let message = format!(
+            "`{choice}` learns nothing: take `auto`, `columns`, `latent` or `zstd-dict`, or leave the table out"
+        );
         notes.problem(format!("{}.learn", section.path()), &node.origin, message);
     }
     if learn_node.is_none() && operation == Operation::Compress && Algorithm::LEARNED.iter().any(|one| choice.is(*one))
     {
         let message = format!("`{choice}` needs a model: write `[{}.learn]`, even empty", section.path());
         notes.problem(codec.key.as_str(), &codec.origin, message);
+    }
+    let images = payload.value.0 == Payload::Image;
+    if choice.is(Algorithm::Latent) && operation == Operation::Compress && !images {
+        let message = "`latent` learns images: write `payload = \"image\"`";
+        notes.problem(codec.key.as_str(), &codec.origin, message);
+    }
+    if images && choice.is(Algorithm::Columns) {
+        let message = "`columns` learns fields, of which images have none: take `auto`, `latent` or `zstd-dict`";
+        notes.problem(codec.key.as_str(), &codec.origin, message);
+    }
+    match &shape {
+        None if images && (is_auto || choice.is(Algorithm::Latent)) => {
+            let message = "images of which shape? Write `shape = \"HEIGHTxWIDTH\"`, such as \"28x28\" or \"64x64x3\"";
+            notes.problem(payload.key.as_str(), &payload.origin, message);
+        }
+        Some(shape) if !images => {
+            notes.notice(shape.key.as_str(), &shape.origin, "this has no effect: only images have a shape");
+        }
+        _ => {}
     }
     if learn_node.is_none() && is_auto {
         let message = format!(
@@ -271,6 +308,7 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         from: from.value.clone(),
         to: to.value.clone(),
         payload: payload.value.0,
+        shape: shape.map(|shape| shape.value).filter(|_| images),
         codec: choice,
         layout: layout.value.0,
         delivery: delivery.value.0,
@@ -331,6 +369,7 @@ fn learn(path: String, node: Option<&Node>, notes: &mut Notes) -> LearnSettings 
         every: lasting(section.get("every", notes), Duration::from_secs(1), long, notes),
         reservoir: sized(section.get("reservoir", notes), ByteSize::kib(64), ByteSize::mib(16 << 10), notes),
         dictionary: sized(section.get("dictionary", notes), ByteSize::kib(1), ByteSize::mib(1), notes),
+        cpu: lasting(section.get("cpu", notes), Duration::from_secs(1), Duration::from_secs(86_400), notes),
     };
     section.finish(notes);
     settings

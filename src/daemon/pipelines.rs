@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use crate::codec::ModelSource;
 use crate::config::Config;
@@ -23,6 +24,9 @@ use crate::units::ByteSize;
 /// The seed of the records that a reservoir keeps.
 const RESERVOIR_SEED: u64 = 1;
 
+/// How long the end of a pipeline's learning is waited for.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// All pipelines of the daemon.
 pub struct PipelineSet {
     board: StatusBoard,
@@ -31,6 +35,8 @@ pub struct PipelineSet {
     models: Arc<dyn ModelSource>,
     memory: Arc<MemoryUse>,
     identity: Identity,
+    /// Trainings of minutes that may go on at the same time.
+    training_threads: Arc<Semaphore>,
     set: Mutex<Set>,
 }
 
@@ -83,6 +89,7 @@ impl PipelineSet {
             models: Arc::new(models),
             memory: Arc::default(),
             identity: Identity { name: config.daemon.name.clone(), instance: config.daemon.instance.clone() },
+            training_threads: Arc::new(Semaphore::new(config.resources.training_threads)),
             set: Mutex::default(),
         }
     }
@@ -132,6 +139,7 @@ impl PipelineSet {
                 holdings,
                 by: format!("{}/{}", self.identity.name, self.identity.instance),
                 status: Arc::clone(status),
+                threads: Arc::clone(&self.training_threads),
             })?),
             _ => None,
         };
@@ -191,8 +199,17 @@ impl PipelineSet {
                 wishes.stop();
             }
         }
-        // A thread that learns ends within a training; it holds nothing that anybody waits for.
-        stopping.into_iter().filter_map(|(name, running)| (!running.pipeline.join(deadline)).then_some(name)).collect()
+        let ended = |(name, running): (String, Running)| {
+            let left = (!running.pipeline.join(deadline)).then_some(name);
+            // A training is ended and what it came to is kept; one that does not end holds nothing that anybody waits for.
+            let farewell = deadline.min(Instant::now() + FAREWELL);
+            while running.lesson.as_ref().is_some_and(|(_, thread)| !thread.is_finished()) && Instant::now() < farewell
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            left
+        };
+        stopping.into_iter().filter_map(ended).collect()
     }
 
     /// Stops everything; nothing starts after it. What did not end by the deadline, in words.

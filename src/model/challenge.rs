@@ -1,8 +1,7 @@
-//! Whether a new dictionary replaces the one in use: both, and the codec without one, on the same held-out samples.
+//! Whether a new model replaces the one in use: both, and a codec without one, on the same held-out samples.
 
 use std::collections::BTreeMap;
 
-use crate::model::dictionary::{Dictionary, DictionaryError};
 use crate::model::manifest::metric;
 
 /// Share of the bytes that a candidate must save to replace what is in use.
@@ -23,9 +22,8 @@ pub const MIN_HOLDOUT: usize = 8;
 
 /// Bytes of the holdout under each contender, and what follows.
 ///
-/// A sample counts what the codec's stream would hold: the whole zstd frame, with its header and the dictionary's
-/// number (four bytes), or the sample's own bytes where the frame is larger and the record is sent as it is. What all
-/// contenders share (keys, headers, record framing) is left out, and so is the artefact itself, which a reader fetches
+/// A sample is what becomes one output record, and counts what that holds: a block with keys, headers, timestamps and offsets in
+/// it, or a value with its frame (what is larger is sent as it is). The artefact itself is left out, which a reader fetches
 /// once ([`Verdict::candidate_artefact_bytes`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
@@ -33,13 +31,13 @@ pub struct Verdict {
     pub samples: usize,
     /// Bytes of the samples themselves.
     pub raw_bytes: u64,
-    /// The codec at its level without a dictionary.
+    /// Under zstd without a model.
     pub plain_bytes: u64,
-    /// With the dictionary in use, when there is one.
+    /// With the model in use, when there is one.
     pub incumbent_bytes: Option<u64>,
-    /// With the new dictionary, when there is one.
+    /// With the new model, when there is one.
     pub candidate_bytes: Option<u64>,
-    /// Size of the new dictionary.
+    /// Size of the new model.
     pub candidate_artefact_bytes: Option<usize>,
     /// What the candidate saves against the better of the others.
     pub saving: Option<Saving>,
@@ -101,23 +99,6 @@ impl Verdict {
     }
 }
 
-/// Codes the holdout with each contender at `level` and compares. Without a candidate the verdict holds the figures of
-/// what is in use and keeps it.
-pub fn challenge(
-    candidate: Option<&Dictionary>,
-    incumbent: Option<&Dictionary>,
-    holdout: &[&[u8]],
-    level: i32,
-) -> Result<Verdict, DictionaryError> {
-    Ok(judge(&Sizes {
-        raw_bytes: holdout.iter().map(|sample| sample.len() as u64).sum(),
-        plain: coded_sizes(None, holdout, level)?,
-        incumbent: incumbent.map(|dictionary| coded_sizes(Some(dictionary), holdout, level)).transpose()?,
-        candidate: candidate.map(|dictionary| coded_sizes(Some(dictionary), holdout, level)).transpose()?,
-        candidate_artefact_bytes: candidate.map(|dictionary| dictionary.artefact().len()),
-    }))
-}
-
 /// What the samples of a holdout take under each contender, sample by sample.
 #[derive(Clone, Debug)]
 pub struct Sizes {
@@ -162,31 +143,6 @@ pub fn judge(sizes: &Sizes) -> Verdict {
     }
 }
 
-/// What each sample takes: its frame, or itself where the frame is larger.
-pub fn coded_sizes(
-    dictionary: Option<&Dictionary>,
-    samples: &[&[u8]],
-    level: i32,
-) -> Result<Vec<u64>, DictionaryError> {
-    let coder = |error: std::io::Error| DictionaryError::Coder { level, detail: error.to_string() };
-    let prepared = dictionary.map(|dictionary| dictionary.encoder(level)).transpose()?;
-    let mut compressor = match &prepared {
-        Some(prepared) => zstd::bulk::Compressor::with_prepared_dictionary(prepared),
-        None => zstd::bulk::Compressor::new(level),
-    }
-    .map_err(coder)?;
-    let mut frame = Vec::new();
-    samples
-        .iter()
-        .map(|sample| {
-            frame.clear();
-            frame.reserve(zstd::zstd_safe::compress_bound(sample.len()));
-            let coded = compressor.compress_to_buffer(sample, &mut frame).map_err(coder)?;
-            Ok(coded.min(sample.len()) as u64)
-        })
-        .collect()
-}
-
 /// The paired differences of two codings of the same samples; `None` without samples.
 fn saving(candidate: &[u64], other: &[u64]) -> Option<Saving> {
     let count = candidate.len() as f64;
@@ -205,6 +161,48 @@ fn saving(candidate: &[u64], other: &[u64]) -> Option<Saving> {
 mod tests {
     use super::*;
     use crate::model::dictionary::tests::{lines, refs};
+    use crate::model::dictionary::{Dictionary, DictionaryError};
+
+    /// Codes the holdout with each contender at `level` and compares.
+    fn challenge(
+        candidate: Option<&Dictionary>,
+        incumbent: Option<&Dictionary>,
+        holdout: &[&[u8]],
+        level: i32,
+    ) -> Result<Verdict, DictionaryError> {
+        Ok(judge(&Sizes {
+            raw_bytes: holdout.iter().map(|sample| sample.len() as u64).sum(),
+            plain: coded_sizes(None, holdout, level)?,
+            incumbent: incumbent.map(|dictionary| coded_sizes(Some(dictionary), holdout, level)).transpose()?,
+            candidate: candidate.map(|dictionary| coded_sizes(Some(dictionary), holdout, level)).transpose()?,
+            candidate_artefact_bytes: candidate.map(|dictionary| dictionary.artefact().len()),
+        }))
+    }
+
+    /// What each sample takes: its frame, or itself where the frame is larger.
+    fn coded_sizes(
+        dictionary: Option<&Dictionary>,
+        samples: &[&[u8]],
+        level: i32,
+    ) -> Result<Vec<u64>, DictionaryError> {
+        let coder = |error: std::io::Error| DictionaryError::Coder { level, detail: error.to_string() };
+        let prepared = dictionary.map(|dictionary| dictionary.encoder(level)).transpose()?;
+        let mut compressor = match &prepared {
+            Some(prepared) => zstd::bulk::Compressor::with_prepared_dictionary(prepared),
+            None => zstd::bulk::Compressor::new(level),
+        }
+        .map_err(coder)?;
+        let mut frame = Vec::new();
+        samples
+            .iter()
+            .map(|sample| {
+                frame.clear();
+                frame.reserve(zstd::zstd_safe::compress_bound(sample.len()));
+                let coded = compressor.compress_to_buffer(sample, &mut frame).map_err(coder)?;
+                Ok(coded.min(sample.len()) as u64)
+            })
+            .collect()
+    }
 
     fn trained(offset: usize, count: usize) -> Dictionary {
         Dictionary::train(&refs(&lines(offset, count)), 4096).unwrap()

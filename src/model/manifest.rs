@@ -30,6 +30,8 @@ pub mod metric {
     pub const RAW: &str = "bytes_per_record.raw";
     /// CPU seconds of the training and of the judgement.
     pub const TRAINING_SECONDS: &str = "training.cpu_seconds";
+    /// How often the training went back to a checkpoint.
+    pub const REWINDS: &str = "training.rewinds";
     /// The price of 10⁶ records, where codecs were chosen among by their price.
     pub const PRICE: &str = "price_per_million";
     /// Records in the holdout.
@@ -123,6 +125,20 @@ impl fmt::Display for Span {
     }
 }
 
+/// A place on the curve of a training that took minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Steps done.
+    pub step: u32,
+    /// CPU time spent.
+    pub cpu_seconds: f64,
+    /// Bits for each sample of what it learned from, in the steps since the point before.
+    pub loss: f64,
+    /// Bits for each sample of what it is validated on, once that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<f64>,
+}
+
 /// What is known about a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -150,6 +166,9 @@ pub struct Manifest {
     /// What was measured, by name (see [`metric`]); every value is finite.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
+    /// How its training went, where it took minutes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<CurvePoint>,
     /// The model that it was made from, or that it was measured against and replaced.
     #[serde(default)]
     pub parent: Option<ModelId>,
@@ -212,6 +231,7 @@ impl Manifest {
             seed: 0,
             config: serde_json::Value::Null,
             metrics: BTreeMap::new(),
+            curve: Vec::new(),
             parent: None,
             other: BTreeMap::new(),
         }
@@ -275,6 +295,12 @@ impl Manifest {
         }
         if let Some((name, value)) = self.metrics.iter().find(|(_, value)| !value.is_finite()) {
             return invalid("metrics", format!("`{name}` is {value}, which JSON cannot hold"));
+        }
+        let finite = |point: &CurvePoint| {
+            [point.cpu_seconds, point.loss, point.validation.unwrap_or(0.0)].iter().all(|value| value.is_finite())
+        };
+        if !self.curve.iter().all(finite) {
+            return invalid("curve", "it has a value that JSON cannot hold".to_owned());
         }
         Ok(())
     }

@@ -13,13 +13,15 @@ pub mod split;
 
 mod challenge;
 mod learned;
+mod monitor;
 mod plain;
 
-pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Sizes, Verdict, challenge, coded_sizes, judge};
+pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Sizes, Verdict, judge};
 pub use columns::{ColumnsCodec, ColumnsError, ColumnsModel};
 pub use dictionary::{Dictionary, DictionaryError};
 pub use latent::{LatentCodec, LatentError, LatentModel, LatentParts};
 pub use learned::Learned;
-pub use manifest::{Family, Manifest, ManifestError, Span};
+pub use manifest::{CurvePoint, Family, Manifest, ManifestError, Span};
+pub use monitor::{Monitor, Phase, Progress, Start};
 pub use reservoir::{Kept, Reservoir, Sample, Snapshot};
 pub use split::{Parts, Split, SplitBy};

@@ -24,7 +24,9 @@ mod worker;
 mod workshop;
 
 pub use holdings::Holdings;
-pub use learn::{Curriculum, Learner, Lesson, LessonParts, Publication, Run, Subject, SubjectError};
+pub use learn::{
+    CpuTime, Curriculum, Images, Learner, Lesson, LessonParts, Publication, Run, SEED, Subject, SubjectError,
+};
 pub use observer::{MemoryUse, Observer};
 pub use pulse::Pulse;
 pub use settings::{

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::codec::{Algorithm, CodecSpec};
+use crate::payload::image::Shape;
 use crate::units::ByteSize;
 
 /// What happens to the records.
@@ -160,6 +161,8 @@ pub enum Payload {
     Csv,
     /// Text.
     Text,
+    /// Small images of one shape.
+    Image,
 }
 
 /// What values are coded with.
@@ -218,6 +221,8 @@ pub struct LearnSettings {
     pub reservoir: ByteSize,
     /// Size of a trained dictionary.
     pub dictionary: ByteSize,
+    /// CPU time of a training that takes minutes.
+    pub cpu: Duration,
 }
 
 /// Everything one pipeline is told.
@@ -233,6 +238,8 @@ pub struct Settings {
     pub to: TopicTemplate,
     /// What values are.
     pub payload: Payload,
+    /// Their shape, where they are images.
+    pub shape: Option<Shape>,
     /// Codec and level (compress only).
     pub codec: CodecChoice,
     /// Layout written (compress only).

@@ -54,7 +54,8 @@ pub struct GcReport {
     pub removed: Vec<RemovedModel>,
     /// Models that stay, and why.
     pub kept: Vec<KeptModel>,
-    /// Artefacts without a manifest, dictionary numbers of no model, and staged files of writers that died.
+    /// Artefacts without a manifest, dictionary numbers of no model, trainings that nobody goes on with, and staged files of
+    /// writers that died.
     pub debris: Vec<String>,
     /// Bytes of all of it.
     pub freed_bytes: u64,
@@ -168,6 +169,7 @@ impl Registry {
         if let Some(dictionary) = number {
             self.store.delete(&layout::dictionary(dictionary.id())).await?;
         }
+        self.store.delete(&layout::state(&manifest.model)).await?;
         self.store.delete(&layout::artefact(&manifest.model)).await
     }
 
@@ -183,6 +185,20 @@ impl Registry {
         }
         for (_, objects) in models.values().filter(|(whole, _)| !whole) {
             for object in objects.iter().filter(|object| SystemTime::from(object.last_modified) < before) {
+                report.debris.push(self.store.url_of(&object.location));
+                report.freed_bytes += object.size;
+                if !policy.dry_run {
+                    self.store.delete(&object.location).await?;
+                }
+            }
+        }
+        // A training that goes on writes its progress all the time.
+        for folder in self.store.folders(&layout::trainings()).await? {
+            let objects = self.store.list(&folder).await?;
+            if objects.iter().any(|object| SystemTime::from(object.last_modified) >= before) {
+                continue;
+            }
+            for object in objects {
                 report.debris.push(self.store.url_of(&object.location));
                 report.freed_bytes += object.size;
                 if !policy.dry_run {

@@ -29,11 +29,34 @@ pub(super) fn manifest(model: &ModelId) -> Path {
     shard(model.prefix()).join(model.to_string()).join(MANIFEST)
 }
 
+/// What a training begins with that starts from a model.
+pub(super) fn state(model: &ModelId) -> Path {
+    shard(model.prefix()).join(model.to_string()).join(STATE)
+}
+
 /// File name of an artefact.
 pub(super) const ARTEFACT: &str = "artefact";
 
 /// File name of a manifest.
 pub(super) const MANIFEST: &str = "manifest.json";
+
+/// File name of what a training begins with.
+pub(super) const STATE: &str = "state";
+
+/// The folder of all trainings that have not ended.
+pub(super) fn trainings() -> Path {
+    Path::from("trainings")
+}
+
+/// What a pipeline's training learns from.
+pub(super) fn samples(pipeline: &str) -> Path {
+    trainings().join(pipeline).join("samples")
+}
+
+/// How far a pipeline's training is.
+pub(super) fn progress(pipeline: &str) -> Path {
+    trainings().join(pipeline).join("progress")
+}
 
 /// The model and the file name that a path under [`models`] holds.
 pub(super) fn parse_model_object(path: &Path) -> Option<(ModelId, String)> {
@@ -91,6 +114,8 @@ mod tests {
         assert_eq!(activation("flights", 7).as_ref(), "active/flights/0000000007.json");
         assert_eq!(activation("../a/b", 7).as_ref(), "active/..%2Fa%2Fb/0000000007.json");
         assert_eq!(active("..").as_ref(), "active/%2E%2E");
+        assert_eq!(state(&id).as_ref(), format!("models/abababab/{hex}/state"));
+        assert_eq!(progress("images").as_ref(), "trainings/images/progress");
     }
 
     #[test]

@@ -6,8 +6,11 @@
 //! registry.json                          this is a registry, of this version
 //! models/<p>/<id>/artefact               the model's bytes; <id> is their BLAKE3, <p> its first 8 digits
 //! models/<p>/<id>/manifest.json          what it is; written last: a model exists when its manifest does
+//! models/<p>/<id>/state                  what the next training begins with that starts from it, where that helps
 //! dictionaries/<number>.json             which model a zstd dictionary number names
 //! active/<pipeline>/<sequence>.json      which model the pipeline uses since when, by whom; the highest counts
+//! trainings/<pipeline>/samples           what a training learns from that has not ended
+//! trainings/<pipeline>/progress          how far it is
 //! ```
 //!
 //! **Atomicity.** Every object is written by one put that readers see whole or not at all: a staged file and a rename
@@ -30,12 +33,14 @@ mod gc;
 mod layout;
 mod models;
 mod store;
+mod trainings;
 
 pub use active::{Activation, Change, Expect, Signature};
 pub use cache::{CacheSettings, ModelCache};
 pub use error::RegistryError;
 pub use gc::{GcPolicy, GcReport, KeptModel, KeptWhy, RemovedModel};
 pub use models::{Listing, Model, Published};
+pub use trainings::Unfinished;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -262,7 +262,7 @@ impl Registry {
     }
 
     /// Makes a registry of what is none yet.
-    async fn mark(&self) -> Result<()> {
+    pub(super) async fn mark(&self) -> Result<()> {
         if !self.exists().await? {
             let marker = Marker { format: "latentd-registry".to_owned(), version: MARKER_VERSION };
             self.store.put_new(&layout::marker(), to_json(&marker)).await?;

@@ -200,12 +200,26 @@ pub const TRAINING_RUNS: Family = Family::pipeline(
     &["outcome"],
     "Trainings by outcome: replaced (its model or codec is in use), kept (what was in use stayed), nothing (there was nothing to learn), failed.",
 );
+/// `latentd_training_progress_ratio`.
+pub const TRAINING_PROGRESS: Family = Family::pipeline(
+    "latentd_training_progress_ratio",
+    Gauge,
+    &[],
+    "How much of its CPU time a training has spent, 0 to 1; only while one that takes minutes is under way.",
+);
+/// `latentd_training_loss`.
+pub const TRAINING_LOSS: Family = Family::pipeline(
+    "latentd_training_loss",
+    Gauge,
+    &[],
+    "Bits that a sample of a value takes with what is being trained, in its latest step; only while a training that takes minutes is under way.",
+);
 /// `latentd_bits_per_record`.
 pub const BITS_PER_RECORD: Family = Family::pipeline(
     "latentd_bits_per_record",
     Gauge,
     &["set"],
-    "Bits that a record's value takes with the model in use (with `codec = \"auto\"`: the record on the log), by set: live (the newest records), holdout (those that judged it), expected (the newest with a model made now, as expected).",
+    "Bits that a record takes with the model in use, in the layout `block` with all that is in it, in `record` its value and frame (with `codec = \"auto\"`: the record on the log), by set: live (the newest records), holdout (those that judged it), expected (the newest with a model made now, as expected).",
 );
 /// `latentd_codec_price`.
 pub const CODEC_PRICE: Family = Family::pipeline(
@@ -253,6 +267,8 @@ pub const FAMILIES: &[Family] = &[
     TAP_DROPPED_RECORDS,
     MODEL_INFO,
     TRAINING_RUNS,
+    TRAINING_PROGRESS,
+    TRAINING_LOSS,
     BITS_PER_RECORD,
     CODEC_PRICE,
     CODEC_CHOSEN,

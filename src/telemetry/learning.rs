@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 pub struct LearningReport {
     /// `train` or `wait`.
     pub decision: String,
-    /// Why, from a closed set: `first`, `pays_off`, `age`, `asked`, `too_little`, `too_soon`, `nothing_new`, `held`, `not_paid`,
+    /// Why, from a closed set: `first`, `pays_off`, `age`, `asked`, `too_little`, `too_soon`, `nothing_new`, `busy`, `held`, `not_paid`,
     /// `no_drift`, `elsewhere`.
     pub cause: String,
     /// Why, in words.
@@ -23,9 +23,34 @@ pub struct LearningReport {
     pub owed: f64,
     /// What `owed` has to come to for a training.
     pub price: f64,
+    /// How far the training under way is, where it takes minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<ProgressReport>,
     /// How the last training ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<TrainingReport>,
+}
+
+/// How far a training is.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ProgressReport {
+    /// `float`, `quantised` or `calibration`.
+    pub phase: String,
+    /// How much of its budget is spent: 0 to 1.
+    pub fraction: f64,
+    /// Steps done.
+    pub step: u32,
+    /// Bits for each sample of a value in the latest step.
+    pub loss: f64,
+    /// The same of what it is validated on, at the latest checkpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<f64>,
+    /// How often it went back to a checkpoint.
+    pub rewinds: u32,
+    /// CPU time that it has had.
+    pub cpu_seconds: f64,
+    /// CPU time that it will still take.
+    pub cpu_seconds_left: f64,
 }
 
 /// A training that has ended.

@@ -23,7 +23,7 @@ mod worker_status;
 pub use board::{Hold, NotReady, Readiness, StatusBoard};
 pub use clock::thread_cpu_seconds;
 pub use events::{Event, EventId, EventKind, Events, Heard, Subscription};
-pub use learning::{CandidateReport, ChoiceReport, LearningReport, TrainingReport};
+pub use learning::{CandidateReport, ChoiceReport, LearningReport, ProgressReport, TrainingReport};
 pub use limiter::{Limiter, Verdict};
 pub use liveness::{Liveness, Stuck, Watched};
 pub use log::ErrorLog;

@@ -134,6 +134,8 @@ pub struct PipelineFamilies {
     dead_letters: IntCounterVec,
     model_info: IntGaugeVec,
     training_runs: IntCounterVec,
+    training_progress: GaugeVec,
+    training_loss: GaugeVec,
     bits_per_record: GaugeVec,
     codec_price: GaugeVec,
     codec_chosen: IntGaugeVec,
@@ -169,6 +171,8 @@ impl PipelineMetrics {
             dead_letters: of.counters(families::DEAD_LETTERS),
             model_info: of.gauges(families::MODEL_INFO),
             training_runs: of.counters(families::TRAINING_RUNS),
+            training_progress: of.fractions(families::TRAINING_PROGRESS),
+            training_loss: of.fractions(families::TRAINING_LOSS),
             bits_per_record: of.fractions(families::BITS_PER_RECORD),
             codec_price: of.fractions(families::CODEC_PRICE),
             codec_chosen: of.gauges(families::CODEC_CHOSEN),
@@ -199,6 +203,8 @@ impl PipelineMetrics {
             Box::new(self.dead_letters.clone()),
             Box::new(self.model_info.clone()),
             Box::new(self.training_runs.clone()),
+            Box::new(self.training_progress.clone()),
+            Box::new(self.training_loss.clone()),
             Box::new(self.bits_per_record.clone()),
             Box::new(self.codec_price.clone()),
             Box::new(self.codec_chosen.clone()),
@@ -258,6 +264,20 @@ impl PipelineFamilies {
     /// Counts a training by its outcome.
     pub fn training(&self, outcome: &str) {
         self.training_runs.with_label_values(&[outcome]).inc();
+    }
+
+    /// Says how far a training is that takes minutes, and its loss; nothing where none is under way.
+    pub fn set_training(&self, now: Option<(f64, f64)>) {
+        match now {
+            Some((fraction, loss)) => {
+                self.training_progress.with_label_values::<&str>(&[]).set(fraction);
+                self.training_loss.with_label_values::<&str>(&[]).set(loss);
+            }
+            None => {
+                self.training_progress.reset();
+                self.training_loss.reset();
+            }
+        }
     }
 
     /// Says what a record of a set takes, in bytes.

@@ -2,7 +2,7 @@
 //!
 //! A training ends in an integer artefact ([`crate::model`]), which codes without libtorch. It runs on the thread that calls it,
 //! reads no clock and writes nothing: what it may spend, who hears of its progress and who keeps its checkpoints is the
-//! caller's ([`Monitor`]). Random numbers come from a seed, and libtorch's own generator is not used, so that the same
+//! caller's ([`crate::model::Monitor`]). Random numbers come from a seed, and libtorch's own generator is not used, so that the same
 //! data and seed make the same bytes, also beside other trainings.
 
 pub mod latent;
@@ -10,10 +10,8 @@ pub mod latent;
 mod adam;
 mod error;
 mod layer;
-mod monitor;
 
 pub use error::TrainingError;
-pub use monitor::{Monitor, Phase, Progress};
 
 /// Makes each operation use the thread that asks for it and no other. On a busy host, more threads are slower by an order of
 /// magnitude: they wait for one another.

@@ -47,11 +47,13 @@ const BARE: &str = "bare librdkafka loop";
 const WITH_HEADER: &str = "bare librdkafka loop, with a `content-encoding` header";
 
 /// One variant: its name, and the tables of its pipeline; the bare loop has none.
-const VARIANTS: [(&str, Option<&str>); 9] = [
+const VARIANTS: [(&str, Option<&str>); 11] = [
     (BARE, None),
     (WITH_HEADER, None),
     ("record, at-least-once", Some("layout = \"record\"\ndelivery = \"at-least-once\"")),
+    ("record, no header, at-least-once", Some("layout = \"record\"\nheaders = \"none\"\ndelivery = \"at-least-once\"")),
     ("record, exactly-once, 500 ms", Some("layout = \"record\"")),
+    ("record, no header, exactly-once, 500 ms", Some("layout = \"record\"\nheaders = \"none\"")),
     ("record, exactly-once, 100 ms", Some("layout = \"record\"\ncommit_interval = \"100ms\"")),
     (
         "record, exactly-once, 100 ms, no overlap",

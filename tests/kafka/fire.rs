@@ -3,82 +3,24 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use latentd::record::{Header, Record, Timestamp};
-use rdkafka::producer::BaseProducer;
-
-use crate::broker::{Broker, shared};
+use crate::broker::shared;
 use crate::daemon::Daemon;
-use crate::tools;
-use crate::topics::{Partitions, assert_same, flush, send};
+use crate::feed::Feed;
+use crate::topics::assert_same;
 
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// Records that the feed sends in a row, and the pause after them: four thousand a second.
-const CHUNK: usize = 200;
-const PAUSE: Duration = Duration::from_millis(50);
-
 /// A member that was killed is noticed soon.
-const SESSION: &str = "\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"1000\"\n";
+pub const SESSION: &str = "\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"1000\"\n";
 
 const TABLES: &str = "[pipelines.fire]\nfrom = \"fire\"\nto = \"fire.z\"\ncodec = \"columns\"\ncommit_interval = \"100ms\"\n\
                       [pipelines.fire.learn]\nevery = \"3s\"\nreservoir = \"12MiB\"\n\
                       [pipelines.fire-back]\noperation = \"restore\"\nfrom = \"fire.z\"\nto = \"fire.back\"\n";
 
-/// Writes rows of the flights topic to two partitions of a topic until it is told to stop.
-struct Feed {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Partitions>,
-}
-
-impl Feed {
-    fn start(broker: &Broker, topic: &'static str) -> Self {
-        let producer: BaseProducer =
-            broker.client().set("enable.idempotence", "true").set("linger.ms", "5").create().unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let wish = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let text = std::fs::read(tools::data("flights.jsonl").unwrap()).unwrap();
-            let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-            let mut sent = Partitions::from([(0, Vec::new()), (1, Vec::new())]);
-            let mut next = 0;
-            while !wish.load(Ordering::Relaxed) {
-                let partition = (next / CHUNK % 2) as i32;
-                for _ in 0..CHUNK {
-                    let record = Record {
-                        key: Some(Bytes::from(next.to_string())),
-                        value: Some(Bytes::copy_from_slice(lines[next % lines.len()])),
-                        headers: vec![Header { name: "n".to_owned(), value: Some(Bytes::from(next.to_string())) }],
-                        timestamp: Timestamp::create(1_700_000_000_000 + next as i64),
-                        offset: 0,
-                    };
-                    send(&producer, topic, partition, &record);
-                    sent.get_mut(&partition).unwrap().push(record);
-                    next += 1;
-                }
-                producer.poll(Duration::ZERO);
-                std::thread::sleep(PAUSE);
-            }
-            flush(&producer);
-            sent
-        });
-        Self { stop, thread }
-    }
-
-    /// Stops, and gives back what was sent.
-    fn stop(self) -> Partitions {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
-    }
-}
-
 /// Files of this name below a folder.
-fn files(folder: &Path, name: impl Fn(&str) -> bool + Copy) -> Vec<PathBuf> {
+pub fn files(folder: &Path, name: impl Fn(&str) -> bool + Copy) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut found = Vec::new();
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
@@ -92,7 +34,7 @@ fn files(folder: &Path, name: impl Fn(&str) -> bool + Copy) -> Vec<PathBuf> {
 }
 
 /// Waits for something that lasts a moment only.
-fn catch(daemon: &Daemon, what: &str, mut happens: impl FnMut() -> bool) {
+pub fn catch(daemon: &Daemon, what: &str, mut happens: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !happens() {
         assert!(Instant::now() < deadline, "not in {PATIENCE:?}: {what}\n{}", daemon.log());
@@ -110,7 +52,7 @@ fn coded(daemon: &Daemon) -> f64 {
 fn a_daemon_that_is_killed_while_it_trains_promotes_swaps_and_goes_back_loses_and_doubles_nothing() {
     let broker = &shared();
     broker.create("fire", 2, &[]);
-    let feed = Feed::start(broker, "fire");
+    let feed = Feed::flights(broker, "fire");
     let mut daemon = Daemon::with_kafka(broker, "fire", SESSION, TABLES);
     let registry = daemon.registry();
     let models = || files(&registry.join("models"), |name| name == "manifest.json").len();
@@ -176,7 +118,7 @@ const AUTO: &str = "[pipelines.auto]\nfrom = \"auto\"\nto = \"auto.z\"\ncodec = 
 fn a_codec_is_chosen_told_used_and_found_again_after_a_restart() {
     let broker = &shared();
     broker.create("auto", 2, &[]);
-    let feed = Feed::start(broker, "auto");
+    let feed = Feed::flights(broker, "auto");
     let mut daemon = Daemon::with_kafka(broker, "auto", SESSION, AUTO);
     let choice = |daemon: &Daemon| {
         let (_, pipeline) = daemon.json("/api/v1/pipelines/auto")?;

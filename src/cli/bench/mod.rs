@@ -17,6 +17,8 @@ use super::records::RecordMode;
 use super::{Format, UsageError};
 use crate::codec::{Algorithm, CodecSpec};
 use crate::cost::Prices;
+use crate::payload::image::Shape;
+use crate::pipeline::{Images, SEED};
 use contest::Way;
 use models::Models;
 use report::{Report, Row};
@@ -40,6 +42,12 @@ pub struct BenchArgs {
     /// Codecs, such as `zstd:19,xz` [default: every codec]
     #[arg(short, long, value_delimiter = ',')]
     codecs: Vec<CodecSpec>,
+    /// Height, width and channels of records that are images, which `latent` learns then: 28x28, 64x64x3
+    #[arg(long, value_name = "HxWxC")]
+    shape: Option<Shape>,
+    /// CPU time that a training on images takes
+    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    cpu: Duration,
     /// Most records that are measured, and most that come before them to learn from
     #[arg(short, long, default_value_t = 20_000, value_name = "N")]
     limit: usize,
@@ -87,9 +95,10 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
             return Err(UsageError::new(message).into());
         }
     };
-    let ways = ways(&args.codecs);
+    let images = args.shape.map(|shape| Images { shape, cpu: args.cpu, seed: SEED });
+    let ways = ways(&args.codecs, images.is_some())?;
     let bar = progress(ways.len() as u64);
-    let models = Models::train(&ways, &sample.train, |told| bar.set_message(told.to_owned()))?;
+    let models = Models::train(&ways, &sample.train, images, |told| bar.set_message(told.to_owned()))?;
     let mut rows = Vec::new();
     for way in ways {
         let model = models.of(way);
@@ -111,15 +120,19 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
 }
 
 /// All ways, Kafka's own first.
-fn ways(codecs: &[CodecSpec]) -> Vec<Way> {
+fn ways(codecs: &[CodecSpec], images: bool) -> Result<Vec<Way>, UsageError> {
+    let latent = CodecSpec::new(Algorithm::Latent);
+    if codecs.contains(&latent) && !images {
+        return Err(UsageError::new("`latent` learns images: write --shape HEIGHTxWIDTH, such as 28x28"));
+    }
     let mut ways = vec![Way::Kafka { level: None, batch: SIZES[1] }];
     for level in LEVELS {
         ways.extend(SIZES.map(|batch| Way::Kafka { level: Some(level), batch }));
     }
     let mut specs = codecs.to_vec();
     if specs.is_empty() {
-        // What can be learned here, from any records.
         specs.extend(Algorithm::ALL.into_iter().chain([Algorithm::Columns]).map(CodecSpec::new));
+        specs.extend(images.then_some(latent));
         let high = [(Algorithm::Zstd, 19), (Algorithm::ZstdDict, 19), (Algorithm::Brotli, 11)];
         specs.extend(high.into_iter().filter_map(|(algorithm, level)| CodecSpec::with_level(algorithm, level)));
     }
@@ -127,7 +140,7 @@ fn ways(codecs: &[CodecSpec]) -> Vec<Way> {
         ways.extend([Way::Record(spec), Way::RecordInKafka(spec)]);
         ways.extend(SIZES.map(|most| Way::Block(spec, most)));
     }
-    ways
+    Ok(ways)
 }
 
 fn progress(rows: u64) -> ProgressBar {

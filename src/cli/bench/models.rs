@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::contest::Way;
 use crate::cli::corpus;
 use crate::codec::{Algorithm, CodecSpec};
-use crate::model::{Dictionary, DictionaryError};
-use crate::pipeline::{Layout, Run, Subject};
+use crate::model::{Dictionary, DictionaryError, Start};
+use crate::pipeline::{CpuTime, Images, Layout, Run, Subject};
 use crate::record::Record;
 use crate::telemetry::thread_cpu_seconds;
 use crate::units::ByteSize;
@@ -35,12 +35,15 @@ enum Kind {
     InBlocks,
     /// A model of fields for each record by itself.
     Alone,
+    /// A model of images.
+    Images,
 }
 
 impl Kind {
     fn of(way: Way) -> Option<Self> {
         match way.spec()?.algorithm() {
             Algorithm::ZstdDict => Some(Self::Dictionary),
+            Algorithm::Latent => Some(Self::Images),
             algorithm if !algorithm.is_learned() => None,
             _ if matches!(way, Way::Block(..)) => Some(Self::InBlocks),
             _ => Some(Self::Alone),
@@ -54,7 +57,12 @@ pub struct Models(BTreeMap<Kind, Option<Trained>>);
 
 impl Models {
     /// Learns what these ways code with.
-    pub fn train(ways: &[Way], records: &[Record], told: impl Fn(&str)) -> anyhow::Result<Self> {
+    pub fn train(
+        ways: &[Way],
+        records: &[Record],
+        images: Option<Images>,
+        told: impl Fn(&str),
+    ) -> anyhow::Result<Self> {
         let mut models = BTreeMap::new();
         for way in ways {
             let (Some(kind), Some(spec)) = (Kind::of(*way), way.spec()) else { continue };
@@ -65,8 +73,11 @@ impl Models {
             let before = thread_cpu_seconds();
             let learned = match kind {
                 Kind::Dictionary => dictionary(records)?,
-                Kind::InBlocks => fields(spec, Layout::Block, records)?,
-                Kind::Alone => fields(spec, Layout::Record, records)?,
+                Kind::InBlocks => learned(fields(spec, Layout::Block), records)?,
+                Kind::Alone => learned(fields(spec, Layout::Record), records)?,
+                Kind::Images => {
+                    learned(images.map(|images| Subject::of_images(images, Layout::Block, BLOCK)), records)?
+                }
             };
             let seconds = thread_cpu_seconds() - before;
             if let Err(reason) = &learned {
@@ -83,13 +94,15 @@ impl Models {
     }
 }
 
-fn fields(spec: CodecSpec, layout: Layout, records: &[Record]) -> anyhow::Result<Result<Arc<[u8]>, String>> {
-    let Some(subject) = Subject::of_codec(spec, layout, BLOCK, ByteSize::new(DICTIONARY as u64)) else {
-        return Ok(Err(format!("`{spec}` learns nothing")));
-    };
+fn fields(spec: CodecSpec, layout: Layout) -> Option<Subject> {
+    Subject::of_codec(spec, layout, BLOCK, ByteSize::new(DICTIONARY as u64))
+}
+
+fn learned(subject: Option<Subject>, records: &[Record]) -> anyhow::Result<Result<Arc<[u8]>, String>> {
+    let Some(subject) = subject else { return Ok(Err("there is nothing to learn".to_owned())) };
     let runs = corpus::runs(records.iter().map(Record::as_ref), subject.run_bytes());
     let runs: Vec<&Run> = runs.iter().collect();
-    Ok(subject.train(&runs)?)
+    Ok(subject.train(&runs, Start::Anew, &mut CpuTime::begin())?.map(|taught| taught.artefact))
 }
 
 /// A dictionary of the newest records, which are the most like what comes; zstd's own advice is a hundred bytes of samples

@@ -212,14 +212,12 @@ fn configuration(
         let (stream, topic, z) = (&course.stream, &course.topic, course.compressed());
         writeln!(text, "[pipelines.{}]\nfrom = \"{topic}\"\nto = \"{z}\"", stream.name)?;
         writeln!(text, "operation = \"compress\"\ncodec = {:?}\nlayout = {:?}", stream.codec, stream.layout)?;
+        writeln!(text, "{}", stream.payload)?;
         writeln!(text, "delivery = \"{delivery}\"\ncreate_topics = false\nworkers = 1\n")?;
         if stream.layout == "block" {
             writeln!(text, "[pipelines.{}.block]\nlinger = \"500ms\"\n", stream.name)?;
         }
-        if stream.learns {
-            let learn = "every = \"10s\"\nreservoir = \"16MiB\"\ndictionary = \"110KiB\"\n";
-            writeln!(text, "[pipelines.{}.learn]\n{learn}", stream.name)?;
-        }
+        writeln!(text, "[pipelines.{}.learn]\n{}\n", stream.name, stream.learn)?;
         writeln!(text, "[pipelines.{}-back]\nfrom = \"{z}\"\nto = \"{}\"", stream.name, course.restored())?;
         writeln!(text, "operation = \"restore\"\ndelivery = \"{delivery}\"\ncreate_topics = false\nworkers = 1\n")?;
     }

@@ -114,7 +114,7 @@ impl Screen {
             let stream = &course.stream;
             let _ = writeln!(
                 text,
-                "\n  {}: {}\n    {} -> {} -> {}   ({}, layout {}{})",
+                "\n  {}: {}\n    {} -> {} -> {}   ({}, layout {}, learned from the stream)",
                 stream.name,
                 stream.what,
                 course.topic,
@@ -122,7 +122,6 @@ impl Screen {
                 course.restored(),
                 stream.codec,
                 stream.layout,
-                if stream.learns { ", learned from the stream" } else { "" },
             );
         }
         let _ = writeln!(
@@ -174,7 +173,7 @@ impl Screen {
             let each = |recent: &Recent| {
                 recent.bytes_per_record().map_or_else(|| "-".to_owned(), |bytes| format!("{bytes:.1}"))
             };
-            let text = format!(
+            let mut text = format!(
                 "{:8} {:>8} fed {:>8} back, equal   latentd {:>7}, now {:>5} B/record   Kafka's zstd {:>6}, now {:>5}",
                 course.stream.name,
                 HumanCount(figures.fed).to_string(),
@@ -184,11 +183,24 @@ impl Screen {
                 times(figures.kafka_ratio()),
                 each(kafka),
             );
+            if let Some(training) = self.training(course.stream.name) {
+                text.push_str(&training);
+            }
             match &self.bars {
                 Some((_, bars)) => bars[index].set_message(text),
                 None => eprintln!("{text}"),
             }
         }
+    }
+
+    /// How far a training of minutes is.
+    fn training(&self, pipeline: &str) -> Option<String> {
+        let training = self.board.pipeline(pipeline)?.learning()?.training?;
+        let percent = training.fraction * 100.0;
+        Some(format!(
+            "   training {percent:.0} %, {:.3} bits a sample, {:.0} s of CPU left",
+            training.loss, training.cpu_seconds_left
+        ))
     }
 
     /// Bytes per record over the last seconds, per stream.

@@ -16,8 +16,10 @@ pub struct Stream {
     pub codec: &'static str,
     /// The layout.
     pub layout: &'static str,
-    /// Whether the pipeline learns from the stream.
-    pub learns: bool,
+    /// What its values are, for the configuration.
+    pub payload: &'static str,
+    /// How the pipeline learns from the stream, for the configuration.
+    pub learn: &'static str,
     /// Records a second.
     pub rate: f64,
     /// The records, in order; the feeder begins again at their end.
@@ -40,6 +42,9 @@ pub const PARTITIONS: i32 = 4;
 /// Records of one stream that are held in memory: all flights of the year, so that none comes twice in the first minute.
 const MOST: usize = 400_000;
 
+/// What images are coded with: without libtorch no network is trained on them.
+const IMAGE_CODEC: &str = if cfg!(feature = "training") { "latent" } else { "zstd-dict:19" };
+
 /// Where the records lie: `--data`, `LATENTD_DATA`, or the cache that `make demo` fills.
 pub fn data_folder(asked: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
@@ -58,16 +63,19 @@ pub fn streams(folder: &Path, speed: f64) -> anyhow::Result<Vec<Stream>> {
             what: "departures from New York in 2013, one JSON object each, keyed by airport",
             codec: "columns",
             layout: "block",
-            learns: true,
+            payload: "payload = \"json\"",
+            // The demonstration is short: a year of flights goes by in minutes.
+            learn: "every = \"10s\"\nreservoir = \"16MiB\"",
             rate: 1000.0 * speed,
             records: flights(&folder.join("flights.jsonl"))?,
         },
         Stream {
             name: "digits",
             what: "MNIST, handwritten digits of 28 x 28 pixels",
-            codec: "zstd-dict:19",
+            codec: IMAGE_CODEC,
             layout: "block",
-            learns: true,
+            payload: "payload = \"image\"\nshape = \"28x28\"",
+            learn: "every = \"10m\"\nreservoir = \"32MiB\"\ncpu = \"60s\"",
             rate: 400.0 * speed,
             records: digits(folder)?,
         },

@@ -1,6 +1,7 @@
 //! `latentd models`: what is in the registry, what is in use, and moving models between registries.
 
 mod compare;
+mod curve;
 mod show;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 
+use super::curve::draw;
 use super::{metric_of, short};
 use crate::cli::Format;
 use crate::cli::show::print_json;
@@ -38,6 +39,17 @@ pub async fn show(format: Format, registry: &Registry, id: &str) -> anyhow::Resu
     }
     for (name, value) in &manifest.metrics {
         writeln!(out, "measured  {name} {value:.2}")?;
+    }
+    if let (Some(drawn), Some(last)) = (draw(&manifest.curve), manifest.curve.last()) {
+        let validation = last.validation.map_or_else(String::new, |bits| format!(", {bits:.4} validated"));
+        writeln!(
+            out,
+            "\ntraining, bits a sample over seconds of CPU: {:.4}{validation} after {} steps in {:.0} s",
+            last.loss,
+            HumanCount(last.step.into()),
+            last.cpu_seconds
+        )?;
+        writeln!(out, "{}", drawn.trim_end())?;
     }
     writeln!(out, "\nlineage, bytes/record when it was made")?;
     for (depth, (ancestor, manifest)) in lineage.iter().enumerate() {

@@ -3,9 +3,7 @@
 //! What is learned, and how it is judged, is what the daemon does ([`Subject`]): the newest fifth of the records is held
 //! out, and the model that was learned from the others is measured on it.
 
-#[cfg(feature = "training")]
-mod images;
-mod lesson;
+mod progress;
 mod report;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -22,16 +20,16 @@ use super::models::signature;
 use super::output::Output;
 use super::records::{self, RecordMode};
 use super::{Format, UsageError};
-use crate::codec::{CodecSpec, ModelId};
+use crate::codec::{Algorithm, CodecSpec, ModelId};
 use crate::config::{self, Config};
 use crate::model::manifest::is_pipeline_name;
-use crate::model::{Decision, Manifest, Split, Verdict, package};
+use crate::model::{Decision, Manifest, Split, Start, Verdict, package};
 use crate::payload::image::Shape;
-use crate::pipeline::{Layout, Operation, Publication, Run, Settings, Subject};
+use crate::pipeline::{Images, Layout, Operation, Publication, Run, Settings, Subject};
 use crate::registry::{Activation, Expect, Registry};
 use crate::telemetry::thread_cpu_seconds;
 use crate::units::ByteSize;
-use lesson::Lesson;
+use progress::Shown;
 use report::Report;
 pub use report::explain;
 
@@ -113,7 +111,7 @@ enum Payload {
 struct Task {
     /// The pipeline, or the file's name in its place.
     name: String,
-    lesson: Lesson,
+    subject: Subject,
     corpus: Corpus,
     /// Settings of the training beside the subject's own.
     config: serde_json::Value,
@@ -166,13 +164,12 @@ fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &Pro
         );
         UsageError::new(message)
     })?;
-    let lesson = Lesson::Subject(subject);
-    let corpus = Corpus::of_topics(&settings.from, &config.kafka, &bounds(args, &lesson), bar)?;
-    Ok(Task { name, lesson, corpus, config: json!({}) })
+    let corpus = Corpus::of_topics(&settings.from, &config.kafka, &bounds(args, &subject), bar)?;
+    Ok(Task { name, subject, corpus, config: json!({}) })
 }
 
 fn of_file(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<Task> {
-    let lesson = Lesson::of_file(args)?;
+    let subject = subject(args)?;
     let asked = args.records.or(match args.payload {
         Payload::Csv => Some(RecordMode::Csv),
         Payload::Json | Payload::Image | Payload::Auto => None,
@@ -186,49 +183,82 @@ fn of_file(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<T
         let message = format!("`{}` does not say how it is cut into records: write --records lines", file.display());
         return Err(UsageError::new(message).into());
     }
-    let corpus = Corpus::of_file(file, mode, &mut reader, args.bare, &bounds(args, &lesson), bar)?;
+    let corpus = Corpus::of_file(file, mode, &mut reader, args.bare, &bounds(args, &subject), bar)?;
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let stem = stem.filter(|stem| stem != "-" && is_pipeline_name(stem));
     Ok(Task {
         name: stem.unwrap_or_else(|| "standard-input".to_owned()),
-        lesson,
+        subject,
         corpus,
         config: json!({ "records": mode.to_string(), "line_ends": !args.bare }),
     })
 }
 
+/// What the arguments say that is learned of a file.
+fn subject(args: &TrainArgs) -> Result<Subject, UsageError> {
+    let images = args.payload == Payload::Image;
+    let codec = args.codec.unwrap_or(CodecSpec::new(if images { Algorithm::Latent } else { Algorithm::Columns }));
+    let latent = codec.algorithm() == Algorithm::Latent;
+    match args.shape.filter(|_| images && latent) {
+        Some(shape) => {
+            let images = Images { shape, cpu: args.cpu, seed: args.seed };
+            return Ok(Subject::of_images(images, args.layout, BLOCK));
+        }
+        None if latent => {
+            return Err(UsageError::new("`latent` learns images: write --payload image --shape HEIGHTxWIDTH"));
+        }
+        None if images && codec.algorithm() != Algorithm::ZstdDict => {
+            let message = format!("`{codec}` learns nothing of images: write --codec latent or --codec zstd-dict");
+            return Err(UsageError::new(message));
+        }
+        None => {}
+    }
+    Subject::of_codec(codec, args.layout, BLOCK, args.dictionary)
+        .ok_or_else(|| UsageError::new(format!("`{codec}` learns nothing: write --codec columns or --codec zstd-dict")))
+}
+
 /// Raw bytes of the blocks that a file's model is judged in: those of `compress`, and of a pipeline by default.
 const BLOCK: ByteSize = ByteSize::mib(1);
 
-fn bounds(args: &TrainArgs, lesson: &Lesson) -> Bounds {
-    Bounds { run_bytes: lesson.run_bytes(), bytes: args.memory.as_usize(), records: args.limit }
+fn bounds(args: &TrainArgs, subject: &Subject) -> Bounds {
+    Bounds { run_bytes: subject.run_bytes(), bytes: args.memory.as_usize(), records: args.limit }
 }
 
 /// Trains, judges, and does with the model what is asked.
 fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &ProgressBar) -> anyhow::Result<()> {
     let runtime = Runtime::new().context("no runtime")?;
-    let Task { name, lesson, corpus, config } = task;
-    let incumbent = match (registry, &lesson) {
-        (Some(registry), Lesson::Subject(subject)) => runtime.block_on(incumbent(registry, &name, subject))?,
+    let Task { name, subject, corpus, config } = task;
+    let incumbent = match registry {
+        Some(registry) => runtime.block_on(incumbent(registry, &name, &subject))?,
+        None => None,
+    };
+    let used = incumbent.as_ref().and_then(|incumbent| incumbent.model.as_ref());
+    let warm = match (registry, used) {
+        (Some(registry), Some((id, _))) if subject.is_long() => runtime.block_on(registry.state(id))?,
         _ => None,
     };
-    let (train, holdout) = divide(&corpus.runs, lesson.split());
+    let (train, holdout) = divide(&corpus.runs, subject.split());
     let count = |runs: &[&Run]| runs.iter().map(|run| run.len() as u64).sum::<u64>();
-    bar.set_message(format!("training {} on {} of {} records", lesson.family(), count(&train), corpus.records()));
+    bar.set_message(format!("training {} on {} of {} records", subject.family(), count(&train), corpus.records()));
     let before = thread_cpu_seconds();
-    let candidate = lesson.train(&train, bar)?;
+    let start = warm.as_deref().map_or(Start::Anew, Start::Warm);
+    let taught = match subject.train(&train, start, &mut Shown::on(bar))? {
+        Ok(taught) => taught,
+        Err(reason) => bail!("nothing was learned: {reason}"),
+    };
+    let candidate = taught.artefact;
     let cpu_seconds = thread_cpu_seconds() - before;
     bar.set_message(format!("judging on {} newer records", count(&holdout)));
-    let used = incumbent.as_ref().and_then(|incumbent| incumbent.model.as_ref());
-    let verdict = lesson.judge(&candidate, used.map(|(_, artefact)| artefact.as_slice()), &holdout)?;
+    let verdict = subject.judge(&candidate, used.map(|(_, artefact)| artefact.as_slice()), &holdout)?;
     bar.finish_and_clear();
 
     let signature = signature();
-    let mut manifest = Manifest::new(&candidate, lesson.family(), name.as_str(), signature.at.as_str());
+    let mut manifest = Manifest::new(&candidate, subject.family(), name.as_str(), signature.at.as_str());
     manifest.window = corpus.window;
     manifest.metrics = verdict.metrics(count(&holdout));
-    manifest.config = merged(lesson.config(), config);
+    manifest.config = merged(subject.config(), config);
     manifest.parent = used.map(|(id, _)| *id);
+    manifest.curve = taught.curve;
     let mut publication = Publication { manifest, artefact: candidate };
     let mut promoted = None;
     if args.promote
@@ -238,6 +268,9 @@ fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &Progre
         let known = incumbent.as_ref().and_then(|incumbent| incumbent.activation.model);
         publication = runtime.block_on(publication.publish(registry))?;
         let id = publication.manifest.model;
+        if let Some(state) = taught.state {
+            runtime.block_on(registry.keep_state(&id, state.into()))?;
+        }
         promoted = Some(runtime.block_on(registry.set_active(&name, &id, Expect::Model(known), &signature))?);
     }
     if let Some(path) = &args.output {

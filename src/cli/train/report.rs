@@ -56,8 +56,8 @@ impl Report<'_> {
         writeln!(out, "{}", self.table())?;
         writeln!(
             out,
-            "On the {} newest records, which no training has seen, cut as the pipeline codes them; values only, Kafka's\n\
-             framing on neither side.",
+            "On the {} newest records, which no training has seen, cut and written as the pipeline writes them: blocks with all\n\
+             that is in them, or values with their frames.",
             HumanCount(self.held_out_records),
         )?;
         match verdict.decision {

@@ -38,6 +38,9 @@ pub enum ShapeError {
 }
 
 impl Shape {
+    /// The one with the fewest samples.
+    pub const SMALLEST: Self = Self { height: *SIDES.start() as u8, width: *SIDES.start() as u8, channels: 1 };
+
     /// A shape; sides are 8 to 64, channels 1 (grey) or 3 (red, green, blue).
     pub fn new(height: usize, width: usize, channels: usize) -> Result<Self, ShapeError> {
         let fits = SIDES.contains(&height) && SIDES.contains(&width) && matches!(channels, 1 | 3);

@@ -8,10 +8,9 @@ use crate::cost::Effort;
 use crate::frame::{BatchCompression, BatchSizer};
 use crate::record::RecordRef;
 
-use super::Run;
 use super::carriage::{Carriage, CarriageError, Clocks, Manner};
 use super::choice::Tried;
-use super::trainer::CpuClock;
+use super::{CpuClock, Run};
 
 /// Uncompressed bytes of a batch of our output: librdkafka's default `batch.size`.
 const OUTPUT_BATCH: usize = 1_000_000;

@@ -1,6 +1,6 @@
 //! Records as a pipeline writes them, and back: what an audition and a contest of codecs measure. The clocks are handed in.
 
-use super::trainer::CpuClock;
+use super::CpuClock;
 use crate::codec::block::{BlockBuilder, BlockReader, DecodeLimits};
 use crate::codec::{Algorithm, CONTENT_ENCODING, Codec, CodecError, LATENTD, seal};
 use crate::pipeline::settings::{EncodingHeader, Layout};

@@ -1,17 +1,30 @@
 //! What a pipeline has to learn: one kind of model, or which of all codecs is cheapest.
 
 use crate::codec::{Algorithm, CodecSpec};
+use crate::cost::Prices;
 use crate::payload::fields::Grammar;
 use crate::pipeline::settings::{
     AutoSettings, CodecChoice, EncodingHeader, Layout, LearnSettings, Operation, Payload, Settings,
 };
 
+use super::assignment::TrainerError;
 use super::carriage::Manner;
-use super::{Run, Subject};
+use super::choice::{Rules, Tried};
+use super::contest::try_one;
+use super::renewal::Measure;
+use super::{CpuClock, Run, Setup, Subject};
 
 /// A choice is made from so many records, or so many bytes of them, whichever comes first.
 const ENOUGH_RECORDS: u64 = 20_000;
 const ENOUGH_BYTES: u64 = 4 << 20;
+
+/// Most bytes of a holdout. What a model has not learned from is missing where a stream drifts, so it is as small as it can be
+/// and still judge; a choice is made from more, because blocks are large.
+const HOLDOUT: usize = 1 << 20;
+const HOLDOUT_OF_CHOICE: usize = 2 << 20;
+
+/// Largest blocks of a look at what the newest records take.
+const LOOK_BLOCK: usize = 128 << 10;
 
 /// Codecs that need no model, with the levels that are worth a try. `deflate` stands for `zlib` and `gzip`, which wrap the
 /// same stream in a few bytes more.
@@ -58,8 +71,8 @@ impl Curriculum {
         let (subjects, auto) = match settings.codec {
             CodecChoice::Fixed(_) => (vec![Subject::of(settings)?.0], None),
             CodecChoice::Auto(auto) => {
-                let specs = [CodecSpec::new(Algorithm::ZstdDict), CodecSpec::new(Algorithm::Columns)];
-                let subjects = specs.into_iter().filter_map(|spec| Subject::new(spec, settings));
+                let kinds = [Algorithm::ZstdDict, Algorithm::Columns, Algorithm::Latent];
+                let subjects = kinds.into_iter().filter_map(|kind| Subject::new(CodecSpec::new(kind), settings));
                 (if auto.learns { subjects.collect() } else { Vec::new() }, Some(auto))
             }
         };
@@ -95,6 +108,47 @@ impl Curriculum {
         if self.auto.is_some() { most.max(RUN) } else { most }
     }
 
+    /// Whether a training may take minutes.
+    pub fn is_long(&self) -> bool {
+        self.subjects.iter().any(Subject::is_long)
+    }
+
+    /// The settings of that training.
+    pub fn long_config(&self) -> Option<serde_json::Value> {
+        self.subjects.iter().find(|subject| subject.is_long()).map(Subject::config)
+    }
+
+    /// Most bytes of records that judge.
+    pub fn holdout_bytes(&self) -> usize {
+        if self.auto.is_some() { HOLDOUT_OF_CHOICE } else { HOLDOUT }
+    }
+
+    /// By what is chosen.
+    pub fn rules(&self, prices: Prices) -> Rules {
+        let none = AutoSettings { learns: false, max_latency: None, max_cpu: None };
+        Rules { prices, bounds: self.auto.unwrap_or(none) }
+    }
+
+    /// What records take with a codec, and with plain zstd.
+    pub fn measure(
+        &self,
+        setup: &Setup,
+        runs: &[&Run],
+        block_bytes: usize,
+        clock: CpuClock<'_>,
+    ) -> Result<Measure, TrainerError> {
+        if let (Some(subject), Some(artefact)) = (self.subject(), &setup.artefact) {
+            return Ok(subject.measure(artefact, runs)?);
+        }
+        let manner = self.manner(block_bytes.min(LOOK_BLOCK));
+        let each = |tried: Tried| tried.effort.log_bytes / tried.records.max(1) as f64;
+        let plain = Setup::plain(CodecSpec::new(Algorithm::Zstd));
+        Ok(Measure {
+            model: each(try_one(setup, runs, &manner, clock)?),
+            plain: each(try_one(&plain, runs, &manner, clock)?),
+        })
+    }
+
     /// Whether so much of a stream is enough to begin with.
     pub fn is_enough(&self, records: u64, bytes: u64) -> bool {
         match self.subject() {
@@ -121,7 +175,7 @@ impl Curriculum {
     pub fn subjects(&self, runs: &[&Run]) -> Vec<Subject> {
         let fields = match self.payload {
             Payload::Json | Payload::Csv => true,
-            Payload::Bytes | Payload::Text => false,
+            Payload::Bytes | Payload::Text | Payload::Image => false,
             Payload::Auto => has_fields(runs),
         };
         let fits = |subject: &&Subject| self.auto.is_none() || fields || !subject.models_fields();
@@ -130,13 +184,11 @@ impl Curriculum {
 
     /// The codecs that a model of a kind is for.
     pub fn codecs_of(&self, subject: &Subject) -> Vec<CodecSpec> {
-        match subject.models_fields() {
-            true => vec![CodecSpec::new(Algorithm::Columns)],
-            false => DICTIONARY_LEVELS
-                .iter()
-                .filter_map(|level| CodecSpec::with_level(Algorithm::ZstdDict, *level))
-                .collect(),
+        let spec = subject.spec();
+        if spec.algorithm() != Algorithm::ZstdDict {
+            return vec![spec];
         }
+        DICTIONARY_LEVELS.iter().filter_map(|level| CodecSpec::with_level(Algorithm::ZstdDict, *level)).collect()
     }
 }
 

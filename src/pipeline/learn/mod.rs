@@ -1,35 +1,46 @@
 //! Learning from the live stream: the tap that workers hold ([`Learner`]), and the thread behind it ([`Lesson`]).
 //!
-//! What is learned is a zstd dictionary or a model of fields ([`Subject`]), or, with `codec = "auto"`, which codec is cheapest
+//! What is learned is a zstd dictionary, a model of fields or one of images ([`Subject`]), or, with `codec = "auto"`, which codec is cheapest
 //! ([`Curriculum`]). The loop is the one that every learned codec goes through: tap, reservoir, training, challenge on the
 //! newest records, publication, swap at a transaction boundary; [`Renewal`] says when. [`Trainer`] is the loop without its
-//! clock, its registry and its thread.
+//! clock, its registry and its threads: a training is an [`Assignment`], which a thread of its own works on (`study`).
 
+mod assignment;
 mod audition;
 mod carriage;
 mod choice;
+mod contest;
+mod cpu_time;
 mod curriculum;
+mod images;
 mod lesson;
 mod pace;
 mod publication;
 mod renewal;
 mod run;
+mod samples;
 mod setup;
+mod study;
 mod subject;
 mod tap;
 mod trainer;
 
+pub use assignment::{Assignment, Lecture, Outcome, Stream, TrainerError};
 pub use carriage::{Carriage, CarriageError, Carried, Clocks, Manner};
 pub use choice::{Bar, Candidate, Choice, Load, Tried};
+pub use contest::Better;
+pub use cpu_time::CpuTime;
 pub use curriculum::Curriculum;
+pub use images::{Images, SEED};
 pub use lesson::{Lesson, LessonParts};
 pub use publication::Publication;
 pub use renewal::{Cause, Decision, Figures, Measure, Renewal, Terms, Training, Wait};
 pub use run::Run;
+pub use samples::Samples;
 pub use setup::Setup;
-pub use subject::{Subject, SubjectError};
+pub use subject::{Subject, SubjectError, Taught};
 pub use tap::Tap;
-pub use trainer::{Better, Lecture, Outcome, Stream, Trainer, TrainerError};
+pub use trainer::Trainer;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -42,6 +53,9 @@ use crate::model::{Kept, Reservoir, Snapshot};
 use crate::record::TopicPartition;
 use crate::telemetry::PipelineMetrics;
 use crate::units::ByteSize;
+
+/// CPU seconds of the calling thread.
+pub type CpuClock<'a> = &'a dyn Fn() -> f64;
 
 /// What workers show their records to, and where they find the newest model. Cheap to clone.
 #[derive(Clone)]

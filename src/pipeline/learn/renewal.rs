@@ -138,6 +138,8 @@ pub enum Wait {
     TooSoon,
     /// Nothing was read since the last training.
     NothingNew,
+    /// All threads that may train for minutes do.
+    Busy,
     /// Somebody took a model back: nothing is made in its place for a while.
     Held,
     /// The excess has not come to the price.
@@ -158,6 +160,7 @@ impl Wait {
             Self::TooLittle => "too_little",
             Self::TooSoon => "too_soon",
             Self::NothingNew => "nothing_new",
+            Self::Busy => "busy",
             Self::Held => "held",
             Self::NotPaid { .. } => "not_paid",
             Self::NoDrift => "no_drift",
@@ -177,6 +180,9 @@ impl fmt::Display for Decision {
             Self::Wait(Wait::TooLittle) => f.write_str("there is too little to learn from yet"),
             Self::Wait(Wait::TooSoon) => f.write_str("the last training is too recent"),
             Self::Wait(Wait::NothingNew) => f.write_str("nothing was read since the last training"),
+            Self::Wait(Wait::Busy) => {
+                f.write_str("other pipelines train, and `resources.training_threads` allows no more")
+            }
             Self::Wait(Wait::Held) => f.write_str("a model was taken back, and nothing is made in its place yet"),
             Self::Wait(Wait::NotPaid { owed, price }) => {
                 write!(f, "the model in use has cost {owed:.2e} too much, and a new one costs {price:.2e}")

@@ -1,19 +1,22 @@
-//! What can be learned, and by what rules: a zstd dictionary, or a model of fields.
+//! What can be learned, and by what rules: a zstd dictionary, a model of fields, or one of images.
 
 use std::sync::Arc;
 
-use crate::codec::{Algorithm, Codec as _, CodecError, CodecSpec, ColumnCodec as _};
+use crate::codec::block::BlockBuilder;
+use crate::codec::{Algorithm, CodecError, CodecSpec, LearnedCodecs as _, ModelSource};
 use crate::model::columns::{FRAMED_RECORDS, Options};
 use crate::model::{
-    ColumnsCodec, ColumnsError, ColumnsModel, Dictionary, DictionaryError, Family, MIN_HOLDOUT, Sizes, Split, Verdict,
-    challenge, coded_sizes, judge,
+    ColumnsModel, CurvePoint, Dictionary, DictionaryError, Family, LatentError, Learned, MIN_HOLDOUT, Monitor, Sizes,
+    Split, Start, Verdict, judge,
 };
 use crate::pipeline::settings::{CodecChoice, Layout, LearnSettings, Settings};
 use crate::record::RecordRef;
 use crate::units::ByteSize;
 
-use super::Run;
+use super::contest::Codecs;
+use super::images::{Images, SEED};
 use super::renewal::Measure;
+use super::{Run, Setup};
 
 /// Largest piece of a block's value column that is judged at once.
 const PIECE: usize = 128 << 10;
@@ -35,7 +38,14 @@ const COLUMNS_MOST: usize = 24 << 20;
 /// Bytes of records in a row that a model of fields learns from.
 const COLUMNS_RUN: usize = 64 << 10;
 
-/// zstd's level that a pipeline codes at until it has a model of fields.
+/// A first model of images is trained on so many records, or so many bytes of them, whichever comes first.
+const IMAGES_RECORDS: u64 = 4_000;
+const IMAGES_BYTES: u64 = 16 << 20;
+
+/// Most bytes that a model of images is trained on.
+const IMAGES_MOST: usize = 48 << 20;
+
+/// zstd's level that a pipeline codes at until it has a learned model.
 const PLAIN_LEVEL: i32 = 3;
 
 /// What a record's frame takes beside its coded value.
@@ -54,6 +64,26 @@ pub struct Subject {
 enum Kind {
     Dictionary { bytes: usize, level: i32 },
     Columns,
+    Images(Images),
+}
+
+/// A model that was learned.
+#[derive(Clone, Debug)]
+pub struct Taught {
+    /// Its bytes.
+    pub artefact: Arc<[u8]>,
+    /// What the next training can begin with, where that helps.
+    pub state: Option<Vec<u8>>,
+    /// How the training went, where it took minutes.
+    pub curve: Vec<CurvePoint>,
+    /// How often it went back to a checkpoint.
+    pub rewinds: u32,
+}
+
+impl Taught {
+    fn at_once(artefact: Arc<[u8]>) -> Self {
+        Self { artefact, state: None, curve: Vec::new(), rewinds: 0 }
+    }
 }
 
 /// Why nothing was learned, or not judged.
@@ -62,9 +92,13 @@ pub enum SubjectError {
     /// A dictionary.
     #[error(transparent)]
     Dictionary(#[from] DictionaryError),
-    /// A model of fields.
+    /// A training with libtorch.
+    #[cfg(feature = "training")]
     #[error(transparent)]
-    Columns(#[from] ColumnsError),
+    Training(#[from] crate::training::TrainingError),
+    /// What was trained is no model.
+    #[error(transparent)]
+    Latent(#[from] LatentError),
     /// A holdout could not be coded.
     #[error("the held-out records could not be coded: {0}")]
     Codec(#[from] CodecError),
@@ -80,22 +114,27 @@ impl Subject {
     /// What a codec learns in a pipeline with these settings, if anything.
     pub fn new(spec: CodecSpec, settings: &Settings) -> Option<Self> {
         let learn = settings.learn?;
+        if spec.algorithm() == Algorithm::Latent {
+            let images = Images { shape: settings.shape?, cpu: learn.cpu, seed: SEED };
+            return Some(Self::of_images(images, settings.layout, settings.block.max_bytes));
+        }
         Self::of_codec(spec, settings.layout, settings.block.max_bytes, learn.dictionary)
     }
 
+    /// What there is to learn of images.
+    pub fn of_images(images: Images, layout: Layout, block: ByteSize) -> Self {
+        Self { kind: Kind::Images(images), layout, piece: piece(layout, block) }
+    }
+
     /// What there is to learn for a codec in a layout where no pipeline says it: blocks hold so many raw bytes at most, and
-    /// a dictionary gets its size. `None` for a codec that learns nothing.
+    /// a dictionary gets its size. `None` for a codec that learns nothing, or images, of which more has to be known.
     pub fn of_codec(codec: CodecSpec, layout: Layout, block: ByteSize, dictionary: ByteSize) -> Option<Self> {
         let kind = match codec.algorithm() {
             Algorithm::ZstdDict => Kind::Dictionary { bytes: dictionary.as_usize(), level: codec.level() },
             Algorithm::Columns => Kind::Columns,
             _ => return None,
         };
-        let piece = match layout {
-            Layout::Record => 0,
-            Layout::Block => block.as_usize().min(PIECE),
-        };
-        Some(Self { kind, layout, piece })
+        Some(Self { kind, layout, piece: piece(layout, block) })
     }
 
     /// The codec that its models are for.
@@ -105,6 +144,7 @@ impl Subject {
                 CodecSpec::with_level(Algorithm::ZstdDict, level).unwrap_or(CodecSpec::new(Algorithm::ZstdDict))
             }
             Kind::Columns => CodecSpec::new(Algorithm::Columns),
+            Kind::Images(_) => CodecSpec::new(Algorithm::Latent),
         }
     }
 
@@ -118,15 +158,21 @@ impl Subject {
         match self.kind {
             Kind::Dictionary { .. } => Family::ZSTD_DICTIONARY,
             Kind::Columns => Family::COLUMNS,
+            Kind::Images(_) => Family::LATENT,
         }
     }
 
     /// Bytes of records in a row that it learns from.
     pub fn run_bytes(&self) -> usize {
         match self.kind {
-            Kind::Dictionary { .. } => 0,
+            Kind::Dictionary { .. } | Kind::Images(_) => 0,
             Kind::Columns => COLUMNS_RUN,
         }
+    }
+
+    /// Whether a training takes minutes: then it is watched, goes on after a restart, and begins where the last one ended.
+    pub fn is_long(&self) -> bool {
+        matches!(self.kind, Kind::Images(_))
     }
 
     /// The settings of a training, for the manifest.
@@ -139,6 +185,7 @@ impl Subject {
                 let Options { alone, text, effort } = self.options();
                 serde_json::json!({ "alone": alone, "text_bytes": text, "effort": effort })
             }
+            Kind::Images(images) => images.config(),
         }
     }
 
@@ -147,12 +194,13 @@ impl Subject {
         match self.kind {
             Kind::Dictionary { bytes: size, .. } => bytes >= size as u64 * DICTIONARY_SAMPLES,
             Kind::Columns => records >= COLUMNS_RECORDS || bytes >= COLUMNS_BYTES,
+            Kind::Images(_) => records >= IMAGES_RECORDS || bytes >= IMAGES_BYTES,
         }
     }
 
     /// How samples are divided.
     pub fn split(&self) -> Split {
-        // Neither has anything to tune but what it tunes on its training samples.
+        // What is there to tune is tuned on a part of the training samples.
         Split::DICTIONARY
     }
 
@@ -161,12 +209,17 @@ impl Subject {
     }
 
     /// Learns a model from samples, the oldest first; `None` where there is nothing to learn yet, and why.
-    pub fn train(&self, samples: &[&Run]) -> Result<Result<Arc<[u8]>, String>, SubjectError> {
+    pub fn train(
+        &self,
+        samples: &[&Run],
+        start: Start<'_>,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Result<Taught, String>, SubjectError> {
         match self.kind {
             Kind::Dictionary { bytes, .. } => {
                 let values: Vec<&[u8]> = samples.iter().flat_map(|run| run.values()).collect();
                 match Dictionary::train(&values, bytes) {
-                    Ok(dictionary) => Ok(Ok(dictionary.artefact().into())),
+                    Ok(dictionary) => Ok(Ok(Taught::at_once(dictionary.artefact().into()))),
                     Err(error @ (DictionaryError::TooFewSamples { .. } | DictionaryError::Untrainable { .. })) => {
                         Ok(Err(error.to_string()))
                     }
@@ -174,24 +227,19 @@ impl Subject {
                 }
             }
             Kind::Columns => {
-                // The newest are the most like what comes.
-                let mut bytes = 0;
-                let newest = samples.iter().rev().take_while(|run| {
-                    bytes += run.values_len();
-                    bytes <= COLUMNS_MOST
-                });
-                let first = samples.len() - newest.count();
-                let values: Vec<&[u8]> = samples[first..].iter().flat_map(|run| run.values()).collect();
+                let newest = newest(samples, COLUMNS_MOST);
+                let values: Vec<&[u8]> = newest.iter().flat_map(|run| run.values()).collect();
                 if values.is_empty() {
                     return Ok(Err("there are no records yet".to_owned()));
                 }
                 // Of what stands beside values the newest will do.
-                let count: usize = samples[first..].iter().map(|run| run.records_len()).sum();
-                let records = samples[first..].iter().flat_map(|run| run.records());
+                let count: usize = newest.iter().map(|run| run.records_len()).sum();
+                let records = newest.iter().flat_map(|run| run.records());
                 let records: Vec<RecordRef<'_>> = records.skip(count.saturating_sub(FRAMED_RECORDS)).collect();
                 let model = ColumnsModel::train_framed(&values, &records, &self.options());
-                Ok(Ok(Arc::clone(model.artefact())))
+                Ok(Ok(Taught::at_once(Arc::clone(model.artefact()))))
             }
+            Kind::Images(images) => images.train(newest(samples, IMAGES_MOST), start, monitor),
         }
     }
 
@@ -199,88 +247,115 @@ impl Subject {
     pub fn check(&self, artefact: &[u8]) -> Result<(), SubjectError> {
         match self.kind {
             Kind::Dictionary { .. } => drop(Dictionary::parse(artefact)?),
-            Kind::Columns => drop(ColumnsModel::parse(artefact)?),
+            Kind::Columns | Kind::Images(_) => {
+                drop(Learned.open(self.spec().algorithm(), &artefact.into())?);
+            }
         }
         Ok(())
     }
 
-    /// Compares a candidate with what is in use and with plain zstd, on samples that neither has seen.
+    /// Compares a candidate with what is in use and with plain zstd, on samples that neither has seen: what the pipeline would
+    /// write, everything in.
     pub fn judge(&self, candidate: &[u8], incumbent: Option<&[u8]>, holdout: &[&Run]) -> Result<Verdict, SubjectError> {
-        let pieces = self.pieces(holdout);
-        let joined: Vec<&[u8]> = pieces.iter().map(|piece| piece.column().bytes).collect();
-        match self.kind {
-            Kind::Dictionary { level, .. } => {
-                let incumbent = incumbent.map(Dictionary::parse).transpose()?;
-                Ok(challenge(Some(&Dictionary::parse(candidate)?), incumbent.as_ref(), &joined, level)?)
-            }
-            Kind::Columns => {
-                let sizes = |artefact: &[u8]| self.coded(artefact, &pieces);
-                Ok(judge(&Sizes {
-                    raw_bytes: joined.iter().map(|piece| piece.len() as u64).sum(),
-                    plain: coded_sizes(None, &joined, PLAIN_LEVEL)?,
-                    incumbent: incumbent.map(sizes).transpose()?,
-                    candidate: Some(sizes(candidate)?),
-                    candidate_artefact_bytes: Some(candidate.len()),
-                }))
-            }
-        }
+        // Smaller blocks where there would be too few to judge by.
+        let bytes: usize = holdout.iter().map(|run| run.all_len()).sum();
+        let pieces = self.pieces(holdout, self.piece.min(bytes / PIECES));
+        let raw = |record: &RecordRef<'_>| match self.layout {
+            Layout::Block => record.payload_len(),
+            Layout::Record => record.value.map_or(0, <[u8]>::len),
+        };
+        Ok(judge(&Sizes {
+            raw_bytes: pieces.iter().flatten().map(|record| raw(record) as u64).sum(),
+            plain: self.carry(&self.plain(), &pieces)?,
+            incumbent: incumbent.map(|artefact| self.carry(&self.setup(artefact), &pieces)).transpose()?,
+            candidate: Some(self.carry(&self.setup(candidate), &pieces)?),
+            candidate_artefact_bytes: Some(candidate.len()),
+        }))
     }
 
     /// What records take with a model and under plain zstd, each.
     pub fn measure(&self, artefact: &[u8], runs: &[&Run]) -> Result<Measure, SubjectError> {
-        let pieces = self.pieces(runs);
-        let joined: Vec<&[u8]> = pieces.iter().map(|piece| piece.column().bytes).collect();
-        let (model, plain) = match self.kind {
-            Kind::Dictionary { level, .. } => {
-                (coded_sizes(Some(&Dictionary::parse(artefact)?), &joined, level)?, coded_sizes(None, &joined, level)?)
-            }
-            Kind::Columns => (self.coded(artefact, &pieces)?, coded_sizes(None, &joined, PLAIN_LEVEL)?),
+        let pieces = self.pieces(runs, self.piece);
+        let records = pieces.iter().map(Vec::len).sum::<usize>().max(1) as f64;
+        let each = |setup: Setup| -> Result<f64, SubjectError> {
+            Ok(self.carry(&setup, &pieces)?.iter().sum::<u64>() as f64 / records)
         };
-        let each = |sizes: Vec<u64>| {
-            sizes.iter().sum::<u64>() as f64 / pieces.iter().map(Run::len).sum::<usize>().max(1) as f64
-        };
-        Ok(Measure { model: each(model), plain: each(plain) })
+        Ok(Measure { model: each(self.setup(artefact))?, plain: each(self.plain())? })
     }
 
-    /// What is coded at once: records one by one, or a block of them; smaller blocks where there would be too few to judge by.
-    fn pieces(&self, holdout: &[&Run]) -> Vec<Run> {
-        let bytes: usize = holdout.iter().map(|run| run.values_len()).sum();
-        let most = self.piece.min(bytes / PIECES);
-        let mut pieces: Vec<Run> = Vec::new();
-        for value in holdout.iter().flat_map(|run| run.values()) {
+    fn setup(&self, artefact: &[u8]) -> Setup {
+        Setup::with_model(self.spec(), artefact.into())
+    }
+
+    /// What needs no model: zstd, at the dictionary's level.
+    fn plain(&self) -> Setup {
+        let level = if let Kind::Dictionary { level, .. } = self.kind { level } else { PLAIN_LEVEL };
+        Setup::plain(CodecSpec::with_level(Algorithm::Zstd, level).unwrap_or(CodecSpec::new(Algorithm::Zstd)))
+    }
+
+    /// What is coded at once: records one by one, those without a value left out, or blocks of so many raw bytes at most.
+    fn pieces<'a>(&self, runs: &[&'a Run], most: usize) -> Vec<Vec<RecordRef<'a>>> {
+        let records = runs.iter().flat_map(|run| run.records());
+        if self.layout == Layout::Record {
+            return records.filter(|record| record.value.is_some()).map(|record| vec![record]).collect();
+        }
+        let (mut pieces, mut bytes): (Vec<Vec<RecordRef<'a>>>, usize) = (Vec::new(), 0);
+        for record in records {
+            bytes += record.payload_len();
             match pieces.last_mut() {
-                Some(piece) if piece.values_len() + value.len() <= most => piece.push(value),
+                Some(piece) if bytes <= most => piece.push(record),
                 _ => {
-                    let mut piece = Run::default();
-                    piece.push(value);
-                    pieces.push(piece);
+                    bytes = record.payload_len();
+                    pieces.push(vec![record]);
                 }
             }
         }
         pieces
     }
 
-    /// What each piece takes under a model of fields.
-    fn coded(&self, artefact: &[u8], pieces: &[Run]) -> Result<Vec<u64>, SubjectError> {
-        let mut codec = ColumnsCodec::new(Arc::new(ColumnsModel::parse(artefact)?));
-        let mut output = Vec::new();
+    /// Bytes of the output record that each piece becomes: a block with all that is in it, or a value with its frame.
+    fn carry(&self, setup: &Setup, pieces: &[Vec<RecordRef<'_>>]) -> Result<Vec<u64>, CodecError> {
+        let models: Arc<dyn ModelSource> = Arc::new(Codecs);
+        let mut codec = setup.codec(&models)?;
+        let frame = if codec.algorithm().is_learned() { FRAME } else { 0 };
+        let (mut builder, mut output) = (BlockBuilder::default(), Vec::new());
         let mut sizes = Vec::new();
         for piece in pieces {
             output.clear();
-            let size = match self.layout {
-                Layout::Block => {
-                    codec.encode_column(piece.column(), &mut output)?;
+            sizes.push(match (self.layout, &piece[..]) {
+                (Layout::Record, [RecordRef { value: Some(value), .. }]) => {
+                    codec.encode(value, &mut output)?;
+                    // What is larger is sent as it is.
+                    (output.len() as u64 + frame).min(value.len() as u64)
+                }
+                (_, records) => {
+                    builder.clear();
+                    records.iter().for_each(|record| builder.push(record));
+                    builder.encode(&mut *codec, &mut output)?;
                     output.len() as u64
                 }
-                Layout::Record => {
-                    codec.encode(piece.column().bytes, &mut output)?;
-                    (output.len() as u64 + FRAME).min(piece.values_len() as u64)
-                }
-            };
-            sizes.push(size);
+            });
         }
         Ok(sizes)
     }
+}
+
+/// Most raw bytes of what is coded at once, for a judgement.
+fn piece(layout: Layout, block: ByteSize) -> usize {
+    match layout {
+        Layout::Record => 0,
+        Layout::Block => block.as_usize().min(PIECE),
+    }
+}
+
+/// The newest samples of so many bytes, which are the most like what comes.
+fn newest<'a, 'b>(samples: &'a [&'b Run], most: usize) -> &'a [&'b Run] {
+    let mut bytes = 0;
+    let newest = samples.iter().rev().take_while(|run| {
+        bytes += run.values_len();
+        bytes <= most
+    });
+    &samples[samples.len() - newest.count()..]
 }
 
 #[cfg(test)]
@@ -292,10 +367,11 @@ mod tests {
         let subject = Subject { kind: Kind::Columns, layout: Layout::Block, piece: PIECE };
         let mut run = Run::default();
         (0..1_000).for_each(|number| run.push(format!("{{\"number\":{number},\"of\":1000}}").as_bytes()));
-        let pieces = subject.pieces(&[&run]);
+        let bytes = run.all_len();
+        let pieces = subject.pieces(&[&run], PIECE.min(bytes / PIECES));
         assert!((PIECES..=2 * PIECES).contains(&pieces.len()), "{}", pieces.len());
-        assert_eq!(pieces.iter().map(Run::len).sum::<usize>(), 1_000);
+        assert_eq!(pieces.iter().map(Vec::len).sum::<usize>(), 1_000);
         let records = Subject { layout: Layout::Record, piece: 0, ..subject };
-        assert_eq!(records.pieces(&[&run]).len(), 1_000);
+        assert_eq!(records.pieces(&[&run], 0).len(), 1_000);
     }
 }

@@ -22,6 +22,7 @@ fn settings(codec: CodecSpec, layout: Layout, headers: EncodingHeader) -> Settin
         from: SourceTopics::Names(vec!["t".to_owned()]),
         to: TopicTemplate::new("t.z"),
         payload: Payload::Auto,
+        shape: None,
         codec: CodecChoice::Fixed(codec),
         layout,
         delivery: Delivery::ExactlyOnce,

@@ -7,6 +7,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
 
+use super::curve::Curve;
 use super::network::Network;
 use crate::training::TrainingError;
 use crate::training::adam::Adam;
@@ -18,6 +19,8 @@ const KEY: &str = "latentd";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
+    /// Shape and recipe: what its weights are of. Weights of others are refused.
+    pub model: String,
     /// What the training is of: shape, recipe, seed and data, hashed. Another training's checkpoint is refused.
     pub training: String,
     /// Steps done.
@@ -34,6 +37,8 @@ pub(super) struct State {
     pub best: f64,
     /// Whether the network computes with integers.
     pub quantised: bool,
+    /// How the loss fell.
+    pub curve: Curve,
 }
 
 /// Everything that a training goes on from.
@@ -59,12 +64,20 @@ impl Checkpoint {
         }
     }
 
-    /// Puts network and optimiser back to it.
-    pub fn restore(&self, network: &mut Network, adam: &mut Adam) -> Result<(), TrainingError> {
+    /// Gives a network its weights, and nothing else of it.
+    pub fn restore_weights(&self, network: &Network) -> Result<(), TrainingError> {
         no_grad(|| {
             for (parameter, value) in network.parameters().into_iter().zip(&self.parameters) {
                 parameter.shallow_clone().f_copy_(value)?;
             }
+            Ok(())
+        })
+    }
+
+    /// Puts network and optimiser back to it.
+    pub fn restore(&self, network: &mut Network, adam: &mut Adam) -> Result<(), TrainingError> {
+        self.restore_weights(network)?;
+        no_grad(|| {
             for (moment, value) in adam.first.iter_mut().zip(&self.first) {
                 moment.f_copy_(value)?;
             }
@@ -103,8 +116,8 @@ impl Checkpoint {
         safetensors::serialize(views, Some(metadata)).map_err(|error| damaged(&error))
     }
 
-    /// Reads what [`Checkpoint::write`] wrote for a training with a network like this one.
-    pub fn read(bytes: &[u8], training: &str, network: &Network) -> Result<Self, TrainingError> {
+    /// Reads what [`Checkpoint::write`] wrote of a network like this one.
+    pub fn read(bytes: &[u8], network: &Network) -> Result<Self, TrainingError> {
         let damaged = |what: &str| TrainingError::Checkpoint(what.to_owned());
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error.to_string()))?;
         let state = header
@@ -113,9 +126,6 @@ impl Checkpoint {
             .and_then(|metadata| metadata.get(KEY))
             .ok_or_else(|| damaged("it says nothing of its training"))?;
         let state: State = serde_json::from_str(state).map_err(|error| damaged(&error.to_string()))?;
-        if state.training != training {
-            return Err(damaged("it is of other data, another recipe or another seed"));
-        }
         let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error.to_string()))?;
         let shapes: Vec<Vec<i64>> = network.parameters().iter().map(|parameter| parameter.size()).collect();
         let read = |group: usize, name: &str, shapes: &[Vec<i64>]| {

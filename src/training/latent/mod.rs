@@ -11,21 +11,25 @@
 mod batches;
 mod calibrate;
 mod checkpoint;
+mod curve;
 mod network;
 mod recipe;
 
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+pub use curve::MAX_POINTS;
 pub use recipe::{Budget, Recipe};
 
 use super::adam::Adam;
-use super::{Monitor, Phase, Progress, TrainingError, use_one_thread};
+use super::{TrainingError, use_one_thread};
 use crate::model::latent::{Autoencoder, LatentParts};
+use crate::model::{CurvePoint, Monitor, Phase, Progress, Start};
 use crate::payload::image::Shape;
 use batches::{Batch, Epochs, Images, Purpose, generator};
 use calibrate::{Calibrated, Counter, calibrate};
 use checkpoint::{Checkpoint, State};
+use curve::Curve;
 use network::Network;
 
 /// The least images to learn from.
@@ -70,6 +74,10 @@ pub struct Trained {
     pub rewinds: u32,
     /// CPU time that the monitor told at its end.
     pub cpu: Duration,
+    /// How its loss fell: up to [`MAX_POINTS`] and one.
+    pub curve: Vec<CurvePoint>,
+    /// The checkpoint at its end, for a later training to start warm from.
+    pub state: Vec<u8>,
 }
 
 /// Bits for each validation sample.
@@ -88,14 +96,14 @@ impl Validation {
     }
 }
 
-/// Trains a model. With `resume` it goes on from a checkpoint of the same training, and ends with the model that it would
-/// have ended with anyway, as long as steps bound it and not time.
+/// Trains a model. A checkpoint to start from that is damaged, or is not what [`Start`] asks for, is
+/// [`TrainingError::Checkpoint`].
 pub fn train(
     data: Data<'_>,
     recipe: &Recipe,
     seed: u64,
     budget: Budget,
-    resume: Option<&[u8]>,
+    start: Start<'_>,
     monitor: &mut dyn Monitor,
 ) -> Result<Trained, TrainingError> {
     recipe.check()?;
@@ -107,8 +115,10 @@ pub fn train(
         return Err(TrainingError::Data(format!("{found} images and {steps} steps: it takes 32 and 1 at least")));
     }
     let mut session = Session::new(&training, &validation, recipe, seed, budget)?;
-    if let Some(bytes) = resume {
-        session.go_on_from(bytes)?;
+    match start {
+        Start::Anew => {}
+        Start::Resume(bytes) => session.go_on_from(bytes)?,
+        Start::Warm(bytes) => session.warm_from(bytes)?,
     }
     while session.fraction(monitor) < 1.0 {
         session.step(monitor)?;
@@ -150,6 +160,7 @@ impl<'a> Session<'a> {
         hash.update(blake3::hash(training.raw()).as_bytes()).update(blake3::hash(validation.raw()).as_bytes());
         let numbers: Vec<usize> = (0..validation.len().min(MEASURED)).collect();
         let state = State {
+            model: format!("{shape} {recipe:?}"),
             training: hash.finalize().to_hex().to_string(),
             step: 0,
             moments: 0,
@@ -158,6 +169,7 @@ impl<'a> Session<'a> {
             validation: UNMEASURED,
             best: UNMEASURED,
             quantised: false,
+            curve: Curve::default(),
         };
         Ok(Self {
             measured: validation.batch(&numbers, recipe.latents, &mut generator(seed, Purpose::Validation))?,
@@ -177,9 +189,22 @@ impl<'a> Session<'a> {
     }
 
     fn go_on_from(&mut self, bytes: &[u8]) -> Result<(), TrainingError> {
-        self.checkpoint = Checkpoint::read(bytes, &self.state.training, &self.network)?;
+        self.checkpoint = Checkpoint::read(bytes, &self.network)?;
+        if self.checkpoint.state.training != self.state.training {
+            return Err(TrainingError::Checkpoint("it is of other data, another recipe or another seed".to_owned()));
+        }
         self.state = self.checkpoint.state.clone();
         self.checkpoint.restore(&mut self.network, &mut self.adam)
+    }
+
+    fn warm_from(&mut self, bytes: &[u8]) -> Result<(), TrainingError> {
+        let other = Checkpoint::read(bytes, &self.network)?;
+        if other.state.model != self.state.model {
+            return Err(TrainingError::Checkpoint("it is of images of another shape, or of another recipe".to_owned()));
+        }
+        other.restore_weights(&self.network)?;
+        self.checkpoint = Checkpoint::of(self.state.clone(), &self.network, &self.adam);
+        Ok(())
     }
 
     /// How much of the budget is spent.
@@ -206,6 +231,7 @@ impl<'a> Session<'a> {
         let moved = self.loss.is_finite() && self.adam.step(&parameters, &loss, rate, self.state.moments + 1)?;
         self.state.step += 1;
         self.state.moments += 1;
+        self.state.curve.add(self.state.step, monitor.spent(), self.loss, self.validation_bits());
         if !moved {
             self.rewind()?;
         } else if self.state.step.is_multiple_of(self.recipe.interval) {
@@ -241,12 +267,18 @@ impl<'a> Session<'a> {
     fn rewind(&mut self) -> Result<(), TrainingError> {
         self.checkpoint.restore(&mut self.network, &mut self.adam)?;
         let (step, rewinds) = (self.state.step, self.state.rewinds + 1);
+        let curve = std::mem::take(&mut self.state.curve);
         // Steps are not taken back: what is spent is spent, and other images follow.
-        self.state = State { step, rewinds, calm: self.state.calm / 2.0, ..self.checkpoint.state.clone() };
+        self.state = State { step, rewinds, curve, calm: self.state.calm / 2.0, ..self.checkpoint.state.clone() };
         if rewinds > MAX_REWINDS {
             return Err(TrainingError::Diverged { rewinds });
         }
         Ok(())
+    }
+
+    /// Bits for each validation sample at the latest checkpoint, if they were measured.
+    fn validation_bits(&self) -> Option<f64> {
+        Some(self.checkpoint.state.validation).filter(|bits| *bits < UNMEASURED)
     }
 
     fn report(&self, monitor: &mut dyn Monitor, phase: Phase) -> Result<(), TrainingError> {
@@ -284,12 +316,16 @@ impl<'a> Session<'a> {
             autoencoder
         });
         let samples = self.validation.raw().len() as f64;
+        let cpu = monitor.spent();
+        let measured = self.validation_bits();
         Ok(Trained {
             parts: LatentParts::new(self.shape, autoencoder, nets, tables)?,
             validation: Validation { latents: bits[0] / samples, samples: bits[1] / samples },
             steps: self.state.step,
             rewinds: self.state.rewinds,
-            cpu: monitor.spent(),
+            cpu,
+            state: self.checkpoint.write()?,
+            curve: self.state.curve.finish(self.state.step, cpu, measured),
         })
     }
 }

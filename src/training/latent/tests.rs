@@ -89,13 +89,13 @@ impl Trial {
         Shape::new(12, 10, 1).unwrap()
     }
 
-    fn run(&self, resume: Option<&[u8]>, watch: &mut Watch) -> Result<Trained, TrainingError> {
+    fn run(&self, start: Start<'_>, watch: &mut Watch) -> Result<Trained, TrainingError> {
         let data = Data { shape: Self::shape(), training: &self.training, validation: &self.validation };
-        train(data, &self.recipe, 5, Budget { steps: self.steps, cpu: None }, resume, watch)
+        train(data, &self.recipe, 5, Budget { steps: self.steps, cpu: None }, start, watch)
     }
 
     fn artefact(&self) -> Vec<u8> {
-        LatentModel::new(&self.run(None, &mut Watch::default()).unwrap().parts).artefact().to_vec()
+        LatentModel::new(&self.run(Start::Anew, &mut Watch::default()).unwrap().parts).artefact().to_vec()
     }
 }
 
@@ -104,7 +104,7 @@ fn a_trained_model_codes_what_it_has_not_seen_in_as_many_bytes_as_it_said() {
     for latents in [0, 3] {
         let trial = Trial::new(Recipe { interval: 100, ..small(latents) }, 300);
         let mut watch = Watch::default();
-        let trained = trial.run(None, &mut watch).unwrap();
+        let trained = trial.run(Start::Anew, &mut watch).unwrap();
         assert_eq!(trained.steps, 300);
         assert!(trained.rewinds <= 1, "{} rewinds", trained.rewinds);
         let before = watch.heard[0].loss;
@@ -144,23 +144,51 @@ fn a_training_that_goes_on_from_a_checkpoint_ends_as_one_that_was_never_ended() 
     // One with floats and one with integers.
     for until in [17, 35] {
         let mut watch = Watch { until: Some(until), ..Watch::default() };
-        assert!(matches!(trial.run(None, &mut watch), Err(TrainingError::Cancelled)));
+        assert!(matches!(trial.run(Start::Anew, &mut watch), Err(TrainingError::Cancelled)));
         let checkpoint = watch.checkpoints.pop().unwrap();
         let mut watch = Watch::default();
-        let trained = trial.run(Some(&checkpoint), &mut watch).unwrap();
+        let trained = trial.run(Start::Resume(&checkpoint), &mut watch).unwrap();
         assert!(watch.heard.len() < 32, "it went on, and did not begin anew");
         assert!(LatentModel::new(&trained.parts).artefact()[..] == trial.artefact()[..]);
+        let steps = trained.curve.iter().map(|point| point.step);
+        assert!(steps.eq(1..=40), "the curve has what was before: {:?}", trained.curve);
     }
+}
+
+#[test]
+fn a_warm_start_is_ahead_of_one_anew() {
+    let old = Trial::new(Recipe { interval: 100, ..small(0) }, 300);
+    let trained = old.run(Start::Anew, &mut Watch::default()).unwrap();
+    let curve = &trained.curve;
+    assert!(curve.len() <= MAX_POINTS + 1 && curve.last().unwrap().step == 300);
+    assert!(curve.last().unwrap().loss < curve[0].loss * 0.6 && curve[0].validation.is_none());
+    // Images that came later, and few steps.
+    let mut new = Trial::new(Recipe { interval: 100, ..small(0) }, 20);
+    (new.training, new.validation) = (drawn(Trial::shape(), 200, 3), drawn(Trial::shape(), 40, 4));
+    let anew = new.run(Start::Anew, &mut Watch::default()).unwrap();
+    let mut watch = Watch::default();
+    let warm = new.run(Start::Warm(&trained.state), &mut watch).unwrap();
+    assert_eq!((watch.heard[0].step, watch.heard[0].validation, warm.steps), (1, UNMEASURED, 20));
+    let [anew, warm] = [anew, warm].map(|trained| trained.validation.total());
+    assert!(warm < anew * 0.9, "{warm} warm, {anew} anew");
+    // Not what it fits.
+    let refused = |trial: &Trial, bytes: &[u8]| {
+        matches!(trial.run(Start::Warm(bytes), &mut Watch::default()), Err(TrainingError::Checkpoint(_)))
+    };
+    assert!(refused(&Trial::new(Recipe { scales: 12, ..small(0) }, 20), &trained.state));
+    assert!(refused(&Trial::new(small(3), 20), &trained.state));
+    assert!(refused(&new, &trained.state[..trained.state.len() - 1]));
+    assert!(matches!(new.run(Start::Resume(&trained.state), &mut Watch::default()), Err(TrainingError::Checkpoint(_))));
 }
 
 #[test]
 fn checkpoints_of_other_trainings_and_damaged_ones_are_refused() {
     let trial = Trial::new(small(0), 20);
     let mut watch = Watch::default();
-    trial.run(None, &mut watch).unwrap();
+    trial.run(Start::Anew, &mut watch).unwrap();
     let checkpoint = watch.checkpoints.pop().unwrap();
     let refused = |trial: &Trial, bytes: &[u8]| {
-        matches!(trial.run(Some(bytes), &mut Watch::default()), Err(TrainingError::Checkpoint(_)))
+        matches!(trial.run(Start::Resume(bytes), &mut Watch::default()), Err(TrainingError::Checkpoint(_)))
     };
     let other = Trial::new(Recipe { rate: 0.02, ..small(0) }, 20);
     assert!(refused(&other, &checkpoint));
@@ -211,19 +239,19 @@ fn time_ends_a_training_too_and_what_cannot_be_trained_is_refused() {
     let data = Data { shape: Trial::shape(), training: &trial.training, validation: &trial.validation };
     let cpu = Some(Duration::from_millis(25));
     let mut watch = Watch::default();
-    let trained = train(data, &trial.recipe, 5, Budget { steps: 10_000, cpu }, None, &mut watch).unwrap();
+    let trained = train(data, &trial.recipe, 5, Budget { steps: 10_000, cpu }, Start::Anew, &mut watch).unwrap();
     assert_eq!(trained.steps, 25);
     assert!(watch.heard.iter().any(|progress| progress.phase == Phase::Quantised));
     assert_eq!(watch.heard.last().unwrap().phase, Phase::Calibration);
     let refuses = |recipe: Recipe| {
-        matches!(Trial::new(recipe, 5).run(None, &mut Watch::default()), Err(TrainingError::Recipe(_)))
+        matches!(Trial::new(recipe, 5).run(Start::Anew, &mut Watch::default()), Err(TrainingError::Recipe(_)))
     };
     assert!(refuses(Recipe { hidden: 0, ..small(0) }));
     assert!(refuses(Recipe { positions: 2000, scales: 32, ..small(0) }));
     assert!(refuses(Recipe { features: 0, ..small(3) }));
     let mut few = Trial::new(small(0), 5);
     few.training.truncate(120 * 5);
-    assert!(matches!(few.run(None, &mut Watch::default()), Err(TrainingError::Data(_))));
+    assert!(matches!(few.run(Start::Anew, &mut Watch::default()), Err(TrainingError::Data(_))));
     few.training.pop();
-    assert!(matches!(few.run(None, &mut Watch::default()), Err(TrainingError::Data(_))));
+    assert!(matches!(few.run(Start::Anew, &mut Watch::default()), Err(TrainingError::Data(_))));
 }

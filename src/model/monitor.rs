@@ -1,4 +1,4 @@
-//! Who watches a training.
+//! Who watches a training that takes minutes, and how one begins.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -12,6 +12,17 @@ pub enum Phase {
     Quantised,
     /// It counts what the tables are made of.
     Calibration,
+}
+
+impl Phase {
+    /// A word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Float => "float",
+            Self::Quantised => "quantised",
+            Self::Calibration => "calibration",
+        }
+    }
 }
 
 /// How far a training is.
@@ -33,13 +44,26 @@ pub struct Progress {
     pub rewinds: u32,
 }
 
+/// What a training begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start<'a> {
+    /// Random weights.
+    #[default]
+    Anew,
+    /// A checkpoint of this training: it ends with the model that it would have ended with anyway, as long as steps bound it
+    /// and not time.
+    Resume(&'a [u8]),
+    /// The weights of a checkpoint of another training, with the same recipe and images of the same shape; nothing else of it.
+    Warm(&'a [u8]),
+}
+
 /// Watches a training: says what it has spent, hears how far it is, keeps its checkpoints, and may end it.
 pub trait Monitor {
     /// CPU time that this training has had, before its checkpoint too, if it goes on from one.
     fn spent(&mut self) -> Duration;
 
     /// Called after each step, some tens of milliseconds apart. The training waits for the answer, so that who wants it to
-    /// take a share of the CPU sleeps here. A break ends it with [`super::TrainingError::Cancelled`].
+    /// take a share of the CPU sleeps here. A break ends it without a model.
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()>;
 
     /// A state to go on from, after a restart too. It replaces the one before it.

@@ -1,0 +1,260 @@
+//! A training under way, on a thread of its own: watched, cancelled, and gone on with after a restart.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use std::{io, mem};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::assignment::{Assignment, Lecture, TrainerError};
+use super::{CpuTime, Setup, lock};
+use crate::model::{Monitor, Progress, Span, Start};
+use crate::telemetry::thread_cpu_seconds;
+
+/// How much lower than others a thread ranks that trains for minutes: where records need all of the CPU, it gets about a tenth
+/// of a core.
+const NICE: i32 = 10;
+
+/// How long the end of a training that was cancelled is waited for. It is asked some tens of milliseconds apart.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+const VERSION: u32 = 1;
+
+/// What is known of a training beside what it learns from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    version: u32,
+    /// Why it began: a word.
+    pub cause: String,
+    /// The settings of its making: with others it is another training.
+    pub config: serde_json::Value,
+    /// Offsets of what it learns from.
+    pub window: Vec<Span>,
+    /// BLAKE3 of its samples.
+    samples: String,
+    /// CPU seconds that it has had up to the state.
+    spent_seconds: f64,
+    /// BLAKE3 of the state behind the plan; empty where there is none yet.
+    state: String,
+}
+
+impl Plan {
+    /// Nothing was done yet.
+    pub fn new(cause: &str, config: serde_json::Value, window: Vec<Span>, samples: &[u8]) -> Self {
+        let samples = blake3::hash(samples).to_hex().to_string();
+        Self {
+            version: VERSION,
+            cause: cause.to_owned(),
+            config,
+            window,
+            samples,
+            spent_seconds: 0.0,
+            state: String::new(),
+        }
+    }
+
+    /// As bytes, with a state: one line of JSON, then the state.
+    pub fn with(&self, bookmark: &Bookmark) -> Vec<u8> {
+        let state = if bookmark.state.is_empty() { String::new() } else { hash(&bookmark.state) };
+        let plan = Self { spent_seconds: bookmark.spent.as_secs_f64(), state, ..self.clone() };
+        let mut bytes = serde_json::to_vec(&plan).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes.extend(&bookmark.state);
+        bytes
+    }
+
+    /// What [`Self::with`] wrote, if it is that and goes with these samples.
+    pub fn read(bytes: &[u8], samples: &[u8]) -> Option<(Self, Bookmark)> {
+        let end = bytes.iter().position(|byte| *byte == b'\n')?;
+        let plan: Self = serde_json::from_slice(&bytes[..end]).ok()?;
+        let state = &bytes[end + 1..];
+        let is_whole = if state.is_empty() { plan.state.is_empty() } else { plan.state == hash(state) };
+        let spent = Duration::try_from_secs_f64(plan.spent_seconds).ok()?;
+        let fits = plan.version == VERSION && is_whole && plan.samples == hash(samples);
+        fits.then(|| (plan, Bookmark { spent, state: state.to_vec() }))
+    }
+}
+
+fn hash(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+/// A place to go on from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bookmark {
+    /// CPU time up to it.
+    pub spent: Duration,
+    /// The trainer's checkpoint; empty at the beginning.
+    pub state: Vec<u8>,
+}
+
+/// A training under way.
+pub struct Study {
+    plan: Plan,
+    /// What was in use when it began.
+    setup: Option<Setup>,
+    begun: Instant,
+    /// Whether it asks whether to go on.
+    asks: bool,
+    desk: Arc<Desk>,
+    thread: JoinHandle<Result<Lecture, TrainerError>>,
+}
+
+/// What the thread that trains and the one that watches it have in common.
+#[derive(Default)]
+struct Desk {
+    cancelled: AtomicBool,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    progress: Option<(Progress, Duration)>,
+    bookmark: Option<Bookmark>,
+}
+
+/// The trainer's side of the desk.
+struct Watch {
+    desk: Arc<Desk>,
+    /// CPU time of the training before this thread began.
+    earlier: Duration,
+    time: CpuTime,
+}
+
+impl Monitor for Watch {
+    fn spent(&mut self) -> Duration {
+        self.earlier + self.time.spent()
+    }
+
+    fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
+        let spent = self.spent();
+        lock(&self.desk.seen).progress = Some((*progress, spent));
+        if self.desk.cancelled.load(Ordering::Acquire) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn checkpoint(&mut self, state: Vec<u8>) {
+        let spent = self.spent();
+        lock(&self.desk.seen).bookmark = Some(Bookmark { spent, state });
+    }
+}
+
+/// What a training begins with beside its samples.
+pub enum Beginning {
+    /// Nothing.
+    Anew,
+    /// Where the same one was ended.
+    At(Bookmark),
+    /// What another one came to.
+    Warm(Vec<u8>),
+}
+
+impl Study {
+    /// Begins. The permit, which limits how many train at the same time, is given back at the end.
+    pub fn begin(
+        name: &str,
+        plan: Plan,
+        assignment: Assignment,
+        beginning: Beginning,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> io::Result<Self> {
+        let desk = Arc::new(Desk::default());
+        let own = Arc::clone(&desk);
+        let (setup, long) = (assignment.setup.clone(), assignment.curriculum.is_long());
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _permit = permit;
+            if long {
+                // Refused is no reason not to train.
+                let _ = rustix::process::nice(NICE);
+            }
+            let earlier = match &beginning {
+                Beginning::At(bookmark) if !bookmark.state.is_empty() => bookmark.spent,
+                _ => Duration::ZERO,
+            };
+            let start = match &beginning {
+                Beginning::At(bookmark) if !bookmark.state.is_empty() => Start::Resume(&bookmark.state),
+                Beginning::Warm(state) => Start::Warm(state),
+                Beginning::Anew | Beginning::At(_) => Start::Anew,
+            };
+            let mut watch = Watch { desk: own, earlier, time: CpuTime::begin() };
+            let mut lecture = assignment.work(&thread_cpu_seconds, start, &mut watch)?;
+            lecture.took_cpu(earlier.as_secs_f64());
+            Ok(lecture)
+        })?;
+        Ok(Self { plan, setup, begun: Instant::now(), asks: long, desk, thread })
+    }
+
+    /// What is known of it.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What was in use when it began: what it is judged against.
+    pub fn setup(&self) -> Option<&Setup> {
+        self.setup.as_ref()
+    }
+
+    /// How long it has gone on here.
+    pub fn took(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// How far it is, and the CPU time that it has had.
+    pub fn progress(&self) -> Option<(Progress, Duration)> {
+        lock(&self.desk.seen).progress
+    }
+
+    /// The newest place to go on from, once.
+    pub fn bookmark(&self) -> Option<Bookmark> {
+        lock(&self.desk.seen).bookmark.take()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// What came of it; `None` if its thread broke down.
+    pub fn end(self) -> Option<Result<Lecture, TrainerError>> {
+        self.thread.join().ok()
+    }
+
+    /// Ends it before it is done: one that takes seconds ends by itself, and what comes of it is dropped. The place that it came
+    /// to.
+    pub fn cancel(self) -> Option<Bookmark> {
+        self.desk.cancelled.store(true, Ordering::Release);
+        let asked = Instant::now();
+        while self.asks && !self.thread.is_finished() && asked.elapsed() < FAREWELL {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        mem::take(&mut *lock(&self.desk.seen)).bookmark
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_comes_back_with_its_state_and_only_with_its_own_samples() {
+        let window = vec![Span { topic: "t".to_owned(), partition: 3, first: 5, last: 9 }];
+        let plan = Plan::new("first", serde_json::json!({ "shape": "8x8" }), window, b"samples");
+        for state in [&b""[..], b"weights\nand more"] {
+            let bookmark = Bookmark { spent: Duration::from_millis(1500), state: state.to_vec() };
+            let bytes = plan.with(&bookmark);
+            let (back, at) = Plan::read(&bytes, b"samples").unwrap();
+            assert_eq!((&back.cause, &back.window, at), (&plan.cause, &plan.window, bookmark));
+            assert!(Plan::read(&bytes, b"others").is_none());
+            assert!((0..bytes.len()).all(|length| Plan::read(&bytes[..length], b"samples").is_none()));
+            for place in 0..bytes.len() {
+                let mut damaged = bytes.clone();
+                damaged[place] ^= 1;
+                let read = Plan::read(&damaged, b"samples");
+                assert!(read.is_none_or(|(_, at)| at.state == state), "a state that was damaged is not gone on from");
+            }
+        }
+    }
+}
