@@ -25,7 +25,7 @@ use measure::{Measured, fastest};
 const BLOCKS: [usize; 2] = [64, 1024];
 
 /// Classical codecs, each image on its own.
-const CLASSICAL: [&str; 2] = ["xz-9", "brotli-11"];
+const CLASSICAL: [&str; 2] = ["xz:9", "brotli:11"];
 
 /// Raw bytes of Kafka's batches, and zstd's level: the producer's own, and a high one.
 const BATCHES: [(usize, i32); 4] = [(16 << 10, 3), (16 << 10, 19), (1 << 20, 3), (1 << 20, 19)];

@@ -42,14 +42,14 @@ impl Default for Recipe {
             limit: 127,
             width: 256,
             features: 2,
-            neighbours: 24,
-            hidden: 64,
+            neighbours: 20,
+            hidden: 32,
             positions: 96,
             scales: 32,
             batch: 16,
             rate: 4e-3,
             interval: 500,
-            float: 0.8,
+            float: 0.2,
         }
     }
 }
