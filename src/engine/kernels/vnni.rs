@@ -150,7 +150,7 @@ fn two_names(net: &NetLayout, one: &[__m512i; OUTPUTS], two: &[__m512i; OUTPUTS]
     let halves = |sums: __m512i| _mm256_add_epi32(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64::<1>(sums));
     // Position, scale, level of zero and nothing, twice.
     let quarters = |sums: &[__m512i; OUTPUTS]| {
-        let [position, scale, zero] = sums.map(|sums| halves(sums));
+        let [position, scale, zero] = sums.map(halves);
         _mm256_hadd_epi32(_mm256_hadd_epi32(position, scale), _mm256_hadd_epi32(zero, _mm256_setzero_si256()))
     };
     let (one, two) = (quarters(one), quarters(two));
