@@ -33,6 +33,8 @@ const CREATED: &str = "1970-01-01T00:00:00Z";
 struct Printer {
     begun: Duration,
     printed: f64,
+    /// The sum of the losses since the last line, and their number.
+    losses: (f64, u32),
 }
 
 fn thread_cpu() -> Duration {
@@ -46,8 +48,11 @@ impl Monitor for Printer {
     }
 
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
+        self.losses = (self.losses.0 + progress.loss, self.losses.1 + 1);
         if progress.fraction >= self.printed {
-            let Progress { phase, step, loss, validation, left, .. } = progress;
+            let Progress { phase, step, validation, left, .. } = progress;
+            let loss = self.losses.0 / f64::from(self.losses.1);
+            self.losses = (0.0, 0);
             eprintln!(
                 "{phase:?} step {step}: loss {loss:.4}, validation {validation:.4}, {:.0} s left",
                 left.as_secs_f64()
@@ -116,7 +121,7 @@ fn main() -> anyhow::Result<()> {
         if number % VALIDATES == 0 { &mut validation } else { &mut training }.extend_from_slice(image);
     }
     let begun = Instant::now();
-    let mut printer = Printer { begun: thread_cpu(), printed: 0.0 };
+    let mut printer = Printer { begun: thread_cpu(), printed: 0.0, losses: (0.0, 0) };
     let data = Data { shape, training: &training, validation: &validation };
     let trained = train(data, &recipe, seed, budget, Start::Anew, &mut printer)?;
     let model = Arc::new(LatentModel::new(&trained.parts));

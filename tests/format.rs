@@ -15,6 +15,8 @@ mod hostile;
 mod latent;
 #[path = "format/learned.rs"]
 mod learned;
+#[path = "format/mnist.rs"]
+mod mnist;
 #[path = "format/models.rs"]
 mod models;
 
@@ -146,6 +148,18 @@ fn golden_images_are_written_alike_by_every_kernel() -> Result<()> {
             let written = golden::encode_with(&mut LatentCodec::with_kernel(model, kernel), &file.description)?;
             ensure!(written == file.bytes, "`{}` is written differently by {kernel}", file.name());
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_whole_test_set_is_written_alike_by_every_kernel_block_and_number_of_threads() -> Result<()> {
+    let hashes = [
+        "bb7579d130eda1cd08d8cab051d5230ba0d44d602deb53a86ef66ce72b4359f1",
+        "47c17e511f7afe7969896d8cd9527e31a57766eab53ca442c92b31114c3df5d9",
+    ];
+    for mnist::Written { way, hashes: found, bytes } in mnist::write()? {
+        ensure!(found == hashes, "{way}: {found:?}, {bytes:?} bytes");
     }
     Ok(())
 }

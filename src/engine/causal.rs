@@ -1,7 +1,7 @@
 //! The net that tells the distribution of a sample from the samples before it.
 
 use super::error::check_length;
-use super::{Dense, EngineError};
+use super::{Dense, EngineError, Output, ZERO_LEVELS};
 
 /// The most neighbours of a sample that a net looks at.
 pub const MAX_NEIGHBOURS: usize = 64;
@@ -11,6 +11,9 @@ pub const MAX_OFFSET: i8 = 8;
 
 /// The most hidden units of a net.
 pub const MAX_HIDDEN: usize = 256;
+
+/// The most features of a sample that a net takes.
+pub(super) const MAX_FEATURES: usize = 64;
 
 /// Where a neighbour of a sample lies, counted from it. It comes before it in the order channel, row, column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,22 +35,45 @@ impl Neighbour {
     }
 }
 
+/// How a sample is coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name(pub(super) u32);
+
+impl Name {
+    /// Its table and its level of zero.
+    pub const fn new(table: u16, zero: u8) -> Self {
+        Self((table as u32) << 8 | zero as u32)
+    }
+
+    /// The table that names its distribution if it is not 0: `position * scales + scale`.
+    #[inline(always)]
+    pub const fn table(self) -> u16 {
+        (self.0 >> 8) as u16
+    }
+
+    /// How surely it is 0.
+    #[inline(always)]
+    pub const fn zero(self) -> u8 {
+        self.0 as u8
+    }
+}
+
 /// Two layers, the same for all samples of a channel: `n` neighbours and `F` features to `k` hidden units, and those to a
-/// position and a scale, which name the table that the sample is coded with.
+/// position, a scale and a level of zero, which name the distribution that the sample is coded with.
 ///
 /// A neighbour outside of the image is 0. Hidden units are clamped to 0..=255, the position to `0..positions`, the scale
-/// to `0..scales`.
+/// to `0..scales`, the level of zero to 0..=255.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CausalNet {
     neighbours: Box<[Neighbour]>,
     hidden: Dense,
-    output: Dense,
+    output: Output,
 }
 
 impl CausalNet {
     /// A net from its layers: `hidden` has an input for each neighbour, in their order, and behind them one for each
-    /// feature; `output` has two outputs, the position and the scale.
-    pub fn new(neighbours: Vec<Neighbour>, hidden: Dense, output: Dense) -> Result<Self, EngineError> {
+    /// feature; `output` makes what the net says of its outputs.
+    pub fn new(neighbours: Vec<Neighbour>, hidden: Dense, output: Output) -> Result<Self, EngineError> {
         if let Some(wrong) = neighbours.iter().find(|neighbour| !neighbour.is_causal()) {
             let accepted = "before the sample in the order channel, row, column, and 8 rows and columns away at most";
             let found = i64::from(wrong.column);
@@ -65,9 +91,10 @@ impl CausalNet {
         };
         count("the number of neighbours", neighbours.len(), MAX_NEIGHBOURS, "0 to 64")?;
         count("the number of neighbours", neighbours.len(), hidden.inputs(), "at most the number of inputs")?;
+        let features = hidden.inputs() - neighbours.len();
+        count("the number of features", features, MAX_FEATURES, "0 to 64")?;
         count("the number of hidden units", hidden.outputs(), MAX_HIDDEN, "0 to 256")?;
         check_length("a net's second layer", hidden.outputs(), output.inputs())?;
-        check_length("a net's output", 2, output.outputs())?;
         Ok(Self { neighbours: neighbours.into(), hidden, output })
     }
 
@@ -87,19 +114,19 @@ impl CausalNet {
     }
 
     /// The second layer.
-    pub fn output(&self) -> &Dense {
+    pub fn output(&self) -> &Output {
         &self.output
     }
 
-    /// The definition: position and scale for these inputs, neighbours first.
+    /// The definition: what names a sample's distribution for these inputs, neighbours first.
     ///
     /// # Panics
     ///
     /// If there are more or fewer inputs than the net takes.
-    pub fn evaluate(&self, inputs: &[u8], positions: u16, scales: u16) -> (u16, u16) {
+    pub fn evaluate(&self, inputs: &[u8], positions: u16, scales: u16) -> Name {
         let hidden = self.hidden.relu(inputs);
         let output = |at, many: u16| self.output.output(at, &hidden).clamp(0, i64::from(many) - 1) as u16;
-        (output(0, positions), output(1, scales))
+        Name::new(output(0, positions) * scales + output(1, scales), output(2, ZERO_LEVELS) as u8)
     }
 }
 
@@ -111,13 +138,17 @@ mod tests {
         Dense::new(inputs, vec![1; inputs * outputs], vec![0; outputs], vec![0; outputs]).unwrap()
     }
 
+    fn output(inputs: usize) -> Output {
+        Output::new([vec![1; inputs], vec![1; inputs], vec![2; inputs]], [0; 3], [0; 3]).unwrap()
+    }
+
     fn near(channel: i8, row: i8, column: i8) -> Neighbour {
         Neighbour { channel, row, column }
     }
 
     #[test]
     fn only_what_comes_before_a_sample_is_its_neighbour() {
-        let net = |neighbour| CausalNet::new(vec![neighbour], layer(1, 2), layer(2, 2));
+        let net = |neighbour| CausalNet::new(vec![neighbour], layer(1, 2), output(2));
         for good in [near(0, 0, -1), near(0, -1, 8), near(-1, 8, 8), near(-2, 0, 0)] {
             assert!(net(good).is_ok(), "{good:?}");
         }
@@ -130,22 +161,21 @@ mod tests {
     #[test]
     fn layers_must_fit_one_another() {
         let two = || vec![near(0, 0, -1), near(0, -1, 0)];
-        assert_eq!(CausalNet::new(two(), layer(5, 4), layer(4, 2)).unwrap().features(), 3);
-        assert!(CausalNet::new(two(), layer(1, 4), layer(4, 2)).is_err());
-        assert!(CausalNet::new(two(), layer(5, 4), layer(3, 2)).is_err());
-        assert!(CausalNet::new(two(), layer(5, 4), layer(4, 3)).is_err());
-        assert!(CausalNet::new(vec![near(0, 0, -1); 2], layer(2, 4), layer(4, 2)).is_err());
+        assert_eq!(CausalNet::new(two(), layer(5, 4), output(4)).unwrap().features(), 3);
+        assert!(CausalNet::new(two(), layer(1, 4), output(4)).is_err());
+        assert!(CausalNet::new(two(), layer(5, 4), output(3)).is_err());
+        assert!(CausalNet::new(vec![near(0, 0, -1); 2], layer(2, 4), output(4)).is_err());
         let many = |count: usize| (0..count).map(|at| near(0, -1 - (at / 8) as i8, (at % 8) as i8)).collect();
-        assert!(CausalNet::new(many(64), layer(70, 4), layer(4, 2)).is_ok());
-        assert!(CausalNet::new(many(65), layer(70, 4), layer(4, 2)).is_err());
-        assert!(CausalNet::new(two(), layer(5, 257), layer(257, 2)).is_err());
+        assert!(CausalNet::new(many(64), layer(70, 4), output(4)).is_ok());
+        assert!(CausalNet::new(many(65), layer(70, 4), output(4)).is_err());
+        assert!(CausalNet::new(two(), layer(5, 257), output(257)).is_err());
     }
 
     #[test]
     fn outputs_are_clamped_to_their_tables() {
-        let net = CausalNet::new(vec![near(0, 0, -1)], layer(2, 3), layer(3, 2)).unwrap();
-        assert_eq!(net.evaluate(&[1, 2], 96, 32), (9, 9));
-        assert_eq!(net.evaluate(&[10, 2], 96, 32), (36, 31));
-        assert_eq!(net.evaluate(&[255, 255], 96, 32), (95, 31));
+        let net = CausalNet::new(vec![near(0, 0, -1)], layer(2, 3), output(3)).unwrap();
+        assert_eq!(net.evaluate(&[1, 2], 96, 32), Name::new(9 * 32 + 9, 18));
+        assert_eq!(net.evaluate(&[10, 2], 96, 32), Name::new(36 * 32 + 31, 72));
+        assert_eq!(net.evaluate(&[255, 255], 96, 32), Name::new(95 * 32 + 31, 255));
     }
 }

@@ -1,18 +1,20 @@
 //! The nets of an image's channels, evaluated for many samples at a time.
 
+use std::ops::Range;
+
 use super::kernels::{self, Place};
 use super::net::{Frame, NetLayout};
-use super::{CausalNet, Kernel};
+use super::{CausalNet, Kernel, Name};
 
 /// Bytes behind the last feature that a load may touch.
 const PADDING: usize = 8;
 
 /// The causal nets of an image's channels.
 ///
-/// A decoder knows a sample's table only when it has the samples that the net looks at. In the order of rows, that is one
+/// A decoder knows a sample's distribution only when it has the samples that the net looks at. In the order of rows, that is one
 /// sample at a time. Here samples are coded in *fronts*: those with the same `column + skew * row`, where `skew` is the
 /// least number with which every neighbour lies in an earlier front. A front of a 28x28 image has up to ten samples
-/// whose tables do not wait for one another. Channels follow one another.
+/// whose distributions do not wait for one another. Channels follow one another.
 #[derive(Clone, Debug)]
 pub struct CausalNets {
     frame: Frame,
@@ -29,7 +31,12 @@ struct Channel {
     samples: Vec<u32>,
     /// Where each front ends.
     ends: Vec<u32>,
+    /// The name of each sample whose neighbours are all 0, if features are the same for all images.
+    empty: Option<Vec<Name>>,
 }
+
+/// Samples that are evaluated together at most.
+const TOGETHER: usize = 64;
 
 /// An image in memory as nets look at it, and its features; reused from image to image.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +44,7 @@ pub struct Planes {
     bytes: Vec<u8>,
     /// Features of all samples, `[samples, features]`.
     pub features: Vec<u8>,
-    tables: Vec<u16>,
+    names: Vec<Name>,
 }
 
 impl CausalNets {
@@ -64,19 +71,37 @@ impl CausalNets {
                 places: order.iter().map(place).collect(),
                 samples: order.iter().map(|sample| number(*sample) as u32).collect(),
                 ends,
+                empty: None,
             }
         });
         Self { frame, channels: channels.collect(), features }
     }
 
-    /// Encodes an image: `put` is given each sample and its table, in the order of coding. [`Planes::features`] are the
+    /// These nets where all images have these features, `[samples, features]`. Then a sample whose neighbours are all 0, as most
+    /// of a background is, has the same name in each image, and is not evaluated again.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer features.
+    pub fn with_features(mut self, features: &[u8]) -> Self {
+        let mut planes = Planes { features: features.to_vec(), ..Planes::default() };
+        self.begin(&mut planes);
+        for channel in &mut self.channels {
+            let mut names = vec![Name(0); channel.places.len()];
+            channel.names(Kernel::Portable, &planes.bytes, &planes.features, 0..names.len(), &mut names);
+            channel.empty = Some(names);
+        }
+        self
+    }
+
+    /// Encodes an image: `put` is given each sample and the name of its distribution, in the order of coding. [`Planes::features`] are the
     /// image's.
     ///
     /// # Panics
     ///
     /// If there are more or fewer samples or features, or the processor does not have the kernel.
     #[inline]
-    pub fn encode(&self, kernel: Kernel, planes: &mut Planes, image: &[u8], mut put: impl FnMut(u16, u8)) {
+    pub fn encode(&self, kernel: Kernel, planes: &mut Planes, image: &[u8], mut put: impl FnMut(Name, u8)) {
         self.begin(planes);
         let (height, width) = (self.frame.height, self.frame.width);
         assert_eq!(image.len(), height * width * self.channels.len(), "an image has as many samples as its shape");
@@ -84,36 +109,36 @@ impl CausalNets {
             let at = self.frame.at(number / height, number % height, 0);
             planes.bytes[at..at + width].copy_from_slice(row);
         }
-        planes.tables.resize(height * width, 0);
+        planes.names.resize(height * width, Name(0));
         for channel in &self.channels {
-            let tables = &mut planes.tables[..];
-            kernels::tables(kernel, &channel.net, &planes.bytes, &planes.features, &channel.places, tables);
-            for (sample, table) in channel.samples.iter().zip(tables) {
-                put(*table, image[*sample as usize]);
+            let names = &mut planes.names[..];
+            channel.names(kernel, &planes.bytes, &planes.features, 0..names.len(), names);
+            for (sample, name) in channel.samples.iter().zip(names) {
+                put(*name, image[*sample as usize]);
             }
         }
     }
 
-    /// Decodes an image: `next` gives a sample for its table, in the order of coding. [`Planes::features`] are the image's.
+    /// Decodes an image: `next` gives a sample for the name of its distribution, in the order of coding. [`Planes::features`] are the image's.
     ///
     /// # Panics
     ///
     /// If there are more or fewer samples or features, or the processor does not have the kernel.
     #[inline]
-    pub fn decode(&self, kernel: Kernel, planes: &mut Planes, image: &mut [u8], mut next: impl FnMut(u16) -> u8) {
+    pub fn decode(&self, kernel: Kernel, planes: &mut Planes, image: &mut [u8], mut next: impl FnMut(Name) -> u8) {
         self.begin(planes);
         let samples = self.frame.height * self.frame.width * self.channels.len();
         assert_eq!(image.len(), samples, "an image has as many samples as its shape");
-        planes.tables.resize(self.frame.height * self.frame.width, 0);
+        planes.names.resize(self.frame.height * self.frame.width, Name(0));
         for channel in &self.channels {
             let mut start = 0;
             for end in &channel.ends {
                 let front = start..*end as usize;
                 let places = &channel.places[front.clone()];
-                let tables = &mut planes.tables[..places.len()];
-                kernels::tables(kernel, &channel.net, &planes.bytes, &planes.features, places, tables);
-                for ((place, sample), table) in places.iter().zip(&channel.samples[front]).zip(tables) {
-                    let value = next(*table);
+                let names = &mut planes.names[..places.len()];
+                channel.names(kernel, &planes.bytes, &planes.features, front.clone(), names);
+                for ((place, sample), name) in places.iter().zip(&channel.samples[front]).zip(names) {
+                    let value = next(*name);
                     planes.bytes[place.at as usize] = value;
                     image[*sample as usize] = value;
                 }
@@ -131,6 +156,40 @@ impl CausalNets {
         if planes.bytes.len() != self.frame.bytes() {
             planes.bytes.clear();
             planes.bytes.resize(self.frame.bytes(), 0);
+        }
+    }
+}
+
+impl Channel {
+    /// The names of these samples, counted in the order of coding.
+    #[inline(always)]
+    fn names(&self, kernel: Kernel, planes: &[u8], features: &[u8], samples: Range<usize>, names: &mut [Name]) {
+        let places = &self.places[samples.clone()];
+        let Some(empty) = &self.empty else {
+            return kernels::names(kernel, &self.net, planes, features, places, names);
+        };
+        let mut waiting = [(Place { at: 0, features: 0 }, 0); TOGETHER];
+        let mut count = 0;
+        let flush = |waiting: &[(Place, usize)], names: &mut [Name]| {
+            let (mut some, mut found) = ([Place { at: 0, features: 0 }; TOGETHER], [Name(0); TOGETHER]);
+            some.iter_mut().zip(waiting).for_each(|(place, (waits, _))| *place = *waits);
+            let found = &mut found[..waiting.len()];
+            kernels::names(kernel, &self.net, planes, features, &some[..waiting.len()], found);
+            waiting.iter().zip(found).for_each(|((_, at), name)| names[*at] = *name);
+        };
+        for (at, (place, name)) in places.iter().zip(&empty[samples]).enumerate() {
+            // Without a branch: where strokes begin and end is as good as random.
+            names[at] = *name;
+            waiting[count] = (*place, at);
+            let seen = self.net.spans.iter().fold(0, |seen, span| seen | span.of(planes, place.at));
+            count += usize::from(seen != 0);
+            if count == TOGETHER {
+                flush(&waiting, names);
+                count = 0;
+            }
+        }
+        if count > 0 {
+            flush(&waiting[..count], names);
         }
     }
 }

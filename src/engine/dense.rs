@@ -7,7 +7,7 @@ use super::error::check_length;
 pub const MAX_EXPONENT: u8 = 24;
 
 /// Sums stay below this in size, so that half a unit of the largest exponent can be added in `i32`.
-const BOUND: i64 = (1 << 31) - (1 << (MAX_EXPONENT - 1));
+pub(super) const BOUND: i64 = (1 << 31) - (1 << (MAX_EXPONENT - 1));
 
 /// A layer: `y_o = floor((b_o + sum_i w_oi u_i + 2^(e_o - 1)) / 2^e_o)`, where nothing is added for `e_o = 0`.
 ///
@@ -93,7 +93,7 @@ impl Dense {
 }
 
 /// A sum over `2^exponent`, rounded half up.
-fn requantise(sum: i64, exponent: u8) -> i64 {
+pub(super) fn requantise(sum: i64, exponent: u8) -> i64 {
     let half = if exponent == 0 { 0 } else { 1 << (exponent - 1) };
     (sum + half) >> exponent
 }

@@ -19,13 +19,15 @@ mod kernel;
 mod kernels;
 mod layer;
 mod net;
+mod output;
 
-pub use causal::{CausalNet, MAX_HIDDEN, MAX_NEIGHBOURS, MAX_OFFSET, Neighbour};
+pub use causal::{CausalNet, MAX_HIDDEN, MAX_NEIGHBOURS, MAX_OFFSET, Name, Neighbour};
 pub use causal_nets::{CausalNets, Planes};
 pub use dense::{Dense, MAX_EXPONENT};
 pub use error::EngineError;
 pub use kernel::Kernel;
 pub use layer::{Layer, Scratch};
+pub use output::{OUTPUTS, Output, ZERO_LEVELS};
 
 #[cfg(test)]
 mod tests;

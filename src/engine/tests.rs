@@ -54,6 +54,14 @@ impl Numbers {
         Dense::new(inputs, weights, bias, exponent).unwrap()
     }
 
+    fn wide_weight(&mut self) -> i16 {
+        match self.below(8) {
+            0 => -4096,
+            1 => 4095,
+            _ => self.below(512) as i16 - 256,
+        }
+    }
+
     fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.input()).collect()
     }
@@ -109,7 +117,7 @@ fn nothing_saturates_where_all_products_are_as_large_as_they_can_be() {
 }
 
 /// A net as its definition says, sample by sample in the order of rows.
-fn plain(nets: &[CausalNet], height: usize, width: usize, image: &[u8], features: &[u8]) -> Vec<u16> {
+fn plain(nets: &[CausalNet], height: usize, width: usize, image: &[u8], features: &[u8]) -> Vec<Name> {
     let mut numbers = Vec::new();
     for (channel, net) in nets.iter().enumerate() {
         for (row, column) in (0..height).flat_map(|row| (0..width).map(move |column| (row, column))) {
@@ -125,8 +133,7 @@ fn plain(nets: &[CausalNet], height: usize, width: usize, image: &[u8], features
                 })
                 .collect();
             inputs.extend_from_slice(&features[sample * net.features()..][..net.features()]);
-            let (position, scale) = net.evaluate(&inputs, 96, 32);
-            numbers.push(position * 32 + scale);
+            numbers.push(net.evaluate(&inputs, 96, 32));
         }
     }
     numbers
@@ -167,21 +174,25 @@ fn nets_give_what_their_definition_gives_at_once_and_front_by_front() {
             .map(|before| {
                 let near = numbers.neighbours(neighbours, before);
                 let hidden_layer = numbers.mild(neighbours + features, hidden);
-                let weights = (0..2 * hidden).map(|_| numbers.weight()).collect();
-                let output = Dense::new(hidden, weights, vec![5000, 3000], vec![9, 10]).unwrap();
+                let weights = [(); 3].map(|()| (0..hidden).map(|_| numbers.wide_weight()).collect());
+                let output = Output::new(weights, [50_000, 60_000, 40_000], [11, 12, 10]).unwrap();
                 CausalNet::new(near, hidden_layer, output).unwrap()
             })
             .collect();
         let all = CausalNets::new(height, width, &nets, 96, 32);
-        let image = numbers.bytes(height * width * channels);
+        let mut image = numbers.bytes(height * width * channels);
+        // A background: many samples have no neighbour that is not 0.
+        image.iter_mut().enumerate().for_each(|(at, sample)| *sample *= u8::from(at / width % 12 < 5));
         let bytes = numbers.bytes(image.len() * features);
         let expected = plain(&nets, height, width, &image, &bytes);
-        assert!(expected.iter().any(|table| *table != expected[0]));
+        assert!(expected.iter().any(|name| *name != expected[0]));
         let mut planes = Planes::default();
         // In which order samples are coded shows when each is another number.
         let order = order(&all, height * width, channels, features);
-        let expected: Vec<u16> = order.iter().map(|sample| expected[*sample]).collect();
-        for kernel in Kernel::here() {
+        let expected: Vec<Name> = order.iter().map(|sample| expected[*sample]).collect();
+        let known = all.clone().with_features(&bytes);
+        for (all, kernel) in [&all, &known].into_iter().flat_map(|all| Kernel::here().map(move |kernel| (all, kernel)))
+        {
             planes.features.clone_from(&bytes);
             let mut put = Vec::new();
             all.encode(kernel, &mut planes, &image, |table, sample| put.push((table, sample)));

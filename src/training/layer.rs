@@ -2,17 +2,20 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use super::TrainingError;
-use crate::engine::{Dense, MAX_EXPONENT};
+use crate::engine::{Dense, MAX_EXPONENT, Output};
 
 /// Sums stay below this in size, in units of a row's exponent, so that `f32` holds each of them exactly: a quarter of the
 /// integers that it can hold, since biases move while exponents are fixed.
 const EXACT: f64 = (1 << 22) as f64;
 
-/// The largest weight of an integer layer.
+/// The largest weight of a [`Dense`] layer.
 const MAX_WEIGHT: f64 = 127.0;
+
+/// The most that the sum of an [`Output`] may come to, so that `f32` holds it.
+const MAX_SUM: f64 = (1 << 24) as f64;
 
 /// What is learned of a number out of its range, against what is learned in it: without it, a unit that has left its range for
 /// all inputs would never come back.
@@ -34,6 +37,8 @@ pub(super) struct Layer {
     pub bias: Tensor,
     /// `[outputs]` of `2^e`, once it is quantised.
     pub power: Option<Tensor>,
+    /// The largest weight, once it is quantised.
+    most: f64,
     input: f64,
     /// `[outputs]`.
     output: Tensor,
@@ -41,19 +46,28 @@ pub(super) struct Layer {
 
 impl Layer {
     /// A layer of random weights that keep the size of what comes in (LeCun et al. 1998, *Efficient BackProp*, 4.6, for a uniform
-    /// distribution), `gain` times as large, and of this `bias`. Rows take turns with the sizes of `output`.
+    /// distribution), `gain` times as large. Rows take turns with the sizes of `output`, and with these biases.
     pub fn new(
         [inputs, outputs]: [usize; 2],
         (input, output): (f64, &[f64]),
-        [gain, bias]: [f64; 2],
+        (gain, bias): (f64, &[f64]),
         rng: &mut ChaCha8Rng,
     ) -> Result<Self, TrainingError> {
         let bound = gain / (inputs as f64).sqrt();
         let weights: Vec<f32> = (0..inputs * outputs).map(|_| ((uniform(rng) * 2.0 - 1.0) * bound) as f32).collect();
         let weight = Tensor::f_from_slice(&weights)?.f_view([outputs as i64, inputs as i64])?.set_requires_grad(true);
-        let bias = Tensor::f_full([outputs as i64], bias, (Kind::Float, Device::Cpu))?.set_requires_grad(true);
+        let bias: Vec<f32> = (0..outputs).map(|row| bias[row % bias.len()] as f32).collect();
+        let bias = Tensor::f_from_slice(&bias)?.set_requires_grad(true);
         let output: Vec<f32> = (0..outputs).map(|row| output[row % output.len()] as f32).collect();
-        Ok(Self { weight, bias, power: None, input, output: Tensor::f_from_slice(&output)? })
+        Ok(Self { weight, bias, power: None, most: MAX_WEIGHT, input, output: Tensor::f_from_slice(&output)? })
+    }
+
+    /// The layer that ends as an [`Output`], whose weights are as large as leaves its sums exact.
+    pub fn wide(mut self) -> Result<Self, TrainingError> {
+        let inputs = self.weight.size2()?.1 as f64;
+        self.most = (MAX_SUM / 2.0 / (255.0 * inputs)).log2().floor().exp2() - 1.0;
+        self.most = self.most.min(f64::from(i16::MAX));
+        Ok(self)
     }
 
     /// What is learned.
@@ -67,7 +81,7 @@ impl Layer {
         let bias = &self.bias * &self.output;
         let Some(power) = &self.power else { return (weight, bias) };
         let column = power.unsqueeze(1);
-        let integers = (weight.detach() * &column).round().clamp(-MAX_WEIGHT, MAX_WEIGHT);
+        let integers = (weight.detach() * &column).round().clamp(-self.most, self.most);
         let weight = through(&(integers / column), &weight);
         let bias = through(&((bias.detach() * power).round() / power), &bias);
         (weight, bias)
@@ -87,7 +101,7 @@ impl Layer {
         let largest = weight.abs().amax([1].as_slice(), false).maximum(&Tensor::from(1e-30));
         let (largest, bias) = (numbers(&largest)?, numbers(&bias)?);
         let powers = largest.iter().zip(&bias).map(|(largest, bias)| {
-            let exponent = (MAX_WEIGHT / largest).log2().min((EXACT / bias.abs().max(1.0)).log2()).floor();
+            let exponent = (self.most / largest).log2().min((EXACT / bias.abs().max(1.0)).log2()).floor();
             exponent.clamp(0.0, f64::from(MAX_EXPONENT)).exp2() as f32
         });
         self.power = Some(Tensor::f_from_slice(&powers.collect::<Vec<_>>())?);
@@ -107,6 +121,20 @@ impl Layer {
         let bias = bias.collect();
         let exponent = numbers(power)?.into_iter().map(|power| power.log2() as u8).collect();
         Ok(Dense::new(inputs, weights, bias, exponent)?)
+    }
+
+    /// The integer layer of a net's outputs.
+    pub fn export_output(&self) -> Result<Output, TrainingError> {
+        let power = self.power.as_ref().ok_or_else(|| TrainingError::Recipe("it was not quantised".to_owned()))?;
+        let (weight, bias) = no_grad(|| self.coefficients());
+        let inputs = weight.size2()?.1 as usize;
+        let weights: Vec<i16> = numbers(&(weight * power.unsqueeze(1)))?.iter().map(|weight| *weight as i16).collect();
+        let (bias, powers) = (numbers(&(bias * power))?, numbers(power)?);
+        Ok(Output::new(
+            std::array::from_fn(|row| weights[row * inputs..][..inputs].to_vec()),
+            std::array::from_fn(|row| bias[row] as i32),
+            std::array::from_fn(|row| powers[row].log2() as u8),
+        )?)
     }
 }
 

@@ -1,4 +1,5 @@
-//! What `latent` makes of images: bits a raw byte and speed both ways, for records and blocks, beside zstd with a dictionary.
+//! What `latent` makes of images: bits a raw byte and speed both ways, for records and blocks, beside zstd with a dictionary, xz,
+//! brotli and Kafka's own batches. `tests/tools/image_codecs.py` measures image formats on the same file.
 //!
 //! `cargo bench --no-default-features --bench latent -- --model FILE --images t10k-images-idx3-ubyte [--train FILE] [--limit N]`; the
 //! model is an artefact or a `.latentd-model` file. The dictionary is learned from the idx file `--train`. All times are CPU
@@ -11,16 +12,23 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use latentd::codec::Column;
+use latentd::codec::{Column, NoModels, build};
 use latentd::engine::Kernel;
-use latentd::frame::HEADER_LEN;
+use latentd::frame::{BatchCompression, HEADER_LEN, RecordBatch};
 use latentd::model::package::unpack;
 use latentd::model::{Dictionary, LatentCodec, LatentModel};
+use latentd::record::{HeaderRefs, RecordRef, Timestamp};
 
 use measure::{Measured, fastest};
 
 /// Images of a block.
 const BLOCKS: [usize; 2] = [64, 1024];
+
+/// Classical codecs, each image on its own.
+const CLASSICAL: [&str; 2] = ["xz:9", "brotli:11"];
+
+/// Raw bytes of Kafka's batches, and zstd's level: the producer's own, and a high one.
+const BATCHES: [(usize, i32); 4] = [(16 << 10, 3), (16 << 10, 19), (1 << 20, 3), (1 << 20, 19)];
 
 /// Bytes of the dictionary.
 const DICTIONARY: usize = 112 << 10;
@@ -81,6 +89,46 @@ impl Zstd {
     }
 }
 
+/// Kafka's own compression of a producer's batches, header and all.
+fn kafka(images: &[Vec<u8>], size: usize, level: i32) {
+    let mut batches = vec![RecordBatch::default()];
+    for image in images {
+        let record = RecordRef {
+            key: None,
+            value: Some(image),
+            headers: HeaderRefs::new(),
+            timestamp: Timestamp::create(1_700_000_000_000),
+            offset: 0,
+        };
+        if batches.last().is_some_and(|batch| !batch.is_empty() && batch.len_with(&record) > size) {
+            batches.push(RecordBatch::default());
+        }
+        batches.last_mut().expect("there is a batch").push(&record);
+    }
+    let (mut compressor, mut decompressor) =
+        (zstd::bulk::Compressor::new(level).expect("a level"), zstd::bulk::Decompressor::new().expect("memory"));
+    let mut coded: Vec<Vec<u8>> = Vec::new();
+    let encode = fastest(AT_LEAST, || {
+        let batch = |batch: &RecordBatch| {
+            let records = compressor.compress(batch.records()).expect("zstd codes records");
+            let mut bytes = Vec::new();
+            batch.write_with(BatchCompression::Zstd, &records, &mut bytes);
+            bytes
+        };
+        coded = batches.iter().map(batch).collect();
+    });
+    let decode = fastest(AT_LEAST, || {
+        for (coded, batch) in coded.iter().zip(&batches) {
+            let records = &coded[latentd::frame::BATCH_HEADER_LEN..];
+            let records = decompressor.decompress(records, batch.records().len()).expect("zstd decodes");
+            assert!(records == batch.records());
+        }
+    });
+    let name = format!("Kafka's zstd -{level}, batches of {} KiB", size >> 10);
+    let raw = images.iter().map(Vec::len).sum();
+    print(&name, raw, &Measured { bytes: coded.iter().map(Vec::len).sum(), encode, decode });
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let given: BTreeMap<&str, &str> =
@@ -107,6 +155,15 @@ fn main() {
             let measured = measure::columns(codec, &columns(&images, size), AT_LEAST);
             print(&format!("latent, blocks of {size}, {kernel}"), raw, &measured);
         }
+    }
+    let models: Arc<dyn latentd::codec::ModelSource> = Arc::new(NoModels);
+    for name in CLASSICAL {
+        let spec = name.parse().expect("the codec is known");
+        let mut codec = build(spec, &models).expect("it takes no model");
+        print(&format!("{name}, records"), raw, &measure::records(&mut *codec, &images, AT_LEAST));
+    }
+    for (size, level) in BATCHES {
+        kafka(&images, size, level);
     }
     Zstd::new(19, &[]).measure("zstd -19, records", &images);
     if let Some(train) = given.get("train") {

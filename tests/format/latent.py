@@ -56,11 +56,11 @@ class Model:
         length = int.from_bytes(artefact[:8], "little")
         header, data = json.loads(artefact[8 : 8 + length]), artefact[8 + length :]
         outline = json.loads(header.pop("__metadata__")["latentd"])
-        check(outline["version"] == 1, "it has another version")
+        check(outline["version"] == 2, "it has another version")
         tensors = {}
         for name, entry in header.items():
             begin, end = entry["data_offsets"]
-            size, signed = {"U8": (1, False), "I8": (1, True), "U16": (2, False), "I32": (4, True)}[entry["dtype"]]
+            size, signed = {"U8": (1, False), "I8": (1, True), "I16": (2, True), "U16": (2, False), "I32": (4, True)}[entry["dtype"]]
             numbers = [
                 int.from_bytes(data[at : at + size], "little", signed=signed) for at in range(begin, end, size)
             ]
@@ -82,7 +82,8 @@ class Model:
         self.positions, self.scales = outline["positions"], outline["scales"]
         packed = unpack(bytes(tensors["tables"][1]))
         numbers = [int.from_bytes(packed[at : at + 2], "little") for at in range(0, len(packed), 2)]
-        self.tables = [numbers[at : at + 256] for at in range(0, len(numbers), 256)]
+        self.tables = [numbers[at : at + 255] for at in range(0, len(numbers), 255)]
+        self.zeroes = tensors["zeroes"][1]
         self.wrappings = outline["wrappings"]
 
     def order(self, channel):
@@ -127,11 +128,11 @@ def decode_image(model, stream):
             inputs = [sample(channel + back, row + up, column + left) for back, up, left in neighbours]
             first = ((channel * model.height + row) * model.width + column) * model.features
             inputs += features[first : first + model.features]
-            position, scale = output.outputs(hidden.relu(inputs))
+            position, scale, zero = output.outputs(hidden.relu(inputs))
             position, scale = clamp(position, 0, model.positions - 1), clamp(scale, 0, model.scales - 1)
-            table = model.tables[position * model.scales + scale]
-            if symbol(stream, [table[0], 65536 - table[0]]):
-                image[channel][row][column] = 1 + symbol(stream, table[1:])
+            zero = model.zeroes[clamp(zero, 0, 255)]
+            if symbol(stream, [zero, 65536 - zero]):
+                image[channel][row][column] = 1 + symbol(stream, model.tables[position * model.scales + scale])
     rows = [
         bytes(plane[row][column] for column in range(model.width) for plane in image) for row in range(model.height)
     ]

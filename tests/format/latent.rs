@@ -1,9 +1,9 @@
 //! Models of images that golden files were written with, and images that they fit.
 
 use anyhow::Result;
-use latentd::engine::{CausalNet, Dense, Neighbour};
+use latentd::engine::{CausalNet, Dense, Neighbour, Output};
 use latentd::model::LatentParts;
-use latentd::model::latent::{Autoencoder, LatentModel, SampleTables, frequencies};
+use latentd::model::latent::{Autoencoder, LatentModel, OTHERS, SampleTables, frequencies};
 use latentd::payload::image::{Opened, Png, Settings, Shape, Wrapping};
 use latentd::record::{Record, Timestamp};
 use rand_chacha::ChaCha8Rng;
@@ -88,6 +88,13 @@ fn dense(rng: &mut ChaCha8Rng, inputs: usize, outputs: usize, exponent: u8) -> R
     Ok(Dense::new(inputs, weights, bias, vec![exponent; outputs])?)
 }
 
+/// What such a net says: levels of zero are of twice the weights.
+fn output(rng: &mut ChaCha8Rng, inputs: usize) -> Result<Output> {
+    let mut numbers = |bound: u32| (rng.next_u32() % bound) as i32 - bound as i32 / 2;
+    let weights = [512, 512, 2048].map(|bound| (0..inputs).map(|_| numbers(bound) as i16).collect());
+    Ok(Output::new(weights, [16_000, 8000, 300_000], [12, 12, 11])?)
+}
+
 /// A model with networks of chance, and tables that are counted with them.
 pub fn model(name: &str) -> Result<LatentModel> {
     let shape = shape(name);
@@ -110,9 +117,10 @@ pub fn model(name: &str) -> Result<LatentModel> {
             vec![near(0, 0, -1), near(0, -1, 2), near(0, -1, -1), near(0, -1, 0), near(0, -2, 0), near(0, 0, -6)];
         neighbours.extend((1..=channel).flat_map(|back| [near(-back, 0, 0), near(-back, 1, 1)]));
         let inputs = neighbours.len() + if autoencoder.is_some() { features } else { 0 };
-        nets.push(CausalNet::new(neighbours, dense(rng, inputs, 10, 8)?, dense(rng, 10, 2, 11)?)?);
+        nets.push(CausalNet::new(neighbours, dense(rng, inputs, 10, 8)?, output(rng, 10)?)?);
     }
-    let even = SampleTables::from_counts(POSITIONS, SCALES, &vec![1; usize::from(POSITIONS * SCALES) * 256])?;
+    let (mut zeroes, mut counts) = (vec![[1, 1]; 256], vec![1; usize::from(POSITIONS * SCALES) * OTHERS]);
+    let even = SampleTables::from_counts(POSITIONS, SCALES, &zeroes, &counts)?;
     let mut opened = Opened::default();
     // The latents' tables first: without them there are no parts to count samples with.
     let mut autoencoder = autoencoder;
@@ -130,16 +138,17 @@ pub fn model(name: &str) -> Result<LatentModel> {
         autoencoder.frequencies = tables?.concat();
     }
     let parts = LatentParts::new(shape, autoencoder.clone(), nets.clone(), even)?;
-    let mut counts = vec![1; usize::from(POSITIONS * SCALES) * 256];
     for image in &images {
         assert!(Wrapping::Raw.open(image, shape, &mut opened));
         let samples = &opened.samples;
-        let tables = parts.table_numbers(samples, &parts.features(&parts.latent(samples)));
-        tables.iter().zip(samples).for_each(|(table, sample)| {
-            counts[usize::from(*table) * 256 + usize::from(*sample)] += 8;
-        });
+        for (name, sample) in parts.names(samples, &parts.features(&parts.latent(samples))).iter().zip(samples) {
+            zeroes[usize::from(name.zero())][usize::from(*sample != 0)] += 8;
+            if *sample != 0 {
+                counts[usize::from(name.table()) * OTHERS + usize::from(*sample) - 1] += 8;
+            }
+        }
     }
-    let tables = SampleTables::from_counts(POSITIONS, SCALES, &counts)?;
+    let tables = SampleTables::from_counts(POSITIONS, SCALES, &zeroes, &counts)?;
     let mut parts = LatentParts::new(shape, autoencoder, nets, tables)?;
     if name == "digits" {
         let other = Wrapping::Pnm { header: b"P5 8 8 255\n".to_vec() };

@@ -7,8 +7,10 @@
 
 use std::arch::x86_64::*;
 
+use super::super::causal::{MAX_FEATURES, MAX_NEIGHBOURS};
 use super::super::net::NetLayout;
-use super::{Active, Block, LANES, Lanes, Place, STRIP, four};
+use super::super::{Name, OUTPUTS};
+use super::{Active, Block, LANES, Lanes, Place, four};
 
 /// Vectors that a block of weights widens to: of four outputs each, four inputs of an output side by side.
 const PARTS: usize = 4;
@@ -95,51 +97,51 @@ fn blocks<const COUNT: usize>(
     }
 }
 
-/// See [`super::tables`].
+/// Groups of four inputs of a net at most: each neighbour may have its own.
+const MAX_GROUPS: usize = MAX_NEIGHBOURS + MAX_FEATURES / 4;
+
+/// See [`super::names`].
 #[target_feature(enable = "avx2")]
-pub(super) fn tables(net: &NetLayout, planes: &[u8], features: &[u8], places: &[Place], tables: &mut [u16]) {
-    for (place, table) in places.iter().zip(tables) {
-        let mut position = _mm256_setzero_si256();
-        let mut scale = _mm256_setzero_si256();
+pub(super) fn names(net: &NetLayout, planes: &[u8], features: &[u8], places: &[Place], names: &mut [Name]) {
+    let mut inputs = [[0i16; 4]; MAX_GROUPS];
+    for (place, name) in places.iter().zip(names) {
+        let neighbours = net.neighbours.iter().map(|offset| four(planes, place.at.wrapping_add(*offset) as usize));
+        let own = net.features.iter().map(|offset| four(features, (place.features + offset) as usize));
+        for (wide, bytes) in inputs.iter_mut().zip(neighbours.chain(own)) {
+            *wide = bytes.map(i16::from);
+        }
+        let mut outputs = [_mm256_setzero_si256(); OUTPUTS];
         for part in &net.strips {
-            let mut sums = [_mm256_setzero_si256(); 2 * PARTS];
-            let (near, own) = part.wide.split_at(net.neighbours.len());
-            for (offset, wide) in net.neighbours.iter().zip(near) {
-                add_wide(four(planes, place.at.wrapping_add(*offset) as usize), wide, &mut sums);
+            let [low, high] = part.start.each_ref().map(|lanes| lanes.0.as_chunks::<8>().0);
+            let mut sums = [load(&low[0]), load(&low[1]), load(&high[0]), load(&high[1])];
+            for (inputs, weights) in inputs.iter().zip(&part.wide) {
+                for (inputs, weights) in inputs.as_chunks::<2>().0.iter().zip(weights) {
+                    let inputs = _mm256_set1_epi32(i32::from(inputs[1]) << 16 | i32::from(inputs[0]));
+                    for (sum, weights) in sums.iter_mut().zip(weights.as_chunks::<16>().0) {
+                        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(inputs, sixteen(weights)));
+                    }
+                }
             }
-            for (offset, wide) in net.features.iter().zip(own) {
-                add_wide(four(features, (place.features + offset) as usize), wide, &mut sums);
-            }
-            let start = part.start.each_ref().map(|lanes| lanes.0.as_chunks::<8>().0);
             let shift = part.shift.each_ref().map(|lanes| lanes.0.as_chunks::<8>().0);
-            let mut hidden = [_mm256_setzero_si256(); PARTS];
-            for (at, hidden) in hidden.iter_mut().enumerate() {
-                let sums = _mm256_add_epi32(pairs(sums[2 * at], sums[2 * at + 1]), load(&start[at / 2][at % 2]));
-                *hidden = _mm256_srav_epi32(sums, load(&shift[at / 2][at % 2]));
-            }
             for half in 0..2 {
+                let hidden = [0, 1].map(|at| _mm256_srav_epi32(sums[2 * half + at], load(&shift[half][at])));
                 // To 16 bits, saturating, then clamped to 0..=255: the order of the weights is that of the packing.
-                let packed = _mm256_packs_epi32(hidden[2 * half], hidden[2 * half + 1]);
+                let packed = _mm256_packs_epi32(hidden[0], hidden[1]);
                 let packed = _mm256_min_epi16(_mm256_max_epi16(packed, _mm256_setzero_si256()), _mm256_set1_epi16(255));
-                let weights = part.output_wide.each_ref().map(|wide| &wide[half]);
-                position = _mm256_add_epi32(position, _mm256_madd_epi16(packed, sixteen(weights[0])));
-                scale = _mm256_add_epi32(scale, _mm256_madd_epi16(packed, sixteen(weights[1])));
+                for (sum, weights) in outputs.iter_mut().zip(&part.output_packed) {
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(packed, sixteen(&weights[half])));
+                }
             }
         }
-        let pairs = _mm256_hadd_epi32(position, scale);
-        let fours = _mm256_hadd_epi32(pairs, pairs);
-        let both = _mm_add_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256::<1>(fours));
-        let outputs = [_mm_cvtsi128_si32(both), _mm_extract_epi32::<1>(both)];
-        *table = net.table([net.output_start[0] + outputs[0], net.output_start[1] + outputs[1]]);
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn add_wide(inputs: [u8; 4], wide: &[i16; 4 * STRIP], sums: &mut [__m256i; 2 * PARTS]) {
-    let inputs = widened(inputs);
-    for (sum, weights) in sums.iter_mut().zip(wide.as_chunks::<16>().0) {
-        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(inputs, sixteen(weights)));
+        let pairs = [_mm256_hadd_epi32(outputs[0], outputs[1]), _mm256_hadd_epi32(outputs[2], outputs[2])];
+        let fours = _mm256_hadd_epi32(pairs[0], pairs[1]);
+        let sums = _mm_add_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256::<1>(fours));
+        let [position, scale, zero, _] = net.output_start;
+        *name = net.name([
+            position + _mm_cvtsi128_si32(sums),
+            scale + _mm_extract_epi32::<1>(sums),
+            zero + _mm_extract_epi32::<2>(sums),
+        ]);
     }
 }
 

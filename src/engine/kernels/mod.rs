@@ -11,7 +11,7 @@ mod portable;
 mod vnni;
 
 use super::net::NetLayout;
-use super::{Dense, Kernel};
+use super::{Dense, Kernel, Name};
 
 /// Outputs of a block.
 pub(super) const LANES: usize = 16;
@@ -48,6 +48,25 @@ pub(super) struct Place {
     pub features: u32,
 }
 
+/// Neighbours of a row: up to eight bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    /// Where they begin, counted from the sample, modulo 2^32.
+    pub offset: u32,
+    /// Bytes that are neighbours, in little-endian order.
+    pub mask: u64,
+}
+
+impl Span {
+    /// The neighbours of a sample, and zeroes between them.
+    #[inline(always)]
+    pub fn of(self, planes: &[u8], at: u32) -> u64 {
+        let at = at.wrapping_add(self.offset) as usize;
+        let bytes = planes[at..at + 8].as_array().expect("the slice has eight bytes");
+        u64::from_le_bytes(*bytes) & self.mask
+    }
+}
+
 impl Block {
     /// The weights of outputs from `first` on and of these inputs; 0 where there is none.
     pub fn of(dense: &Dense, first: usize, inputs: &[Option<usize>; 4]) -> Self {
@@ -78,28 +97,28 @@ pub(super) fn outputs(kernel: Kernel, weights: &[Block], active: &[Active], shif
     }
 }
 
-/// The table numbers of samples.
-pub(super) fn tables(
+/// What names the distributions of samples.
+pub(super) fn names(
     kernel: Kernel,
     net: &NetLayout,
     planes: &[u8],
     features: &[u8],
     places: &[Place],
-    tables: &mut [u16],
+    names: &mut [Name],
 ) {
-    assert_eq!(places.len(), tables.len(), "each sample has a table");
+    assert_eq!(places.len(), names.len(), "each sample has a name");
     match checked(kernel) {
-        Kernel::Portable => portable::tables(net, planes, features, places, tables),
+        Kernel::Portable => portable::names(net, planes, features, places, names),
         #[cfg(target_arch = "x86_64")]
         #[expect(unsafe_code, reason = "the processor has what the function needs")]
         // SAFETY: `checked` has asked the processor.
-        Kernel::Avx2 => unsafe { avx2::tables(net, planes, features, places, tables) },
+        Kernel::Avx2 => unsafe { avx2::names(net, planes, features, places, names) },
         #[cfg(target_arch = "x86_64")]
         #[expect(unsafe_code, reason = "the processor has what the function needs")]
         // SAFETY: `checked` has asked the processor.
-        Kernel::Vnni => unsafe { vnni::tables(net, planes, features, places, tables) },
+        Kernel::Vnni => unsafe { vnni::names(net, planes, features, places, names) },
         #[cfg(not(target_arch = "x86_64"))]
-        Kernel::Avx2 | Kernel::Vnni => portable::tables(net, planes, features, places, tables),
+        Kernel::Avx2 | Kernel::Vnni => portable::names(net, planes, features, places, names),
     }
 }
 

@@ -8,6 +8,7 @@
 use std::arch::x86_64::*;
 
 use super::super::net::NetLayout;
+use super::super::{Name, OUTPUTS};
 use super::{Active, Block, Lanes, Place, STRIP, four};
 
 #[inline]
@@ -32,10 +33,10 @@ fn store(sums: __m512i, lanes: &mut Lanes) {
 }
 
 #[inline]
-#[target_feature(enable = "avx")]
-fn strip(weights: &[i8; STRIP]) -> __m256i {
-    // SAFETY: a strip is 32 bytes.
-    unsafe { _mm256_loadu_si256(weights.as_ptr().cast()) }
+#[target_feature(enable = "avx512f")]
+fn strip(weights: &[i16; STRIP]) -> __m512i {
+    // SAFETY: 32 numbers of two bytes are 64 bytes.
+    unsafe { _mm512_loadu_si512(weights.as_ptr().cast()) }
 }
 
 /// See [`super::outputs`].
@@ -72,37 +73,36 @@ fn tile<const SIZE: usize>(tile: &[Block], active: &[Active], shift: &[Lanes], l
 /// Samples that are evaluated together: a vector of weights is loaded once for all of them.
 const TOGETHER: usize = 4;
 
-/// See [`super::tables`].
+/// See [`super::names`].
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(super) fn tables(net: &NetLayout, planes: &[u8], features: &[u8], places: &[Place], tables: &mut [u16]) {
+pub(super) fn names(net: &NetLayout, planes: &[u8], features: &[u8], places: &[Place], names: &mut [Name]) {
     let (fours, rest) = places.as_chunks::<TOGETHER>();
-    let (tables_of_fours, tables_of_rest) = tables.as_chunks_mut::<TOGETHER>();
-    for (places, tables) in fours.iter().zip(tables_of_fours) {
-        *tables = some_tables(net, planes, features, places);
+    let (names_of_fours, names_of_rest) = names.as_chunks_mut::<TOGETHER>();
+    for (places, names) in fours.iter().zip(names_of_fours) {
+        *names = some_names(net, planes, features, places);
     }
     match *rest {
         [] => {}
-        [one] => tables_of_rest.copy_from_slice(&some_tables(net, planes, features, &[one])[..1]),
-        [one, two] => tables_of_rest.copy_from_slice(&some_tables(net, planes, features, &[one, two])[..2]),
+        [one] => names_of_rest.copy_from_slice(&some_names(net, planes, features, &[one])[..1]),
+        [one, two] => names_of_rest.copy_from_slice(&some_names(net, planes, features, &[one, two])[..2]),
         // As good as four.
         _ => {
             let places = std::array::from_fn(|at| rest[at.min(rest.len() - 1)]);
-            tables_of_rest.copy_from_slice(&some_tables::<TOGETHER>(net, planes, features, &places)[..rest.len()]);
+            names_of_rest.copy_from_slice(&some_names::<TOGETHER>(net, planes, features, &places)[..rest.len()]);
         }
     }
 }
 
-/// The tables of a few samples; behind them anything.
+/// The names of a few samples; behind them anything.
 #[inline]
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
-fn some_tables<const COUNT: usize>(
+fn some_names<const COUNT: usize>(
     net: &NetLayout,
     planes: &[u8],
     features: &[u8],
     places: &[Place; COUNT],
-) -> [u16; TOGETHER] {
-    let mut position = [_mm256_setzero_si256(); TOGETHER];
-    let mut scale = [_mm256_setzero_si256(); TOGETHER];
+) -> [Name; TOGETHER] {
+    let mut outputs = [[_mm512_setzero_si512(); OUTPUTS]; TOGETHER];
     for part in &net.strips {
         let mut low = [load(&part.start[0]); COUNT];
         let mut high = [load(&part.start[1]); COUNT];
@@ -121,40 +121,49 @@ fn some_tables<const COUNT: usize>(
         for (offset, blocks) in net.features.iter().zip(own) {
             add(features, places.map(|place| (place.features + offset) as usize), blocks);
         }
-        let (zero, shift) = (_mm512_setzero_si512(), part.shift.each_ref().map(|lanes| load(lanes)));
-        let output = part.output.each_ref().map(|row| strip(row));
-        for (at, (low, high)) in low.into_iter().zip(high).enumerate() {
+        let (zero, most) = (_mm512_setzero_si512(), _mm512_set1_epi16(255));
+        let shift = part.shift.each_ref().map(|lanes| load(lanes));
+        let weights = part.output.each_ref().map(|row| strip(row));
+        for (outputs, (low, high)) in outputs.iter_mut().zip(low.into_iter().zip(high)) {
             let low = _mm512_max_epi32(_mm512_srav_epi32(low, shift[0]), zero);
             let high = _mm512_max_epi32(_mm512_srav_epi32(high, shift[1]), zero);
-            // Saturating at 255, from numbers that are not negative.
-            let hidden = _mm256_set_m128i(_mm512_cvtusepi32_epi8(high), _mm512_cvtusepi32_epi8(low));
-            position[at] = _mm256_dpbusd_epi32(position[at], hidden, output[0]);
-            scale[at] = _mm256_dpbusd_epi32(scale[at], hidden, output[1]);
+            // To 16 bits, saturating, from numbers that are not negative.
+            let hidden = _mm512_inserti64x4::<1>(
+                _mm512_castsi256_si512(_mm512_cvtusepi32_epi16(low)),
+                _mm512_cvtusepi32_epi16(high),
+            );
+            let hidden = _mm512_min_epu16(hidden, most);
+            for (sums, weights) in outputs.iter_mut().zip(weights) {
+                *sums = _mm512_dpwssd_epi32(*sums, hidden, weights);
+            }
         }
     }
-    // Eight sums each to one: pairs of pairs, then the halves. A vector has position and scale of two samples.
-    let two = |first: usize| {
-        let fours = _mm256_hadd_epi32(
-            _mm256_hadd_epi32(position[first], scale[first]),
-            _mm256_hadd_epi32(position[first + 1], scale[first + 1]),
-        );
-        _mm_add_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256::<1>(fours))
+    let two = |first: usize| two_names(net, &outputs[first], &outputs[first + 1]);
+    let ([one, two], [three, four]) = (two(0), if COUNT > 2 { two(2) } else { [Name(0); 2] });
+    [one, two, three, four]
+}
+
+/// The names that the outputs of two samples make, sixteen sums of each.
+#[inline]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+fn two_names(net: &NetLayout, one: &[__m512i; OUTPUTS], two: &[__m512i; OUTPUTS]) -> [Name; 2] {
+    let halves = |sums: __m512i| _mm256_add_epi32(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64::<1>(sums));
+    // Position, scale, level of zero and nothing, twice.
+    let quarters = |sums: &[__m512i; OUTPUTS]| {
+        let [position, scale, zero] = sums.map(halves);
+        _mm256_hadd_epi32(_mm256_hadd_epi32(position, scale), _mm256_hadd_epi32(zero, _mm256_setzero_si256()))
     };
-    let sums = _mm256_set_m128i(two(2), two(0));
-    let numbers = |[position, scale]: [i32; 2]| {
-        _mm256_set_epi32(scale, position, scale, position, scale, position, scale, position)
+    let (one, two) = (quarters(one), quarters(two));
+    let sums =
+        _mm256_add_epi32(_mm256_permute2x128_si256::<0x20>(one, two), _mm256_permute2x128_si256::<0x31>(one, two));
+    let twice = |numbers: &[i32; OUTPUTS + 1]| {
+        let [position, scale, zero, nothing] = *numbers;
+        _mm256_set_epi32(nothing, zero, scale, position, nothing, zero, scale, position)
     };
-    let sums = _mm256_srav_epi32(_mm256_add_epi32(sums, numbers(net.output_start)), numbers(net.output_shift));
-    let most = net.limits.map(|limit| i32::from(limit) - 1);
-    let clamped = _mm256_min_epi32(_mm256_max_epi32(sums, _mm256_setzero_si256()), numbers(most));
-    let factor = numbers([i32::from(net.limits[1]), 1]);
-    let products = _mm256_mullo_epi32(clamped, factor);
-    let tables = _mm256_hadd_epi32(products, products);
-    let (low, high) = (_mm256_castsi256_si128(tables), _mm256_extracti128_si256::<1>(tables));
-    [
-        _mm_extract_epi16::<0>(low) as u16,
-        _mm_extract_epi16::<2>(low) as u16,
-        _mm_extract_epi16::<0>(high) as u16,
-        _mm_extract_epi16::<2>(high) as u16,
-    ]
+    let sums = _mm256_srav_epi32(_mm256_add_epi32(sums, twice(&net.output_start)), twice(&net.output_shift));
+    let clamped = _mm256_min_epi32(_mm256_max_epi32(sums, _mm256_setzero_si256()), twice(&net.output_most));
+    let parts = _mm256_mullo_epi32(clamped, twice(&net.output_factor));
+    let pairs = _mm256_hadd_epi32(parts, parts);
+    let names = _mm256_hadd_epi32(pairs, pairs);
+    [_mm256_extract_epi32::<0>(names), _mm256_extract_epi32::<4>(names)].map(|name| Name(name as u32))
 }

@@ -9,8 +9,8 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::{Autoencoder, LatentError, LatentParts, MAX_LIMIT, MAX_TABLES, MAX_WRAPPINGS, SampleTables};
-use crate::engine::{CausalNet, Dense, MAX_NEIGHBOURS, Neighbour};
+use super::{Autoencoder, LatentError, LatentParts, MAX_LIMIT, MAX_TABLES, MAX_WRAPPINGS, OTHERS, SampleTables};
+use crate::engine::{CausalNet, Dense, MAX_NEIGHBOURS, Neighbour, OUTPUTS, Output};
 use crate::payload::image::{Png, Settings, Shape, Wrapping};
 
 /// Most bytes of an artefact.
@@ -23,7 +23,7 @@ const MAX_HEADER_BYTES: u64 = 64 << 10;
 const KEY: &str = "latentd";
 
 /// The format's version.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// zstd's level for tables: they are written once.
 const LEVEL: i32 = 19;
@@ -152,8 +152,10 @@ pub(super) fn write(parts: &LatentParts) -> Vec<u8> {
         let shape = vec![net.neighbours().len(), 3];
         tensors.push(Out { name: format!("net.{number}.neighbours"), dtype: Dtype::I8, shape, bytes });
         put_layer(&format!("net.{number}.hidden"), net.hidden(), &mut tensors);
-        put_layer(&format!("net.{number}.output"), net.output(), &mut tensors);
+        put_output(&format!("net.{number}.output"), net.output(), &mut tensors);
     }
+    let bytes = tables.zeroes().iter().flat_map(|frequency| frequency.to_le_bytes()).collect();
+    tensors.push(Out { name: "zeroes".to_owned(), dtype: Dtype::U16, shape: vec![tables.zeroes().len()], bytes });
     let raw: Vec<u8> = tables.frequencies().iter().flat_map(|frequency| frequency.to_le_bytes()).collect();
     let packed = zstd::bulk::compress(&raw, LEVEL).expect("zstd has a level 19, and memory for a few megabytes");
     tensors.push(Out { name: "tables".to_owned(), dtype: Dtype::U8, shape: vec![packed.len()], bytes: packed });
@@ -173,6 +175,15 @@ fn put_layer(name: &str, layer: &Dense, tensors: &mut Vec<Out>) {
     put("weight", Dtype::I8, vec![outputs, layer.inputs()], weights);
     put("bias", Dtype::I32, vec![outputs], layer.bias().iter().flat_map(|bias| bias.to_le_bytes()).collect());
     put("exponent", Dtype::U8, vec![outputs], layer.exponent().to_vec());
+}
+
+fn put_output(name: &str, layer: &Output, tensors: &mut Vec<Out>) {
+    let mut put =
+        |what: &str, dtype, shape, bytes| tensors.push(Out { name: format!("{name}.{what}"), dtype, shape, bytes });
+    let weights = layer.weights().into_iter().flatten().flat_map(|weight| weight.to_le_bytes()).collect();
+    put("weight", Dtype::I16, vec![OUTPUTS, layer.inputs()], weights);
+    put("bias", Dtype::I32, vec![OUTPUTS], layer.bias().iter().flat_map(|bias| bias.to_le_bytes()).collect());
+    put("exponent", Dtype::U8, vec![OUTPUTS], layer.exponent().to_vec());
 }
 
 /// Reads an artefact.
@@ -209,9 +220,10 @@ pub(super) fn read(artefact: &[u8]) -> Result<LatentParts, LatentError> {
     if tables > MAX_TABLES {
         return Err(LatentError::invalid(format_args!("it has {tables} tables, over the cap of {MAX_TABLES}")));
     }
-    let raw = zstd::bulk::decompress(file.get("tables", Dtype::U8, 1)?.data(), tables * 512);
+    let raw = zstd::bulk::decompress(file.get("tables", Dtype::U8, 1)?.data(), tables * 2 * OTHERS);
     let raw = raw.map_err(|error| LatentError::invalid(format_args!("its tables do not unpack: {error}")))?;
-    let tables = SampleTables::new(outline.positions, outline.scales, numbers(&raw))?;
+    let zeroes = numbers(file.get("zeroes", Dtype::U16, 1)?.data());
+    let tables = SampleTables::new(outline.positions, outline.scales, zeroes, numbers(&raw))?;
     if outline.wrappings.len() > MAX_WRAPPINGS {
         return Err(LatentError::invalid("it has more than 16 wrappings"));
     }
@@ -268,8 +280,22 @@ impl<'a> Tensors<'a> {
         let near: Vec<i8> = Self::signed(&near).collect();
         let near = near.as_chunks::<3>().0.iter();
         let near = near.map(|&[channel, row, column]| Neighbour { channel, row, column }).collect();
-        let [hidden, output] =
-            [self.layer(&format!("net.{channel}.hidden"))?, self.layer(&format!("net.{channel}.output"))?];
-        Ok(CausalNet::new(near, hidden, output)?)
+        let hidden = self.layer(&format!("net.{channel}.hidden"))?;
+        Ok(CausalNet::new(near, hidden, self.output(&format!("net.{channel}.output"))?)?)
+    }
+
+    fn output(&self, name: &str) -> Result<Output, LatentError> {
+        let weights = self.get(&format!("{name}.weight"), Dtype::I16, 2)?;
+        let bias = self.get(&format!("{name}.bias"), Dtype::I32, 1)?;
+        let exponent = self.get(&format!("{name}.exponent"), Dtype::U8, 1)?;
+        let (&[OUTPUTS, inputs], Some(bias), Some(exponent)) =
+            (weights.shape(), bias.data().as_chunks::<4>().0.as_array(), exponent.data().as_array())
+        else {
+            return Err(LatentError::invalid(format_args!("`{name}` does not have three outputs")));
+        };
+        let rows: Vec<i16> =
+            weights.data().as_chunks::<2>().0.iter().map(|weight| i16::from_le_bytes(*weight)).collect();
+        let rows = std::array::from_fn(|row| rows[row * inputs..][..inputs].to_vec());
+        Ok(Output::new(rows, bias.map(i32::from_le_bytes), *exponent)?)
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::{Latent, LatentModel, raise};
 use crate::codec::{Algorithm, Codec, CodecError, Column, ColumnCodec, ColumnRef, ModelId};
-use crate::engine::{Kernel, Planes, Scratch};
+use crate::engine::{Kernel, Name, Planes, Scratch};
 use crate::entropy::{Decoder, Encoder};
 use crate::frame::{Reader, put_varint};
 use crate::model::plain::{Plain, ZSTD_MAGIC};
@@ -58,13 +58,13 @@ fn corrupt(detail: impl std::fmt::Display) -> CodecError {
 
 impl Images {
     /// Gives a value to the encoder; `false`, and nothing is given, when it is no image of the model's shape. `weigh` sees
-    /// each sample and its table.
+    /// each sample and the name of its distribution.
     fn encode(
         &mut self,
         model: &LatentModel,
         value: &[u8],
         encoder: &mut Encoder,
-        mut weigh: impl FnMut(u16, u8),
+        mut weigh: impl FnMut(Name, u8),
     ) -> bool {
         let mut wrappings = model.wrappings.iter();
         let Some(wrapping) = wrappings.position(|one| one.open(value, model.shape, &mut self.opened)) else {
@@ -80,11 +80,11 @@ impl Images {
             for (number, table) in self.latent.iter().zip(&latent.tables) {
                 table.encode((number + limit) as u16, encoder);
             }
-            self.generate(latent);
+            self.generate(model, latent);
         }
-        model.nets.encode(self.kernel, &mut self.planes, &self.opened.samples, |table, sample| {
-            model.samples.encode(table, sample, encoder);
-            weigh(table, sample);
+        model.nets.encode(self.kernel, &mut self.planes, &self.opened.samples, |name, sample| {
+            model.samples.encode(name, sample, encoder);
+            weigh(name, sample);
         });
         true
     }
@@ -115,13 +115,13 @@ impl Images {
             let limit = i16::from(latent.limit);
             self.latent.clear();
             self.latent.extend(latent.tables.iter().map(|table| table.decode(decoder) as i16 - limit));
-            self.generate(latent);
+            self.generate(model, latent);
         }
         self.opened.samples.resize(model.shape.samples(), 0);
         // By value: a decoder whose address is given away cannot live in registers.
         let mut local = *decoder;
-        model.nets.decode(self.kernel, &mut self.planes, &mut self.opened.samples, |table| {
-            model.samples.decode(table, &mut local)
+        model.nets.decode(self.kernel, &mut self.planes, &mut self.opened.samples, |name| {
+            model.samples.decode(name, &mut local)
         });
         *decoder = local;
         let start = output.len();
@@ -134,7 +134,10 @@ impl Images {
     }
 
     /// Makes the features of what `self.latent` holds.
-    fn generate(&mut self, latent: &Latent) {
+    fn generate(&mut self, model: &LatentModel, latent: &Latent) {
+        if let Some(features) = &model.features {
+            return self.planes.features.clone_from(features);
+        }
         let [first, second] = &latent.generator;
         raise(&self.latent, &mut self.raised);
         first.relu(self.kernel, &self.raised, &mut self.scratch, &mut self.hidden);
@@ -177,12 +180,12 @@ impl LatentCodec {
         }
     }
 
-    /// Tables and samples of an image, in the order of coding.
+    /// Names and samples of an image, in the order of coding.
     #[cfg(test)]
-    pub(super) fn tables_of(&mut self, value: &[u8]) -> Vec<(u16, u8)> {
+    pub(super) fn names_of(&mut self, value: &[u8]) -> Vec<(Name, u8)> {
         let model = Arc::clone(&self.model);
         let mut seen = Vec::new();
-        assert!(self.images.encode(&model, value, &mut self.encoder, |table, sample| seen.push((table, sample))));
+        assert!(self.images.encode(&model, value, &mut self.encoder, |name, sample| seen.push((name, sample))));
         seen
     }
 
@@ -195,8 +198,8 @@ impl LatentCodec {
         for (number, value) in values_of(values).enumerate() {
             let given = self.encoder.len();
             let mut bits = 0;
-            let is_image = self.images.encode(&model, value, &mut self.encoder, |table, sample| {
-                bits += u64::from(model.samples.least_bits(table, sample));
+            let is_image = self.images.encode(&model, value, &mut self.encoder, |name, sample| {
+                bits += u64::from(model.samples.least_bits(name, sample));
             });
             if is_image && bits <= 8 * value.len() as u64 {
                 continue;

@@ -21,7 +21,7 @@ pub use parts::{
     Autoencoder, LATENT_ZERO, LatentError, LatentParts, MAX_FEATURES, MAX_LATENTS, MAX_LIMIT, MAX_WEIGHTS, MAX_WIDTH,
     MAX_WRAPPINGS, raise,
 };
-pub use tables::{MAX_TABLES, SampleTables, frequencies};
+pub use tables::{MAX_TABLES, OTHERS, SampleTables, frequencies};
 
 use crate::codec::ModelId;
 use crate::engine::{CausalNets, Layer};
@@ -37,6 +37,8 @@ pub struct LatentModel {
     wrappings: Vec<Wrapping>,
     latent: Option<Latent>,
     nets: CausalNets,
+    /// The features, if they are the same for all images.
+    features: Option<Vec<u8>>,
     samples: SampleCoder,
 }
 
@@ -73,14 +75,19 @@ impl LatentModel {
                 })
                 .collect(),
         });
-        let (shape, tables) = (parts.shape(), parts.tables());
+        let (shape, tables, features) = (parts.shape(), parts.tables(), parts.constant_features());
+        let nets = CausalNets::new(shape.height(), shape.width(), parts.nets(), tables.positions(), tables.scales());
         Self {
             id: ModelId::of(&artefact),
             artefact,
             shape,
             wrappings: parts.wrappings().to_vec(),
             latent,
-            nets: CausalNets::new(shape.height(), shape.width(), parts.nets(), tables.positions(), tables.scales()),
+            nets: match &features {
+                Some(features) => nets.with_features(features),
+                None => nets,
+            },
+            features,
             samples: SampleCoder::new(tables),
         }
     }

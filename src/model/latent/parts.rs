@@ -1,7 +1,7 @@
 //! What training makes and the artefact holds.
 
 use super::SampleTables;
-use crate::engine::{CausalNet, Dense, EngineError};
+use crate::engine::{CausalNet, Dense, EngineError, Name};
 use crate::payload::image::{Shape, ShapeError, Wrapping};
 
 /// The most latent numbers of an image.
@@ -61,8 +61,8 @@ pub enum LatentError {
     /// It is not what it says it is, or its parts do not fit one another.
     #[error("this is no latent model: {0}")]
     Invalid(String),
-    /// A later release wrote it.
-    #[error("the latent model has version {version}, and this release reads version 1: use a newer latentd")]
+    /// Another release wrote it.
+    #[error("the latent model has version {version}, and this release reads version 2")]
     Version {
         /// What it says.
         version: String,
@@ -200,6 +200,15 @@ impl LatentParts {
         &self.wrappings
     }
 
+    /// The features of all samples, if they are the same for all images: those of places.
+    pub fn constant_features(&self) -> Option<Vec<u8>> {
+        let Some(autoencoder) = &self.autoencoder else { return Some(Vec::new()) };
+        let [first, second] = &autoencoder.generator;
+        let constant =
+            second.weights().iter().all(|weight| *weight == 0) || first.weights().iter().all(|weight| *weight == 0);
+        constant.then(|| self.features(&vec![0; autoencoder.latents()]))
+    }
+
     /// The definition of the latent of an image: its encoder's outputs. Empty where it has none.
     ///
     /// # Panics
@@ -223,16 +232,16 @@ impl LatentParts {
         second.relu(&first.relu(&raised))
     }
 
-    /// The definition of the table of each sample, in planar order, given the features of all.
+    /// The definition of what names each sample's distribution, in planar order, given the features of all.
     ///
     /// # Panics
     ///
     /// If there are more or fewer samples or features.
-    pub fn table_numbers(&self, image: &[u8], features: &[u8]) -> Vec<u16> {
+    pub fn names(&self, image: &[u8], features: &[u8]) -> Vec<Name> {
         let (height, width) = (self.shape.height() as isize, self.shape.width() as isize);
         assert_eq!(image.len(), self.shape.samples(), "an image has as many samples as its shape");
         let (positions, scales) = (self.tables.positions(), self.tables.scales());
-        let mut numbers = Vec::with_capacity(image.len());
+        let mut names = Vec::with_capacity(image.len());
         for (channel, net) in (0..).zip(&self.nets) {
             for (row, column) in (0..height).flat_map(|row| (0..width).map(move |column| (row, column))) {
                 let mut inputs: Vec<u8> = Vec::with_capacity(net.hidden().inputs());
@@ -244,10 +253,9 @@ impl LatentParts {
                 }
                 let sample = ((channel * height + row) * width + column) as usize;
                 inputs.extend_from_slice(&features[sample * net.features()..][..net.features()]);
-                let (position, scale) = net.evaluate(&inputs, positions, scales);
-                numbers.push(position * scales + scale);
+                names.push(net.evaluate(&inputs, positions, scales));
             }
         }
-        numbers
+        names
     }
 }

@@ -1,6 +1,7 @@
 //! Samples to symbols of their tables, and back.
 
-use super::SampleTables;
+use super::{OTHERS, SampleTables};
+use crate::engine::Name;
 use crate::entropy::{Decoder, Encoder, Interval};
 
 /// Frequencies are in units of 2^-16.
@@ -14,9 +15,9 @@ const STEP: usize = 16;
 
 /// All tables, laid out for coding.
 pub(super) struct SampleCoder {
-    /// Whether a sample is not 0.
-    flags: Box<[[Interval; 2]]>,
-    zero: Box<[u16]>,
+    /// Whether a sample is not 0, by level of zero.
+    flags: [[Interval; 2]; 256],
+    zero: [u16; 256],
     others: Box<[Others]>,
 }
 
@@ -30,34 +31,29 @@ struct Others {
 
 impl SampleCoder {
     pub fn new(tables: &SampleTables) -> Self {
-        let tables = tables.frequencies().as_chunks::<256>().0;
-        let flags = tables.iter().map(|table| {
-            let zero = u32::from(table[0]);
+        let zero = std::array::from_fn(|level| tables.zeroes()[level]);
+        let flags = zero.map(|zero| {
+            let zero = u32::from(zero);
             [Interval::new(0, zero, SCALE_BITS), Interval::new(zero, TOTAL - zero, SCALE_BITS)]
         });
-        Self {
-            flags: flags.collect(),
-            zero: tables.iter().map(|table| table[0]).collect(),
-            others: tables.iter().map(Others::new).collect(),
-        }
+        let others = tables.frequencies().as_chunks::<OTHERS>().0.iter().map(Others::new);
+        Self { flags, zero, others: others.collect() }
     }
 
     /// Gives a sample to the encoder.
     #[inline(always)]
-    pub fn encode(&self, table: u16, sample: u8, encoder: &mut Encoder) {
-        let table = usize::from(table);
-        encoder.push(self.flags[table][usize::from(sample != 0)]);
+    pub fn encode(&self, name: Name, sample: u8, encoder: &mut Encoder) {
+        encoder.push(self.flags[usize::from(name.zero())][usize::from(sample != 0)]);
         if sample != 0 {
-            let (start, frequency) = self.others[table].interval(sample);
+            let (start, frequency) = self.others[usize::from(name.table())].interval(sample);
             encoder.push(Interval::new(start, frequency, SCALE_BITS));
         }
     }
 
     /// Decodes a sample.
     #[inline(always)]
-    pub fn decode<const LANES: usize>(&self, table: u16, decoder: &mut Decoder<'_, LANES>) -> u8 {
-        let table = usize::from(table);
-        let zero = u32::from(self.zero[table]);
+    pub fn decode<const LANES: usize>(&self, name: Name, decoder: &mut Decoder<'_, LANES>) -> u8 {
+        let zero = u32::from(self.zero[usize::from(name.zero())]);
         let other = decoder.decode(SCALE_BITS, |slot| match slot < zero {
             true => (false, 0, zero),
             false => (true, zero, TOTAL - zero),
@@ -65,7 +61,7 @@ impl SampleCoder {
         if !other {
             return 0;
         }
-        let others = &self.others[table];
+        let others = &self.others[usize::from(name.table())];
         decoder.decode(SCALE_BITS, |slot| {
             let sample = others.find(slot as u16);
             let (start, frequency) = others.interval(sample);
@@ -74,22 +70,21 @@ impl SampleCoder {
     }
 
     /// Bits that a sample takes at least, whole ones.
-    pub fn least_bits(&self, table: u16, sample: u8) -> u32 {
-        let table = usize::from(table);
+    pub fn least_bits(&self, name: Name, sample: u8) -> u32 {
         let bits = |frequency: u32| SCALE_BITS - 1 - (frequency - 1).checked_ilog2().unwrap_or(0);
-        let zero = u32::from(self.zero[table]);
+        let zero = u32::from(self.zero[usize::from(name.zero())]);
         match sample {
             0 => bits(zero),
-            other => bits(TOTAL - zero) + bits(self.others[table].interval(other).1),
+            other => bits(TOTAL - zero) + bits(self.others[usize::from(name.table())].interval(other).1),
         }
     }
 }
 
 impl Others {
-    fn new(table: &[u16; 256]) -> Self {
+    fn new(table: &[u16; OTHERS]) -> Self {
         let mut start = [0; 256];
         for sample in 2..256 {
-            start[sample] = start[sample - 1] + table[sample - 1];
+            start[sample] = start[sample - 1] + table[sample - 2];
         }
         Self { coarse: std::array::from_fn(|at| start[at * STEP]), start }
     }
@@ -122,23 +117,25 @@ mod tests {
     proptest! {
         #[test]
         fn every_sample_of_every_table_comes_back(
-            counts in prop::collection::vec(prop_oneof![Just(0), 1..20u32, 1..u32::MAX / 512], 512),
-            samples in prop::collection::vec((0..2u16, prop_oneof![Just(0), any::<u8>()]), 0..300),
+            counts in prop::collection::vec(prop_oneof![Just(0), 1..20u32, 1..u32::MAX / 512], 510 + 512),
+            samples in prop::collection::vec((0..2u16, any::<u8>(), prop_oneof![Just(0), any::<u8>()]), 0..300),
         ) {
-            let tables = SampleTables::from_counts(1, 2, &counts).unwrap();
+            let (others, zeroes) = counts.split_at(510);
+            let tables = SampleTables::from_counts(1, 2, zeroes.as_chunks().0, others).unwrap();
             let coder = SampleCoder::new(&tables);
             let mut encoder = Encoder::default();
             let mut least = 0;
-            let samples = [samples, vec![(0, 255)]].concat();
-            for (table, sample) in &samples {
-                coder.encode(*table, *sample, &mut encoder);
-                least += coder.least_bits(*table, *sample);
+            let samples = [samples, vec![(0, 0, 255)]].concat();
+            for (table, zero, sample) in &samples {
+                let name = Name::new(*table, *zero);
+                coder.encode(name, *sample, &mut encoder);
+                least += coder.least_bits(name, *sample);
             }
             let mut stream = Vec::new();
             encoder.finish::<2>(&mut stream);
             let mut decoder = Decoder::<2>::new(&stream).unwrap();
-            for (table, sample) in samples {
-                prop_assert_eq!(coder.decode(table, &mut decoder), sample);
+            for (table, zero, sample) in samples {
+                prop_assert_eq!(coder.decode(Name::new(table, zero), &mut decoder), sample);
             }
             decoder.finish().unwrap();
             // The last ones cost less than they hold, and nothing where they are 0.
@@ -148,14 +145,14 @@ mod tests {
 
     #[test]
     fn slots_belong_to_the_samples_that_have_them() {
-        let mut counts = [1; 256];
+        let mut counts = [1; OTHERS];
         counts[200] = 1_000_000;
-        let tables = SampleTables::from_counts(1, 1, &counts).unwrap();
+        let tables = SampleTables::from_counts(1, 1, &[[1, 1]; 256], &counts).unwrap();
         let coder = SampleCoder::new(&tables);
         let mut slot = 0;
         for sample in 1..=255 {
             let (start, frequency) = coder.others[0].interval(sample);
-            assert_eq!((start, frequency), (slot, u32::from(tables.frequencies()[usize::from(sample)])));
+            assert_eq!((start, frequency), (slot, u32::from(tables.frequencies()[usize::from(sample) - 1])));
             for slot in [start, start + frequency - 1] {
                 assert_eq!(coder.others[0].find(slot as u16), sample);
             }

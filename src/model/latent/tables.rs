@@ -1,18 +1,23 @@
 //! The distributions that samples are coded with.
 
 use super::LatentError;
+use crate::engine::ZERO_LEVELS;
 use crate::entropy::Table;
 
 /// The most tables of a model.
 pub const MAX_TABLES: usize = 8192;
 
-/// Symbols of a sample.
-const SYMBOLS: usize = 256;
+/// Samples that are not 0.
+pub const OTHERS: usize = 255;
+
+/// Levels of zero.
+const LEVELS: usize = ZERO_LEVELS as usize;
 
 /// What frequencies sum to.
 const TOTAL: u32 = 1 << 16;
 
-/// A distribution of samples for each position and scale: table `position * scales + scale`.
+/// A distribution of samples that are not 0 for each position and scale, table `position * scales + scale`, and of whether they
+/// are 0 for each level of zero.
 ///
 /// A sample is coded in two steps: whether it is 0, and, if it is not, which of 1 to 255. So both ends of an image's
 /// certainty have 16 bits: a background that is almost surely 0, and what is not background.
@@ -20,6 +25,7 @@ const TOTAL: u32 = 1 << 16;
 pub struct SampleTables {
     positions: u16,
     scales: u16,
+    zeroes: Box<[u16]>,
     frequencies: Box<[u16]>,
 }
 
@@ -28,38 +34,38 @@ impl SampleTables {
     ///
     /// # Shapes
     ///
-    /// `frequencies: [positions, scales, 256]`. The first of a table's is how many of 65,536 samples are 0: 1 to 65,535.
-    /// The others are of 1 to 255 among those that are not 0: each is at least 1, and they sum to 65,536.
-    pub fn new(positions: u16, scales: u16, frequencies: Vec<u16>) -> Result<Self, LatentError> {
+    /// `zeroes: [256]`: how many of 65,536 samples are 0, by their level of zero: 1 to 65,535.
+    /// `frequencies: [positions, scales, 255]` of 1 to 255 among those that are not 0: each is at least 1, and they sum to 65,536.
+    pub fn new(positions: u16, scales: u16, zeroes: Vec<u16>, frequencies: Vec<u16>) -> Result<Self, LatentError> {
         let tables = usize::from(positions) * usize::from(scales);
         if !(1..=MAX_TABLES).contains(&tables) {
             return Err(LatentError::invalid(format_args!("it has {tables} tables, and may have 1 to {MAX_TABLES}")));
         }
-        if frequencies.len() != tables * SYMBOLS {
+        if frequencies.len() != tables * OTHERS {
             let found = frequencies.len();
-            return Err(LatentError::invalid(format_args!("{tables} tables have {found} frequencies, not 256 each")));
+            return Err(LatentError::invalid(format_args!("{tables} tables have {found} frequencies, not 255 each")));
         }
-        for (number, table) in frequencies.chunks_exact(SYMBOLS).enumerate() {
-            let others: u32 = table[1..].iter().map(|frequency| u32::from(*frequency)).sum();
+        if zeroes.len() != LEVELS || zeroes.contains(&0) {
+            return Err(LatentError::invalid("there are not 256 levels of zero, or some say that no sample is 0"));
+        }
+        for (number, table) in frequencies.chunks_exact(OTHERS).enumerate() {
+            let others: u32 = table.iter().map(|frequency| u32::from(*frequency)).sum();
             if table.contains(&0) || others != TOTAL {
                 return Err(LatentError::invalid(format_args!("table {number} has a symbol that cannot be coded")));
             }
         }
-        Ok(Self { positions, scales, frequencies: frequencies.into() })
+        Ok(Self { positions, scales, zeroes: zeroes.into(), frequencies: frequencies.into() })
     }
 
-    /// Tables from counts of samples, `[positions, scales, 256]`, as they fit those counts best. Add what smoothing there
-    /// shall be before: a count of 0 is taken for 1.
-    pub fn from_counts(positions: u16, scales: u16, counts: &[u32]) -> Result<Self, LatentError> {
+    /// Tables from counts of samples, as they fit those counts best: `zeroes: [256]` of those that are 0 and that are not, and
+    /// `counts: [positions, scales, 255]` of these. Add what smoothing there shall be before: a count of 0 is taken for 1.
+    pub fn from_counts(positions: u16, scales: u16, zeroes: &[[u32; 2]], counts: &[u32]) -> Result<Self, LatentError> {
+        let zeroes = zeroes.iter().map(|counts| Ok(frequencies(counts)?[0])).collect::<Result<_, LatentError>>()?;
         let mut all = Vec::with_capacity(counts.len());
-        for table in counts.chunks(SYMBOLS) {
-            let others: u64 = table.iter().skip(1).map(|count| u64::from(*count)).sum();
-            let others = u32::try_from(others).unwrap_or(u32::MAX);
-            let zero = frequencies(&[table[0].max(1), others.max(1)])?;
-            all.push(zero[0]);
-            all.extend(frequencies(&table[1..])?);
+        for table in counts.chunks(OTHERS) {
+            all.extend(frequencies(table)?);
         }
-        Self::new(positions, scales, all)
+        Self::new(positions, scales, zeroes, all)
     }
 
     /// How many positions there are.
@@ -72,7 +78,12 @@ impl SampleTables {
         self.scales
     }
 
-    /// All frequencies, table by table.
+    /// How many of 65,536 samples are 0, by level.
+    pub fn zeroes(&self) -> &[u16] {
+        &self.zeroes
+    }
+
+    /// All frequencies of samples that are not 0, table by table.
     pub fn frequencies(&self) -> &[u16] {
         &self.frequencies
     }
@@ -93,31 +104,40 @@ mod tests {
 
     #[test]
     fn tables_fit_the_counts_that_they_are_made_of() {
-        let mut counts = vec![0; 2 * SYMBOLS];
-        (counts[0], counts[7], counts[SYMBOLS + 255]) = (3000, 1000, 5);
-        let tables = SampleTables::from_counts(2, 1, &counts).unwrap();
-        let (first, second) = tables.frequencies().split_at(SYMBOLS);
-        assert_eq!((first[0], first[7] > 52_000, first[8]), (49_152, true, first[9]));
-        assert_eq!(second[0], 10_923);
-        assert_eq!(SampleTables::new(2, 1, tables.frequencies().to_vec()), Ok(tables));
+        let (mut zeroes, mut counts) = (vec![[1, 1]; LEVELS], vec![0; 2 * OTHERS]);
+        (zeroes[7], counts[6], counts[OTHERS + 254]) = ([3000, 1000], 1000, 5);
+        let tables = SampleTables::from_counts(2, 1, &zeroes, &counts).unwrap();
+        assert_eq!((tables.zeroes()[7], tables.zeroes()[8]), (49_152, 32_768));
+        let (first, second) = tables.frequencies().split_at(OTHERS);
+        assert_eq!((first[6] > 52_000, first[7], second[254] > second[0]), (true, first[8], true));
+        let again = SampleTables::new(2, 1, tables.zeroes().to_vec(), tables.frequencies().to_vec());
+        assert_eq!(again, Ok(tables));
     }
 
     #[test]
     fn tables_that_leave_out_a_symbol_are_refused() {
-        let good = SampleTables::from_counts(1, 2, &[1; 512]).unwrap().frequencies().to_vec();
+        let flat = vec![[1, 1]; LEVELS];
+        let good = SampleTables::from_counts(1, 2, &flat, &[1; 2 * OTHERS]).unwrap();
+        let (zeroes, good) = (good.zeroes().to_vec(), good.frequencies().to_vec());
         let with = |at: usize, value: u16| {
             let mut frequencies = good.clone();
             frequencies[at] = value;
-            SampleTables::new(1, 2, frequencies)
+            SampleTables::new(1, 2, zeroes.clone(), frequencies)
         };
-        assert!(with(0, 65_535).is_ok());
-        for (at, value) in [(0, 0), (256, 0), (1, 0), (511, 1), (300, 65_535)] {
+        let zeroes_with = |value: u16| {
+            let mut zeroes = zeroes.clone();
+            zeroes[200] = value;
+            SampleTables::new(1, 2, zeroes, good.clone())
+        };
+        assert!(zeroes_with(65_535).is_ok() && zeroes_with(1).is_ok() && zeroes_with(0).is_err());
+        for (at, value) in [(0, 0), (1, 0), (509, 1), (300, 65_535)] {
             assert!(with(at, value).is_err(), "{at} {value}");
         }
-        assert!(SampleTables::new(2, 2, good.clone()).is_err());
-        assert!(SampleTables::new(0, 2, Vec::new()).is_err());
-        assert!(SampleTables::new(u16::MAX, u16::MAX, good).is_err());
-        assert!(SampleTables::from_counts(1, 1, &[1]).is_err());
+        assert!(SampleTables::new(1, 2, zeroes[1..].to_vec(), good.clone()).is_err());
+        assert!(SampleTables::new(2, 2, zeroes.clone(), good.clone()).is_err());
+        assert!(SampleTables::new(0, 2, zeroes.clone(), Vec::new()).is_err());
+        assert!(SampleTables::new(u16::MAX, u16::MAX, zeroes, good).is_err());
+        assert!(SampleTables::from_counts(1, 1, &flat, &[1]).is_err());
         assert!(frequencies(&[5]).is_err());
     }
 }

@@ -8,7 +8,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::*;
 use crate::codec::{Codec, CodecError, Column};
-use crate::engine::{CausalNet, Dense, Kernel, Neighbour};
+use crate::engine::{CausalNet, Dense, Kernel, Name, Neighbour, Output};
 use crate::payload::image::{Opened, Png, Settings};
 
 /// A model with weights of chance.
@@ -33,23 +33,30 @@ pub(super) fn model(seed: u64, shape: Shape, latents: usize, features: usize) ->
         let mut neighbours = vec![near(0, 0, -1), near(0, 0, -2), near(0, -1, -1), near(0, -1, 0), near(0, -1, 1)];
         neighbours.extend((1..=channel as i8).map(|back| near(-back, 0, 0)));
         let hidden = dense(neighbours.len() + if latents > 0 { features } else { 0 }, 12, 7);
-        CausalNet::new(neighbours, hidden, dense(12, 2, 9)).unwrap()
+        let last = dense(12, 3, 9);
+        let row = |row: usize| last.weights()[12 * row..][..12].iter().map(|weight| 7 * i16::from(*weight)).collect();
+        let bias = [0, 1, 2].map(|row| 8 * last.bias()[row]);
+        let output = Output::new([0, 1, 2].map(row), bias, [12, 12, 9]).unwrap();
+        CausalNet::new(neighbours, hidden, output).unwrap()
     });
     let nets: Vec<CausalNet> = nets.collect();
     // Tables as they are counted, with networks of chance, on images of the kind.
-    let mut counts = vec![1; 12 * 4 * 256];
-    let even = SampleTables::from_counts(12, 4, &counts).unwrap();
+    let (mut zeroes, mut counts) = (vec![[1, 1]; 256], vec![1; 12 * 4 * OTHERS]);
+    let even = SampleTables::from_counts(12, 4, &zeroes, &counts).unwrap();
     let parts = LatentParts::new(shape, autoencoder.clone(), nets.clone(), even).unwrap();
     let mut opened = Opened::default();
     for image in images(1000, shape, 30) {
         assert!(Wrapping::Raw.open(&image, shape, &mut opened));
         let samples = &opened.samples;
-        let tables = parts.table_numbers(samples, &parts.features(&parts.latent(samples)));
-        tables.iter().zip(samples).for_each(|(table, sample)| {
-            counts[usize::from(*table) * 256 + usize::from(*sample)] += 100;
-        });
+        let names = parts.names(samples, &parts.features(&parts.latent(samples)));
+        for (name, sample) in names.iter().zip(samples) {
+            zeroes[usize::from(name.zero())][usize::from(*sample != 0)] += 100;
+            if *sample != 0 {
+                counts[usize::from(name.table()) * OTHERS + usize::from(*sample) - 1] += 100;
+            }
+        }
     }
-    let tables = SampleTables::from_counts(12, 4, &counts).unwrap();
+    let tables = SampleTables::from_counts(12, 4, &zeroes, &counts).unwrap();
     LatentModel::new(&LatentParts::new(shape, autoencoder, nets, tables).unwrap())
 }
 
@@ -139,7 +146,7 @@ fn bytes_do_not_depend_on_kernel_batch_or_threads() {
 }
 
 #[test]
-fn tables_of_a_codec_are_those_of_the_definition() {
+fn names_of_a_codec_are_those_of_the_definition() {
     for (model, images) in shapes() {
         let parts = model.parts();
         assert_eq!(LatentModel::new(&parts).artefact(), model.artefact());
@@ -148,10 +155,10 @@ fn tables_of_a_codec_are_those_of_the_definition() {
         assert!(Wrapping::Raw.open(image, model.shape(), &mut opened));
         let samples = opened.samples;
         let latent = parts.latent(&samples);
-        let numbers = parts.table_numbers(&samples, &parts.features(&latent));
-        let mut expected: Vec<(u16, u8)> = numbers.into_iter().zip(samples).collect();
+        let names = parts.names(&samples, &parts.features(&latent));
+        let mut expected: Vec<(Name, u8)> = names.into_iter().zip(samples).collect();
         let model = Arc::new(model);
-        let mut seen = LatentCodec::new(Arc::clone(&model)).tables_of(image);
+        let mut seen = LatentCodec::new(Arc::clone(&model)).names_of(image);
         expected.sort_unstable();
         seen.sort_unstable();
         assert_eq!(seen, expected);
@@ -283,7 +290,7 @@ fn artefacts_that_were_cut_or_changed_are_refused_or_read_without_a_panic() {
         let changed = [&artefact[..at], to.as_bytes(), &artefact[at + from.len()..]].concat();
         LatentModel::parse(&changed).unwrap_err()
     };
-    assert!(matches!(text(r#"\"version\":1"#, r#"\"version\":2"#), LatentError::Version { .. }));
+    assert!(matches!(text(r#"\"version\":2"#, r#"\"version\":1"#), LatentError::Version { .. }));
     for (from, to) in [
         (r#"\"height\":8"#, r#"\"height\":9"#),
         (r#"\"channels\":1"#, r#"\"channels\":3"#),

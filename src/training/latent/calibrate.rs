@@ -1,14 +1,14 @@
 //! What the integer networks say of images, counted: the tables that samples and latent numbers are coded with.
 
-use crate::engine::{CausalNet, CausalNets, Kernel, Layer, Planes, Scratch};
-use crate::model::latent::{Autoencoder, LatentError, SampleTables, frequencies, raise};
+use crate::engine::{CausalNet, CausalNets, Kernel, Layer, Planes, Scratch, ZERO_LEVELS};
+use crate::model::latent::{Autoencoder, LatentError, OTHERS, SampleTables, frequencies, raise};
 use crate::payload::image::Shape;
-
-/// Symbols of a sample.
-const SYMBOLS: usize = 256;
 
 /// What the expected distribution weighs in a table, in samples: the candidates among which validation images choose.
 const WEIGHTS: [f64; 7] = [0.5, 2.0, 8.0, 32.0, 128.0, 512.0, 2048.0];
+
+/// What a table's neighbours, those of the next positions and scales, count for in it: the candidates.
+const SHARES: [f64; 4] = [0.0, 0.03, 0.1, 0.3];
 
 /// Counts are multiplied by so much, so that parts of a sample count.
 const FINENESS: f64 = 64.0;
@@ -16,7 +16,9 @@ const FINENESS: f64 = 64.0;
 /// How often samples fell on each table, and latent numbers on each of theirs.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Counts {
-    /// `[tables, 256]`.
+    /// `[256]`: those that are 0 and that are not, by level of zero.
+    pub zeroes: Vec<[u32; 2]>,
+    /// `[tables, 255]` of those that are not.
     pub samples: Vec<u32>,
     /// `[L, 2 limit + 1]`.
     pub latents: Vec<u32>,
@@ -55,7 +57,11 @@ impl Counter {
         let kernel = Kernel::best();
         let levels = self.autoencoder.as_ref().map_or(0, |(_, limit)| 2 * usize::from(*limit) + 1);
         let latents = self.autoencoder.as_ref().map_or(0, |(layers, _)| layers[1].outputs());
-        let mut counts = Counts { samples: vec![0; self.tables * SYMBOLS], latents: vec![0; latents * levels] };
+        let mut counts = Counts {
+            zeroes: vec![[0; 2]; ZERO_LEVELS.into()],
+            samples: vec![0; self.tables * OTHERS],
+            latents: vec![0; latents * levels],
+        };
         let (mut scratch, mut planes, mut hidden, mut latent) = <(Scratch, Planes, Vec<u8>, Vec<i16>)>::default();
         let mut raised = Vec::new();
         for image in images.chunks_exact(self.shape.samples()) {
@@ -69,13 +75,25 @@ impl Counter {
                 third.relu(kernel, &raised, &mut scratch, &mut hidden);
                 fourth.relu(kernel, &hidden, &mut scratch, &mut planes.features);
             }
-            let samples = &mut counts.samples;
-            self.nets.encode(kernel, &mut planes, image, |table, value| {
-                samples[usize::from(table) * SYMBOLS + usize::from(value)] += 1;
+            let (zeroes, samples) = (&mut counts.zeroes, &mut counts.samples);
+            self.nets.encode(kernel, &mut planes, image, |name, value| {
+                zeroes[usize::from(name.zero())][usize::from(value != 0)] += 1;
+                if value != 0 {
+                    samples[usize::from(name.table()) * OTHERS + usize::from(value) - 1] += 1;
+                }
             });
         }
         counts
     }
+}
+
+/// What counts are thought to be like before there are any.
+#[derive(Debug)]
+pub(super) struct Expected {
+    /// `[256]`: the share of samples that are 0, by level of zero.
+    pub zeroes: Vec<f64>,
+    /// `[tables, 255]`: distributions of those that are not.
+    pub samples: Vec<f64>,
 }
 
 /// Tables of counts, and what they take.
@@ -88,55 +106,94 @@ pub(super) struct Calibrated {
     pub bits: [f64; 2],
 }
 
-/// Tables of training counts, each begun with its expected distribution, which weighs so many samples as is best for the validation
-/// counts.
+/// Tables of training counts, each begun with its expected distribution and with a share of its neighbours' counts, as much of
+/// both as is best for the validation counts.
 pub(super) fn calibrate(
     [positions, scales]: [u16; 2],
     levels: usize,
-    expected: &[f64],
+    expected: &Expected,
     training: &Counts,
     validation: &Counts,
 ) -> Result<Calibrated, LatentError> {
-    let mut best: Option<(f64, SampleTables)> = None;
-    for weight in WEIGHTS {
-        let mut smoothed = Vec::with_capacity(expected.len());
-        for (counts, shares) in training.samples.chunks_exact(SYMBOLS).zip(expected.chunks_exact(SYMBOLS)) {
-            let sum: f64 = counts.iter().map(|count| f64::from(*count)).sum();
-            // As fine as leaves room in 32 bits.
-            let fineness = (f64::from(u32::MAX >> 1) / (sum + 2.0 * weight)).min(FINENESS);
-            let count = |(count, share): (&u32, &f64)| ((f64::from(*count) + share * weight) * fineness).round() as u32;
-            smoothed.extend(counts.iter().zip(shares).map(count));
-        }
-        let tables = SampleTables::from_counts(positions, scales, &smoothed)?;
-        let bits = sample_bits(tables.frequencies(), &validation.samples);
-        if best.as_ref().is_none_or(|(least, _)| bits < *least) {
-            best = Some((bits, tables));
+    let counts: Vec<f64> = training.samples.iter().map(|count| f64::from(*count)).collect();
+    let shared = shared(&counts, [positions, scales].map(usize::from));
+    let mut best: Option<(f64, Vec<f64>)> = None;
+    for share in SHARES {
+        for weight in WEIGHTS {
+            let mut smoothed = Vec::with_capacity(counts.len());
+            let all = counts.iter().zip(&shared).zip(&expected.samples);
+            smoothed.extend(all.map(|((count, near), expected)| count + near * share + expected * weight));
+            let tables = smoothed.chunks_exact(OTHERS).zip(validation.samples.chunks_exact(OTHERS));
+            let bits = tables.map(|(table, counts)| cost(table, counts)).sum();
+            if best.as_ref().is_none_or(|(least, _)| bits < *least) {
+                best = Some((bits, smoothed));
+            }
         }
     }
-    let (samples, tables) = best.expect("there are weights to choose from");
+    let (samples, smoothed) = best.expect("there are weights to choose from");
+    let smoothed: Vec<u32> = smoothed.chunks_exact(OTHERS).flat_map(whole).collect();
+    let mut best: Option<(f64, Vec<[f64; 2]>)> = None;
+    for weight in WEIGHTS {
+        let all = training.zeroes.iter().zip(&expected.zeroes);
+        let smoothed: Vec<[f64; 2]> = all
+            .map(|([zero, other], share)| {
+                [f64::from(*zero) + share * weight, f64::from(*other) + (1.0 - share) * weight]
+            })
+            .collect();
+        let bits = smoothed.iter().zip(&validation.zeroes).map(|(table, counts)| cost(table, counts)).sum();
+        if best.as_ref().is_none_or(|(least, _)| bits < *least) {
+            best = Some((bits, smoothed));
+        }
+    }
+    let (flags, zeroes) = best.expect("there are weights to choose from");
+    let zeroes: Vec<u32> = zeroes.iter().flat_map(|table| whole(table)).collect();
+    let tables = SampleTables::from_counts(positions, scales, zeroes.as_chunks().0, &smoothed)?;
     let mut latents = Vec::with_capacity(training.latents.len());
     for counts in training.latents.chunks_exact(levels.max(1)) {
         let smoothed: Vec<u32> = counts.iter().map(|count| count.saturating_mul(4) + 1).collect();
         latents.extend(frequencies(&smoothed)?);
     }
-    let bits =
-        latents.iter().zip(&validation.latents).map(|(frequency, count)| cost(*count, *frequency)).sum::<f64>().abs();
-    Ok(Calibrated { tables, latents, bits: [bits, samples] })
+    let bits = latents.chunks_exact(levels.max(1)).zip(validation.latents.chunks_exact(levels.max(1)));
+    let bits = bits.map(|(table, counts)| cost(&table.iter().map(|f| f64::from(*f)).collect::<Vec<_>>(), counts)).sum();
+    Ok(Calibrated { tables, latents, bits: [bits, samples + flags] })
 }
 
-/// Bits of so many symbols of a frequency of 65,536.
-fn cost(count: u32, frequency: u16) -> f64 {
-    f64::from(count) * (16.0 - f64::from(frequency).log2())
+/// For each table the counts of those beside it, `[positions, scales, 255]`.
+fn shared(counts: &[f64], [positions, scales]: [usize; 2]) -> Vec<f64> {
+    let mut sums = vec![0.0; counts.len()];
+    for (table, sums) in sums.chunks_exact_mut(OTHERS).enumerate() {
+        let (position, scale) = (table / scales, table % scales);
+        let mut add = |table: usize| {
+            sums.iter_mut().zip(&counts[table * OTHERS..][..OTHERS]).for_each(|(sum, count)| *sum += count);
+        };
+        if position > 0 {
+            add(table - scales);
+        }
+        if position + 1 < positions {
+            add(table + scales);
+        }
+        if scale > 0 {
+            add(table - 1);
+        }
+        if scale + 1 < scales {
+            add(table + 1);
+        }
+    }
+    sums
 }
 
-/// Bits of samples with these tables: whether it is 0, and, if not, which other.
-fn sample_bits(frequencies: &[u16], counts: &[u32]) -> f64 {
-    let each = frequencies.chunks_exact(SYMBOLS).zip(counts.chunks_exact(SYMBOLS));
-    each.map(|(frequencies, counts)| {
-        let others: u32 = counts[1..].iter().sum();
-        // 65,536 - f fits: f is at least 1.
-        let other = f64::from(others) * (16.0 - (65_536.0 - f64::from(frequencies[0])).log2());
-        counts.iter().zip(frequencies).map(|(count, frequency)| cost(*count, *frequency)).sum::<f64>() + other
-    })
-    .sum()
+/// Counts with parts as whole ones, as fine as leaves room in 32 bits.
+fn whole(counts: &[f64]) -> Vec<u32> {
+    let fineness = (f64::from(u32::MAX >> 1) / (counts.iter().sum::<f64>() + 1.0)).min(FINENESS);
+    counts.iter().map(|count| (count * fineness).round() as u32).collect()
+}
+
+/// Bits of so many of each symbol, with these counts for frequencies.
+fn cost(table: &[f64], counts: &[u32]) -> f64 {
+    if counts.iter().all(|count| *count == 0) {
+        return 0.0;
+    }
+    let sum: f64 = table.iter().sum();
+    let symbols = table.iter().zip(counts).filter(|(_, count)| **count > 0);
+    symbols.map(|(share, count)| f64::from(*count) * (sum / share.max(f64::MIN_POSITIVE)).log2()).sum()
 }

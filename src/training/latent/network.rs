@@ -3,8 +3,9 @@
 use tch::{Device, Kind, Tensor};
 
 use super::batches::{Batch, Purpose, Samples, generator};
+use super::calibrate::Expected;
 use super::recipe::Recipe;
-use crate::engine::{CausalNet, Dense};
+use crate::engine::{CausalNet, Dense, OUTPUTS, ZERO_LEVELS};
 use crate::model::latent::{Autoencoder, LATENT_ZERO, frequencies};
 use crate::payload::image::Shape;
 use crate::training::TrainingError;
@@ -25,8 +26,11 @@ const OVERHANG: f64 = 0.3;
 /// The logarithm of the steepness at scale 0, and of what the steepest is against it.
 const STEEPNESS: [f64; 2] = [1.0, 6.5];
 
-/// Where an untrained net begins, of all positions and scales: nearly black, and not sure of it.
-const BEGINNING: f64 = 0.1;
+/// The logarithm of the odds of 0 at the last level of zero, and of those against it at the first: 16 bits.
+const ODDS: f64 = 11.0;
+
+/// Where an untrained net begins, of all positions, scales and levels of zero: nearly black, and not sure of it.
+const BEGINNING: [f64; OUTPUTS] = [0.1, 0.1, 0.5];
 
 /// The least that a feature of a place begins with.
 const CONSTANTS: f64 = 0.3;
@@ -82,12 +86,12 @@ impl Network {
             let outputs = samples * recipe.features;
             Some(Halves {
                 encoder: [
-                    Layer::new([samples, width], (BYTE, &[BYTE]), [1.0, 0.0], &mut rng)?,
-                    Layer::new([width, latents], (BYTE, &[LATENT_SIZE]), [1.0, 0.0], &mut rng)?,
+                    Layer::new([samples, width], (BYTE, &[BYTE]), (1.0, &[0.0]), &mut rng)?,
+                    Layer::new([width, latents], (BYTE, &[LATENT_SIZE]), (1.0, &[0.0]), &mut rng)?,
                 ],
                 generator: [
-                    Layer::new([latents, width], (LATENT_SIZE, &[BYTE]), [1.0, 0.0], &mut rng)?,
-                    Layer::new([width, outputs], (BYTE, &[BYTE]), [1.0, 0.5], &mut rng)?,
+                    Layer::new([latents, width], (LATENT_SIZE, &[BYTE]), (1.0, &[0.0]), &mut rng)?,
+                    Layer::new([width, outputs], (BYTE, &[BYTE]), (1.0, &[0.5]), &mut rng)?,
                 ],
                 centre: Tensor::f_zeros([latents as i64], float)?.set_requires_grad(true),
                 width: Tensor::f_zeros([latents as i64], float)?.set_requires_grad(true),
@@ -102,12 +106,12 @@ impl Network {
         } else {
             None
         };
-        let largest = [recipe.positions, recipe.scales].map(|many| f64::from(many - 1));
+        let largest = [recipe.positions, recipe.scales, ZERO_LEVELS].map(|many| f64::from(many - 1));
         let nets = (0..shape.channels()).map(|channel| {
             let inputs = recipe.neighbours_of(channel).len() + recipe.features;
             Ok([
-                Layer::new([inputs, recipe.hidden], (BYTE, &[BYTE]), [1.0, 0.0], &mut rng)?,
-                Layer::new([recipe.hidden, 2], (BYTE, &largest), [0.1, BEGINNING], &mut rng)?,
+                Layer::new([inputs, recipe.hidden], (BYTE, &[BYTE]), (1.0, &[0.0]), &mut rng)?,
+                Layer::new([recipe.hidden, OUTPUTS], (BYTE, &largest), (0.1, &BEGINNING), &mut rng)?.wide()?,
             ])
         });
         Ok(Self {
@@ -203,13 +207,13 @@ impl Network {
         Ok(Some(constants.f_index_select(0, &places)?))
     }
 
-    /// Position and scale of samples, each `[samples]`.
+    /// Position, scale and level of zero of samples, each `[samples]`.
     fn positions(
         &self,
         channel: usize,
         samples: &Samples,
         generated: Option<&Tensor>,
-    ) -> Result<[Tensor; 2], TrainingError> {
+    ) -> Result<[Tensor; OUTPUTS], TrainingError> {
         let [first, second] = &self.nets[channel];
         let inputs = match self.features(samples, generated)? {
             Some(features) => Tensor::f_cat(&[&samples.neighbours.f_to_kind(features.f_kind()?)?, &features], 1)?,
@@ -218,11 +222,11 @@ impl Network {
         let hidden = clamped(&first.forward(&inputs)?, 0.0, BYTE, self.quantised);
         let y = second.forward(&hidden)?;
         let output = |at, many: u16| clamped(&y.select(1, at), 0.0, f64::from(many - 1), self.quantised);
-        Ok([output(0, self.recipe.positions), output(1, self.recipe.scales)])
+        Ok([output(0, self.recipe.positions), output(1, self.recipe.scales), output(2, ZERO_LEVELS)])
     }
 
     /// What a position and a scale stand for: a logistic distribution's place, where the bins are from 0 to 1, and its steepness.
-    fn logistic(&self, [position, scale]: &[Tensor; 2]) -> [Tensor; 2] {
+    fn logistic(&self, [position, scale, _]: &[Tensor; OUTPUTS]) -> [Tensor; 2] {
         let place = position * ((1.0 + 2.0 * OVERHANG) / f64::from(self.recipe.positions - 1)) - OVERHANG;
         let steepness = (scale * (STEEPNESS[1] / f64::from(self.recipe.scales - 1)) + STEEPNESS[0]).exp();
         [place, steepness]
@@ -235,17 +239,27 @@ impl Network {
         Ok(Tensor::f_cat(&[-&far, inner, far], 0)?)
     }
 
-    /// Bits of each sample: a logistic distribution cut into bins whose edges are learned.
+    /// The logarithm of the odds of 0.
+    fn odds(&self, [_, _, zero]: &[Tensor; OUTPUTS]) -> Tensor {
+        (zero * (2.0 / f64::from(ZERO_LEVELS - 1)) - 1.0) * ODDS
+    }
+
+    /// Bits of each sample: whether it is 0, and, if it is not, a logistic distribution cut into bins whose edges are learned, of which
+    /// there is what lies above the first.
     ///
     /// With `a` and `b` the steepness times the distances to the bin's ends, `ln(s(b) - s(a)) = ln s(b) + ln s(-a) + ln(1 - e^(a-b))`, where `s` is
     /// the logistic function: finite, and with a gradient, however unlikely the sample.
-    fn bits(&self, places: &[Tensor; 2], values: &Tensor) -> Result<Tensor, TrainingError> {
+    fn bits(&self, places: &[Tensor; OUTPUTS], values: &Tensor) -> Result<Tensor, TrainingError> {
         let bins = self.bins()?;
         let [place, steepness] = self.logistic(places);
         let low = (bins.f_index_select(0, values)? - &place) * &steepness;
         let high = (bins.f_index_select(0, &(values + 1))? - &place) * &steepness;
         let gap = (&low - &high).clamp(LEAST, -1e-6);
         let nats = high.log_sigmoid() + (-low).log_sigmoid() + (-gap.exp()).log1p();
+        let above = ((&place - bins.f_get(1)?) * &steepness).log_sigmoid();
+        let odds = self.odds(places);
+        let is_zero = values.f_eq(0)?.f_to_kind(Kind::Float)?;
+        let nats = &is_zero * odds.log_sigmoid() + (1.0 - &is_zero) * ((-&odds).log_sigmoid() + nats - above);
         Ok(nats * -std::f64::consts::LOG2_E)
     }
 
@@ -272,19 +286,24 @@ impl Network {
         Ok(Bits { samples: Tensor::f_stack(&channels, 0)?.sum(Kind::Float), latents })
     }
 
-    /// The logistic distribution of each table, `[positions, scales, 256]`: what a table is taken for before its samples are counted.
-    pub fn expected(&self) -> Result<Vec<f64>, TrainingError> {
+    /// The logistic distribution of each table, and the odds of each level of zero: what they are taken for before samples are counted.
+    pub fn expected(&self) -> Result<Expected, TrainingError> {
         let _guard = tch::no_grad_guard();
         let (positions, scales) = (i64::from(self.recipe.positions), i64::from(self.recipe.scales));
         let float = (Kind::Float, Device::Cpu);
         let position = Tensor::f_arange(positions, float)?.f_view([-1, 1])?.f_repeat([1, scales])?.f_view(-1)?;
         let scale = Tensor::f_arange(scales, float)?.f_repeat([positions])?;
+        // Surely not 0, so that all that is left is which other.
+        let zero = scale.f_zeros_like()?;
+        let level = Tensor::f_arange(i64::from(ZERO_LEVELS), float)?;
+        let names = [position, scale, zero];
         let each = |value: i64| {
             let values = Tensor::f_full([positions * scales], value, (Kind::Int64, Device::Cpu))?;
-            Ok((self.bits(&[position.shallow_clone(), scale.shallow_clone()], &values)? * -1.0).exp2())
+            Ok((self.bits(&names, &values)? * -1.0).exp2())
         };
-        let columns = (0..256).map(each).collect::<Result<Vec<_>, TrainingError>>()?;
-        numbers(&Tensor::f_stack(&columns, 1)?)
+        let columns = (1..256).map(each).collect::<Result<Vec<_>, TrainingError>>()?;
+        let zeroes = self.odds(&[level.zeros_like(), level.zeros_like(), level]).sigmoid();
+        Ok(Expected { zeroes: numbers(&zeroes)?, samples: numbers(&Tensor::f_stack(&columns, 1)?)? })
     }
 
     /// Encoder and generator as integers, with flat distributions of latent numbers.
@@ -320,7 +339,7 @@ impl Network {
     /// The nets as integers, one for each channel.
     pub fn export_nets(&self) -> Result<Vec<CausalNet>, TrainingError> {
         let net = |(channel, [first, second]): (usize, &[Layer; 2])| {
-            Ok(CausalNet::new(self.recipe.neighbours_of(channel), first.export(0)?, second.export(0)?)?)
+            Ok(CausalNet::new(self.recipe.neighbours_of(channel), first.export(0)?, second.export_output()?)?)
         };
         self.nets.iter().enumerate().map(net).collect()
     }
@@ -332,7 +351,8 @@ const LATENT_WIDTH: f64 = 4.0;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::latent::{LatentParts, SampleTables};
+    use crate::engine::Name;
+    use crate::model::latent::{LatentParts, OTHERS, SampleTables};
     use crate::training::latent::batches::Images;
     use crate::training::latent::tests::{drawn, small};
 
@@ -351,7 +371,9 @@ mod tests {
         let autoencoder = network.export_autoencoder().unwrap();
         let limit = autoencoder.as_ref().map_or(0, |halves| i64::from(halves.limit));
         let tables = usize::from(recipe.positions) * usize::from(recipe.scales);
-        let flat = SampleTables::from_counts(recipe.positions, recipe.scales, &vec![1; tables * 256]).unwrap();
+        let flat =
+            SampleTables::from_counts(recipe.positions, recipe.scales, &[[1, 1]; 256], &vec![1; tables * OTHERS])
+                .unwrap();
         let parts = LatentParts::new(shape, autoencoder, network.export_nets().unwrap(), flat).unwrap();
 
         let numbers_of = |tensor: &Tensor| Vec::<i64>::try_from(tensor.to_kind(Kind::Int64).view(-1)).unwrap();
@@ -368,17 +390,18 @@ mod tests {
             network.generate(halves, &latent).unwrap()
         });
         let mut seen = std::collections::BTreeSet::new();
-        let tables: Vec<Vec<u16>> = raw
+        let names: Vec<Vec<Name>> = raw
             .chunks_exact(shape.samples())
-            .map(|image| parts.table_numbers(image, &parts.features(&parts.latent(image))))
+            .map(|image| parts.names(image, &parts.features(&parts.latent(image))))
             .collect();
         for (channel, samples) in batch.channels.iter().enumerate() {
-            let [position, scale] = network.positions(channel, samples, generated.as_ref()).unwrap();
-            let ours = numbers_of(&(position * f64::from(recipe.scales) + scale));
-            for (table, place) in ours.into_iter().zip(numbers_of(&samples.places)) {
+            let [position, scale, zero] = network.positions(channel, samples, generated.as_ref()).unwrap();
+            let ours = numbers_of(&(position * f64::from(recipe.scales) + scale)).into_iter().zip(numbers_of(&zero));
+            for ((table, zero), place) in ours.zip(numbers_of(&samples.places)) {
+                let name = Name::new(table as u16, zero as u8);
                 let (image, sample) = (place as usize / shape.samples(), place as usize % shape.samples());
-                assert_eq!(table, i64::from(tables[image][sample]), "image {image}, sample {sample}");
-                seen.insert(table);
+                assert_eq!(name, names[image][sample], "image {image}, sample {sample}");
+                seen.insert(name);
             }
         }
         assert!(seen.len() > 12, "{seen:?}");
@@ -396,22 +419,27 @@ mod tests {
     fn expected_distributions_sum_to_1() {
         let recipe = small(0);
         let network = Network::new("8x8".parse().unwrap(), &recipe, 1).unwrap();
-        for table in network.expected().unwrap().chunks_exact(256) {
+        let expected = network.expected().unwrap();
+        for table in expected.samples.chunks_exact(OTHERS) {
             assert!((table.iter().sum::<f64>() - 1.0).abs() < 1e-3);
         }
+        assert!(expected.zeroes[0] < 2e-5 && expected.zeroes[255] > 0.9999 && expected.zeroes.is_sorted());
     }
 
     #[test]
     fn bits_are_those_of_the_logistic_distribution() {
         let network = Network::new("8x8".parse().unwrap(), &small(0), 1).unwrap();
-        let (position, scale, value) = (20.0, 5.0, 77i64);
+        let (position, scale, value) = (20.0, 5.0, 77);
         let at = |number: f64| Tensor::from_slice(&[number as f32]);
-        let bits = network.bits(&[at(position), at(scale)], &Tensor::from_slice(&[value])).unwrap().double_value(&[0]);
+        let names = [at(position), at(scale), at(100.0)];
+        let bits = |value: i64| network.bits(&names, &Tensor::from_slice(&[value])).unwrap().double_value(&[0]);
         let place = position / 31.0 * 1.6 - 0.3;
         let steepness = (scale / 15.0 * 6.5 + 1.0f64).exp();
         let logistic = |edge: f64| 1.0 / (1.0 + (-(edge - place) * steepness).exp());
         // 255 equal gaps: sample 77 lies between 77/255 and 78/255.
-        let expected = -(logistic(78.0 / 255.0) - logistic(77.0 / 255.0)).log2();
-        assert!((bits - expected).abs() < 1e-3, "{bits} {expected}");
+        let zero = 1.0 / (1.0 + (-(100.0 / 255.0 * 2.0 - 1.0) * 11.0f64).exp());
+        let expected = (1.0 - zero) * (logistic(78.0 / 255.0) - logistic(77.0 / 255.0)) / (1.0 - logistic(1.0 / 255.0));
+        assert!((bits(value) + expected.log2()).abs() < 1e-3, "{} {expected}", bits(value));
+        assert!((bits(0) + zero.log2()).abs() < 1e-3);
     }
 }

@@ -49,7 +49,7 @@ impl Default for Recipe {
             batch: 16,
             rate: 4e-3,
             interval: 500,
-            float: 0.7,
+            float: 0.2,
         }
     }
 }
