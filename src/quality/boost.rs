@@ -5,10 +5,10 @@ use forust_ml::objective::ObjectiveType;
 use forust_ml::{GradientBooster, Matrix};
 use rand_chacha::ChaCha8Rng;
 
+use super::QualityError;
 use super::sample;
 use super::schema::{FeatureKind, Presence, Schema};
 use super::table::{Table, Values};
-use super::QualityError;
 
 /// Trees, their size and how fast they learn: the defaults of LightGBM and of scikit-learn's histogram boosting.
 const TREES: usize = 100;
@@ -84,7 +84,9 @@ impl Trees {
         let values = design.gather(rows);
         let matrix = Matrix::new(&values, rows.len(), design.columns.len());
         let targets: Vec<f64> = rows.iter().map(|row| if labels[*row] { 1.0 } else { 0.0 }).collect();
-        booster.fit(&matrix, &targets, &vec![1.0; rows.len()], None).map_err(|error| QualityError::Trees(error.to_string()))?;
+        booster
+            .fit(&matrix, &targets, &vec![1.0; rows.len()], None)
+            .map_err(|error| QualityError::Trees(error.to_string()))?;
         Ok(Self { booster, columns: design.columns.len() })
     }
 
@@ -108,11 +110,7 @@ pub(super) struct Told {
 const FOLDS: usize = 5;
 
 /// Cross-validated trees between the rows of two tables, which are those of the second table where they say so.
-pub(super) fn tell_apart(
-    schema: &Schema,
-    tables: [&Table; 2],
-    rng: &mut ChaCha8Rng,
-) -> Result<Told, QualityError> {
+pub(super) fn tell_apart(schema: &Schema, tables: [&Table; 2], rng: &mut ChaCha8Rng) -> Result<Told, QualityError> {
     let design = Design::of(schema, &tables, None);
     let labels: Vec<bool> = (0..design.rows).map(|row| row >= tables[0].rows).collect();
     if design.columns.is_empty() {

@@ -193,21 +193,16 @@ impl Judge {
         let error = ((2.0 * rows + 1.0) / 12.0).sqrt() / rows;
         let floor = 0.5 - (4.0 * error).max(0.03);
         let value = if train.auc < floor { train.auc.min(held_out.auc) } else { held_out.auc };
-        let by = held_out.by.map_or_else(String::new, |feature| {
-            format!(", most of all by `{}`", schema.features[feature].name)
-        });
+        let by = held_out
+            .by
+            .map_or_else(String::new, |feature| format!(", most of all by `{}`", schema.features[feature].name));
         let explanation = format!(
             "boosted trees tell generated from held-out records with an area under the curve of {:.3}{by}, and from training \
              records with {:.3}; 0.5 is chance, and well below it are copies",
             held_out.auc, train.auc
         );
-        let mut gate = Gate::new(
-            GateName::C2stAuc,
-            value,
-            Bounds::within(floor, 0.65),
-            Bounds::within(floor, 0.80),
-            explanation,
-        );
+        let mut gate =
+            Gate::new(GateName::C2stAuc, value, Bounds::within(floor, 0.65), Bounds::within(floor, 0.80), explanation);
         gate.interval = Some([value - TWO_SIDED * error, value + TWO_SIDED * error]);
         Ok(gate)
     }
@@ -216,7 +211,8 @@ impl Judge {
     /// categories differ by chance.
     fn distributions(&self, table: &Table, rng: &mut ChaCha8Rng, report: &mut Draft) {
         let features = self.schema.features.len();
-        let mut pairs: Vec<(usize, usize)> = (0..features).flat_map(|a| (a + 1..features).map(move |b| (a, b))).collect();
+        let mut pairs: Vec<(usize, usize)> =
+            (0..features).flat_map(|a| (a + 1..features).map(move |b| (a, b))).collect();
         if pairs.len() > MAX_PAIRS {
             pairs = choose_sorted(pairs.len(), MAX_PAIRS, rng).into_iter().map(|pair| pairs[pair]).collect();
         }
@@ -281,7 +277,13 @@ impl Judge {
             "{:.1} % of held-out records have a generated one among their {NEIGHBOURS} nearest neighbours' distance",
             100.0 * coverage
         );
-        report.gates.push(Gate::new(GateName::Coverage, coverage, Bounds::at_least(0.90), Bounds::at_least(0.70), said));
+        report.gates.push(Gate::new(
+            GateName::Coverage,
+            coverage,
+            Bounds::at_least(0.90),
+            Bounds::at_least(0.70),
+            said,
+        ));
         let said = "generated records among held-out ones, relative to held-out ones among themselves; below 1 they lie where \
                     none are, above 1 they crowd where many are; reported alone";
         report.gates.push(Gate::new(GateName::Density, density, Bounds::ANY, Bounds::ANY, said.to_owned()));
@@ -333,14 +335,14 @@ impl Judge {
     fn usefulness(&self, table: &Table, report: &mut Draft) -> Result<(), QualityError> {
         let names = [GateName::TstrRatio, GateName::Lift];
         let Some(target) = &self.target else {
-            names.map(|name| report.skip(name, "no target column is named"));
+            names.into_iter().for_each(|name| report.skip(name, "no target column is named"));
             return Ok(());
         };
         let rows: Vec<usize> = (0..table.rows.min(self.train.rows)).collect();
         let (real, table) = (self.train.rows(&rows), table.rows(&rows));
         let auc = |train: &[&Table]| target.auc(&self.schema, train, &self.holdout);
         let (Some(on_real), Some(on_generated)) = (auc(&[&real])?, auc(&[&table])?) else {
-            names.map(|name| report.skip(name, "held-out records have one value of the target alone"));
+            names.into_iter().for_each(|name| report.skip(name, "held-out records have one value of the target alone"));
             return Ok(());
         };
         let alone = if rows.len() == self.train.rows { Some(on_real) } else { auc(&[&self.train])? };
@@ -350,13 +352,7 @@ impl Judge {
             rows.len()
         );
         let ratio = on_generated / on_real;
-        report.gates.push(Gate::new(
-            GateName::TstrRatio,
-            ratio,
-            Bounds::at_least(0.97),
-            Bounds::at_least(0.90),
-            said,
-        ));
+        report.gates.push(Gate::new(GateName::TstrRatio, ratio, Bounds::at_least(0.97), Bounds::at_least(0.90), said));
         if let (Some(both), Some(alone)) = (auc(&[&self.train, &table])?, alone) {
             let said = format!(
                 "{} generated records beside {} real ones take the area under the curve from {alone:.4} to {both:.4}",

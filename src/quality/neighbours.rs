@@ -98,9 +98,8 @@ impl Points {
 
     /// How many of `others` lie within each row's radius.
     pub fn within(&self, radii: &[f32], others: &Self) -> Vec<u32> {
-        let count = |(row, radius): (&[f32], &f32)| {
-            others.rows().map(|other| u32::from(distance(row, other) <= *radius)).sum()
-        };
+        let count =
+            |(row, radius): (&[f32], &f32)| others.rows().map(|other| u32::from(distance(row, other) <= *radius)).sum();
         self.rows().zip(radii).map(count).collect()
     }
 }

@@ -135,7 +135,8 @@ impl Schema {
             is_hex[column] |= matches!(slot.scan, Scan::Hex { .. });
             column_of.push(column);
         }
-        let names: Vec<String> = names.into_iter().map(|name| if name.is_empty() { "record" } else { name }.into()).collect();
+        let names: Vec<String> =
+            names.into_iter().map(|name| if name.is_empty() { "record" } else { name }.into()).collect();
 
         let mut values: Vec<Vec<&[u8]>> = vec![Vec::new(); names.len()];
         let mut is_array = vec![false; names.len()];

@@ -44,7 +44,9 @@ impl Target {
                 sorted.get(sorted.len() / 2).map(|median| Question::Exceeds(*median)).into_iter().collect()
             }
             Values::Codes(codes) => {
-                let FeatureKind::Codes(all) = schema.features[feature].kind else { unreachable!("codes have a number") };
+                let FeatureKind::Codes(all) = schema.features[feature].kind else {
+                    unreachable!("codes have a number")
+                };
                 let mut counts = vec![(0usize, 0u32); all.saturating_sub(4) as usize];
                 for (code, count) in (0..).zip(&mut counts) {
                     *count = (codes.iter().filter(|other| **other == code).count(), code);
@@ -72,7 +74,8 @@ impl Target {
         for question in &self.questions {
             let answers: Vec<Option<bool>> = tables.iter().flat_map(|table| self.answers(*question, table)).collect();
             let labels: Vec<bool> = answers.iter().map(|answer| *answer == Some(true)).collect();
-            let answered = |rows: std::ops::Range<usize>| -> Vec<usize> { rows.filter(|row| answers[*row].is_some()).collect() };
+            let answered =
+                |rows: std::ops::Range<usize>| -> Vec<usize> { rows.filter(|row| answers[*row].is_some()).collect() };
             let (rows, asked_rows) = (answered(0..trained), answered(trained..answers.len()));
             let truth: Vec<bool> = asked_rows.iter().map(|row| labels[*row]).collect();
             if !(truth.contains(&true) && truth.contains(&false)) {

@@ -180,9 +180,9 @@ fn what_is_not_of_the_syntax_or_type_is_counted_and_not_judged() {
 fn csv_is_judged_as_json_is() {
     let csv = |people: Vec<Person>| people.iter().map(Person::csv).collect::<Vec<_>>();
     let options = Options { target: Some("column 9".to_owned()), ..Options::default() };
-    let judge_csv =
-        Judge::new(&refs(&csv(train())), &refs(&csv(people(ROWS, ROWS, 2))), options).unwrap();
-    let (a, b) = (judge_csv.judge(&refs(&csv(people(9_000, ROWS, 3)))), judge().judge(&refs(&json(&people(9_000, ROWS, 3)))));
+    let judge_csv = Judge::new(&refs(&csv(train())), &refs(&csv(people(ROWS, ROWS, 2))), options).unwrap();
+    let (a, b) =
+        (judge_csv.judge(&refs(&csv(people(9_000, ROWS, 3)))), judge().judge(&refs(&json(&people(9_000, ROWS, 3)))));
     for (a, b) in a.unwrap().gates.iter().zip(&b.unwrap().gates) {
         assert_eq!((a.name, a.value, a.verdict), (b.name, b.value, b.verdict));
     }
@@ -204,7 +204,13 @@ fn the_same_records_and_seed_give_the_same_report_which_holds_no_value_of_theirs
 fn counters_and_identifiers_are_left_out_and_that_is_said() {
     let report = judge().judge(&refs(&json(&people(9_000, ROWS, 3)))).unwrap();
     let reason = |name: &str| {
-        report.columns.left_out.iter().filter(|column| column.name.starts_with(name)).map(|column| column.reason).collect::<Vec<_>>()
+        report
+            .columns
+            .left_out
+            .iter()
+            .filter(|column| column.name.starts_with(name))
+            .map(|column| column.reason)
+            .collect::<Vec<_>>()
     };
     assert_eq!(reason("seq"), [LeftOut::Sequence]);
     assert!(reason("id").contains(&LeftOut::Identifier));
@@ -219,7 +225,10 @@ fn what_cannot_be_judged_is_an_error_that_says_why() {
         let options = Options { target: target.map(str::to_owned), ..Options::default() };
         Judge::new(train, holdout, options).map(|_| ()).unwrap_err().to_string()
     };
-    assert_eq!(new(&records[..99], &records, None), "99 training records are too few to judge by: at least 100 are needed");
+    assert_eq!(
+        new(&records[..99], &records, None),
+        "99 training records are too few to judge by: at least 100 are needed"
+    );
     assert!(new(&records, &records[..3], None).starts_with("3 held-out"));
     let told = new(&records, &records, Some("wealth"));
     assert!(told.starts_with("no column `wealth` to predict: there are `seq`") && told.ends_with("`rich`"), "{told}");
@@ -239,7 +248,9 @@ fn any_bytes_are_judged_or_refused() {
             .collect()
     };
     let real = json(&people(0, 200, 1));
-    for records in [noise(300), real.clone(), vec![b"{}".to_vec(); 150], vec![b"1".to_vec(); 150], vec![Vec::new(); 150]] {
+    for records in
+        [noise(300), real.clone(), vec![b"{}".to_vec(); 150], vec![b"1".to_vec(); 150], vec![Vec::new(); 150]]
+    {
         let judge = Judge::new(&refs(&records), &refs(&records), Options::default()).unwrap();
         for generated in [noise(300), real.clone(), records.clone()] {
             judge.judge(&refs(&generated)).unwrap();
