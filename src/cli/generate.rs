@@ -1,6 +1,6 @@
 //! `latentd generate`: new records from a model that was learned from a topic, in the topic's own syntax.
 
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, IntoInnerError, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -82,11 +82,10 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
     let mut drawing = model.drawing();
     // What is judged is not printed, unless to a file.
-    let mut output = match (&judge, &args.output) {
+    let mut out = match (&judge, &args.output) {
         (Some(_), None) => None,
-        (_, path) => Some(Output::open(path.as_deref(), false)?),
+        (_, path) => Some(BufWriter::new(Output::open(path.as_deref(), false)?)),
     };
-    let mut out = output.as_mut().map(BufWriter::new);
     let mut drawn = Vec::new();
     for number in 0..args.count {
         let Some(mut record) = drawing.next(&mut rng) else {
@@ -106,11 +105,8 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
             drawn.push(record);
         }
     }
-    if let Some(mut out) = out {
-        out.flush()?;
-    }
-    if let Some(output) = output {
-        output.finish()?;
+    if let Some(out) = out {
+        out.into_inner().map_err(IntoInnerError::into_error)?.finish()?;
     }
     let Some(judge) = judge else { return Ok(()) };
     let report = judge.judge(&refs(&drawn))?;
