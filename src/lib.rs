@@ -16,6 +16,8 @@ pub mod units;
 
 #[cfg(feature = "decode")]
 pub mod embed;
+#[cfg(feature = "quality")]
+pub mod quality;
 
 #[cfg(feature = "daemon")]
 pub mod admin;

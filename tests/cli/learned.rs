@@ -135,6 +135,36 @@ fn generate_draws_the_same_records_of_the_topic_s_syntax_from_a_seed() {
 }
 
 #[test]
+fn generate_judges_what_it_draws_by_real_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = rows(folder.path(), "adult.jsonl", 1_000_000);
+    let model = folder.path().join("model");
+    ok(&["train", text(&file), "-o", text(&model)], None);
+    let drawn = folder.path().join("drawn.jsonl");
+    let all = ["generate", "-m", text(&model), "-n", "800", "--against", text(&file), "--target", "income"];
+    let judged = report(&[&all[..], &["-o", text(&drawn)]].concat());
+    assert_eq!(judged, report(&all), "the same seed is judged alike");
+    assert_eq!(fs::read_to_string(&drawn).unwrap().lines().count(), 800);
+    let names: Vec<&str> =
+        judged["gates"].as_array().unwrap().iter().map(|gate| gate["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 11, "{names:?}");
+    let value = |name: &str| {
+        judged["gates"].as_array().unwrap().iter().find(|gate| gate["name"] == name).unwrap()["value"].as_f64().unwrap()
+    };
+    assert_eq!(value("valid_share"), 1.0);
+    assert!((0.5..0.9).contains(&value("c2st_auc")) && value("column_shapes") > 0.9, "{judged}");
+    let table = String::from_utf8(ok(&all, None)).unwrap();
+    assert!(table.contains("c2st_auc") && table.contains("800 drawn records, 800 of them valid"), "{table}");
+
+    let (code, told) = fails(&["generate", "-m", text(&model), "--against", text(&file), "--target", "wealth"], None);
+    assert!(code == 2 && told.contains("no column `wealth`"), "{told}");
+    let (code, told) = fails(&["generate", "-m", text(&model), "-n", "20", "--against", text(&file)], None);
+    assert!(code == 1 && told.contains("20 generated records are too few"), "{told}");
+    let (code, told) = fails(&["generate", "-m", text(&model), "--holdout", text(&file)], None);
+    assert!(code == 2 && told.contains("--against"), "{told}");
+}
+
+#[test]
 fn generate_refuses_what_it_cannot_do() {
     let folder = tempfile::tempdir().unwrap();
     let file = rows(folder.path(), "flights.jsonl", 600_000);

@@ -581,8 +581,8 @@ impl TimeFormat {
         (self.clock == Clock::Seconds).then(|| POWERS[usize::from(self.fraction)])
     }
 
-    /// Units of the last place in one day.
-    fn units_a_day(&self) -> i64 {
+    /// Units of the last place in one day; 1 when there is no time of day.
+    pub fn units_a_day(&self) -> i64 {
         match self.clock {
             Clock::None => 1,
             Clock::Minutes => 1440,

@@ -1,0 +1,77 @@
+//! What a judge says.
+
+use serde::Serialize;
+
+use super::gate::{Gate, GateName, Verdict};
+use super::schema::LeftOut;
+
+/// All gates and what they come to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The worst verdict of any gate.
+    pub verdict: Verdict,
+    /// Whether models may be trained on the records: not where the lift is negative by more than half a point.
+    pub for_training: bool,
+    /// The gates, in the order of [`GateName::ALL`].
+    pub gates: Vec<Gate>,
+    /// Gates that could not be evaluated.
+    pub skipped: Vec<Skipped>,
+    /// What was looked at.
+    pub rows: Rows,
+    /// What columns there are.
+    pub columns: Judged,
+}
+
+/// A gate that could not be evaluated.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Skipped {
+    /// Which.
+    pub name: GateName,
+    /// Why.
+    pub reason: String,
+}
+
+/// Numbers of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Rows {
+    /// Real ones that the generator learned from.
+    pub train: usize,
+    /// Real ones that it did not.
+    pub holdout: usize,
+    /// Generated ones.
+    pub generated: usize,
+    /// Generated ones that are valid; all gates but `valid_share` judge these alone.
+    pub valid: usize,
+    /// Records of each kind that were compared at most, chosen by the seed.
+    pub most_compared: usize,
+}
+
+/// Columns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Judged {
+    /// How many features were compared: columns, or parts of times.
+    pub compared: usize,
+    /// Columns that were not compared.
+    pub left_out: Vec<LeftOutColumn>,
+}
+
+/// A column that is not compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftOutColumn {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reason: LeftOut,
+}
+
+impl Report {
+    /// A gate, if it was evaluated.
+    pub fn gate(&self, name: GateName) -> Option<&Gate> {
+        self.gates.iter().find(|gate| gate.name == name)
+    }
+
+    /// The gates that block.
+    pub fn blocking(&self) -> impl Iterator<Item = &Gate> {
+        self.gates.iter().filter(|gate| gate.verdict == Verdict::Block)
+    }
+}
