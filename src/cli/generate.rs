@@ -46,17 +46,17 @@ pub struct GenerateArgs {
     /// Judge what is drawn by real records: those that the model learned from
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
-    /// Real records that the model did not learn from [default: every other record of --against, which then must not be all that the model learned from]
+    /// Real records that the model did not learn from [default: every other one of --against]
     #[arg(long, value_name = "FILE", requires = "against")]
     holdout: Option<PathBuf>,
     /// A field that models are trained to predict, to see what the records are worth to them
     #[arg(long, value_name = "FIELD", requires = "against")]
     target: Option<String>,
     /// How the real files are cut into records [default: by their names and first bytes]
-    #[arg(long, value_enum, requires = "against")]
+    #[arg(short, long, value_enum, requires = "against")]
     records: Option<RecordMode>,
     /// How the judgement is shown
-    #[arg(short, long, value_enum, default_value_t, requires = "against")]
+    #[arg(long, value_enum, default_value_t, requires = "against")]
     format: Format,
 }
 

@@ -266,12 +266,17 @@ impl Judge {
             }
             return;
         }
-        let (real, radii) = &self.real;
-        let rows = radii.len().min(table.rows).min(NEIGHBOUR_ROWS);
+        let rows = self.real.1.len().min(table.rows);
+        // As many held-out rows as generated ones: fewer would cover less, however good.
+        let fewer = (rows < self.real.1.len()).then(|| {
+            let real = self.space.place(&self.schema, &self.holdout.rows(&(0..rows).collect::<Vec<_>>()));
+            let radii = real.radii(NEIGHBOURS);
+            (real, radii)
+        });
+        let (real, radii) = fewer.as_ref().unwrap_or(&self.real);
         let points = self.space.place(&self.schema, &table.rows(&(0..rows).collect::<Vec<_>>()));
         let within = real.within(radii, &points);
         let coverage = within.iter().filter(|count| **count > 0).count() as f64 / within.len() as f64;
-        // As many generated as real ones make the expectation of Naeem et al.; fewer cover less.
         let density = within.iter().map(|count| f64::from(*count)).sum::<f64>() / (NEIGHBOURS * rows) as f64;
         let said = format!(
             "{:.1} % of held-out records have a generated one among their {NEIGHBOURS} nearest neighbours' distance",
