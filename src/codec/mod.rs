@@ -77,6 +77,11 @@ pub trait Codec: Send {
     fn model(&self) -> Option<ModelId> {
         None
     }
+
+    /// Values coded since the last call that the model does not fit, which zstd coded in its place. None where there is no model.
+    fn take_misfits(&mut self) -> u64 {
+        0
+    }
 }
 
 /// A codec that takes a column of values with their boundaries.

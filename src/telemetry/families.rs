@@ -200,6 +200,13 @@ pub const TRAINING_RUNS: Family = Family::pipeline(
     &["outcome"],
     "Trainings by outcome: replaced (its model or codec is in use), kept (what was in use stayed), nothing (there was nothing to learn), failed.",
 );
+/// `latentd_codec_misfits_total`.
+pub const CODEC_MISFITS: Family = Family::pipeline(
+    "latentd_codec_misfits_total",
+    Counter,
+    &["codec"],
+    "Values that a learned codec's model did not fit, which zstd coded in its place: no image of the shape, a file that cannot be made again from its samples, a syntax that was not learned, or smaller so.",
+);
 /// `latentd_training_progress_ratio`.
 pub const TRAINING_PROGRESS: Family = Family::pipeline(
     "latentd_training_progress_ratio",
@@ -267,6 +274,7 @@ pub const FAMILIES: &[Family] = &[
     TAP_DROPPED_RECORDS,
     MODEL_INFO,
     TRAINING_RUNS,
+    CODEC_MISFITS,
     TRAINING_PROGRESS,
     TRAINING_LOSS,
     BITS_PER_RECORD,

@@ -109,6 +109,7 @@ mod tests {
         flights.dead_letter("undecodable").inc();
         flights.set_model(Some(("aa", "zstd-dict")));
         flights.training("kept");
+        flights.misfits("latent", 3);
         flights.set_training(Some((0.5, 1.2)));
         flights.set_bytes_per_record("live", 5.0);
         flights.set_choice("zstd:3", [("zstd:3", 0.02)].into_iter());

@@ -134,6 +134,7 @@ pub struct PipelineFamilies {
     dead_letters: IntCounterVec,
     model_info: IntGaugeVec,
     training_runs: IntCounterVec,
+    codec_misfits: IntCounterVec,
     training_progress: GaugeVec,
     training_loss: GaugeVec,
     bits_per_record: GaugeVec,
@@ -171,6 +172,7 @@ impl PipelineMetrics {
             dead_letters: of.counters(families::DEAD_LETTERS),
             model_info: of.gauges(families::MODEL_INFO),
             training_runs: of.counters(families::TRAINING_RUNS),
+            codec_misfits: of.counters(families::CODEC_MISFITS),
             training_progress: of.fractions(families::TRAINING_PROGRESS),
             training_loss: of.fractions(families::TRAINING_LOSS),
             bits_per_record: of.fractions(families::BITS_PER_RECORD),
@@ -203,6 +205,7 @@ impl PipelineMetrics {
             Box::new(self.dead_letters.clone()),
             Box::new(self.model_info.clone()),
             Box::new(self.training_runs.clone()),
+            Box::new(self.codec_misfits.clone()),
             Box::new(self.training_progress.clone()),
             Box::new(self.training_loss.clone()),
             Box::new(self.bits_per_record.clone()),
@@ -264,6 +267,13 @@ impl PipelineFamilies {
     /// Counts a training by its outcome.
     pub fn training(&self, outcome: &str) {
         self.training_runs.with_label_values(&[outcome]).inc();
+    }
+
+    /// Counts values that a learned codec's model did not fit.
+    pub fn misfits(&self, codec: &str, values: u64) {
+        if values > 0 {
+            self.codec_misfits.with_label_values(&[codec]).inc_by(values);
+        }
     }
 
     /// Says how far a training is that takes minutes, and its loss; nothing where none is under way.

@@ -65,6 +65,7 @@ pub struct ColumnsCodec {
     /// Of the last column: the values that framing is predicted from.
     fields: Fields,
     framing: Option<FramingCodec>,
+    misfits: u64,
 }
 
 /// Texts of a block, column by column.
@@ -150,6 +151,7 @@ impl ColumnsCodec {
             coded: Vec::new(),
             other: Vec::new(),
             best: (INLINE, 0),
+            misfits: 0,
             plain: Plain::new(Algorithm::Columns),
             texts_writer: None,
             texts_reader: None,
@@ -264,7 +266,7 @@ impl ColumnsCodec {
         self.encoder.finish::<LANES>(output);
         let text = inline.bytes + self.texts.columns.iter().map(Vec::len).sum::<usize>();
         let familiar = foreign * 8 <= values.ends.len() && text <= values.bytes.len() / 4 * 3;
-        Ok(Modelled { text, familiar })
+        Ok(Modelled { text, familiar, foreign: foreign as u64 })
     }
 
     /// Whether so many bytes of texts may stand among the symbols of a column.
@@ -313,6 +315,8 @@ struct Modelled {
     text: usize,
     /// Whether it was much like what was learned.
     familiar: bool,
+    /// Values that fit no template.
+    foreign: u64,
 }
 
 /// Lets zstd write behind what a vector holds.
@@ -353,10 +357,12 @@ impl Codec for ColumnsCodec {
             if result.is_ok() && (mistakable || frame.len() < written) {
                 output.truncate(start);
                 output.extend_from_slice(&frame);
+                self.misfits += 1;
             }
             self.coded = frame;
             return result.inspect_err(|_| output.truncate(start));
         }
+        self.misfits += 1;
         self.plain.write(input, output)
     }
 
@@ -387,12 +393,17 @@ impl Codec for ColumnsCodec {
     fn model(&self) -> Option<ModelId> {
         Some(self.model.id())
     }
+
+    fn take_misfits(&mut self) -> u64 {
+        std::mem::take(&mut self.misfits)
+    }
 }
 
 impl ColumnCodec for ColumnsCodec {
     fn encode_column(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
         let start = output.len();
-        let Modelled { familiar, .. } = self.encode_well(values, output).inspect_err(|_| output.truncate(start))?;
+        let Modelled { familiar, mut foreign, .. } =
+            self.encode_well(values, output).inspect_err(|_| output.truncate(start))?;
         let written = output.len() - start;
         // Where the model gains little, it may gain nothing.
         if !familiar && written > 16 {
@@ -403,10 +414,12 @@ impl ColumnCodec for ColumnsCodec {
                 output.truncate(start);
                 output.extend_from_slice(&plain);
                 self.fields.clear();
+                foreign = values.ends.len() as u64;
             }
             self.coded = plain;
             result.inspect_err(|_| output.truncate(start))?;
         }
+        self.misfits += foreign;
         Ok(())
     }
 

@@ -39,6 +39,7 @@ pub struct LatentCodec {
     plain: Plain,
     coded: Vec<u8>,
     other: Vec<u8>,
+    misfits: u64,
 }
 
 /// Takes images through a model.
@@ -177,6 +178,7 @@ impl LatentCodec {
             plain: Plain::new(Algorithm::Latent),
             coded: Vec::new(),
             other: Vec::new(),
+            misfits: 0,
         }
     }
 
@@ -189,8 +191,8 @@ impl LatentCodec {
         seen
     }
 
-    /// Codes a column with the model, but for values that it does not fit.
-    pub(super) fn encode_modelled(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
+    /// Codes a column with the model, but for values that it does not fit: so many.
+    pub(super) fn encode_modelled(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<u64, CodecError> {
         let model = Arc::clone(&self.model);
         self.encoder.clear();
         self.other.clear();
@@ -220,7 +222,7 @@ impl LatentCodec {
             output.extend_from_slice(&self.coded);
         }
         self.encoder.finish::<LANES>(output);
-        Ok(())
+        Ok(exceptions)
     }
 
     fn encode_plain(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
@@ -304,9 +306,11 @@ impl Codec for LatentCodec {
             if mistakable || self.coded.len() < written {
                 output.truncate(start);
                 output.extend_from_slice(&self.coded);
+                self.misfits += 1;
             }
             return Ok(());
         }
+        self.misfits += 1;
         self.plain.write(input, output)
     }
 
@@ -330,12 +334,16 @@ impl Codec for LatentCodec {
     fn model(&self) -> Option<ModelId> {
         Some(self.model.id())
     }
+
+    fn take_misfits(&mut self) -> u64 {
+        std::mem::take(&mut self.misfits)
+    }
 }
 
 impl ColumnCodec for LatentCodec {
     fn encode_column(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
         let start = output.len();
-        self.encode_modelled(values, output).inspect_err(|_| output.truncate(start))?;
+        let mut misfits = self.encode_modelled(values, output).inspect_err(|_| output.truncate(start))?;
         let written = output.len() - start;
         if written > values.bytes.len() / 4 {
             let modelled = output.split_off(start);
@@ -343,8 +351,11 @@ impl ColumnCodec for LatentCodec {
             if modelled.len() <= output.len() - start {
                 output.truncate(start);
                 output.extend_from_slice(&modelled);
+            } else {
+                misfits = values.ends.len() as u64;
             }
         }
+        self.misfits += misfits;
         Ok(())
     }
 

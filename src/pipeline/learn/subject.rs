@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::codec::block::BlockBuilder;
 use crate::codec::{Algorithm, CodecError, CodecSpec, LearnedCodecs as _, ModelSource};
 use crate::model::columns::{FRAMED_RECORDS, Options};
 use crate::model::{
     ColumnsModel, CurvePoint, Dictionary, DictionaryError, Family, LatentError, Learned, MIN_HOLDOUT, Monitor, Sizes,
     Split, Start, Verdict, judge,
 };
-use crate::pipeline::settings::{CodecChoice, Layout, LearnSettings, Settings};
+use crate::pipeline::settings::{CodecChoice, EncodingHeader, Layout, LearnSettings, Settings};
 use crate::record::RecordRef;
 use crate::units::ByteSize;
 
+use super::carriage::{Carriage, CarriageError, Clocks, Manner};
 use super::contest::Codecs;
 use super::images::{Images, SEED};
 use super::renewal::Measure;
@@ -47,9 +47,6 @@ const IMAGES_MOST: usize = 48 << 20;
 
 /// zstd's level that a pipeline codes at until it has a learned model.
 const PLAIN_LEVEL: i32 = 3;
-
-/// What a record's frame takes beside its coded value.
-const FRAME: u64 = crate::frame::HEADER_LEN as u64;
 
 /// What a pipeline learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,9 +96,12 @@ pub enum SubjectError {
     /// What was trained is no model.
     #[error(transparent)]
     Latent(#[from] LatentError),
-    /// A holdout could not be coded.
-    #[error("the held-out records could not be coded: {0}")]
+    /// A model cannot be used.
+    #[error("it is no model that codes: {0}")]
     Codec(#[from] CodecError),
+    /// Records could not be coded, or did not come back.
+    #[error("the newest records could not be carried: {0}")]
+    Carriage(#[from] CarriageError),
 }
 
 impl Subject {
@@ -255,30 +255,32 @@ impl Subject {
     }
 
     /// Compares a candidate with what is in use and with plain zstd, on samples that neither has seen: what the pipeline would
-    /// write, everything in.
+    /// write, and that it comes back.
     pub fn judge(&self, candidate: &[u8], incumbent: Option<&[u8]>, holdout: &[&Run]) -> Result<Verdict, SubjectError> {
-        // Smaller blocks where there would be too few to judge by.
-        let bytes: usize = holdout.iter().map(|run| run.all_len()).sum();
-        let pieces = self.pieces(holdout, self.piece.min(bytes / PIECES));
-        let raw = |record: &RecordRef<'_>| match self.layout {
+        let records = self.records(holdout);
+        let raw_bytes = |record: &RecordRef<'_>| match self.layout {
             Layout::Block => record.payload_len(),
             Layout::Record => record.value.map_or(0, <[u8]>::len),
         };
+        let raw_bytes: usize = records.iter().map(raw_bytes).sum();
+        // Smaller blocks where there would be too few to judge by.
+        let block_bytes = self.piece.min(raw_bytes / PIECES);
+        let sizes = |setup: &Setup| self.sizes(setup, &records, block_bytes);
         Ok(judge(&Sizes {
-            raw_bytes: pieces.iter().flatten().map(|record| raw(record) as u64).sum(),
-            plain: self.carry(&self.plain(), &pieces)?,
-            incumbent: incumbent.map(|artefact| self.carry(&self.setup(artefact), &pieces)).transpose()?,
-            candidate: Some(self.carry(&self.setup(candidate), &pieces)?),
+            raw_bytes: raw_bytes as u64,
+            plain: sizes(&self.plain())?,
+            incumbent: incumbent.map(|artefact| sizes(&self.setup(artefact))).transpose()?,
+            candidate: Some(sizes(&self.setup(candidate))?),
             candidate_artefact_bytes: Some(candidate.len()),
         }))
     }
 
     /// What records take with a model and under plain zstd, each.
     pub fn measure(&self, artefact: &[u8], runs: &[&Run]) -> Result<Measure, SubjectError> {
-        let pieces = self.pieces(runs, self.piece);
-        let records = pieces.iter().map(Vec::len).sum::<usize>().max(1) as f64;
+        let records = self.records(runs);
         let each = |setup: Setup| -> Result<f64, SubjectError> {
-            Ok(self.carry(&setup, &pieces)?.iter().sum::<u64>() as f64 / records)
+            let sizes = self.sizes(&setup, &records, self.piece)?;
+            Ok(sizes.iter().sum::<u64>() as f64 / records.len().max(1) as f64)
         };
         Ok(Measure { model: each(self.setup(artefact))?, plain: each(self.plain())? })
     }
@@ -293,49 +295,25 @@ impl Subject {
         Setup::plain(CodecSpec::with_level(Algorithm::Zstd, level).unwrap_or(CodecSpec::new(Algorithm::Zstd)))
     }
 
-    /// What is coded at once: records one by one, those without a value left out, or blocks of so many raw bytes at most.
-    fn pieces<'a>(&self, runs: &[&'a Run], most: usize) -> Vec<Vec<RecordRef<'a>>> {
+    /// What is written: in single records all that have a value.
+    fn records<'a>(&self, runs: &[&'a Run]) -> Vec<RecordRef<'a>> {
         let records = runs.iter().flat_map(|run| run.records());
-        if self.layout == Layout::Record {
-            return records.filter(|record| record.value.is_some()).map(|record| vec![record]).collect();
-        }
-        let (mut pieces, mut bytes): (Vec<Vec<RecordRef<'a>>>, usize) = (Vec::new(), 0);
-        for record in records {
-            bytes += record.payload_len();
-            match pieces.last_mut() {
-                Some(piece) if bytes <= most => piece.push(record),
-                _ => {
-                    bytes = record.payload_len();
-                    pieces.push(vec![record]);
-                }
-            }
-        }
-        pieces
+        records.filter(|record| self.layout == Layout::Block || record.value.is_some()).collect()
     }
 
-    /// Bytes of the output record that each piece becomes: a block with all that is in it, or a value with its frame.
-    fn carry(&self, setup: &Setup, pieces: &[Vec<RecordRef<'_>>]) -> Result<Vec<u64>, CodecError> {
+    /// Bytes of each output record: of a block with all that is in it, or of a value with its frame, if it has one.
+    fn sizes(&self, setup: &Setup, records: &[RecordRef<'_>], block_bytes: usize) -> Result<Vec<u64>, SubjectError> {
         let models: Arc<dyn ModelSource> = Arc::new(Codecs);
-        let mut codec = setup.codec(&models)?;
-        let frame = if codec.algorithm().is_learned() { FRAME } else { 0 };
-        let (mut builder, mut output) = (BlockBuilder::default(), Vec::new());
+        let clock = || 0.0;
+        let carriage = Carriage {
+            manner: Manner { layout: self.layout, block_bytes, headers: EncodingHeader::ContentEncoding },
+            clocks: Clocks { all: &clock, each: &clock },
+            patience: f64::INFINITY,
+        };
         let mut sizes = Vec::new();
-        for piece in pieces {
-            output.clear();
-            sizes.push(match (self.layout, &piece[..]) {
-                (Layout::Record, [RecordRef { value: Some(value), .. }]) => {
-                    codec.encode(value, &mut output)?;
-                    // What is larger is sent as it is.
-                    (output.len() as u64 + frame).min(value.len() as u64)
-                }
-                (_, records) => {
-                    builder.clear();
-                    records.iter().for_each(|record| builder.push(record));
-                    builder.encode(&mut *codec, &mut output)?;
-                    output.len() as u64
-                }
-            });
-        }
+        carriage.carry(&mut *setup.codec(&models)?, records, &mut |output| {
+            sizes.push(output.value.map_or(0, <[u8]>::len) as u64);
+        })?;
         Ok(sizes)
     }
 }
@@ -361,17 +339,18 @@ fn newest<'a, 'b>(samples: &'a [&'b Run], most: usize) -> &'a [&'b Run] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::learn::CpuTime;
 
     #[test]
     fn a_small_holdout_of_blocks_is_cut_into_enough_pieces_to_judge_by() {
         let subject = Subject { kind: Kind::Columns, layout: Layout::Block, piece: PIECE };
         let mut run = Run::default();
         (0..1_000).for_each(|number| run.push(format!("{{\"number\":{number},\"of\":1000}}").as_bytes()));
-        let bytes = run.all_len();
-        let pieces = subject.pieces(&[&run], PIECE.min(bytes / PIECES));
-        assert!((PIECES..=2 * PIECES).contains(&pieces.len()), "{}", pieces.len());
-        assert_eq!(pieces.iter().map(Vec::len).sum::<usize>(), 1_000);
+        let model = subject.train(&[&run], Start::Anew, &mut CpuTime::begin()).unwrap().unwrap().artefact;
+        let verdict = subject.judge(&model, None, &[&run]).unwrap();
+        assert!((PIECES..=2 * PIECES).contains(&verdict.samples), "{verdict:?}");
         let records = Subject { layout: Layout::Record, piece: 0, ..subject };
-        assert_eq!(records.pieces(&[&run], 0).len(), 1_000);
+        assert_eq!(records.judge(&model, Some(&model), &[&run]).unwrap().samples, 1_000);
+        assert!(records.judge(b"no model", None, &[&run]).is_err());
     }
 }

@@ -143,6 +143,7 @@ impl Coder {
     /// A moment between two transactions: moves the counts, and takes the newest model.
     pub fn at_boundary(&mut self) {
         self.counts.flush();
+        self.metrics.misfits(self.codec.algorithm().name(), self.codec.take_misfits());
         self.baseline.at_boundary();
         if let Some(tap) = &mut self.tap {
             tap.at_boundary();
