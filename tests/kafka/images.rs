@@ -57,8 +57,13 @@ fn a_model_of_images_is_trained_on_through_kills_and_stops_swapped_in_and_taken_
     // It ends, and its model carries the stream.
     daemon.until("the model in use", PATIENCE, || (coded(&daemon, "latent").0 > 784.0 * 2000.0).then_some(()));
     let (raw, bytes) = coded(&daemon, "latent");
-    let misfits = daemon.metric("latentd_codec_misfits_total", &["pipeline=\"images\"", "codec=\"latent\""]).unwrap_or(0.0);
-    println!("{:.1} bytes an image of 784, {misfits} of {} that the model does not fit", bytes / raw * 784.0, raw / 784.0);
+    let misfits =
+        daemon.metric("latentd_codec_misfits_total", &["pipeline=\"images\"", "codec=\"latent\""]).unwrap_or(0.0);
+    println!(
+        "{:.1} bytes an image of 784, {misfits} of {} that the model does not fit",
+        bytes / raw * 784.0,
+        raw / 784.0
+    );
     assert!(misfits < raw / 784.0 / 20.0, "{misfits} misfits");
     assert!(bytes / raw < 0.2, "{bytes} bytes of {raw}");
     assert!(progress().is_none(), "what has ended is not gone on with");
