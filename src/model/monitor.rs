@@ -44,6 +44,13 @@ pub struct Progress {
     pub rewinds: u32,
 }
 
+impl Progress {
+    /// Bits for each sample of validation images, once that was measured.
+    pub fn validated(&self) -> Option<f64> {
+        (self.validation < f64::MAX).then_some(self.validation)
+    }
+}
+
 /// What a training begins with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start<'a> {

@@ -1,7 +1,7 @@
 //! How alike columns, and pairs of columns, of two tables are distributed: the definitions of SDMetrics (DataCebo, version
 //! 0.32), each 1 where they are the same and 0 where they have nothing in common.
 
-use super::table::Values;
+use super::table::{Values, sorted};
 
 /// Bins that a column of numbers is cut into beside one of codes; `num_discrete_bins` of SDMetrics.
 const BINS: usize = 10;
@@ -9,11 +9,6 @@ const BINS: usize = 10;
 /// `KSComplement`: 1 - sup |F - G|, the Kolmogorov-Smirnov statistic of the numbers that there are; `None` where a side has
 /// none.
 pub(super) fn ks_complement(real: &[f64], other: &[f64]) -> Option<f64> {
-    let sorted = |numbers: &[f64]| {
-        let mut sorted: Vec<f64> = numbers.iter().copied().filter(|number| !number.is_nan()).collect();
-        sorted.sort_unstable_by(f64::total_cmp);
-        sorted
-    };
     let (real, other) = (sorted(real), sorted(other));
     if real.is_empty() || other.is_empty() {
         return None;

@@ -4,7 +4,7 @@
 //! their ranks among the real ones, so that no unit and no outlier weighs more than another; 1 between a number and none.
 
 use super::schema::Schema;
-use super::table::{Table, Values};
+use super::table::{Table, Values, sorted};
 
 /// Features that are looked at in one go.
 const LANES: usize = 8;
@@ -30,15 +30,11 @@ pub(super) struct Points {
 impl Space {
     /// The space in which the rows of this table are spread evenly.
     pub fn of(reference: &Table) -> Self {
-        let sorted = |values: &Values| match values {
-            Values::Numbers(numbers) => {
-                let mut sorted: Vec<f64> = numbers.iter().copied().filter(|number| !number.is_nan()).collect();
-                sorted.sort_unstable_by(f64::total_cmp);
-                sorted
-            }
+        let ranked = |values: &Values| match values {
+            Values::Numbers(numbers) => sorted(numbers),
             Values::Codes(_) => Vec::new(),
         };
-        Self { sorted: reference.features.iter().map(sorted).collect() }
+        Self { sorted: reference.features.iter().map(ranked).collect() }
     }
 
     /// The rows of a table as points.

@@ -193,7 +193,6 @@ impl Schema {
     /// A feature of a record.
     pub fn value(&self, feature: &Feature, record: &[u8], row: &Row) -> FeatureValue {
         let column = &self.columns[feature.column];
-        let presence = self.presence(feature.column, record, row);
         let text = row.cells[feature.column].map_or(&record[..0], |(start, end, _)| &record[start..end]);
         match (feature.kind, &column.role) {
             (FeatureKind::Numbers, Role::Count(of)) => FeatureValue::Number(f64::from(row.counts[*of])),
@@ -206,7 +205,7 @@ impl Schema {
             (FeatureKind::Numbers, _) => FeatureValue::Number(f64::NAN),
             (FeatureKind::Codes(codes), role) => {
                 let [other, null, absent, odd] = [4, 3, 2, 1].map(|behind| codes - behind);
-                FeatureValue::Code(match (presence, role) {
+                FeatureValue::Code(match (self.presence(feature.column, record, row), role) {
                     (Presence::Null, _) => null,
                     (Presence::Absent, _) => absent,
                     (Presence::Odd, _) => odd,

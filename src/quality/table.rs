@@ -11,6 +11,13 @@ pub(super) enum Values {
     Codes(Vec<u32>),
 }
 
+/// The numbers that there are, in ascending order.
+pub(super) fn sorted(numbers: &[f64]) -> Vec<f64> {
+    let mut sorted: Vec<f64> = numbers.iter().copied().filter(|number| !number.is_nan()).collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted
+}
+
 /// Features of records, as the schema has them.
 #[derive(Clone, Debug)]
 pub(super) struct Table {

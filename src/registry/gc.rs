@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use object_store::path::Path as Location;
+
 use super::models::MAX_SMALL;
 use super::{Activation, Change, Registry, RegistryError, Result, layout};
 use crate::codec::ModelId;
@@ -185,11 +187,7 @@ impl Registry {
         }
         for (_, objects) in models.values().filter(|(whole, _)| !whole) {
             for object in objects.iter().filter(|object| SystemTime::from(object.last_modified) < before) {
-                report.debris.push(self.store.url_of(&object.location));
-                report.freed_bytes += object.size;
-                if !policy.dry_run {
-                    self.store.delete(&object.location).await?;
-                }
+                self.discard(&object.location, object.size, policy, report).await?;
             }
         }
         // A training that goes on writes its progress all the time.
@@ -199,11 +197,7 @@ impl Registry {
                 continue;
             }
             for object in objects {
-                report.debris.push(self.store.url_of(&object.location));
-                report.freed_bytes += object.size;
-                if !policy.dry_run {
-                    self.store.delete(&object.location).await?;
-                }
+                self.discard(&object.location, object.size, policy, report).await?;
             }
         }
         for object in self.store.list(&layout::dictionaries()).await? {
@@ -216,10 +210,7 @@ impl Registry {
             if models.get(&model).is_some_and(|(whole, _)| *whole) || content.modified >= before {
                 continue;
             }
-            report.debris.push(self.store.url_of(path));
-            if !policy.dry_run {
-                self.store.delete(path).await?;
-            }
+            self.discard(path, 0, policy, report).await?;
         }
         if let Some(folder) = self.store.folder.clone() {
             let dry_run = policy.dry_run;
@@ -236,6 +227,13 @@ impl Registry {
             }
         }
         Ok(())
+    }
+
+    /// Removes an object that belongs to nothing, unless only to say so.
+    async fn discard(&self, object: &Location, bytes: u64, policy: &GcPolicy, report: &mut GcReport) -> Result<()> {
+        report.debris.push(self.store.url_of(object));
+        report.freed_bytes += bytes;
+        if policy.dry_run { Ok(()) } else { self.store.delete(object).await }
     }
 }
 

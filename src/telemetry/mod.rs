@@ -21,7 +21,7 @@ mod state;
 mod worker_status;
 
 pub use board::{Hold, NotReady, Readiness, StatusBoard};
-pub use clock::thread_cpu_seconds;
+pub use clock::{thread_cpu_seconds, unix_millis};
 pub use events::{Event, EventId, EventKind, Events, Heard, Subscription};
 pub use learning::{CandidateReport, ChoiceReport, LearningReport, ProgressReport, TrainingReport};
 pub use limiter::{Limiter, Verdict};

@@ -5,21 +5,10 @@
 //! backlog, between a tenth and nine tenths of it, and how long records of a steady feed take from their timestamp to their
 //! commit, as `latentd_end_to_end_seconds` has it. Medians of `LATENTD_BENCH_ROUNDS` rounds; `LATENTD_BENCH_MB` sets the backlog.
 
-#![allow(dead_code, reason = "the broker and the daemon serve more than this benchmark")]
 #![allow(clippy::unwrap_used, reason = "what cannot be had ends the benchmark")]
 
-#[path = "../kafka/broker.rs"]
-mod broker;
-#[path = "../kafka/daemon.rs"]
-mod daemon;
-#[path = "../kafka/node.rs"]
-mod node;
-#[path = "../kafka/ports.rs"]
-mod ports;
-#[path = "../tools/mod.rs"]
-mod tools;
-#[path = "../kafka/topics.rs"]
-mod topics;
+#[path = "kafka.rs"]
+mod kafka;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,6 +18,7 @@ use rdkafka::producer::BaseProducer;
 
 use broker::Broker;
 use daemon::Daemon;
+use kafka::{broker, daemon, median, node, ports, setting, tools, topics};
 use topics::{Partitions, flush, send};
 
 const PARTITIONS: i32 = 2;
@@ -39,10 +29,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 const FED: Duration = Duration::from_secs(15);
 
 const PATIENCE: Duration = Duration::from_secs(300);
-
-fn setting(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().map_or(default, |value| value.parse().unwrap())
-}
 
 fn record(value: Bytes, timestamp: i64) -> Record {
     Record { key: None, value: Some(value), headers: Vec::new(), timestamp: Timestamp::create(timestamp), offset: 0 }
@@ -137,16 +123,12 @@ fn main() {
         "| beside the stream | backlog, MB/s | to commit: half of the records, ms | 99 of 100, ms |\n|---|---|---|---|"
     );
     for (name, figures) in ["nothing", "a training"].into_iter().zip(&all) {
-        let median = |of: fn(&Figures) -> f64| {
-            let mut values: Vec<f64> = figures.iter().map(of).collect();
-            values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
-        };
+        let middle = |of: fn(&Figures) -> f64| median(figures.iter().map(of));
         println!(
             "| {name} | {:.0} | {:.0} | {:.0} |",
-            median(|one| one.mb_per_second),
-            median(|one| one.half_seconds) * 1e3,
-            median(|one| one.most_seconds) * 1e3
+            middle(|one| one.mb_per_second),
+            middle(|one| one.half_seconds) * 1e3,
+            middle(|one| one.most_seconds) * 1e3
         );
     }
 }

@@ -6,21 +6,10 @@
 //! level 12) of batches of so many raw bytes. Java's producer counts coded bytes, so that its 16 KiB lie between 16 KiB and 128 KiB
 //! here. `LATENTD_BENCH_FILES` names other data sets.
 
-#![allow(dead_code, reason = "the broker and the daemon serve more than this benchmark")]
 #![allow(clippy::unwrap_used, reason = "what cannot be had ends the benchmark")]
 
-#[path = "../kafka/broker.rs"]
-mod broker;
-#[path = "../kafka/daemon.rs"]
-mod daemon;
-#[path = "../kafka/node.rs"]
-mod node;
-#[path = "../kafka/ports.rs"]
-mod ports;
-#[path = "../tools/mod.rs"]
-mod tools;
-#[path = "../kafka/topics.rs"]
-mod topics;
+#[path = "kafka.rs"]
+mod kafka;
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -31,6 +20,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 
 use broker::Broker;
 use daemon::Daemon;
+use kafka::{broker, daemon, node, ports, tools, topics};
 use topics::{Partitions, assert_same, send};
 
 /// Rows that are measured, at most; half of a smaller set teaches.

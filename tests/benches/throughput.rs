@@ -6,21 +6,10 @@
 //! `LATENTD_BENCH_MB` sets the size of a run, `LATENTD_BENCH_ROUNDS` their number, `LATENTD_BENCH_ONLY` which variants run
 //! beside the bare loop: those whose names contain it.
 
-#![allow(dead_code, reason = "the broker and the daemon serve more than this benchmark")]
 #![allow(clippy::unwrap_used, reason = "what cannot be had ends the benchmark")]
 
-#[path = "../kafka/broker.rs"]
-mod broker;
-#[path = "../kafka/daemon.rs"]
-mod daemon;
-#[path = "../kafka/node.rs"]
-mod node;
-#[path = "../kafka/ports.rs"]
-mod ports;
-#[path = "../tools/mod.rs"]
-mod tools;
-#[path = "../kafka/topics.rs"]
-mod topics;
+#[path = "kafka.rs"]
+mod kafka;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -36,6 +25,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use broker::Broker;
 use daemon::Daemon;
+use kafka::{broker, daemon, median, node, ports, setting, tools, topics};
 use topics::Partitions;
 
 const PARTITIONS: i32 = 4;
@@ -63,10 +53,6 @@ const VARIANTS: [(&str, Option<&str>); 11] = [
     ("block, exactly-once, 500 ms", Some("layout = \"block\"")),
     ("block, at-least-once", Some("layout = \"block\"\ndelivery = \"at-least-once\"")),
 ];
-
-fn setting(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().map_or(default, |value| value.parse().unwrap())
-}
 
 /// What a run did between two moments.
 #[derive(Clone, Copy, Default)]
@@ -147,15 +133,9 @@ fn main() {
     report(&rates);
 }
 
-fn median(rates: &[Rate], of: fn(&Rate) -> f64) -> f64 {
-    let mut values: Vec<f64> = rates.iter().map(of).collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 fn report(rates: &BTreeMap<usize, Vec<Rate>>) {
-    let speed = |index: usize| median(&rates[&index], |rate| rate.mb_per_second);
-    let cpu = |index: usize| median(&rates[&index], |rate| rate.cpu_per_mb);
+    let speed = |index: usize| median(rates[&index].iter().map(|rate| rate.mb_per_second));
+    let cpu = |index: usize| median(rates[&index].iter().map(|rate| rate.cpu_per_mb));
     println!("| consume, zstd-3, produce | MB/s | of the bare loop | CPU-s per MB | of the bare loop |");
     println!("|---|---|---|---|---|");
     for &index in rates.keys() {

@@ -10,9 +10,8 @@ use super::SIZES;
 use super::batches::Batches;
 use super::models::Trained;
 use super::percentile::p99;
-use crate::codec::{self, Algorithm, Codec, CodecSpec, LearnedCodecs as _, ModelSource, NoModels, ZstdDictCodec};
-use crate::model::Learned;
-use crate::pipeline::learn::{Carriage, Clocks, Manner};
+use crate::codec::{Algorithm, Codec, CodecSpec};
+use crate::pipeline::learn::{Carriage, Clocks, Manner, Setup};
 use crate::pipeline::{EncodingHeader, Layout};
 use crate::record::{Record, RecordRef};
 use crate::telemetry::thread_cpu_seconds;
@@ -104,16 +103,17 @@ impl Way {
     /// Runs it for about `budget`, once at least, with its model if it has one.
     pub fn measure(self, records: &[Record], model: Option<&Trained>, budget: Duration) -> anyhow::Result<Figures> {
         let views: Vec<RecordRef<'_>> = records.iter().map(Record::as_ref).collect();
+        let setup = |spec| Setup { spec, artefact: model.map(|model| Arc::clone(&model.artefact)) };
         let started = Instant::now();
         let mut passes = Vec::new();
         while passes.is_empty() || (passes.len() < PASSES && started.elapsed() < budget) {
             let pass = match self {
                 Self::Kafka { level, batch } => kafka(&views, level, batch),
-                Self::Record(spec) => carry(&views, &mut *coder(spec, model)?, manner(Layout::Record, 0), None),
+                Self::Record(spec) => carry(&views, &mut *setup(spec).alone()?, manner(Layout::Record, 0), None),
                 Self::RecordInKafka(spec) => {
-                    carry(&views, &mut *coder(spec, model)?, manner(Layout::Record, 0), Some(INSIDE))
+                    carry(&views, &mut *setup(spec).alone()?, manner(Layout::Record, 0), Some(INSIDE))
                 }
-                Self::Block(spec, most) => carry(&views, &mut *coder(spec, model)?, manner(Layout::Block, most), None),
+                Self::Block(spec, most) => carry(&views, &mut *setup(spec).alone()?, manner(Layout::Block, most), None),
             };
             passes.push(pass.with_context(|| self.to_string())?);
         }
@@ -145,18 +145,6 @@ struct Pass {
     encode: f64,
     decode: f64,
     p99: f64,
-}
-
-fn coder(spec: CodecSpec, model: Option<&Trained>) -> anyhow::Result<Box<dyn Codec>> {
-    let models: Arc<dyn ModelSource> = Arc::new(NoModels);
-    let algorithm = spec.algorithm();
-    Ok(match model.map(|model| &model.artefact) {
-        Some(artefact) if algorithm.is_learned() => Learned.open(algorithm, artefact)?,
-        Some(artefact) if algorithm == Algorithm::ZstdDict => {
-            Box::new(ZstdDictCodec::with_dictionary(spec.level(), Arc::clone(artefact))?)
-        }
-        _ => codec::build(spec, &models)?,
-    })
 }
 
 fn kafka(records: &[RecordRef<'_>], level: Option<i32>, batch: usize) -> anyhow::Result<Pass> {

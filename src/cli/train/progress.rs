@@ -32,7 +32,7 @@ impl Monitor for Shown<'_> {
             Phase::Quantised => "with integers",
             Phase::Calibration => "counting",
         };
-        let validation = (progress.validation < f64::MAX).then(|| format!(", {:.4} validated", progress.validation));
+        let validation = progress.validated().map(|bits| format!(", {bits:.4} validated"));
         self.bar.set_message(format!(
             "training {phase}: {:.0} %, {:.4} bits a sample{}, {:.0} s of CPU left",
             progress.fraction * 100.0,

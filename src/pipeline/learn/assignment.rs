@@ -111,8 +111,12 @@ impl Assignment {
             Outcome::Nothing(_) => None,
         };
         if let Some(setup) = after {
-            let runs = newest(&holdout, LOOK_BYTES);
-            lecture.measure = Some(self.curriculum.measure(setup, runs, self.stream.block_bytes, clock)?);
+            let newest = match newest(&holdout, LOOK_BYTES) {
+                // One at least.
+                [] => &holdout[holdout.len().saturating_sub(1)..],
+                newest => newest,
+            };
+            lecture.measure = Some(self.curriculum.measure(setup, newest, self.stream.block_bytes, clock)?);
         }
         lecture.took_cpu(clock() - begun);
         Ok(lecture)

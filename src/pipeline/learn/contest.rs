@@ -1,14 +1,12 @@
 //! Codecs that were tried on the same records, to choose among them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::audition::audition;
 use super::carriage::{CarriageError, Manner};
 use super::choice::{Choice, Load, Rules, Tried, choose};
 use super::{CpuClock, Run, Setup};
-use crate::codec::{Algorithm, CodecSpec, LearnedCodecs, MissingModel, ModelRef, ModelSource};
-use crate::model::Learned;
+use crate::codec::{Algorithm, CodecSpec};
 use crate::model::manifest::metric;
 
 /// Something better than what is in use.
@@ -40,19 +38,6 @@ pub struct Contest {
     pub in_use: Option<usize>,
 }
 
-/// A source of no artefacts, which knows all learned codecs.
-pub struct Codecs;
-
-impl ModelSource for Codecs {
-    fn artefact(&self, model: ModelRef) -> Result<Arc<[u8]>, MissingModel> {
-        Err(MissingModel { model, looked_in: "only what is tried is here".to_owned(), retriable: false })
-    }
-
-    fn learned(&self) -> &dyn LearnedCodecs {
-        &Learned
-    }
-}
-
 impl Contest {
     /// Chooses.
     pub fn choose(&self, rules: &Rules, load: &Load) -> Option<Choice> {
@@ -67,8 +52,7 @@ impl Contest {
 
 /// Lets a codec carry records.
 pub fn try_one(setup: &Setup, runs: &[&Run], manner: &Manner, clock: CpuClock<'_>) -> Result<Tried, CarriageError> {
-    let models: Arc<dyn ModelSource> = Arc::new(Codecs);
-    audition(setup.spec, &mut *setup.codec(&models)?, runs, manner, clock)
+    audition(setup.spec, &mut *setup.alone()?, runs, manner, clock)
 }
 
 /// The figures of a choice for the manifest of the chosen model.

@@ -20,12 +20,7 @@ impl Samples {
     pub fn of(snapshot: &Snapshot<Run>, most: usize) -> Self {
         let kept: Vec<&Arc<Kept<Run>>> = snapshot.samples().iter().collect();
         let mut parts = Split::DICTIONARY.divide(&kept, |kept| kept.sample.key());
-        let mut bytes = 0;
-        let judges = parts.holdout.iter().rev().take_while(|kept| {
-            bytes += kept.sample.values_len();
-            bytes <= most
-        });
-        let judges = judges.count().max(1).min(parts.holdout.len());
+        let judges = fitting(&parts.holdout, most, |kept| kept.sample.values_len()).max(1).min(parts.holdout.len());
         let holdout = parts.holdout.split_off(parts.holdout.len() - judges);
         parts.train.append(&mut parts.holdout);
         let shared = |part: Vec<&Arc<Kept<Run>>>| part.into_iter().map(Arc::clone).collect();
@@ -85,15 +80,19 @@ impl Samples {
     }
 }
 
-/// The newest of some runs that hold about so many bytes, one at least.
-pub fn newest<'a, 'b>(runs: &'b [&'a Run], most: usize) -> &'b [&'a Run] {
-    let mut bytes = 0;
-    let count = runs.iter().rev().take_while(|run| {
-        bytes += run.values_len();
-        bytes <= most
+/// How many of the newest, which are the last, hold at most so many bytes together.
+fn fitting<T>(items: &[T], most: usize, bytes: impl Fn(&T) -> usize) -> usize {
+    let mut sum = 0;
+    let newest = items.iter().rev().take_while(|item| {
+        sum += bytes(item);
+        sum <= most
     });
-    let count = count.count().max(1).min(runs.len());
-    &runs[runs.len() - count..]
+    newest.count()
+}
+
+/// The newest of some runs that hold at most so many bytes.
+pub fn newest<'a, 'b>(runs: &'b [&'a Run], most: usize) -> &'b [&'a Run] {
+    &runs[runs.len() - fitting(runs, most, |run| run.values_len())..]
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::codec::{Algorithm, Codec, CodecError, CodecSpec, ModelSource, ZstdDictCodec, build};
-use crate::model::Family;
+use crate::codec::{
+    Algorithm, Codec, CodecError, CodecSpec, LearnedCodecs, MissingModel, ModelRef, ModelSource, ZstdDictCodec, build,
+};
+use crate::model::{Family, Learned};
 
 /// A codec with its model. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,5 +42,24 @@ impl Setup {
             }
             algorithm => models.learned().open(algorithm, artefact),
         }
+    }
+
+    /// The codec at work where nothing comes that another model coded.
+    pub fn alone(&self) -> Result<Box<dyn Codec>, CodecError> {
+        let models: Arc<dyn ModelSource> = Arc::new(Alone);
+        self.codec(&models)
+    }
+}
+
+/// A source of no artefacts, which knows all learned codecs.
+struct Alone;
+
+impl ModelSource for Alone {
+    fn artefact(&self, model: ModelRef) -> Result<Arc<[u8]>, MissingModel> {
+        Err(MissingModel { model, looked_in: "only what is tried is here".to_owned(), retriable: false })
+    }
+
+    fn learned(&self) -> &dyn LearnedCodecs {
+        &Learned
     }
 }

@@ -45,13 +45,12 @@ pub struct Plan {
 impl Plan {
     /// Nothing was done yet.
     pub fn new(cause: &str, config: serde_json::Value, window: Vec<Span>, samples: &[u8]) -> Self {
-        let samples = blake3::hash(samples).to_hex().to_string();
         Self {
             version: VERSION,
             cause: cause.to_owned(),
             config,
             window,
-            samples,
+            samples: hash(samples),
             spent_seconds: 0.0,
             state: String::new(),
         }

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::codec::{Algorithm, CodecError, CodecSpec, LearnedCodecs as _, ModelSource};
+use crate::codec::{Algorithm, CodecError, CodecSpec};
 use crate::model::columns::{FRAMED_RECORDS, Options};
 use crate::model::{
-    ColumnsModel, CurvePoint, Dictionary, DictionaryError, Family, LatentError, Learned, MIN_HOLDOUT, Monitor, Sizes,
-    Split, Start, Verdict, judge,
+    ColumnsModel, CurvePoint, Dictionary, DictionaryError, Family, LatentError, MIN_HOLDOUT, Monitor, Sizes, Split,
+    Start, Verdict, judge,
 };
 use crate::pipeline::settings::{CodecChoice, EncodingHeader, Layout, LearnSettings, Settings};
 use crate::record::RecordRef;
 use crate::units::ByteSize;
 
 use super::carriage::{Carriage, CarriageError, Clocks, Manner};
-use super::contest::Codecs;
 use super::images::{Images, SEED};
 use super::renewal::Measure;
+use super::samples::newest;
 use super::{Run, Setup};
 
 /// Largest piece of a block's value column that is judged at once.
@@ -226,6 +226,7 @@ impl Subject {
                     Err(error) => Err(error.into()),
                 }
             }
+            // The newest are the most like what comes.
             Kind::Columns => {
                 let newest = newest(samples, COLUMNS_MOST);
                 let values: Vec<&[u8]> = newest.iter().flat_map(|run| run.values()).collect();
@@ -248,7 +249,7 @@ impl Subject {
         match self.kind {
             Kind::Dictionary { .. } => drop(Dictionary::parse(artefact)?),
             Kind::Columns | Kind::Images(_) => {
-                drop(Learned.open(self.spec().algorithm(), &artefact.into())?);
+                drop(self.setup(artefact).alone()?);
             }
         }
         Ok(())
@@ -303,7 +304,6 @@ impl Subject {
 
     /// Bytes of each output record: of a block with all that is in it, or of a value with its frame, if it has one.
     fn sizes(&self, setup: &Setup, records: &[RecordRef<'_>], block_bytes: usize) -> Result<Vec<u64>, SubjectError> {
-        let models: Arc<dyn ModelSource> = Arc::new(Codecs);
         let clock = || 0.0;
         let carriage = Carriage {
             manner: Manner { layout: self.layout, block_bytes, headers: EncodingHeader::ContentEncoding },
@@ -311,7 +311,7 @@ impl Subject {
             patience: f64::INFINITY,
         };
         let mut sizes = Vec::new();
-        carriage.carry(&mut *setup.codec(&models)?, records, &mut |output| {
+        carriage.carry(&mut *setup.alone()?, records, &mut |output| {
             sizes.push(output.value.map_or(0, <[u8]>::len) as u64);
         })?;
         Ok(sizes)
@@ -324,16 +324,6 @@ fn piece(layout: Layout, block: ByteSize) -> usize {
         Layout::Record => 0,
         Layout::Block => block.as_usize().min(PIECE),
     }
-}
-
-/// The newest samples of so many bytes, which are the most like what comes.
-fn newest<'a, 'b>(samples: &'a [&'b Run], most: usize) -> &'a [&'b Run] {
-    let mut bytes = 0;
-    let newest = samples.iter().rev().take_while(|run| {
-        bytes += run.values_len();
-        bytes <= most
-    });
-    &samples[samples.len() - newest.count()..]
 }
 
 #[cfg(test)]

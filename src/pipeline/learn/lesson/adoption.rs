@@ -1,16 +1,15 @@
 //! What is in use: taken from the registry, or put there.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use super::{Lesson, LessonError, LessonParts};
-use crate::codec::{Algorithm, CodecSpec, ModelId, ModelSource};
+use crate::codec::{Algorithm, CodecSpec, ModelId};
 use crate::model::{Family, Manifest, Span};
 use crate::pipeline::learn::choice::Choice;
-use crate::pipeline::learn::contest::Codecs;
 use crate::pipeline::learn::{Better, Lecture, Publication, Setup};
 use crate::registry::{Activation, Change, Expect};
-use crate::telemetry::{CandidateReport, ChoiceReport};
+use crate::telemetry::{CandidateReport, ChoiceReport, unix_millis};
 
 impl Lesson {
     /// Takes what somebody else put to use.
@@ -65,8 +64,7 @@ impl Lesson {
             },
         };
         // Whoever wrote it: what does not code is not put to use.
-        let models: Arc<dyn ModelSource> = Arc::new(Codecs);
-        drop(setup.codec(&models)?);
+        drop(setup.alone()?);
         self.trainer.taken(self.now(), records, setup.clone(), &metrics);
         self.take(setup, model);
         if chooses {
@@ -185,8 +183,7 @@ impl Lesson {
             "codec in use; the price of 10⁶ records with each that was tried: {}",
             if table.is_empty() { "not known here".to_owned() } else { table.join(", ") }
         );
-        let at_ms = i64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
-        self.parts.status.set_choice(ChoiceReport { codec, at_ms, candidates });
+        self.parts.status.set_choice(ChoiceReport { codec, at_ms: unix_millis(), candidates });
     }
 }
 

@@ -22,7 +22,7 @@ use crate::pipeline::holdings::Holdings;
 use crate::pipeline::pulse::Pulse;
 use crate::pipeline::settings::Settings;
 use crate::registry::{Activation, Registry, RegistryError, Signature};
-use crate::telemetry::{LearningReport, PipelineStatus, PublishedKind, thread_cpu_seconds};
+use crate::telemetry::{LearningReport, PipelineStatus, ProgressReport, PublishedKind, thread_cpu_seconds};
 
 /// How often the thread looks around.
 const TICK: Duration = Duration::from_millis(500);
@@ -218,20 +218,25 @@ impl Lesson {
     }
 
     fn tell(&self, decision: &Decision) {
-        let figures = self.trainer.figures();
         let (word, cause) = match decision {
             Decision::Train(cause) => ("train", cause.name()),
             Decision::Wait(wait) => ("wait", wait.name()),
         };
+        self.report(word, cause, decision.to_string(), None);
+    }
+
+    /// Shows how learning stands, beside the figures of the moment.
+    fn report(&self, decision: &str, cause: &str, reason: String, training: Option<ProgressReport>) {
+        let figures = self.trainer.figures();
         self.parts.status.set_learning(LearningReport {
-            decision: word.to_owned(),
+            decision: decision.to_owned(),
             cause: cause.to_owned(),
-            reason: decision.to_string(),
+            reason,
             bytes_per_record: figures.live,
             expected_bytes_per_record: figures.expected,
             owed: figures.owed,
             price: figures.price,
-            training: None,
+            training,
             last: None,
         });
     }

@@ -1,7 +1,7 @@
 //! Trainings: begun, watched, gone on with, and what they lead to.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::{Lesson, LessonError, LessonParts};
 use crate::model::manifest::metric;
@@ -9,7 +9,7 @@ use crate::pipeline::learn::renewal::{Cause, Decision, Wait};
 use crate::pipeline::learn::study::{Beginning, Bookmark, Plan, Study};
 use crate::pipeline::learn::{Outcome, Samples, Stream};
 use crate::registry::{Registry, RegistryError, Unfinished};
-use crate::telemetry::{LearningReport, ProgressReport, TrainingReport};
+use crate::telemetry::{ProgressReport, TrainingReport, unix_millis};
 
 /// How often the registry is told how far a training is that takes minutes.
 const SAVE: Duration = Duration::from_secs(10);
@@ -132,13 +132,12 @@ impl Lesson {
     /// Tells how far a training is.
     fn watch(&mut self) {
         let Some(study) = &self.study else { return };
-        let figures = self.trainer.figures();
         let training = study.progress().map(|(progress, spent)| ProgressReport {
             phase: progress.phase.name().to_owned(),
             fraction: progress.fraction,
             step: progress.step,
             loss: progress.loss,
-            validation: (progress.validation < f64::MAX).then_some(progress.validation),
+            validation: progress.validated(),
             rewinds: progress.rewinds,
             cpu_seconds: spent.as_secs_f64(),
             cpu_seconds_left: progress.left.as_secs_f64(),
@@ -154,17 +153,7 @@ impl Lesson {
                 );
             }
         }
-        self.parts.status.set_learning(LearningReport {
-            decision: "train".to_owned(),
-            cause: study.plan().cause.clone(),
-            reason: "a training is under way".to_owned(),
-            bytes_per_record: figures.live,
-            expected_bytes_per_record: figures.expected,
-            owed: figures.owed,
-            price: figures.price,
-            training,
-            last: None,
-        });
+        self.report("train", &study.plan().cause, "a training is under way".to_owned(), training);
         if self.saved.elapsed() >= SAVE
             && let Some(bookmark) = study.bookmark()
         {
@@ -200,7 +189,7 @@ impl Lesson {
         });
         let at = self.now();
         let report = |outcome: &str, detail: Option<String>, cpu_seconds: f64| TrainingReport {
-            at_ms: i64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis()).unwrap_or(i64::MAX),
+            at_ms: unix_millis(),
             cause: plan.cause.clone(),
             outcome: outcome.to_owned(),
             detail,

@@ -1,70 +1,22 @@
-//! Images: which records are some, and what a training makes of them.
+//! Images, trained on with libtorch.
 
-use std::time::Duration;
-
-#[cfg(feature = "training")]
 use std::sync::Arc;
 
-use super::Run;
-use super::subject::{SubjectError, Taught};
-use crate::model::{Monitor, Start};
-use crate::payload::image::Shape;
-
-#[cfg(feature = "training")]
-use crate::model::LatentModel;
-#[cfg(feature = "training")]
+use super::Images;
 use crate::model::latent::MAX_WRAPPINGS;
-#[cfg(feature = "training")]
+use crate::model::{LatentModel, Monitor, Start};
 use crate::payload::image::{Opened, Wrapping};
-#[cfg(feature = "training")]
-use crate::training::{
-    TrainingError,
-    latent::{Budget, Data, Recipe, train},
-};
+use crate::pipeline::learn::Run;
+use crate::pipeline::learn::subject::{SubjectError, Taught};
+use crate::training::TrainingError;
+use crate::training::latent::{Budget, Data, Recipe, train};
 
 /// One image in so many validates.
-#[cfg(feature = "training")]
 const VALIDATES: usize = 15;
 
 /// Fewest images that are worth a training.
-#[cfg(feature = "training")]
 const FEWEST: usize = 200;
 
-/// Where random numbers begin, where nobody says it.
-pub const SEED: u64 = 0;
-
-/// Images of one shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Images {
-    /// Their shape.
-    pub shape: Shape,
-    /// CPU time of a training.
-    pub cpu: Duration,
-    /// Where its random numbers begin.
-    pub seed: u64,
-}
-
-#[cfg(not(feature = "training"))]
-impl Images {
-    /// The settings of a training, for the manifest.
-    pub fn config(&self) -> serde_json::Value {
-        serde_json::json!({ "shape": self.shape.to_string() })
-    }
-
-    /// Says that this program cannot.
-    pub fn train(
-        &self,
-        _samples: &[&Run],
-        _start: Start<'_>,
-        _monitor: &mut dyn Monitor,
-    ) -> Result<Result<Taught, String>, SubjectError> {
-        let reason =
-            "this latentd was built without libtorch, which trains on images: build it with the feature `training`";
-        Ok(Err(reason.to_owned()))
-    }
-}
-
-#[cfg(feature = "training")]
 impl Images {
     /// The settings of a training, for the manifest.
     pub fn config(&self) -> serde_json::Value {
