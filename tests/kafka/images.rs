@@ -40,9 +40,12 @@ fn a_model_of_images_is_trained_on_through_kills_and_stops_swapped_in_and_taken_
     };
 
     // In a training, behind a place that it can go on from.
-    catch(&daemon, "in a training of images", || {
-        progress().and_then(|path| path.metadata().ok()).is_some_and(|file| file.len() > 50_000)
-    });
+    let spent = || {
+        let file = std::fs::read(progress()?).ok()?;
+        let plan = serde_json::Deserializer::from_slice(&file).into_iter::<serde_json::Value>().next()?.ok()?;
+        plan["spent_seconds"].as_f64()
+    };
+    catch(&daemon, "in a training of images", || spent().is_some_and(|seconds| seconds > 0.0));
     assert!(files(&registry.join("models"), |_| true).is_empty(), "the training was not over");
     daemon.restart();
     let training = daemon.until("the training goes on", PATIENCE, || {
