@@ -5,6 +5,7 @@
 
 pub mod columns;
 pub mod dictionary;
+pub mod generator;
 pub mod latent;
 pub mod manifest;
 pub mod package;
@@ -19,6 +20,7 @@ mod plain;
 pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Sizes, Verdict, judge};
 pub use columns::{ColumnsCodec, ColumnsError, ColumnsModel};
 pub use dictionary::{Dictionary, DictionaryError};
+pub use generator::{Condition, DrawError, Generator};
 pub use latent::{LatentCodec, LatentError, LatentModel, LatentParts};
 pub use learned::Learned;
 pub use manifest::{CurvePoint, Family, Manifest, ManifestError, Span};

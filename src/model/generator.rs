@@ -1,0 +1,69 @@
+//! What draws new records: the other use of a model that knows which records are likely.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+/// The values that fields are to have in each drawn record: by the field's path, as the payload's front end names it, the value
+/// as a user writes it (without quotes).
+pub type Condition = BTreeMap<String, String>;
+
+/// Why nothing was drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DrawError {
+    /// The model has no such field.
+    #[error("the model has no field `{field}`; it has {known}")]
+    UnknownField {
+        /// As it was asked for.
+        field: String,
+        /// The fields that there are.
+        known: String,
+    },
+    /// A field cannot have the value.
+    #[error("`{field}` is never `{value}`: {detail}")]
+    Impossible {
+        /// The field's path.
+        field: String,
+        /// The value that was asked for.
+        value: String,
+        /// What it may be.
+        detail: String,
+    },
+    /// This kind of model draws under no condition.
+    #[error("a model of the family `{0}` draws under no condition")]
+    Unconditional(&'static str),
+    /// What the model draws is no record.
+    #[error("record {index} of seed {seed} did not come out whole: the model knows too little of the topic's syntax")]
+    NotWhole {
+        /// What chance came from.
+        seed: u64,
+        /// The record's number.
+        index: u64,
+    },
+}
+
+/// Draws records. A record is a function of the model, the seed, the condition and its number, and of nothing else: the same
+/// bytes on every machine, in any order, at any time.
+pub trait Generator: Send + Sync {
+    /// The family's name (`columns`, `autoregressive`, `vae`, `gan`), as `ce_latentdgenerator` says it.
+    fn name(&self) -> &'static str;
+
+    /// The media type of a record.
+    fn content_type(&self) -> &'static str;
+
+    /// How many records are a run: those of a run may follow from one another, those of two runs never do. At least 1.
+    fn run_length(&self) -> u32;
+
+    /// Whether records can be drawn under a condition.
+    fn admits(&self, condition: &Condition) -> Result<(), DrawError>;
+
+    /// Appends the records of a run, the first `count` of them: record `i` of it has the number `run * run_length + i`.
+    fn draw(
+        &self,
+        seed: u64,
+        condition: &Condition,
+        run: u64,
+        count: u32,
+        records: &mut Vec<Vec<u8>>,
+    ) -> Result<(), DrawError>;
+}
