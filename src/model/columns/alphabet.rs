@@ -4,7 +4,7 @@
 //! frequent differences | frequent texts | sign and length of other differences | recent texts | an echo | any other text
 //! ```
 
-use crate::payload::fields::Kind;
+use crate::payload::fields::{Kind, Page};
 
 use super::base::Base;
 use super::echo::Echo;
@@ -102,8 +102,8 @@ impl Alphabet {
 
     /// Writes a number in units; `None` when no value has it.
     #[inline]
-    pub fn render(&self, number: i64, output: &mut Vec<u8>) -> Option<()> {
-        self.kind.render(number.wrapping_mul(self.unit).wrapping_add(self.offset), output)
+    pub fn render(&self, number: i64, page: &mut Page) -> Option<()> {
+        self.kind.render(number.wrapping_mul(self.unit).wrapping_add(self.offset), page)
     }
 
     /// A value of `column` as it is coded.

@@ -14,7 +14,7 @@ use super::chain::{
     ChainCounts, Escapes, LevelCounts, MAX_LEVELS, MAX_SPARSE, OCCURRENCES_CLASSES, SYMBOLS_CLASSES, Sparse,
 };
 use super::echo::Echo;
-use super::feature::Context;
+use super::feature::{Context, When};
 use super::framing::artefact as framing;
 use super::parts::{ColumnParts, Parts, TextParts};
 use super::registers::Registers;
@@ -173,7 +173,9 @@ fn write_parts(parts: &Parts, output: &mut Vec<u8>) {
     put_counts(&parts.regular, output);
     put_optional(&parts.foreign, output);
     put_varint(parts.start.key.map_or(0, |key| u64::from(key) + 1), output);
-    parts.start.now.iter().chain(&parts.start.before).for_each(|register| put_signed(*register, output));
+    for when in [When::Now, When::Before] {
+        parts.start.columns().iter().for_each(|register| put_signed(register[when as usize], output));
+    }
     let slots = parts.grammar.slots().len();
     let echoes = matches!(parts.text, TextParts::Tokens { .. });
     for (column, part) in parts.columns.iter().enumerate() {
@@ -263,8 +265,10 @@ fn read_parts(input: &mut Reader<'_>, dictionary: Vec<u8>, tokens: bool) -> Resu
         0 => None,
         key => Some((key - 1) as u16),
     };
-    for register in start.now.iter_mut().chain(&mut start.before) {
-        *register = input.signed()?;
+    for when in [When::Now, When::Before] {
+        for register in start.columns_mut() {
+            register[when as usize] = input.signed()?;
+        }
     }
     let mut columns = Vec::with_capacity(all);
     for column in 0..all {

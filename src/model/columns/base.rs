@@ -84,7 +84,7 @@ impl Base {
     #[inline]
     pub fn of(self, column: usize, registers: &Registers) -> i64 {
         let last = |column: u16| {
-            let register = registers.now[usize::from(column)];
+            let register = registers.now(usize::from(column));
             if is_number(register) { register } else { 0 }
         };
         match self {
@@ -92,7 +92,7 @@ impl Base {
             Self::Last(a) => last(a),
             Self::Clock(a) => minutes(last(a)).unwrap_or(0),
             Self::Grown(own, a) => {
-                let before = registers.before[usize::from(a)];
+                let before = registers.before(usize::from(a));
                 let before = if is_number(before) { before } else { 0 };
                 debug_assert_eq!(usize::from(own), column);
                 last(own).wrapping_add(last(a).wrapping_sub(before))
@@ -118,7 +118,7 @@ impl Base {
             }
             Self::Times(a, factor) => last(a).wrapping_mul(factor),
             Self::Kept(a) => {
-                let kept = registers.kept[usize::from(a)];
+                let kept = registers.kept(usize::from(a));
                 if is_number(kept) { kept } else { 0 }
             }
         }
@@ -250,7 +250,10 @@ mod tests {
 
     fn registers(now: [i64; 4], before: [i64; 4]) -> Registers {
         let mut registers = Registers::new(4);
-        (registers.now, registers.before) = (now.to_vec(), before.to_vec());
+        for (column, (now, before)) in now.into_iter().zip(before).enumerate() {
+            registers.push(column, before);
+            registers.push(column, now);
+        }
         registers
     }
 

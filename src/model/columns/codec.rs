@@ -29,7 +29,7 @@ use crate::codec::{Algorithm, BlockCodec, Codec, CodecError, Column, ColumnCodec
 use crate::entropy::{Decoder, Encoder, Share, Slots};
 use crate::frame::{Reader, put_varint};
 use crate::model::plain::{Plain, ZSTD_MAGIC, append as append_by, checked as checked_by};
-use crate::payload::fields::Steps;
+use crate::payload::fields::{Page, Steps};
 
 /// States of a column's stream.
 const LANES: usize = 2;
@@ -89,21 +89,14 @@ struct Cursors<'a> {
 }
 
 impl TextSource for Cursors<'_> {
-    fn take(
-        &mut self,
-        column: usize,
-        lengths: &Dense,
-        source: &mut impl Source,
-        most: usize,
-        output: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
+    fn take(&mut self, column: usize, lengths: &Dense, source: &mut impl Source, page: &mut Page) -> Result<(), Fault> {
         let length = decode_length(lengths, source);
-        afford(output, length, most)?;
+        afford(page, length)?;
         let (at, end) = &mut self.columns[column];
         if length > *end - *at {
             return Err(Fault::Corrupt("a column has fewer texts than are asked for"));
         }
-        output.extend_from_slice(&self.bytes[*at..*at + length]);
+        page.extend(&self.bytes[*at..*at + length]);
         *at += length;
         Ok(())
     }
@@ -374,12 +367,14 @@ impl Codec for ColumnsCodec {
         let model = Arc::clone(&self.model);
         self.registers.begin(&model.model.start);
         let mut decoder = Decoder::<1>::new(input).map_err(corrupt)?;
-        model
+        let mut page = Page::new(std::mem::take(output), limit);
+        let decoded = model
             .model
-            .decode(&mut self.registers, &mut decoder, &mut Inline::new(&model.model), &mut (), limit, output)
+            .decode(&mut self.registers, &mut decoder, &mut Inline::new(&model.model), &mut (), &mut page)
             .map_err(|fault| fault.error(limit))
-            .and_then(|()| decoder.finish().map_err(corrupt))
-            .inspect_err(|_| output.truncate(start))
+            .and_then(|()| decoder.finish().map_err(corrupt));
+        *output = page.into_bytes();
+        decoded.inspect_err(|_| output.truncate(start))
     }
 
     fn columns(&mut self) -> Option<&mut dyn ColumnCodec> {
@@ -458,20 +453,23 @@ impl ColumnsCodec {
                 let mut cursors = Cursors { bytes: &self.other, columns };
                 let mut decoder = Decoder::<LANES>::new(rest.rest()).map_err(corrupt)?;
                 self.registers.begin(&model.model.start);
-                let (registers, bytes) = (&mut self.registers, &mut column.bytes);
-                let start = bytes.len();
+                let (registers, watch) = (&mut self.registers, &mut self.fields);
+                let mut page = Page::new(std::mem::take(&mut column.bytes), limit);
+                let mut decoded = Ok(());
                 for _ in 0..count {
-                    let left = limit - (bytes.len() - start);
-                    let watch = &mut self.fields;
                     watch.begin();
-                    let decoded = if method == GATHERED {
-                        model.model.decode(registers, &mut decoder, &mut cursors, watch, left, bytes)
+                    decoded = if method == GATHERED {
+                        model.model.decode(registers, &mut decoder, &mut cursors, watch, &mut page)
                     } else {
-                        model.model.decode(registers, &mut decoder, &mut Inline::new(&model.model), watch, left, bytes)
+                        model.model.decode(registers, &mut decoder, &mut Inline::new(&model.model), watch, &mut page)
                     };
-                    decoded.map_err(|fault| fault.error(limit))?;
-                    column.ends.push(bytes.len() as u32);
+                    if decoded.is_err() {
+                        break;
+                    }
+                    column.ends.push(page.len() as u32);
                 }
+                column.bytes = page.into_bytes();
+                decoded.map_err(|fault| fault.error(limit))?;
                 decoder.finish().map_err(corrupt)?;
                 if cursors.columns.iter().any(|(at, end)| at != end) {
                     return Err(corrupt("a column has more texts than are asked for"));

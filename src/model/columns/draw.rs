@@ -2,6 +2,8 @@
 
 use rand_chacha::rand_core::Rng;
 
+use crate::payload::fields::Page;
+
 use super::ColumnsModel;
 use super::coding::{SCALE_BITS, Source};
 use super::model::Inline;
@@ -57,11 +59,11 @@ impl Drawing<'_> {
         for attempt in 0..TRIES {
             // A row may have led where nothing goes on, to the end of all dates, say: then it begins anew.
             let from = if attempt < TRIES / 2 { &self.registers } else { &self.model.model.start };
-            let (mut registers, mut record) = (from.clone(), Vec::new());
+            let (mut registers, mut page) = (from.clone(), Page::new(Vec::new(), LONGEST));
             let mut chance = Chance { rng, unheard_of: false };
             let model = &self.model.model;
-            let drawn =
-                model.decode(&mut registers, &mut chance, &mut Inline::new(model), &mut (), LONGEST, &mut record);
+            let drawn = model.decode(&mut registers, &mut chance, &mut Inline::new(model), &mut (), &mut page);
+            let record = page.into_bytes();
             if drawn.is_err() || !model.is_regular(&record) {
                 continue;
             }

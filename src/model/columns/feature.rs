@@ -73,14 +73,10 @@ impl Feature {
     /// Its value.
     #[inline]
     pub fn of(self, registers: &Registers) -> i64 {
-        let column = usize::from(self.column);
-        let before = registers.before[column];
-        let value = match self.when {
-            When::Now => registers.now[column],
-            When::Before => before,
-            When::Kept => registers.kept[column],
-        };
-        self.aspect.of(value, before)
+        let register = &registers.columns()[usize::from(self.column)];
+        let value = register[self.when as usize];
+        // Most look at that.
+        if self.aspect == Aspect::Value { value } else { self.aspect.of(value, register[When::Before as usize]) }
     }
 }
 

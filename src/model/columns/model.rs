@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::payload::fields::{Grammar, Step, Steps};
+use crate::payload::fields::{Grammar, Page, Step, Steps};
 
 use super::alphabet::{Alphabet, BUCKETS, Meaning, bucket_bits, difference};
 use super::chain::Chain;
 use super::coding::{Sink, Source};
 use super::dense::Dense;
-use super::echo::Echo;
+use super::echo::{Case, Echo};
 use super::fault::Fault;
 use super::feature::Key;
 use super::parts::{ColumnParts, Parts};
@@ -18,9 +18,6 @@ use super::text::{Spelling, length_classes};
 
 /// Bits of a slot's number.
 const TARGET_BITS: u32 = 12;
-
-/// More bytes than the text of a number has: two texts of an affix, and what stands between them.
-const MAX_RENDERED: usize = 2 * 255 + 32;
 
 /// A column, ready for coding.
 #[derive(Clone, Debug)]
@@ -70,15 +67,8 @@ pub(super) trait TextSink {
 
 /// Gives them back.
 pub(super) trait TextSource {
-    /// Appends a text, which makes `output` `most` bytes long at most.
-    fn take(
-        &mut self,
-        column: usize,
-        lengths: &Dense,
-        source: &mut impl Source,
-        most: usize,
-        output: &mut Vec<u8>,
-    ) -> Result<(), Fault>;
+    /// Appends a text.
+    fn take(&mut self, column: usize, lengths: &Dense, source: &mut impl Source, page: &mut Page) -> Result<(), Fault>;
 }
 
 /// Texts stand among the symbols.
@@ -102,15 +92,8 @@ impl TextSink for Inline<'_> {
 }
 
 impl TextSource for Inline<'_> {
-    fn take(
-        &mut self,
-        column: usize,
-        lengths: &Dense,
-        source: &mut impl Source,
-        most: usize,
-        output: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
-        self.spelling.decode(column, lengths, source, most, output)
+    fn take(&mut self, column: usize, lengths: &Dense, source: &mut impl Source, page: &mut Page) -> Result<(), Fault> {
+        self.spelling.decode(column, lengths, source, page)
     }
 }
 
@@ -204,7 +187,7 @@ impl Column {
         registers.push(own, cell.register);
     }
 
-    /// Decodes a value, which becomes that of column `own`: appends it to `output`, which it makes `most` bytes long at most.
+    /// Decodes a value, which becomes that of column `own`.
     #[inline]
     pub fn decode_value(
         &self,
@@ -212,12 +195,11 @@ impl Column {
         registers: &mut Registers,
         source: &mut impl Source,
         texts: &mut impl TextSource,
-        most: usize,
-        output: &mut Vec<u8>,
+        page: &mut Page,
     ) -> Result<(), Fault> {
         let alphabet = &self.alphabet;
         let symbol = self.take(registers, source);
-        let start = output.len();
+        let start = page.len();
         let coded = match alphabet.meaning(symbol) {
             Meaning::Difference(difference) => difference,
             Meaning::Bucket(bucket) => {
@@ -236,40 +218,40 @@ impl Column {
             }
             Meaning::Text(_) => {
                 let text = usize::from(symbol) - alphabet.differences.len();
-                self.texts.append(text, most, output)?;
+                self.texts.append(text, page)?;
                 registers.push(own, known_text(text));
                 return Ok(());
             }
             Meaning::Recent(place) => {
                 let text = registers.recent(own, place).ok_or(Fault::Corrupt("no such text is remembered"))?;
-                afford(output, text.len(), most)?;
-                output.extend_from_slice(text);
-                registers.remember(own, &output[start..]);
-                registers.push(own, unknown_text(&output[start..]));
+                afford(page, text.len())?;
+                page.extend(text);
+                registers.remember(own, page.since(start));
+                registers.push(own, unknown_text(page.since(start)));
                 return Ok(());
             }
             Meaning::Echo(Echo { column, case }) => {
                 let text = registers.heard(column).ok_or(Fault::Corrupt("there is nothing to echo"))?;
-                afford(output, text.len(), most)?;
-                output.extend(case.of(text));
-                registers.remember(own, &output[start..]);
-                registers.push(own, unknown_text(&output[start..]));
+                afford(page, text.len())?;
+                match case {
+                    Case::Same => page.extend(text),
+                    case => case.of(text).for_each(|byte| page.push(byte)),
+                }
+                registers.remember(own, page.since(start));
+                registers.push(own, unknown_text(page.since(start)));
                 return Ok(());
             }
             Meaning::Other => {
-                texts.take(own, &self.lengths, source, most, output)?;
-                registers.remember(own, &output[start..]);
-                registers.push(own, unknown_text(&output[start..]));
+                texts.take(own, &self.lengths, source, page)?;
+                registers.remember(own, page.since(start));
+                registers.push(own, unknown_text(page.since(start)));
                 return Ok(());
             }
         };
         let number = alphabet.base.apply(alphabet.base.of(own, registers), coded);
+        alphabet.render(number, page).ok_or(Fault::Corrupt("a number has no text"))?;
         // Whether the number's text passes the limit shows when it is written.
-        if output.capacity() - output.len() < MAX_RENDERED {
-            grow(output, MAX_RENDERED, most.saturating_add(MAX_RENDERED));
-        }
-        alphabet.render(number, output).ok_or(Fault::Corrupt("a number has no text"))?;
-        if output.len() > most {
+        if page.left().is_none() {
             return Err(Fault::Limit);
         }
         registers.push(own, number);
@@ -277,22 +259,10 @@ impl Column {
     }
 }
 
-/// Makes room for so many bytes, if there may be so many: the vector then holds no more than `most`.
+/// Whether there may be so many bytes more.
 #[inline]
-pub(super) fn afford(output: &mut Vec<u8>, bytes: usize, most: usize) -> Result<(), Fault> {
-    if bytes > most - output.len() {
-        return Err(Fault::Limit);
-    }
-    if bytes > output.capacity() - output.len() {
-        grow(output, bytes, most);
-    }
-    Ok(())
-}
-
-/// Doubles a vector, but takes no more memory than `most` bytes need.
-#[cold]
-fn grow(output: &mut Vec<u8>, bytes: usize, most: usize) {
-    output.reserve_exact(bytes.max(output.len()).min(most - output.len()));
+pub(super) fn afford(page: &Page, bytes: usize) -> Result<(), Fault> {
+    if page.left().is_some_and(|left| bytes <= left) { Ok(()) } else { Err(Fault::Limit) }
 }
 
 impl Model {
@@ -393,27 +363,25 @@ impl Model {
         }
     }
 
-    /// Decodes one record: appends at most `limit` bytes.
+    /// Decodes one record.
     pub fn decode(
         &self,
         registers: &mut Registers,
         source: &mut impl Source,
         texts: &mut impl TextSource,
         watch: &mut impl Watch,
-        limit: usize,
-        output: &mut Vec<u8>,
+        page: &mut Page,
     ) -> Result<(), Fault> {
         if self.alone {
             registers.begin(&self.start);
         }
         let slots = self.grammar.slots().len();
-        let most = output.len().saturating_add(limit);
         let regular = self.regular.decode(source) == 1;
         let mut from: Option<u16> = None;
         loop {
             let state = from.map_or(0, |slot| usize::from(slot) + 1);
             let choice = slots + state;
-            let begun = output.len();
+            let begun = page.len();
             let edges = self.edges[state];
             let edge = if !regular || edges.count != 1 {
                 let edge = self.columns[choice].take(registers, source);
@@ -424,16 +392,16 @@ impl Model {
             };
             let target = if edge < edges.count {
                 let literal = (edges.first + edge) as usize;
-                self.literals.append(literal, most, output)?;
+                self.literals.append(literal, page)?;
                 self.targets[literal]
             } else {
                 if regular {
                     return Err(Fault::Corrupt("a regular record has foreign bytes"));
                 }
-                let from = output.len();
-                texts.take(self.columns.len(), &self.foreign, source, most, output)?;
+                let from = page.len();
+                texts.take(self.columns.len(), &self.foreign, source, page)?;
                 let target = source.raw(TARGET_BITS) as usize;
-                if target > slots || (target > 0 && output.len() == from) {
+                if target > slots || (target > 0 && page.len() == from) {
                     return Err(Fault::Corrupt("foreign bytes lead to no slot"));
                 }
                 (target > 0).then(|| (target - 1) as u16)
@@ -442,15 +410,15 @@ impl Model {
                 registers.end();
                 return Ok(());
             };
-            let start = output.len();
+            let start = page.len();
             let own = usize::from(slot);
             let column = &self.columns[own];
-            column.decode_value(own, registers, source, texts, most, output)?;
+            column.decode_value(own, registers, source, texts, page)?;
             if column.is_heard {
-                registers.hear(own, &output[start..]);
+                registers.hear(own, page.since(start));
             }
-            watch.saw(slot, start, output.len());
-            if output.len() == begun && from.is_some() {
+            watch.saw(slot, start, page.len());
+            if page.len() == begun && from.is_some() {
                 // Steps that make nothing could go on for ever.
                 return Err(Fault::Corrupt("a value that follows another at once has no bytes"));
             }

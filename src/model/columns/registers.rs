@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::feature::When;
+
 /// What registers of texts begin at: below every number.
 pub(super) const TEXT: i64 = -(1 << 62);
 
@@ -57,15 +59,17 @@ const MAX_KEYS: usize = 1 << 12;
 /// Most values that these have together, whatever number of columns a model claims: 8 MiB.
 const MAX_KEPT: usize = 1 << 20;
 
+/// What is remembered of a column: by [`When`], the last value, the one before it, and what it was at the end of the last record
+/// with the same value in the key's column. Before the key is known, and where there was no such record, the latter is what it
+/// was at the end of the record before.
+pub(super) type Register = [i64; 3];
+
 /// The last value of every column, the one before it, and the one that it had in the last record with the same key;
 /// and the last texts that its alphabet lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Registers {
-    pub now: Vec<i64>,
-    pub before: Vec<i64>,
-    /// What each column was at the end of the last record with the same value in the key's column. Before the key is
-    /// known, and where there was no such record: at the end of the record before.
-    pub kept: Vec<i64>,
+    /// By column, one beside the other.
+    columns: Vec<Register>,
     /// The column of the key, if there is one.
     pub key: Option<u16>,
     /// By key, what each column was at the end of the last record that had it.
@@ -81,40 +85,93 @@ pub(super) struct Registers {
 impl Registers {
     /// All zero, and no key.
     pub fn new(columns: usize) -> Self {
-        let zeros = vec![0; columns];
         Self {
-            now: zeros.clone(),
-            before: zeros.clone(),
-            kept: zeros,
+            columns: vec![[0; 3]; columns],
             recent: vec![Vec::new(); columns],
             heard: vec![Vec::new(); columns],
             ..Self::default()
         }
     }
 
+    /// How many columns there are.
+    pub fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// The last value of a column.
+    #[inline]
+    pub fn now(&self, column: usize) -> i64 {
+        self.columns[column][When::Now as usize]
+    }
+
+    /// Its last but one.
+    #[inline]
+    pub fn before(&self, column: usize) -> i64 {
+        self.columns[column][When::Before as usize]
+    }
+
+    /// What it was in the last record with the same key.
+    #[inline]
+    pub fn kept(&self, column: usize) -> i64 {
+        self.columns[column][When::Kept as usize]
+    }
+
+    /// All of them.
+    #[inline]
+    pub fn columns(&self) -> &[Register] {
+        &self.columns
+    }
+
+    /// All of them, to be set.
+    pub fn columns_mut(&mut self) -> &mut [Register] {
+        &mut self.columns
+    }
+
+    /// Makes a value a column's last one, in the place of the one that was.
+    pub fn set(&mut self, column: usize, value: i64) {
+        self.columns[column][When::Now as usize] = value;
+    }
+
     /// A column's next value.
     #[inline]
     pub fn push(&mut self, column: usize, value: i64) {
-        self.before[column] = self.now[column];
-        self.now[column] = value;
-        if self.key.is_some_and(|key| usize::from(key) == column)
-            && let Some(record) = self.memory.get(&value)
-        {
-            self.kept.clone_from(record);
+        let register = &mut self.columns[column];
+        register[When::Before as usize] = register[When::Now as usize];
+        register[When::Now as usize] = value;
+        if self.key.is_some_and(|key| usize::from(key) == column) {
+            self.recall(value);
+        }
+    }
+
+    /// The key is known.
+    fn recall(&mut self, key: i64) {
+        if let Some(record) = self.memory.get(&key) {
+            for (register, value) in self.columns.iter_mut().zip(record) {
+                register[When::Kept as usize] = *value;
+            }
         }
     }
 
     /// Ends a record.
     #[inline]
     pub fn end(&mut self) {
-        let Some(key) = self.key else { return };
-        self.kept.clone_from(&self.now);
-        let key = self.now[usize::from(key)];
+        if let Some(key) = self.key {
+            self.memorise(key);
+        }
+    }
+
+    /// Keeps the record of a key.
+    fn memorise(&mut self, key: u16) {
+        let key = self.now(usize::from(key));
+        for register in &mut self.columns {
+            register[When::Kept as usize] = register[When::Now as usize];
+        }
+        let values = self.columns.iter().map(|register| register[When::Now as usize]);
         let known = self.memory.len();
         match self.memory.get_mut(&key) {
-            Some(record) => record.clone_from(&self.now),
-            None if known >= MAX_KEYS || (known + 1) * self.now.len() > MAX_KEPT => {}
-            None => drop(self.memory.insert(key, self.now.clone())),
+            Some(record) => record.iter_mut().zip(values).for_each(|(kept, value)| *kept = value),
+            None if known >= MAX_KEYS || (known + 1) * self.columns.len() > MAX_KEPT => {}
+            None => drop(self.memory.insert(key, values.collect())),
         }
     }
 
@@ -125,11 +182,12 @@ impl Registers {
 
     /// Becomes what it was at the start, when there was no text.
     pub fn begin(&mut self, start: &Self) {
-        self.now.clone_from(&start.now);
-        self.before.clone_from(&start.before);
+        self.columns.clone_from(&start.columns);
         self.key = start.key;
         if self.key.is_some() {
-            self.kept.clone_from(&start.now);
+            for register in &mut self.columns {
+                register[When::Kept as usize] = register[When::Now as usize];
+            }
             self.memory.clear();
         }
         if self.texts {

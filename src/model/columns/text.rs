@@ -1,5 +1,7 @@
 //! Texts that no alphabet has: token by token, or byte by byte with the distributions of a byte after the bytes before it.
 
+use crate::payload::fields::Page;
+
 use super::chain::Chain;
 use super::coding::{Sink, Source};
 use super::dense::Dense;
@@ -40,11 +42,11 @@ impl TextModel {
     }
 
     /// Appends `length` bytes.
-    pub fn decode(&self, column: usize, length: usize, source: &mut impl Source, output: &mut Vec<u8>) {
+    pub fn decode(&self, column: usize, length: usize, source: &mut impl Source, page: &mut Page) {
         let mut history = 0u64;
         for _ in 0..length {
             let byte = self.bytes.decode(|level| key(ORDERS[level], column, history), source) as u8;
-            output.push(byte);
+            page.push(byte);
             history = history << 8 | u64::from(byte);
         }
     }
@@ -80,24 +82,23 @@ impl Spelling {
         }
     }
 
-    /// Appends a text, which makes `output` `most` bytes long at most.
+    /// Appends a text.
     #[inline]
     pub fn decode(
         &self,
         column: usize,
         lengths: &Dense,
         source: &mut impl Source,
-        most: usize,
-        output: &mut Vec<u8>,
+        page: &mut Page,
     ) -> Result<(), Fault> {
         match self {
             Self::Bytes(model) => {
                 let length = decode_length(lengths, source);
-                afford(output, length, most)?;
-                model.decode(column, length, source, output);
+                afford(page, length)?;
+                model.decode(column, length, source, page);
                 Ok(())
             }
-            Self::Tokens(model) => model.decode(column, source, most, output),
+            Self::Tokens(model) => model.decode(column, source, page),
         }
     }
 }

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::payload::fields::Page;
+
 use super::automaton::Automaton;
 use super::chain::{Chain, ChainCounts};
 use super::coding::{Sink, Source};
@@ -202,14 +204,8 @@ impl TokenModel {
         self.vocabulary.cut(text, |token, before| self.chain.encode(token, |level| before.key(level, column), sink));
     }
 
-    /// Appends a text, which makes `output` `most` bytes long at most.
-    pub fn decode(
-        &self,
-        column: usize,
-        source: &mut impl Source,
-        most: usize,
-        output: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
+    /// Appends a text.
+    pub fn decode(&self, column: usize, source: &mut impl Source, page: &mut Page) -> Result<(), Fault> {
         let mut before = Before::START;
         let mut state = self.automaton.start(column);
         loop {
@@ -217,14 +213,11 @@ impl TokenModel {
             (symbol, state) = self.automaton.decode(state, column, before, source);
             let Some(short) = self.vocabulary.short.get(usize::from(symbol)) else { return Ok(()) };
             let length = usize::from(short.length);
-            afford(output, length, most)?;
-            let start = output.len();
-            if length <= short.bytes.len() && output.capacity() - start >= short.bytes.len() {
-                // A copy of known length takes no call.
-                output.extend_from_slice(&short.bytes);
-                output.truncate(start + length);
+            afford(page, length)?;
+            if length <= short.bytes.len() {
+                page.piece(&short.bytes, length);
             } else {
-                output.extend_from_slice(self.vocabulary.token(symbol));
+                page.extend(self.vocabulary.token(symbol));
             }
             before.push(symbol);
         }

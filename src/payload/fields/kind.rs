@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::frame::{FrameError, Reader, put_varint};
 
 use super::grammar::{HEX_DIGITS, is_hex};
+use super::page::Page;
 
 /// Most digits of a number.
 const MAX_DIGITS: usize = 18;
@@ -109,31 +110,31 @@ impl Kind {
 
     /// Writes a number; `None` when the kind has no text for it, and nothing is written then.
     #[inline]
-    pub fn render(&self, number: i64, output: &mut Vec<u8>) -> Option<()> {
+    pub fn render(&self, number: i64, page: &mut Page) -> Option<()> {
         match self {
             Self::Text => return None,
-            Self::Integer => put_integer(number, output),
-            Self::Decimal { scale, zeros } => put_decimal(number, *scale, *zeros, output),
-            Self::Time(format) => return format.render(number, output),
+            Self::Integer => put_integer(number, page),
+            Self::Decimal { scale, zeros } => put_decimal(number, *scale, *zeros, page),
+            Self::Time(format) => return format.render(number, page),
             Self::Ipv4 => {
                 let address = u32::try_from(number).ok()?;
                 for (i, byte) in address.to_be_bytes().into_iter().enumerate() {
                     if i > 0 {
-                        output.push(b'.');
+                        page.push(b'.');
                     }
-                    put_integer(i64::from(byte), output);
+                    put_integer(i64::from(byte), page);
                 }
             }
-            Self::Hex { digits, upper } => return put_hex(number, *digits, *upper, output),
+            Self::Hex { digits, upper } => return put_hex(number, *digits, *upper, page),
             Self::Affix { before, after, width } => {
                 let number = u64::try_from(number).ok()?;
                 let limit = if *width == 0 { MAX_DIGITS } else { usize::from(*width) };
                 if number >= 10u64.pow(limit as u32) {
                     return None;
                 }
-                output.extend_from_slice(before);
-                put_padded(number, usize::from(*width), output);
-                output.extend_from_slice(after);
+                page.extend(before);
+                put_padded(number, usize::from(*width), page);
+                page.extend(after);
             }
         }
         Some(())
@@ -287,11 +288,11 @@ fn integer(text: &[u8]) -> Option<i64> {
 }
 
 #[inline]
-fn put_integer(number: i64, output: &mut Vec<u8>) {
+fn put_integer(number: i64, page: &mut Page) {
     if number < 0 {
-        output.push(b'-');
+        page.push(b'-');
     }
-    put_padded(number.unsigned_abs(), 0, output);
+    put_padded(number.unsigned_abs(), 0, page);
 }
 
 /// The last eight digits of a number, the highest in the lowest byte: halves, then pairs, then digits, side by side.
@@ -308,46 +309,32 @@ const fn eight_digits(number: u32) -> u64 {
 /// The digits of [`eight_digits`] as text.
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 
+/// The last eight digits of a number.
+#[inline]
+const fn ascii(number: u32) -> [u8; 8] {
+    (eight_digits(number) | ZEROS).to_le_bytes()
+}
+
+/// What eight digits can say.
+const EIGHT_DIGITS: u64 = 100_000_000;
+
 /// A natural number with at least `width` digits.
 #[inline]
-fn put_padded(number: u64, width: usize, output: &mut Vec<u8>) {
-    const LIMIT: u64 = 100_000_000;
-    if number >= LIMIT {
-        put_padded_long(number / LIMIT, width.saturating_sub(8), output);
-        output.extend_from_slice(&(eight_digits((number % LIMIT) as u32) | ZEROS).to_le_bytes());
-        return;
-    }
-    if width > 8 {
-        output.resize(output.len() + width - 8, b'0');
+fn put_padded(number: u64, width: usize, page: &mut Page) {
+    if number >= EIGHT_DIGITS || width > 8 {
+        return put_padded_long(number, width, page);
     }
     let digits = eight_digits(number as u32);
-    let leading = digits.trailing_zeros().min(63) as usize / 8;
-    let length = (8 - leading).max(width.min(8));
-    // A copy of known length takes no call.
-    let end = output.len() + length;
-    output.extend_from_slice(&((digits | ZEROS) >> (8 * (8 - length))).to_le_bytes());
-    output.truncate(end);
+    let leading = (digits.trailing_zeros() as usize / 8).min(7).min(8 - width);
+    page.piece(&((digits | ZEROS) >> (8 * leading)).to_le_bytes(), 8 - leading);
 }
 
-/// [`put_padded`], for what stands before the last eight digits.
+/// [`put_padded`] where there are more than eight digits.
 #[cold]
-fn put_padded_long(number: u64, width: usize, output: &mut Vec<u8>) {
-    put_padded(number, width, output);
-}
-
-/// The two digits of a number below a hundred.
-#[inline]
-const fn two_digits(number: u32) -> [u8; 2] {
-    const PAIRS: [[u8; 2]; 128] = {
-        let mut pairs = [[b'0'; 2]; 128];
-        let mut number = 0;
-        while number < 100 {
-            pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
-            number += 1;
-        }
-        pairs
-    };
-    PAIRS[number as usize % 128]
+#[inline(never)]
+fn put_padded_long(number: u64, width: usize, page: &mut Page) {
+    put_padded(number / EIGHT_DIGITS, width.saturating_sub(8), page);
+    page.piece(&(eight_digits((number % EIGHT_DIGITS) as u32) | ZEROS).to_le_bytes(), 8);
 }
 
 fn decimal(text: &[u8], scale: u8, zeros: Zeros) -> Option<i64> {
@@ -397,46 +384,48 @@ const POWERS: [i64; MAX_DIGITS + 1] = {
 };
 
 #[inline]
-fn put_decimal(number: i64, scale: u8, zeros: Zeros, output: &mut Vec<u8>) {
+fn put_decimal(number: i64, scale: u8, zeros: Zeros, page: &mut Page) {
     if number < 0 {
-        output.push(b'-');
+        page.push(b'-');
     }
     let scale = usize::from(scale);
-    let power = POWERS[scale] as u64;
     let magnitude = number.unsigned_abs();
-    let (whole, fraction) = (magnitude / power, magnitude % power);
-    put_padded(whole, 0, output);
-    if scale > 8 {
-        return put_fraction(fraction, scale, zeros, output);
+    if magnitude >= EIGHT_DIGITS || scale > 7 {
+        return put_decimal_long(magnitude, scale, zeros, page);
     }
-    let digits = eight_digits(fraction as u32);
+    let digits = eight_digits(magnitude as u32);
+    let leading = (digits.trailing_zeros() as usize / 8).min(7 - scale);
+    let whole = 8 - leading - scale;
     // The last digit is in the highest byte.
+    let behind = digits.leading_zeros() as usize / 8;
     let kept = match zeros {
         Zeros::Kept => scale,
-        Zeros::Dropped => scale.saturating_sub(digits.leading_zeros() as usize / 8),
-        Zeros::OneKept => scale.saturating_sub(digits.leading_zeros() as usize / 8).max(1),
+        Zeros::Dropped => scale.saturating_sub(behind),
+        Zeros::OneKept => scale.saturating_sub(behind).max(1),
     };
-    let mut text = [b'.'; 9];
-    text[1..].copy_from_slice(&((digits | ZEROS) >> (8 * (8 - scale))).to_le_bytes());
-    let end = output.len() + if kept == 0 { 0 } else { 1 + kept };
-    // A copy of known length takes no call.
-    output.extend_from_slice(&text);
-    output.truncate(end);
+    let text = (digits | ZEROS) >> (8 * leading);
+    page.piece(&text.to_le_bytes(), whole);
+    let fraction = text >> (8 * whole) << 8 | u64::from(b'.');
+    page.piece(&fraction.to_le_bytes(), if kept == 0 { 0 } else { 1 + kept });
 }
 
-/// What stands behind the whole part of a decimal number of any scale.
+/// [`put_decimal`] where there are more than eight digits, without a sign.
 #[cold]
-fn put_fraction(mut fraction: u64, mut digits: usize, zeros: Zeros, output: &mut Vec<u8>) {
+#[inline(never)]
+fn put_decimal_long(magnitude: u64, scale: usize, zeros: Zeros, page: &mut Page) {
+    let power = POWERS[scale] as u64;
+    let (mut fraction, mut digits) = (magnitude % power, scale);
+    put_padded(magnitude / power, 0, page);
     if zeros != Zeros::Kept {
         while digits > 0 && fraction.is_multiple_of(10) {
             (fraction, digits) = (fraction / 10, digits - 1);
         }
     }
     if digits > 0 {
-        output.push(b'.');
-        put_padded(fraction, digits, output);
+        page.push(b'.');
+        put_padded(fraction, digits, page);
     } else if zeros == Zeros::OneKept {
-        output.extend_from_slice(b".0");
+        page.extend(b".0");
     }
 }
 
@@ -494,14 +483,18 @@ fn hex(text: &[u8], digits: u8, upper: bool) -> Option<i64> {
 }
 
 #[inline]
-fn put_hex(number: i64, digits: u8, upper: bool, output: &mut Vec<u8>) -> Option<()> {
+fn put_hex(number: i64, digits: u8, upper: bool, page: &mut Page) -> Option<()> {
     let most = if digits == 0 { HEX_DIGITS } else { usize::from(digits) };
     if !(0..1i64 << (4 * most)).contains(&number) {
         return None;
     }
     let letters: &[u8; 16] = if upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
     let written = if digits == 0 { (i64::BITS - (number | 1).leading_zeros()).div_ceil(4) as usize } else { most };
-    output.extend((0..written).rev().map(|place| letters[(number >> (4 * place) & 15) as usize]));
+    let mut text = [0; HEX_DIGITS];
+    for (place, letter) in (0..written).rev().zip(&mut text) {
+        *letter = letters[(number >> (4 * place) & 15) as usize];
+    }
+    page.piece(&text, written);
     Some(())
 }
 
@@ -645,7 +638,7 @@ impl TimeFormat {
     }
 
     #[inline]
-    fn render(&self, number: i64, output: &mut Vec<u8>) -> Option<()> {
+    fn render(&self, number: i64, page: &mut Page) -> Option<()> {
         let power = POWERS[usize::from(self.fraction)];
         let (whole, fraction) =
             if self.fraction > 0 { (number.div_euclid(power), number.rem_euclid(power)) } else { (number, 0) };
@@ -668,45 +661,32 @@ impl TimeFormat {
             return None;
         }
         let minutes = minutes as u32;
+        // Digits of date and clock, as a number each; of what is not there nothing is written.
         let mut text = [0; 20];
         let mut length = 0;
         if self.date {
             let (year, month, day) = civil_from_days(days)?;
-            text[..2].copy_from_slice(&two_digits(year / 100));
-            text[2..4].copy_from_slice(&two_digits(year % 100));
-            text[4] = b'-';
-            text[5..7].copy_from_slice(&two_digits(month));
-            text[7] = b'-';
-            text[8..10].copy_from_slice(&two_digits(day));
-            text[10] = self.between;
+            let [a, b, c, d, e, f, g, h] = ascii(year * 10_000 + month * 100 + day);
+            text[..11].copy_from_slice(&[a, b, c, d, b'-', e, f, b'-', g, h, self.between]);
             length = if self.clock == Clock::None { 10 } else { 11 };
         }
         if self.clock != Clock::None {
-            let clock = &mut text[length..length + 9];
-            clock[..2].copy_from_slice(&two_digits(minutes / 60));
-            clock[2] = b':';
-            clock[3..5].copy_from_slice(&two_digits(minutes % 60));
-            clock[5] = b':';
-            clock[6..8].copy_from_slice(&two_digits(second as u32));
+            let [.., a, b, c, d, e, f] = ascii(minutes / 60 * 10_000 + minutes % 60 * 100 + second as u32);
+            text[length..length + 8].copy_from_slice(&[a, b, b':', c, d, b':', e, f]);
             length += if self.clock == Clock::Minutes { 5 } else { 8 };
         }
-        if self.fraction > 0 {
-            output.extend_from_slice(&text[..length]);
-            output.push(b'.');
-            put_padded(fraction as u64, usize::from(self.fraction), output);
-            if self.zulu {
-                output.push(b'Z');
-            }
-            return Some(());
-        }
-        if self.zulu {
+        if self.zulu && self.fraction == 0 {
             text[length] = b'Z';
             length += 1;
         }
-        // A copy of known length takes no call.
-        let end = output.len() + length;
-        output.extend_from_slice(&text);
-        output.truncate(end);
+        page.piece(&text, length);
+        if self.fraction > 0 {
+            page.push(b'.');
+            put_padded(fraction as u64, usize::from(self.fraction), page);
+            if self.zulu {
+                page.push(b'Z');
+            }
+        }
         Some(())
     }
 }
@@ -871,9 +851,9 @@ mod tests {
             powers.flat_map(|power| [power - 1, power, power + 1]).chain([u64::MAX, 99, 12_345_678, 1_0000_0001]);
         for number in near.chain((0..200_000).map(|i| i * 7919)).chain(0..10_000) {
             for width in [0, 1, 2, 4, 8, 9, 18] {
-                let mut output = b"x".to_vec();
-                put_padded(number, width, &mut output);
-                assert_eq!(output, format!("x{number:0width$}").into_bytes());
+                let mut page = Page::new(b"x".to_vec(), 0);
+                put_padded(number, width, &mut page);
+                assert_eq!(page.since(0), format!("x{number:0width$}").as_bytes());
             }
         }
     }
@@ -883,9 +863,9 @@ mod tests {
         fn what_is_parsed_is_rendered_to_the_same_bytes(text in "-?[0-9]{0,12}[.:T -]?[0-9]{0,8}([.:]?[0-9]{0,3})Z?|N[0-9]{0,5}|[0-9a-f]{1,13}|[0-9A-F]{4}|order-[0-9]{4,6}/x") {
             for kind in kinds() {
                 if let Some(number) = kind.parse(text.as_bytes()) {
-                    let mut back = Vec::new();
+                    let mut back = Page::default();
                     kind.render(number, &mut back).unwrap();
-                    prop_assert_eq!(back, text.as_bytes(), "{:?}", kind);
+                    prop_assert_eq!(back.since(0), text.as_bytes(), "{:?}", kind);
                 }
             }
         }
@@ -894,12 +874,12 @@ mod tests {
         fn any_number_is_rendered_or_refused(number: i64, small in -100_000i64..100_000_000) {
             for kind in kinds() {
                 for number in [number, small] {
-                    let mut text = Vec::new();
-                    if kind.render(number, &mut text).is_some()
+                    let mut page = Page::default();
+                    if kind.render(number, &mut page).is_some()
                         && number.unsigned_abs() < 10u64.pow(15)
-                        && let Some(back) = kind.parse(&text)
+                        && let Some(back) = kind.parse(page.since(0))
                     {
-                        prop_assert_eq!(back, number, "{:?} {}", kind, String::from_utf8_lossy(&text));
+                        prop_assert_eq!(back, number, "{:?} {}", kind, String::from_utf8_lossy(page.since(0)));
                     }
                 }
             }
@@ -908,7 +888,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_kind_or_an_error(bytes in prop::collection::vec(0u8..8, 0..12), number: i64) {
             if let Ok(kind) = Kind::read(&mut Reader::new(&bytes, 0)) {
-                let _ = kind.render(number, &mut Vec::new());
+                let _ = kind.render(number, &mut Page::default());
             }
         }
     }

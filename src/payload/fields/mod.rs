@@ -24,8 +24,10 @@ mod grammar;
 mod json;
 mod kind;
 mod learn;
+mod page;
 mod walk;
 
 pub use grammar::{Edge, Grammar, GrammarError, HEX_DIGITS, Scan, Slot, State};
 pub use kind::{Kind, days_from_civil};
+pub use page::Page;
 pub use walk::{Step, Steps};

@@ -7,6 +7,7 @@ use crate::frame::{Reader, put_signed, put_varint};
 use crate::model::columns::artefact::{
     ColumnsError, capped, count, counts, invalid, put_counts, read_chain, read_column, write_chain, write_column,
 };
+use crate::model::columns::feature::When;
 use crate::model::columns::parts::ColumnParts;
 use crate::model::columns::registers::Registers;
 use crate::model::columns::text::ORDERS;
@@ -41,7 +42,9 @@ pub(in crate::model::columns) fn write(parts: &FramingParts, output: &mut Vec<u8
     }
     let places = parts.places();
     let own = places.imports..places.all();
-    parts.start.now.iter().chain(&parts.start.before).for_each(|register| put_signed(*register, output));
+    for when in [When::Now, When::Before] {
+        parts.start.columns().iter().for_each(|register| put_signed(register[when as usize], output));
+    }
     for column in own {
         write_column(&parts.columns[column], column < places.values(), false, output);
     }
@@ -100,8 +103,10 @@ pub(in crate::model::columns) fn read(input: &mut Reader<'_>, slots: usize) -> R
         fields.push(FieldParts { form, formulas, bytes });
     }
     let mut start = Registers::new(places.all());
-    for register in start.now.iter_mut().chain(&mut start.before) {
-        *register = input.signed()?;
+    for when in [When::Now, When::Before] {
+        for register in start.columns_mut() {
+            register[when as usize] = input.signed()?;
+        }
     }
     let mut columns = vec![ColumnParts::default(); places.imports];
     for column in places.imports..places.all() {

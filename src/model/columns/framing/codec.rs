@@ -14,6 +14,7 @@ use crate::model::columns::fields::Fields;
 use crate::model::columns::model::{TextSink, TextSource, afford};
 use crate::model::columns::registers::Registers;
 use crate::model::columns::text::{decode_length, encode_length};
+use crate::payload::fields::Page;
 use crate::record::{HeaderRef, HeaderRefs, RecordRef, Timestamp};
 
 /// States of the stream.
@@ -35,7 +36,9 @@ pub(in crate::model::columns) struct FramingCodec {
     key: Vec<u8>,
     value: Vec<u8>,
     /// A record that is decoded: key, values, and names that are new.
-    bytes: Vec<u8>,
+    bytes: Page,
+    /// Digits of a number that is decoded.
+    number: Page,
     headers: Vec<(Name, Span)>,
     /// The values of a block that is decoded.
     pub column: Column,
@@ -62,19 +65,12 @@ impl TextSink for Texts<'_> {
 }
 
 impl TextSource for Texts<'_> {
-    fn take(
-        &mut self,
-        column: usize,
-        lengths: &Dense,
-        source: &mut impl Source,
-        most: usize,
-        output: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
+    fn take(&mut self, column: usize, lengths: &Dense, source: &mut impl Source, page: &mut Page) -> Result<(), Fault> {
         let length = decode_length(lengths, source);
-        afford(output, length, most)?;
+        afford(page, length)?;
         match self.bytes(column) {
-            Some(bytes) => output.extend((0..length).map(|_| bytes.decode(source) as u8)),
-            None => self.0.text.decode(column, length, source, output),
+            Some(bytes) => (0..length).for_each(|_| page.push(bytes.decode(source) as u8)),
+            None => self.0.text.decode(column, length, source, page),
         }
         Ok(())
     }
@@ -93,14 +89,14 @@ enum Name {
 impl FramingCodec {
     fn begin(&mut self, model: &FramingModel, head: &Head) {
         let places = model.places;
-        if self.registers.now.len() == places.all() {
+        if self.registers.len() == places.all() {
             self.registers.begin(&model.start);
         } else {
             self.registers = model.start.clone();
         }
-        self.registers.now[places.offset()] = head.offset;
+        self.registers.set(places.offset(), head.offset);
         if let Some(timestamp) = head.timestamp {
-            self.registers.now[places.timestamp()] = timestamp;
+            self.registers.set(places.timestamp(), timestamp);
         }
     }
 
@@ -238,7 +234,7 @@ impl FramingCodec {
             let fault = |fault: Fault| fault.error(limit);
             let offset = self.decode_number(model, places.offset(), &mut decoder).map_err(fault)?;
             let millis = self.decode_number(model, places.timestamp(), &mut decoder).map_err(fault)?;
-            self.bytes.clear();
+            self.bytes.rewind(0, limit);
             let source = |source: u16| field(model.place_of(source)?);
             let key_at = self.decode_field(model, KEY, source, &mut decoder, limit).map_err(fault)?;
             let mut key = std::mem::take(&mut self.key);
@@ -247,7 +243,7 @@ impl FramingCodec {
             if let Some((start, end)) = key_at {
                 // The bytes of a record move as it grows.
                 let mut digits = std::mem::take(&mut self.digits);
-                if let Some(text) = model.fields[KEY].form.text(&self.bytes[start..end], &mut digits) {
+                if let Some(text) = model.fields[KEY].form.text(self.bytes.between(start, end), &mut digits) {
                     key.extend_from_slice(text);
                     has_key = true;
                 }
@@ -259,7 +255,7 @@ impl FramingCodec {
             let decoded = self.decode_headers(model, source, &mut decoder, limit).map_err(fault);
             self.key = key;
             decoded?;
-            let span = |(start, end): (usize, usize)| &self.bytes[start..end];
+            let span = |(start, end): (usize, usize)| self.bytes.between(start, end);
             let mut headers = HeaderRefs::new();
             for (name, value) in &self.headers {
                 let name = match *name {
@@ -292,13 +288,12 @@ impl FramingCodec {
     fn decode_number(&mut self, model: &FramingModel, column: usize, decoder: &mut impl Source) -> Result<i64, Fault> {
         /// Digits of an i64, and a sign.
         const MOST: usize = 20;
-        let mut digits = std::mem::take(&mut self.digits);
-        digits.clear();
+        self.number.rewind(0, MOST);
         let registers = &mut self.registers;
         let texts = &mut Texts(model);
-        let decoded = model.column(column).decode_value(column, registers, decoder, texts, MOST, &mut digits);
-        let number = decoded.and_then(|()| number(&digits).ok_or(Fault::Corrupt("a number of its framing is none")));
-        self.digits = digits;
+        let decoded = model.column(column).decode_value(column, registers, decoder, texts, &mut self.number);
+        let digits = self.number.since(0);
+        let number = decoded.and_then(|()| number(digits).ok_or(Fault::Corrupt("a number of its framing is none")));
         // What is longer than any number is none.
         number.map_err(|_| Fault::Corrupt("a number of its framing is none"))
     }
@@ -330,11 +325,9 @@ impl FramingCodec {
             let column = places.field(field);
             let (registers, texts) = (&mut self.registers, &mut Texts(model));
             // The text of a binary number is longer than the number.
-            let most = limit.saturating_add(DIGITS);
-            if start > most {
-                return Err(Fault::Limit);
-            }
-            model.column(column).decode_value(column, registers, decoder, texts, most, &mut self.bytes)?;
+            let Some(left) = limit.saturating_add(DIGITS).checked_sub(start) else { return Err(Fault::Limit) };
+            self.bytes.rewind(start, left);
+            model.column(column).decode_value(column, registers, decoder, texts, &mut self.bytes)?;
         }
         if how != BYTES {
             parts.form.untext(&mut self.bytes, start).ok_or(Fault::Corrupt("a binary number has no such text"))?;
@@ -373,7 +366,7 @@ impl FramingCodec {
             }
             model.text.decode(model.places.list(), length, decoder, &mut self.bytes);
             let end = self.bytes.len();
-            let name = std::str::from_utf8(&self.bytes[start..end]);
+            let name = std::str::from_utf8(self.bytes.between(start, end));
             let field = model.field_of(name.map_err(|_| Fault::Corrupt("a header's name is no UTF-8"))?);
             let value = self.decode_field(model, field, source, decoder, limit)?;
             self.headers.push((Name::New((start, end)), value));

@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use crate::payload::fields::Page;
+
 /// How the bytes of a column are made text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
@@ -31,20 +33,20 @@ impl Form {
         Some(scratch)
     }
 
-    /// Makes of a text that stands at `start` of a vector, up to its end, the bytes that have it; nothing when there are
+    /// Makes of a text that stands at `start` of a page, up to its end, the bytes that have it; nothing when there are
     /// none.
     #[inline]
-    pub fn untext(self, output: &mut Vec<u8>, start: usize) -> Option<()> {
+    pub fn untext(self, page: &mut Page, start: usize) -> Option<()> {
         if self == Self::Plain {
             return Some(());
         }
-        let number = number(output.get(start..)?)?;
+        let number = number(page.since(start))?;
         let (bytes, skip) = match self {
             Self::Four => (i64::from(i32::try_from(number).ok()?).to_be_bytes(), 4),
             _ => (number.to_be_bytes(), 0),
         };
-        output.truncate(start);
-        output.extend_from_slice(&bytes[skip..]);
+        page.truncate(start);
+        page.extend(&bytes[skip..]);
         Some(())
     }
 }
@@ -74,13 +76,13 @@ mod tests {
                 for form in Form::ALL {
                     let mut scratch = Vec::new();
                     let Some(text) = form.text(bytes, &mut scratch) else { continue };
-                    let mut output = [b"before", text].concat();
-                    prop_assert_eq!(form.untext(&mut output, 6), Some(()));
-                    prop_assert_eq!(&output[6..], bytes);
+                    let mut page = Page::new([b"before", text].concat(), 0);
+                    prop_assert_eq!(form.untext(&mut page, 6), Some(()));
+                    prop_assert_eq!(page.since(6), bytes);
                 }
             }
             for form in [Form::Four, Form::Eight] {
-                prop_assert_eq!(form.untext(&mut b"12x".to_vec(), 0), None);
+                prop_assert_eq!(form.untext(&mut Page::new(b"12x".to_vec(), 0), 0), None);
             }
         }
     }

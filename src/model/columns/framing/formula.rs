@@ -1,6 +1,7 @@
 //! What a key or a header's value is made of: fields of the value, and what stands between them.
 
 use crate::frame::{FrameError, Reader, put_varint};
+use crate::payload::fields::Page;
 
 /// Most parts of a formula.
 pub(in crate::model::columns) const MAX_PARTS: usize = 16;
@@ -47,11 +48,11 @@ impl Formula {
     }
 
     /// Appends what the formula makes, whose [`Formula::len`] is known.
-    pub fn write_text<'a>(&self, source: impl Fn(u16) -> Option<&'a [u8]>, output: &mut Vec<u8>) {
+    pub fn write_text<'a>(&self, source: impl Fn(u16) -> Option<&'a [u8]>, page: &mut Page) {
         for part in &self.parts {
             match part {
-                Part::Literal(literal) => output.extend_from_slice(literal),
-                Part::Source(number) => output.extend_from_slice(source(*number).unwrap_or_default()),
+                Part::Literal(literal) => page.extend(literal),
+                Part::Source(number) => page.extend(source(*number).unwrap_or_default()),
             }
         }
     }
@@ -117,9 +118,9 @@ mod tests {
         let source = |number: u16| sources[usize::from(number)];
         let formula = |parts: &[Part]| Formula { parts: parts.to_vec() };
         let joined = formula(&[Part::Source(0), Part::Literal(b"-".to_vec()), Part::Source(1)]);
-        let mut text = Vec::new();
-        joined.write_text(source, &mut text);
-        assert_eq!(text, b"UA-1545");
+        let mut page = Page::default();
+        joined.write_text(source, &mut page);
+        assert_eq!(page.since(0), b"UA-1545");
         assert_eq!(joined.len(source), Some(7));
         assert!(joined.makes(b"UA-1545", source));
         for other in [&b"UA-154"[..], b"UA-15455", b"", b"UA1545"] {

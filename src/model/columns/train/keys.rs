@@ -60,13 +60,13 @@ pub(super) fn search(
                 return;
             }
             let value = registers[at];
-            let own = memory.now[usize::from(key)];
-            if memory.kept[usize::from(key)] != own {
+            let own = memory.now(usize::from(key));
+            if memory.kept(usize::from(key)) != own {
                 return;
             }
-            let old = old.entry(own).or_insert_with(|| memory.kept.clone());
-            cost.without += change(column, memory.now[column], value);
-            cost.last += change(column, memory.kept[column], value);
+            let old = old.entry(own).or_insert_with(|| (0..memory.len()).map(|column| memory.kept(column)).collect());
+            cost.without += change(column, memory.now(column), value);
+            cost.last += change(column, memory.kept(column), value);
             cost.old += change(column, old[column], value);
         });
         cost

@@ -179,10 +179,11 @@ impl<'a> Trace<'a> {
             }
             events.push(at);
             for (row, source) in rows.iter_mut().zip(sources) {
-                row.now.push(memory.now[usize::from(*source)]);
-                row.before.push(memory.before[usize::from(*source)]);
+                let [now, before, kept] = memory.columns()[usize::from(*source)];
+                row.now.push(now);
+                row.before.push(before);
                 if start.key.is_some() {
-                    row.kept.push(memory.kept[usize::from(*source)]);
+                    row.kept.push(kept);
                 }
             }
         });
@@ -212,9 +213,8 @@ pub(super) struct Row {
 impl Row {
     /// Makes registers what they were at event `i`.
     pub fn restore(&self, i: usize, column: usize, registers: &mut Registers) {
-        registers.now[column] = self.now[i];
-        registers.before[column] = self.before[i];
-        registers.kept[column] = self.kept.get(i).copied().unwrap_or(0);
+        let kept = self.kept.get(i).copied().unwrap_or(0);
+        registers.columns_mut()[column] = [self.now[i], self.before[i], kept];
     }
 }
 
