@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What image formats make of an idx file of grey images: bits a raw byte, beside `cargo bench --bench latent`.
+"""What image formats make of an idx file of images, grey or RGB: bits a raw byte, beside `cargo bench --bench latent`.
 
     python3 -m venv DIR && DIR/bin/pip install imagecodecs && DIR/bin/python tests/tools/image_codecs.py t10k-images-idx3-ubyte
 
@@ -19,16 +19,16 @@ SIDE = 16  # images of a sheet in each direction
 def images_of(path):
     with open(path, "rb") as file:
         content = file.read()
-    count, height, width = struct.unpack(">III", content[4:16])
-    return numpy.frombuffer(content, numpy.uint8, offset=16).reshape(count, height, width)
+    shape = struct.unpack(f">{content[3]}I", content[4 : 4 + 4 * content[3]])
+    return numpy.frombuffer(content, numpy.uint8, offset=4 + 4 * content[3]).reshape(shape)
 
 
 def sheets_of(images):
     """Sheets of images side by side; the last is filled up with black."""
-    count, height, width = images.shape
-    black = numpy.zeros((-count % SIDE**2, height, width), numpy.uint8)
-    whole = numpy.concatenate([images, black]).reshape(-1, SIDE, SIDE, height, width)
-    return whole.transpose(0, 1, 3, 2, 4).reshape(-1, SIDE * height, SIDE * width)
+    count, height, width, *channels = images.shape
+    black = numpy.zeros((-count % SIDE**2, height, width, *channels), numpy.uint8)
+    whole = numpy.concatenate([images, black]).reshape(-1, SIDE, SIDE, height, width, *channels)
+    return whole.swapaxes(2, 3).reshape(-1, SIDE * height, SIDE * width, *channels)
 
 
 def codecs():
@@ -44,7 +44,7 @@ def codecs():
 
 def same(decoded, image):
     # WebP knows no grey: all channels are alike.
-    return numpy.array_equal(decoded if decoded.ndim == 2 else decoded[..., 0], image)
+    return numpy.array_equal(decoded if decoded.ndim == image.ndim else decoded[..., 0], image)
 
 
 def measure(name, raw, images, encode, decode):
@@ -66,7 +66,8 @@ def main(arguments):
     images = images_of(arguments[0])
     print("| | bits a raw byte | encode MB/s | decode MB/s |\n|---|---|---|---|")
     for name, encode, decode in codecs():
-        colours = (lambda image: numpy.repeat(image[..., None], 3, 2)) if name.startswith("WebP") else (lambda image: image)
+        grey = images.ndim == 3 and name.startswith("WebP")
+        colours = (lambda image: numpy.repeat(image[..., None], 3, 2)) if grey else (lambda image: image)
         for form, pictures in (("records", images), ("sheets of 256", sheets_of(images))):
             measure(f"{name}, {form}", images.size, pictures, lambda image: encode(colours(image)), decode)
 
