@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use latentd::codec::Codec;
 use latentd::model::latent::{LatentCodec, LatentModel};
 use latentd::model::manifest::metric;
@@ -22,9 +22,6 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// One image in so many validates.
 const VALIDATES: usize = 15;
-
-/// Bytes before the images of an idx file of three dimensions.
-const IDX_HEADER: usize = 16;
 
 /// The time in manifests: none, so that the same training makes the same file.
 const CREATED: &str = "1970-01-01T00:00:00Z";
@@ -63,6 +60,15 @@ impl Monitor for Printer {
     }
 }
 
+/// The images of an idx file, one behind the other.
+fn images(path: &str) -> anyhow::Result<Vec<u8>> {
+    let mut file = std::fs::read(path).with_context(|| format!("cannot read `{path}`"))?;
+    let dimensions = usize::from(*file.get(3).context("an idx file has a header")?);
+    // Its type and number of dimensions, and the size of each.
+    ensure!(file.len() >= 4 + 4 * dimensions, "`{path}` ends within its header");
+    Ok(file.split_off(4 + 4 * dimensions))
+}
+
 /// Bytes that these images take as records, and seconds of CPU to encode and to decode them.
 fn measure(model: &Arc<LatentModel>, images: &[u8]) -> anyhow::Result<(usize, [f64; 2])> {
     let mut codec = LatentCodec::new(Arc::clone(model));
@@ -89,7 +95,7 @@ fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let usage = "usage: train_images HEIGHTxWIDTH FILE [SETTING=VALUE]...";
     let shape: Shape = arguments.next().context(usage)?.parse()?;
-    let images = std::fs::read(arguments.next().context(usage)?)?.split_off(IDX_HEADER);
+    let images = self::images(&arguments.next().context(usage)?)?;
     let (mut recipe, mut budget, mut seed) = (Recipe::default(), Budget { steps: u32::MAX, cpu: None }, 1);
     let (mut test, mut save) = (None, None);
     let settings: Vec<String> = arguments.collect();
@@ -111,7 +117,7 @@ fn main() -> anyhow::Result<()> {
             "steps" => budget.steps = value.parse()?,
             "cpu" => budget.cpu = Some(Duration::from_secs_f64(value.parse()?)),
             "seed" => seed = value.parse()?,
-            "test" => test = Some(std::fs::read(value)?.split_off(IDX_HEADER)),
+            "test" => test = Some(self::images(value)?),
             "save" => save = Some(value.to_owned()),
             _ => bail!("there is no setting `{name}`"),
         }
