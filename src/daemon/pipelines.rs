@@ -13,7 +13,7 @@ use crate::codec::ModelSource;
 use crate::config::Config;
 use crate::cost::Prices;
 use crate::pipeline::{
-    Curriculum, Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse, Observer, Operation, Pipeline, Pulse,
+    Augmentation, Curriculum, Examiner, ExaminerParts, Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse, Observer, Operation, Pipeline, Pulse,
     Settings, SourceTopics, Workshop, WorkshopParts,
 };
 use crate::registry::{CacheSettings, ModelCache, Registry};
@@ -61,6 +61,7 @@ pub enum StartError {
 struct Running {
     pipeline: Pipeline,
     lesson: Option<(Arc<Pulse>, JoinHandle<()>)>,
+    augmentation: Option<Augmentation>,
 }
 
 /// What all pipelines of one configuration have in common.
@@ -128,6 +129,20 @@ impl PipelineSet {
         let learner = curriculum
             .as_ref()
             .map(|own| Learner::new(own.learn().reservoir, RESERVOIR_SEED, observer.metrics().clone()));
+        let augmentation = settings.augment.clone().map(|augment| {
+            Augmentation::new(augment, format!("/latentd/{}/{}", self.identity.name, settings.name))
+        });
+        let by = format!("{}/{}", self.identity.name, self.identity.instance);
+        let examiner = augmentation.clone().map(|augmentation| {
+            Examiner::new(ExaminerParts {
+                augmentation,
+                pipeline: settings.name.clone(),
+                registry: self.registry.clone(),
+                runtime: self.runtime.clone(),
+                by: by.clone(),
+                status: Arc::clone(status),
+            })
+        });
         let lesson = match (curriculum, &learner) {
             (Some(curriculum), Some(learner)) => Some(self.teach(LessonParts {
                 learner: learner.clone(),
@@ -137,8 +152,9 @@ impl PipelineSet {
                 registry: self.registry.clone(),
                 runtime: self.runtime.clone(),
                 holdings,
-                by: format!("{}/{}", self.identity.name, self.identity.instance),
+                by,
                 status: Arc::clone(status),
+                examiner,
                 threads: Arc::clone(&self.training_threads),
             })?),
             _ => None,
@@ -152,10 +168,11 @@ impl PipelineSet {
             drain_timeout: common.deadline * 4 / 5,
             models: Arc::clone(&self.models),
             learner,
+            augmentation: augmentation.clone(),
             observer,
         });
         match Pipeline::spawn(workshop) {
-            Ok(pipeline) => Ok(Running { pipeline, lesson }),
+            Ok(pipeline) => Ok(Running { pipeline, lesson, augmentation }),
             Err(error) => {
                 if let Some((wishes, _)) = lesson {
                     wishes.stop();
