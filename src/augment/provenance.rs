@@ -55,9 +55,9 @@ const MOST_CONDITION: usize = 64 << 10;
 
 /// Whether a record says that it was generated.
 pub fn is_generated(headers: &[HeaderRef<'_>]) -> bool {
-    headers.iter().any(|one| {
-        one.name == header::MODEL || (one.name == header::TYPE && one.value == Some(EVENT_TYPE.as_bytes()))
-    })
+    headers
+        .iter()
+        .any(|one| one.name == header::MODEL || (one.name == header::TYPE && one.value == Some(EVENT_TYPE.as_bytes())))
 }
 
 /// What a record may be used for.
@@ -266,8 +266,18 @@ mod tests {
         let of = headers.of(u64::MAX, 77);
         let names: Vec<&str> = of.iter().map(|header| header.name).collect();
         let expected = [
-            "ce_id", "ce_latentdseed", "ce_latentdindex", "ce_specversion", "ce_source", "ce_type", "ce_latentdmodel",
-            "ce_latentdgenerator", "ce_latentdcondition", "ce_latentdtrainedon", "ce_latentdreport", "ce_latentduse",
+            "ce_id",
+            "ce_latentdseed",
+            "ce_latentdindex",
+            "ce_specversion",
+            "ce_source",
+            "ce_type",
+            "ce_latentdmodel",
+            "ce_latentdgenerator",
+            "ce_latentdcondition",
+            "ce_latentdtrainedon",
+            "ce_latentdreport",
+            "ce_latentduse",
             "content-type",
         ];
         assert_eq!(names, expected);

@@ -53,7 +53,8 @@ impl Quota {
             let passed = self.at.map_or(Duration::ZERO, |at| now.saturating_sub(at));
             self.at = Some(now);
             // Never more at once than in one such time.
-            self.due = (self.due + records * passed.as_secs_f64() / every.as_secs_f64().max(1e-3)).min(records.max(1.0));
+            self.due =
+                (self.due + records * passed.as_secs_f64() / every.as_secs_f64().max(1e-3)).min(records.max(1.0));
         }
         self.due.min(self.allowed).max(0.0) as u64
     }
@@ -83,10 +84,20 @@ mod tests {
     #[test]
     fn fractions_add_up_and_the_share_bounds_them() {
         let mut quota = Quota::new(Rate::PerRecord(0.1), 0.5, 1);
-        let drawn: u64 = (0..1_000).map(|_| { quota.consumed(7); draw(&mut quota, 0) }).sum();
+        let drawn: u64 = (0..1_000)
+            .map(|_| {
+                quota.consumed(7);
+                draw(&mut quota, 0)
+            })
+            .sum();
         assert!((699..=700).contains(&drawn), "{drawn}");
         let mut greedy = Quota::new(Rate::PerRecord(3.0), 0.25, 1);
-        let drawn: u64 = (0..1_000).map(|_| { greedy.consumed(10); draw(&mut greedy, 0) }).sum();
+        let drawn: u64 = (0..1_000)
+            .map(|_| {
+                greedy.consumed(10);
+                draw(&mut greedy, 0)
+            })
+            .sum();
         assert_eq!(drawn, 2_500);
         greedy.consumed(1_000_000);
         assert_eq!(draw(&mut greedy, 0), 2_500, "of a long time without a generator only the end counts");

@@ -9,6 +9,7 @@ use comfy_table::CellAlignment;
 use super::models::{RegistryArgs, open};
 use super::output::Output;
 use super::records::{self, RecordMode};
+use super::redraw::redraw;
 use super::show::{print_json, table};
 use super::{Format, UsageError};
 use crate::model::{Condition, Dictionary, Family, open_generator};
@@ -24,9 +25,9 @@ use crate::quality::{Bounds, Gate, Judge, Options, QualityError, Report, Verdict
 /// columns are distributed alike, whether it copies what was learned. docs/generation.md says what each gate means.
 #[derive(Debug, clap::Args)]
 pub struct GenerateArgs {
-    /// The model: a file, or a model's id in the registry
-    #[arg(short, long, value_name = "FILE|ID")]
-    model: String,
+    /// The model: a file, or a model's id in the registry [with --from-headers: those that the headers name]
+    #[arg(short, long, value_name = "FILE|ID", required_unless_present = "from_headers")]
+    model: Option<String>,
     #[command(flatten)]
     registry: RegistryArgs,
     /// How many records
@@ -38,6 +39,10 @@ pub struct GenerateArgs {
     /// Records with these values; not in this release
     #[arg(long = "where", value_name = "FIELD=VALUE", hide = true)]
     conditions: Vec<String>,
+    /// Draw records again from their headers: a file with an object a line, as `latentd cat -f json` prints records of a topic,
+    /// or `-`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "seed", "against"])]
+    from_headers: Option<PathBuf>,
     /// Where to: a file that appears when it is whole [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -67,16 +72,19 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         let message = format!("--where {condition}: drawing records under a condition is not in this release");
         return Err(UsageError::new(message).into());
     }
-    let (manifest, artefact) = open(&args.model, &args.registry)?;
+    if let Some(headers) = &args.from_headers {
+        return redraw(headers, args.model.as_deref(), &args.registry, args.output.as_deref());
+    }
+    let model = args.model.as_deref().unwrap_or_default();
+    let (manifest, artefact) = open(model, &args.registry)?;
     if Dictionary::parse(&artefact).is_ok() {
         bail!(
-            "`{}` is a zstd dictionary, which holds pieces of records and cannot draw any: take a model of fields, as \
-             `latentd train --codec columns` makes it",
-            args.model
+            "`{model}` is a zstd dictionary, which holds pieces of records and cannot draw any: take a model of fields, as \
+             `latentd train --codec columns` makes it"
         );
     }
     let family = manifest.map_or(Family::COLUMNS, |manifest| manifest.family);
-    let generator = open_generator(&family, &artefact).with_context(|| format!("`{}` draws nothing", args.model))?;
+    let generator = open_generator(&family, &artefact).with_context(|| format!("`{model}` draws nothing"))?;
     let judge = args.against.as_deref().map(|real| judge(args, real)).transpose()?;
     // What is judged is not printed, unless to a file.
     let mut out = match (&judge, &args.output) {

@@ -31,7 +31,8 @@ impl Words for Gates {
 
 impl Read for Rate {
     fn read(node: &Node) -> Result<Self, String> {
-        let what = "this must be a number for each consumed record, such as 0.1, or `{ every = \"1m\", records = 1000 }`";
+        let what =
+            "this must be a number for each consumed record, such as 0.1, or `{ every = \"1m\", records = 1000 }`";
         let Value::Table(table) = &node.value else {
             return f64::read(node).map(Self::PerRecord).map_err(|_| what.to_owned());
         };
@@ -82,7 +83,8 @@ pub fn resolve(
     };
     for name in ["where", "balance"] {
         if let Some(node) = section.below(name) {
-            let message = "the generator `columns` draws under no condition, and this release has no other: leave this out";
+            let message =
+                "the generator `columns` draws under no condition, and this release has no other: leave this out";
             notes.problem(format!("{}.{name}", section.path()), &node.origin, message);
         }
     }

@@ -11,8 +11,8 @@ use super::section::{Notes, Placed, Read, Section, Word, Words, nearest};
 use crate::codec::{Algorithm, CodecSpec, ParseCodecSpecError};
 use crate::payload::image::{Shape, ShapeError};
 use crate::pipeline::{
-    AugmentSettings, AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, Layout, LearnSettings,
-    MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
+    AugmentSettings, AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, Layout,
+    LearnSettings, MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
 };
 use crate::units::ByteSize;
 
@@ -255,7 +255,8 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         notes.problem(codec.key.as_str(), &codec.origin, message);
     }
     if operation == Operation::Generate && delivery.value.0 == Delivery::AtLeastOnce {
-        let message = "what only generates writes nothing for each record by which an offset could move: take `exactly-once`";
+        let message =
+            "what only generates writes nothing for each record by which an offset could move: take `exactly-once`";
         notes.problem(delivery.key.as_str(), &delivery.origin, message);
     }
     if let Some(node) = augment_node.filter(|_| operation == Operation::Compress) {

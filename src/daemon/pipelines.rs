@@ -13,8 +13,8 @@ use crate::codec::ModelSource;
 use crate::config::Config;
 use crate::cost::Prices;
 use crate::pipeline::{
-    Augmentation, Curriculum, Examiner, ExaminerParts, Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse, Observer, Operation, Pipeline, Pulse,
-    Settings, SourceTopics, Workshop, WorkshopParts,
+    Augmentation, Curriculum, Examiner, ExaminerParts, Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse,
+    Observer, Operation, Pipeline, Pulse, Settings, SourceTopics, Workshop, WorkshopParts,
 };
 use crate::registry::{CacheSettings, ModelCache, Registry};
 use crate::source::KafkaSettings;
@@ -129,9 +129,10 @@ impl PipelineSet {
         let learner = curriculum
             .as_ref()
             .map(|own| Learner::new(own.learn().reservoir, RESERVOIR_SEED, observer.metrics().clone()));
-        let augmentation = settings.augment.clone().map(|augment| {
-            Augmentation::new(augment, format!("/latentd/{}/{}", self.identity.name, settings.name))
-        });
+        let augmentation = settings
+            .augment
+            .clone()
+            .map(|augment| Augmentation::new(augment, format!("/latentd/{}/{}", self.identity.name, settings.name)));
         let by = format!("{}/{}", self.identity.name, self.identity.instance);
         let examiner = augmentation.clone().map(|augmentation| {
             Examiner::new(ExaminerParts {
@@ -185,6 +186,11 @@ impl PipelineSet {
     /// Whether a pipeline that was started has ended by itself.
     pub fn has_ended(&self, name: &str) -> bool {
         self.lock().running.get(name).is_none_or(|running| running.pipeline.has_ended())
+    }
+
+    /// What a pipeline generates with, where it runs and generates.
+    pub fn augmentation(&self, name: &str) -> Option<Augmentation> {
+        self.lock().running.get(name)?.augmentation.clone()
     }
 
     /// Whether everything was told to stop.

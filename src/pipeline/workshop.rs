@@ -199,9 +199,11 @@ impl Workshop {
             },
             commit_interval: settings.commit_interval,
             drain_timeout: self.parts.drain_timeout,
-            augmenter: self.parts.augmentation.clone().map(|augmentation| {
-                Augmenter::new(augmentation, settings.workers, observer.metrics().clone())
-            }),
+            augmenter: self
+                .parts
+                .augmentation
+                .clone()
+                .map(|augmentation| Augmenter::new(augmentation, settings.workers, observer.metrics().clone())),
             open_bytes: usize::try_from(self.share(SHARES.open)).unwrap_or(usize::MAX),
             pulse: Arc::clone(pulse),
             observer,

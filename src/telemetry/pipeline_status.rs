@@ -293,7 +293,9 @@ impl PipelineStatus {
         let name = self.info.name.as_str();
         let (model, reason) = (report.model.clone(), report.reason.as_str());
         match report.state.as_str() {
-            "blocked" => self.errors.warn(name, "blocked", &format_args!("generated records are not published: {reason}")),
+            "blocked" => {
+                self.errors.warn(name, "blocked", &format_args!("generated records are not published: {reason}"))
+            }
             state => tracing::info!(target: "latentd", pipeline = name, model, "generated records: {state}: {reason}"),
         }
         let kind = EventKind::Augment { state: report.state, reason: report.reason, model };

@@ -53,7 +53,11 @@ fn origin(record: &Record) -> Origin {
 }
 
 /// Draws a record from its headers alone, as anybody can who has the registry.
-fn redraw(generators: &mut BTreeMap<String, Box<dyn Fn(&Origin) -> Vec<u8>>>, registry: &Registry, origin: &Origin) -> Vec<u8> {
+fn redraw(
+    generators: &mut BTreeMap<String, Box<dyn Fn(&Origin) -> Vec<u8>>>,
+    registry: &Registry,
+    origin: &Origin,
+) -> Vec<u8> {
     let draw = generators.entry(origin.model.to_string()).or_insert_with(|| {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let model = runtime.block_on(registry.load(&origin.model)).unwrap();
@@ -85,6 +89,10 @@ fn generated_records_are_published_once_with_their_lineage_over_workers_and_kill
         println!("{gate}: {value:.3}, {:?}", daemon.metric("latentd_gate_threshold", &labels));
     }
     assert_eq!(daemon.metric("latentd_gate_blocked", &[]), Some(0.0));
+    let (status, body) = daemon.post("/api/v1/pipelines/census/generate");
+    let drawn: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, drawn["records"].as_array().unwrap().len()), (200, 10), "{body}");
+    assert_eq!((&drawn["report"], &drawn["model"]), (&told["report"], &told["model"]));
     daemon.until("records published", PATIENCE, || (published(&daemon) > 1_000.0).then_some(()));
     for _ in 0..3 {
         // Wherever it is: the feed goes on, so that transactions are open nearly all the time.
@@ -134,19 +142,12 @@ fn generated_records_are_published_once_with_their_lineage_over_workers_and_kill
 
 /// Rows whose columns belong to different records.
 fn shuffled() -> Vec<Vec<u8>> {
-    let text = std::fs::read(tools::data("adult.jsonl").unwrap()).unwrap();
-    let rows: Vec<serde_json::Map<String, Value>> = text
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).unwrap())
-        .collect();
-    let names: Vec<String> = rows[0].keys().cloned().collect();
+    let text = std::fs::read_to_string(tools::data("adult.jsonl").unwrap()).unwrap();
+    let cells = |line: &'_ str| -> Vec<String> { line[1..line.len() - 1].split(",\"").map(str::to_owned).collect() };
+    let rows: Vec<Vec<String>> = text.lines().map(cells).collect();
     let mixed = |index: usize| -> Vec<u8> {
-        let cell = |(column, name): (usize, &String)| {
-            let from = (index * 7 + column * 4_999) % rows.len();
-            (name.clone(), rows[from][name].clone())
-        };
-        serde_json::to_vec(&names.iter().enumerate().map(cell).collect::<serde_json::Map<_, _>>()).unwrap()
+        let cell = |column: usize| rows[(index * 7 + column * 4_999) % rows.len()][column].as_str();
+        format!("{{{}}}", (0..rows[0].len()).map(cell).collect::<Vec<_>>().join(",\"")).into_bytes()
     };
     (0..20_000).map(mixed).collect()
 }
@@ -177,6 +178,8 @@ fn a_model_that_draws_badly_publishes_nothing_and_says_why() {
     assert!(reason.contains("`c2st_auc` is") || reason.contains("`column_pairs` is"), "{reason}");
     println!("{reason}");
     assert_eq!(daemon.metric("latentd_gate_blocked", &[]), Some(1.0));
+    let (status, body) = daemon.post("/api/v1/pipelines/blocked/generate");
+    assert!(status == 409 && body.contains("publishes no generated records: `"), "{status} {body}");
     assert!(daemon.log().contains("generated records are not published: "), "{}", daemon.log());
     // What was drawn before is published by now; nothing comes after it, though records are consumed.
     std::thread::sleep(Duration::from_secs(1));

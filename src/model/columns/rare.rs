@@ -1,6 +1,7 @@
 //! What was seen so seldom that drawing it would give away whose it was.
 
 use super::alphabet::bucket_bits;
+use super::chain::ChainCounts;
 use super::parts::{ColumnParts, Parts};
 
 /// What was seen less often is not drawn.
@@ -84,6 +85,21 @@ impl RareColumn {
                 is_coarse: bucket_bits(bucket).1 > 0,
             });
         }
-        Self { symbols: parts.chain.dense.iter().map(|count| *count < LEAST_SEEN).collect(), buckets }
+        Self {
+            symbols: occurrences(&parts.chain).into_iter().map(|count| count < u64::from(LEAST_SEEN)).collect(),
+            buckets,
+        }
     }
+}
+
+/// How often each symbol was seen. Training counts it where its context knows it already; in each context before that one it
+/// is put down as met once. So all that a context has beyond the first are occurrences of their own.
+fn occurrences(chain: &ChainCounts) -> Vec<u64> {
+    let mut counts: Vec<u64> = chain.dense.iter().map(|count| u64::from(*count)).collect();
+    for (symbol, count) in chain.levels.iter().flat_map(|level| &level.sparse).flat_map(|sparse| &sparse.counts) {
+        if let Some(sum) = counts.get_mut(usize::from(*symbol)) {
+            *sum += u64::from(count.saturating_sub(1));
+        }
+    }
+    counts
 }

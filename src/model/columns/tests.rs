@@ -259,7 +259,11 @@ fn drawn_records_are_of_the_topic_s_syntax_and_the_same_for_a_seed() {
     let (mut alone, mut first) = (Vec::new(), Vec::new());
     generator.draw(7, &Condition::new(), 2, 64, &mut alone).unwrap();
     generator.draw(7, &Condition::new(), 2, 5, &mut first).unwrap();
-    assert_eq!((&alone[..], &first[..]), (&rows[128..], &alone[..5]), "a run is drawn alike whatever is drawn before it");
+    assert_eq!(
+        (&alone[..], &first[..]),
+        (&rows[128..], &alone[..5]),
+        "a run is drawn alike whatever is drawn before it"
+    );
     let condition = Condition::from([("name".to_owned(), "x".to_owned())]);
     assert!(matches!(generator.admits(&condition), Err(DrawError::Unconditional("columns"))));
 }

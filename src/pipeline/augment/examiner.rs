@@ -195,7 +195,8 @@ impl Examiner {
             return Ok(());
         }
         let (began, cpu) = (Instant::now(), thread_cpu_seconds());
-        let options = Options { rows: ROWS, seed: current.number, target: self.parts.augmentation.settings().target.clone() };
+        let options =
+            Options { rows: ROWS, seed: current.number, target: self.parts.augmentation.settings().target.clone() };
         current.number += 1;
         current.due = began + EVERY;
         let (generator, number) = (Arc::clone(&current.generator), current.number);
@@ -337,9 +338,12 @@ fn reason(report: &Report) -> String {
     match report.verdict {
         Verdict::Block => blocking.join("; "),
         Verdict::Warn => {
-            let warns: Vec<String> = report.gates.iter().filter(|gate| gate.verdict == Verdict::Warn).map(|gate| {
-                format!("`{}` is {:.3}", gate.name, gate.value)
-            }).collect();
+            let warns: Vec<String> = report
+                .gates
+                .iter()
+                .filter(|gate| gate.verdict == Verdict::Warn)
+                .map(|gate| format!("`{}` is {:.3}", gate.name, gate.value))
+                .collect();
             format!("no gate blocks; worse than it should be: {}", warns.join(", "))
         }
         Verdict::Pass => "all gates pass".to_owned(),
