@@ -4,6 +4,7 @@
 //! imports to it. Without the default feature `daemon` the crate is the pure codec path: records, frames,
 //! codecs; `decode` adds models from a folder, for consumers that embed the decoder.
 
+pub mod augment;
 pub mod codec;
 pub mod cost;
 pub mod engine;

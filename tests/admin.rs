@@ -10,7 +10,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use latentd::admin::{ActionError, Actions, AdminHandle, AdminServer, AdminSettings, ReloadSummary, openapi};
+use latentd::admin::{
+    ActionError, Actions, AdminHandle, AdminServer, AdminSettings, GenerateRequest, Generated, GeneratedRecord,
+    ReloadSummary, openapi,
+};
 use latentd::telemetry::{EventKind, PipelineInfo, PipelineState, StatusBoard, families};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -60,6 +63,22 @@ impl Actions for Daemon {
     fn promote(&self, id: &str, pipeline: Option<&str>) -> Result<Value, ActionError> {
         self.note(format!("promote {id} in {pipeline:?}"));
         Ok(json!({ "model": id }))
+    }
+    fn generate(&self, pipeline: &str, request: &GenerateRequest) -> Result<Generated, ActionError> {
+        self.note(format!("generate {} of {pipeline}", request.count));
+        if request.count > 1_000 {
+            return Err(ActionError::Invalid("write 1 to 1000".to_owned()));
+        }
+        let record = GeneratedRecord { index: 0, value: Some("{}".to_owned()), value_base64: None };
+        Ok(Generated {
+            model: "m".to_owned(),
+            generator: "columns".to_owned(),
+            content_type: "application/json".to_owned(),
+            report: None,
+            usage: "training".to_owned(),
+            seed: request.seed,
+            records: vec![record],
+        })
     }
     fn rollback(&self, pipeline: &str) -> Result<Value, ActionError> {
         self.note(format!("rollback {pipeline}"));
@@ -196,6 +215,7 @@ fn the_api_shows_pipelines_and_models_and_acts() {
         ("/api/v1/models/abcd/promote", "promote abcd in None"),
         ("/api/v1/models/abcd/promote?pipeline=trips", "promote abcd in Some(\"trips\")"),
         ("/api/v1/pipelines/flights/rollback", "rollback flights"),
+        ("/api/v1/pipelines/flights/generate", "generate 10 of flights"),
     ] {
         let (status, _, body) = server.ask("POST", path, &[]);
         assert!(status == 200 && body.contains("model"), "{path}: {status} {body}");

@@ -94,11 +94,17 @@ fn every_key_of_the_reference_is_read_and_takes_its_example() {
                 }
             }
             text.insert_str(0, "[pipelines.p]\n");
+            if table.ends_with(".augment") {
+                text.push_str("codec = \"columns\"\n[pipelines.p.learn]\n");
+            }
             if table.ends_with(".learn") {
                 text.push_str("codec = \"zstd-dict\"\n");
             }
             if table != "pipelines.p" {
                 text.push_str(&format!("[{table}]\n"));
+            }
+            if table.ends_with(".augment") && name != "to" {
+                text.push_str("to = \"c\"\n");
             }
             text.push_str(&format!("{name} = {example}\n"));
         } else {
@@ -167,8 +173,35 @@ fn options_that_limit_each_other_are_checked_together() {
         ("[pipelines.p]\nfrom = \"a\"\nto = \"c\"\n[pipelines.q]\nfrom = \"b\"\nto = \"c\"\n", "writes `c` too"),
         ("[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"mixing\"\n", "`mixing` is not in this release"),
         ("[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"zstd:40\"\n", "levels are 1 to 22"),
-        ("[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n", "`generate` is not in this release"),
-        ("[pipelines.p]\nfrom = \"a\"\nto = \"b\"\n[pipelines.p.augment]\nto = \"c\"\n", "not in this release"),
+        ("[pipelines.p]\nfrom = \"a\"\nto = \"b\"\n[pipelines.p.augment]\nto = \"c\"\n", "`zstd` makes none"),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"columns\"\n[pipelines.p.learn]\n[pipelines.p.augment]\n",
+            "`pipelines.p.augment.to`: this key is missing",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"columns\"\n[pipelines.p.learn]\n[pipelines.p.augment]\nto = \"a\"\n",
+            "its output would be its input",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"columns\"\n[pipelines.p.learn]\n[pipelines.p.augment]\nto = \"b\"\n",
+            "a topic of their own",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\ngenerator = \"gan\"\n",
+            "`gan` is not in this release",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\nwhere = { carrier = \"UA\" }\n",
+            "draws under no condition",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\ndelivery = \"at-least-once\"\n",
+            "take `exactly-once`",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"restore\"\n[pipelines.p.augment]\nto = \"c\"\n",
+            "nothing to draw from",
+        ),
         ("[pipelines.p]\nfrom = \"a\"\nto = \"b\"\n[pipelines.p.learn]\n", "`zstd` learns nothing"),
         (
             "[resources]\nmemory = \"64MiB\"\n[pipelines.p]\nfrom = \"a\"\nto = \"b\"\nworkers = 8\n",

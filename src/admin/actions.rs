@@ -1,8 +1,9 @@
 //! What the admin server can ask of the daemon.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -22,6 +23,8 @@ pub trait Actions: Send + Sync + 'static {
     fn model(&self, id: &str) -> Result<Value, ActionError>;
     /// Puts a model to use in a pipeline, or in the one that it was made for; what is in force then.
     fn promote(&self, id: &str, pipeline: Option<&str>) -> Result<Value, ActionError>;
+    /// Draws records from the model that a pipeline publishes from. Publishes nothing.
+    fn generate(&self, pipeline: &str, request: &GenerateRequest) -> Result<Generated, ActionError>;
     /// Takes a pipeline's last promotion back; what is in force then.
     fn rollback(&self, pipeline: &str) -> Result<Value, ActionError>;
 }
@@ -49,6 +52,58 @@ impl fmt::Display for ReloadSummary {
             .collect();
         f.write_str(&if parts.is_empty() { "nothing has changed".to_owned() } else { parts.join("; ") })
     }
+}
+
+/// Records that are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GenerateRequest {
+    /// How many: 1 to 1,000.
+    #[serde(default = "ten")]
+    pub count: u32,
+    /// What all chance comes from.
+    #[serde(default)]
+    pub seed: u64,
+    /// The values that fields are to have, by their paths.
+    #[serde(default, rename = "where")]
+    pub condition: BTreeMap<String, String>,
+}
+
+fn ten() -> u32 {
+    10
+}
+
+/// Records that were drawn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Generated {
+    /// The model that they were drawn from.
+    pub model: String,
+    /// Its generator's family.
+    pub generator: String,
+    /// The media type of a record.
+    pub content_type: String,
+    /// The report that lets the pipeline publish from the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
+    /// `training` or `not-for-training`.
+    pub usage: String,
+    /// The seed.
+    pub seed: u64,
+    /// The records, in the order of their numbers, which begin at 0.
+    pub records: Vec<GeneratedRecord>,
+}
+
+/// A record that was drawn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct GeneratedRecord {
+    /// Its number under the seed.
+    pub index: u64,
+    /// The record, where it is text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The record, where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_base64: Option<String>,
 }
 
 /// Why an action was not done.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -12,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 
-use super::actions::{ActionError, Actions, ReloadSummary};
+use super::actions::{ActionError, Actions, GenerateRequest, Generated, ReloadSummary};
 use super::events::{self, LISTENERS};
 use super::problem::Problem;
 use super::{guard, page};
@@ -57,6 +58,7 @@ impl Shared {
         promote,
         train,
         rollback,
+        generate,
         reload,
         description,
         events::events,
@@ -86,6 +88,7 @@ pub fn router(shared: Shared, rules: guard::Guard) -> Router {
         .route("/api/v1/pipelines/{name}/resume", post(resume))
         .route("/api/v1/pipelines/{name}/train", post(train))
         .route("/api/v1/pipelines/{name}/rollback", post(rollback))
+        .route("/api/v1/pipelines/{name}/generate", post(generate))
         .route("/api/v1/models", get(models))
         .route("/api/v1/models/{id}", get(model))
         .route("/api/v1/models/{id}/promote", post(promote))
@@ -199,6 +202,23 @@ async fn resume(State(shared): State<Shared>, Path(name): Path<String>, uri: Uri
         (status = 409, description = "It learns nothing, or another process trains it", body = Problem)))]
 async fn train(State(shared): State<Shared>, Path(name): Path<String>, uri: Uri) -> Result<StatusCode, Problem> {
     act(&shared, &uri, move |actions| actions.train(&name)).await.map(|()| StatusCode::ACCEPTED)
+}
+
+/// Draw records from the model that a pipeline publishes from, while it may; nothing is published
+#[utoipa::path(post, path = "/api/v1/pipelines/{name}/generate", tag = "models", params(("name" = String, Path, description = "The pipeline")),
+    request_body(content = GenerateRequest, description = "How many; ten under seed 0 without a body"),
+    responses((status = 200, description = "The records", body = Generated), (status = 422, description = "What is asked for makes no sense, or the generator cannot do it", body = Problem),
+        (status = 404, description = "There is no such pipeline", body = Problem), (status = 409, description = "It generates nothing, or its gates hold records back", body = Problem)))]
+async fn generate(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    uri: Uri,
+    body: Bytes,
+) -> Result<Json<Generated>, Problem> {
+    let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
+    let request: GenerateRequest = serde_json::from_slice(text)
+        .map_err(|error| Problem::from(ActionError::Invalid(format!("the body is no request: {error}"))).at(&uri))?;
+    act(&shared, &uri, move |actions| actions.generate(&name, &request)).await.map(Json)
 }
 
 /// The manifests of all models in the registry

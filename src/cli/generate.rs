@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use comfy_table::CellAlignment;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng as _;
 
 use super::models::{RegistryArgs, open};
 use super::output::Output;
 use super::records::{self, RecordMode};
+use super::redraw::redraw;
 use super::show::{print_json, table};
 use super::{Format, UsageError};
-use crate::model::{ColumnsModel, Dictionary};
+use crate::model::{Condition, Dictionary, Family, open_generator};
 use crate::quality::{Bounds, Gate, Judge, Options, QualityError, Report, Verdict};
 
 /// Draw new records from a model of a topic's fields, in the topic's own syntax
@@ -26,9 +25,9 @@ use crate::quality::{Bounds, Gate, Judge, Options, QualityError, Report, Verdict
 /// columns are distributed alike, whether it copies what was learned. docs/generation.md says what each gate means.
 #[derive(Debug, clap::Args)]
 pub struct GenerateArgs {
-    /// The model: a file, or a model's id in the registry
-    #[arg(short, long, value_name = "FILE|ID")]
-    model: String,
+    /// The model: a file, or a model's id in the registry [with --from-headers: those that the headers name]
+    #[arg(short, long, value_name = "FILE|ID", required_unless_present = "from_headers")]
+    model: Option<String>,
     #[command(flatten)]
     registry: RegistryArgs,
     /// How many records
@@ -40,6 +39,10 @@ pub struct GenerateArgs {
     /// Records with these values; not in this release
     #[arg(long = "where", value_name = "FIELD=VALUE", hide = true)]
     conditions: Vec<String>,
+    /// Draw records again from their headers: a file with an object a line, as `latentd cat -f json` prints records of a topic,
+    /// or `-`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "seed", "against"])]
+    from_headers: Option<PathBuf>,
     /// Where to: a file that appears when it is whole [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -69,40 +72,41 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         let message = format!("--where {condition}: drawing records under a condition is not in this release");
         return Err(UsageError::new(message).into());
     }
-    let (_, artefact) = open(&args.model, &args.registry)?;
+    if let Some(headers) = &args.from_headers {
+        return redraw(headers, args.model.as_deref(), &args.registry, args.output.as_deref());
+    }
+    let model = args.model.as_deref().unwrap_or_default();
+    let (manifest, artefact) = open(model, &args.registry)?;
     if Dictionary::parse(&artefact).is_ok() {
         bail!(
-            "`{}` is a zstd dictionary, which holds pieces of records and cannot draw any: take a model of fields, as \
-             `latentd train --codec columns` makes it",
-            args.model
+            "`{model}` is a zstd dictionary, which holds pieces of records and cannot draw any: take a model of fields, as \
+             `latentd train --codec columns` makes it"
         );
     }
-    let model = ColumnsModel::parse(&artefact).with_context(|| format!("`{}` is no model of fields", args.model))?;
+    let family = manifest.map_or(Family::COLUMNS, |manifest| manifest.family);
+    let generator = open_generator(&family, &artefact).with_context(|| format!("`{model}` draws nothing"))?;
     let judge = args.against.as_deref().map(|real| judge(args, real)).transpose()?;
-    let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
-    let mut drawing = model.drawing();
     // What is judged is not printed, unless to a file.
     let mut out = match (&judge, &args.output) {
         (Some(_), None) => None,
         (_, path) => Some(BufWriter::new(Output::open(path.as_deref(), false)?)),
     };
-    let mut drawn = Vec::new();
-    for number in 0..args.count {
-        let Some(mut record) = drawing.next(&mut rng) else {
-            bail!(
-                "record {number} of seed {} did not come out whole: the model knows too little of the syntax",
-                args.seed
-            )
-        };
-        if let Some(out) = &mut out {
-            out.write_all(&record)?;
-            if !record.ends_with(b"\n") {
-                out.write_all(b"\n")?;
+    let (mut drawn, mut run) = (Vec::new(), Vec::new());
+    let length = u64::from(generator.run_length().max(1));
+    for number in 0..args.count.div_ceil(length) {
+        let count = u32::try_from((args.count - number * length).min(length))?;
+        generator.draw(args.seed, &Condition::new(), number, count, &mut run)?;
+        for mut record in run.drain(..) {
+            if let Some(out) = &mut out {
+                out.write_all(&record)?;
+                if !record.ends_with(b"\n") {
+                    out.write_all(b"\n")?;
+                }
             }
-        }
-        if judge.is_some() {
-            record.truncate(without_end(&record).len());
-            drawn.push(record);
+            if judge.is_some() {
+                record.truncate(without_end(&record).len());
+                drawn.push(record);
+            }
         }
     }
     if let Some(out) = out {

@@ -15,6 +15,7 @@ mod interrupt;
 mod models;
 mod output;
 mod records;
+mod redraw;
 mod run;
 mod show;
 mod streams;

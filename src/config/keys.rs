@@ -142,10 +142,10 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "pipelines.*.operation",
-        "`compress` or `restore`",
+        "`compress`, `restore` or `generate`",
         Some("\"compress\""),
         "\"restore\"",
-        "`compress` writes records smaller; `restore` gives back what `compress` wrote, whatever codec and layout.",
+        "`compress` writes records smaller; `restore` gives back what `compress` wrote, whatever codec and layout; `generate` learns from the records that it reads and writes new ones (`augment`), and nothing else.",
     ),
     key(
         "pipelines.*.payload",
@@ -301,6 +301,55 @@ pub const KEYS: &[Key] = &[
         Some("\"60s\""),
         "\"5m\"",
         "CPU time that a training on images takes. More of it makes a smaller topic, and less so each time.",
+    ),
+    key(
+        "pipelines.*.augment.to",
+        "topic",
+        None,
+        "\"flights.augmented\"",
+        "Topic of the generated records; made when it is missing (`create_topics`). `{topic}` in it stands for the source topic's name. With `operation = \"generate\"` it is the pipeline's `to`. The table `augment` switches generating on, for pipelines whose codec models fields: `columns`, or `auto` that learns.",
+    ),
+    key(
+        "pipelines.*.augment.generator",
+        "`auto` or `columns`",
+        Some("\"auto\""),
+        "\"columns\"",
+        "What draws. `columns`: the model that the codec has; `auto` is the best of this release, which is `columns`.",
+    ),
+    key(
+        "pipelines.*.augment.rate",
+        "number, or `{ every = \"1m\", records = 1000 }`",
+        Some("0.1"),
+        "{ every = \"1m\", records = 1000 }",
+        "Records to generate: so many for each that is consumed, or so many in each such time by each process.",
+    ),
+    key(
+        "pipelines.*.augment.share",
+        "number, 0 to 10",
+        Some("0.5"),
+        "0.2",
+        "Most generated records for each real one, whatever `rate` says.",
+    ),
+    key(
+        "pipelines.*.augment.gates",
+        "`default` or `off`",
+        Some("\"default\""),
+        "\"off\"",
+        "What decides whether records are published: the gates of docs/generation.md, of every model and while it is published from. `off` publishes whatever is drawn, marked as not for training.",
+    ),
+    key(
+        "pipelines.*.augment.target",
+        "field",
+        None,
+        "\"income\"",
+        "A field that models are trained to predict, to see what the records are worth to them: the gates `tstr_ratio` and `lift`.",
+    ),
+    key(
+        "pipelines.*.augment.seed",
+        "whole number",
+        Some("0"),
+        "7",
+        "What all chance comes from. The same model, seed and number give the same record.",
     ),
 ];
 

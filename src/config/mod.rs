@@ -2,6 +2,7 @@
 //!
 //! [`load`] does the I/O; everything after it is pure. All errors of a file are found at once.
 
+mod augment;
 mod error;
 pub mod keys;
 mod node;

@@ -4,30 +4,21 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use super::augment;
 use super::node::{Node, Value};
 use super::resolve::{NAME, is_name, lasting, sized, within};
 use super::section::{Notes, Placed, Read, Section, Word, Words, nearest};
 use crate::codec::{Algorithm, CodecSpec, ParseCodecSpecError};
 use crate::payload::image::{Shape, ShapeError};
 use crate::pipeline::{
-    AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, Layout, LearnSettings,
-    MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
+    AugmentSettings, AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, Layout,
+    LearnSettings, MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
 };
 use crate::units::ByteSize;
 
-/// What a pipeline can be told to do, this release's part of it.
-#[derive(Clone, Copy)]
-enum Told {
-    Operation(Operation),
-    Generate,
-}
-
-impl Words for Told {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("compress", Self::Operation(Operation::Compress)),
-        ("restore", Self::Operation(Operation::Restore)),
-        ("generate", Self::Generate),
-    ];
+impl Words for Operation {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("compress", Self::Compress), ("restore", Self::Restore), ("generate", Self::Generate)];
 }
 
 impl Words for Payload {
@@ -178,6 +169,7 @@ struct Resolved {
     from: Placed<SourceTopics>,
     to: Placed<TopicTemplate>,
     dead: Placed<Dead>,
+    augmented: Option<Placed<AugmentSettings>>,
 }
 
 /// Reads all pipelines.
@@ -203,18 +195,8 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
     let mut section = Section::new(path, Some(node), notes);
     let from: Placed<SourceTopics> = section.required("from", notes);
     let to: Placed<TopicTemplate> = section.required("to", notes);
-    let told: Placed<Word<Told>> = section.get("operation", notes);
-    let operation = match told.value.0 {
-        Told::Operation(operation) => operation,
-        Told::Generate => {
-            notes.problem(
-                told.key.as_str(),
-                &told.origin,
-                "`generate` is not in this release: take `compress` or `restore`",
-            );
-            Operation::Compress
-        }
-    };
+    let told: Placed<Word<Operation>> = section.get("operation", notes);
+    let operation = told.value.0;
     let payload: Placed<Word<Payload>> = section.get("payload", notes);
     let shape: Option<Placed<Shape>> = section.optional("shape", false, notes);
     let codec: Placed<Wanted> = section.get("codec", notes);
@@ -231,14 +213,15 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
     let verify: Placed<bool> = section.get("verify", notes);
     let missing_model: Placed<Word<MissingModelPolicy>> = section.get("missing_model", notes);
     let (block_node, learn_node) = (section.below("block"), section.below("learn"));
-    if let Some(node) = section.below("augment") {
-        notes.problem(format!("{}.augment", section.path()), &node.origin, "generating records is not in this release");
-    }
+    let augment_node = section.below("augment");
+    let augmented = (augment_node.is_some() || operation == Operation::Generate)
+        .then(|| augment::resolve(format!("{}.augment", section.path()), augment_node, operation, &to, notes));
     let block = block(format!("{}.block", section.path()), block_node, notes);
     let is_auto = matches!(codec.value, Wanted::Auto) && operation == Operation::Compress;
     // What chooses looks at records as what learns does, though it may have nothing to learn.
+    let learns_always = is_auto || operation == Operation::Generate;
     let learn =
-        (learn_node.is_some() || is_auto).then(|| learn(format!("{}.learn", section.path()), learn_node, notes));
+        (learn_node.is_some() || learns_always).then(|| learn(format!("{}.learn", section.path()), learn_node, notes));
     let auto_node = section.below("auto");
     let auto = auto(format!("{}.auto", section.path()), auto_node, learn_node.is_some(), notes);
     if let Some(node) = auto_node.filter(|_| !is_auto) {
@@ -246,6 +229,8 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         notes.notice(format!("{}.auto", section.path()), &node.origin, message);
     }
     let choice = match codec.value {
+        // What is generated is drawn from a model of fields, which is learned as if it were to code.
+        _ if operation == Operation::Generate => CodecChoice::Fixed(CodecSpec::new(Algorithm::Columns)),
         Wanted::Fixed(spec) => CodecChoice::Fixed(spec),
         Wanted::Auto => CodecChoice::Auto(auto),
     };
@@ -269,7 +254,23 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         let message = "`latent` learns images: write `payload = \"image\"`";
         notes.problem(codec.key.as_str(), &codec.origin, message);
     }
-    if images && choice.is(Algorithm::Columns) {
+    if operation == Operation::Generate && delivery.value.0 == Delivery::AtLeastOnce {
+        let message =
+            "what only generates writes nothing for each record by which an offset could move: take `exactly-once`";
+        notes.problem(delivery.key.as_str(), &delivery.origin, message);
+    }
+    if let Some(node) = augment_node.filter(|_| operation == Operation::Compress) {
+        let draws = choice.is(Algorithm::Columns) || (is_auto && learn_node.is_some());
+        if !draws {
+            let message = format!(
+                "records are drawn from a model of fields, and `{choice}` makes none: write `codec = \"columns\"`, or `auto`, and \
+                 `[{}.learn]`, even empty",
+                section.path()
+            );
+            notes.problem(format!("{}.augment", section.path()), &node.origin, message);
+        }
+    }
+    if images && choice.is(Algorithm::Columns) && operation != Operation::Generate {
         let message = "`columns` learns fields, of which images have none: take `auto`, `latent` or `zstd-dict`";
         notes.problem(codec.key.as_str(), &codec.origin, message);
     }
@@ -293,10 +294,13 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
     if let Some(node) = block_node.filter(|_| layout.value.0 == Layout::Record && operation == Operation::Compress) {
         notes.notice(format!("{}.block", section.path()), &node.origin, "this has no effect: the layout is `record`");
     }
-    if operation == Operation::Restore {
+    if operation != Operation::Compress {
         for name in ["codec", "layout", "headers"] {
             if let Some(node) = section.below(name) {
-                let message = "this has no effect: a restore reads every codec and layout";
+                let message = match operation {
+                    Operation::Generate => "this has no effect: generated records are written as they are",
+                    _ => "this has no effect: a restore reads every codec and layout",
+                };
                 notes.notice(format!("{}.{name}", section.path()), &node.origin, message);
             }
         }
@@ -323,8 +327,9 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         verify: verify.value,
         missing_model: missing_model.value.0,
         learn,
+        augment: augmented.as_ref().map(|augmented| augmented.value.clone()),
     };
-    Resolved { settings, from, to, dead }
+    Resolved { settings, from, to, dead, augmented }
 }
 
 /// Whether a codec has something to learn.
@@ -388,12 +393,19 @@ fn check_targets(all: &[Resolved], notes: &mut Notes) {
             if let Some(other) = all[..index].iter().find(|other| self::targets(other).iter().any(|(t, _)| t == target))
             {
                 // Dead letters of several pipelines may go to one topic: each says where it came from.
-                if own.to.key == place.0 {
+                if own.dead.key != place.0 {
                     let message =
                         format!("pipeline `{}` writes `{target}` too: give `{name}` another one", other.settings.name);
                     notes.problem(place.0, place.1, message);
                 }
             }
+        }
+        if let Some(augmented) = &own.augmented
+            && augmented.value.to == own.to.value
+            && own.settings.operation == Operation::Compress
+        {
+            let message = "generated records go to a topic of their own: nobody could tell them from the others";
+            notes.problem(augmented.key.as_str(), &augmented.origin, message);
         }
         let several = match &own.from.value {
             SourceTopics::Names(names) => names.len() > 1,
@@ -429,6 +441,9 @@ fn targets<'a>(resolved: &'a Resolved) -> Vec<(String, Place<'a>)> {
         }
     };
     add(&resolved.to.value, to);
+    if let Some(augmented) = resolved.augmented.as_ref().filter(|one| one.value.to != resolved.to.value) {
+        add(&augmented.value.to, (&augmented.key, &augmented.origin));
+    }
     if let DeadLetter::Topic(template) = &resolved.dead.value.0 {
         add(template, dead);
     }

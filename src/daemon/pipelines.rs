@@ -13,8 +13,8 @@ use crate::codec::ModelSource;
 use crate::config::Config;
 use crate::cost::Prices;
 use crate::pipeline::{
-    Curriculum, Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse, Observer, Operation, Pipeline, Pulse,
-    Settings, SourceTopics, Workshop, WorkshopParts,
+    Augmentation, Curriculum, Examiner, ExaminerParts, Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse,
+    Observer, Operation, Pipeline, Pulse, Settings, SourceTopics, Workshop, WorkshopParts,
 };
 use crate::registry::{CacheSettings, ModelCache, Registry};
 use crate::source::KafkaSettings;
@@ -61,6 +61,7 @@ pub enum StartError {
 struct Running {
     pipeline: Pipeline,
     lesson: Option<(Arc<Pulse>, JoinHandle<()>)>,
+    augmentation: Option<Augmentation>,
 }
 
 /// What all pipelines of one configuration have in common.
@@ -128,6 +129,21 @@ impl PipelineSet {
         let learner = curriculum
             .as_ref()
             .map(|own| Learner::new(own.learn().reservoir, RESERVOIR_SEED, observer.metrics().clone()));
+        let augmentation = settings
+            .augment
+            .clone()
+            .map(|augment| Augmentation::new(augment, format!("/latentd/{}/{}", self.identity.name, settings.name)));
+        let by = format!("{}/{}", self.identity.name, self.identity.instance);
+        let examiner = augmentation.clone().map(|augmentation| {
+            Examiner::new(ExaminerParts {
+                augmentation,
+                pipeline: settings.name.clone(),
+                registry: self.registry.clone(),
+                runtime: self.runtime.clone(),
+                by: by.clone(),
+                status: Arc::clone(status),
+            })
+        });
         let lesson = match (curriculum, &learner) {
             (Some(curriculum), Some(learner)) => Some(self.teach(LessonParts {
                 learner: learner.clone(),
@@ -137,8 +153,9 @@ impl PipelineSet {
                 registry: self.registry.clone(),
                 runtime: self.runtime.clone(),
                 holdings,
-                by: format!("{}/{}", self.identity.name, self.identity.instance),
+                by,
                 status: Arc::clone(status),
+                examiner,
                 threads: Arc::clone(&self.training_threads),
             })?),
             _ => None,
@@ -152,10 +169,11 @@ impl PipelineSet {
             drain_timeout: common.deadline * 4 / 5,
             models: Arc::clone(&self.models),
             learner,
+            augmentation: augmentation.clone(),
             observer,
         });
         match Pipeline::spawn(workshop) {
-            Ok(pipeline) => Ok(Running { pipeline, lesson }),
+            Ok(pipeline) => Ok(Running { pipeline, lesson, augmentation }),
             Err(error) => {
                 if let Some((wishes, _)) = lesson {
                     wishes.stop();
@@ -168,6 +186,11 @@ impl PipelineSet {
     /// Whether a pipeline that was started has ended by itself.
     pub fn has_ended(&self, name: &str) -> bool {
         self.lock().running.get(name).is_none_or(|running| running.pipeline.has_ended())
+    }
+
+    /// What a pipeline generates with, where it runs and generates.
+    pub fn augmentation(&self, name: &str) -> Option<Augmentation> {
+        self.lock().running.get(name)?.augmentation.clone()
     }
 
     /// Whether everything was told to stop.

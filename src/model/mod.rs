@@ -13,14 +13,16 @@ pub mod reservoir;
 pub mod split;
 
 mod challenge;
+mod generators;
 mod learned;
 mod monitor;
 mod plain;
 
 pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Sizes, Verdict, judge};
-pub use columns::{ColumnsCodec, ColumnsError, ColumnsModel};
+pub use columns::{ColumnsCodec, ColumnsError, ColumnsGenerator, ColumnsModel};
 pub use dictionary::{Dictionary, DictionaryError};
 pub use generator::{Condition, DrawError, Generator};
+pub use generators::{GeneratorError, is_generative, open_generator};
 pub use latent::{LatentCodec, LatentError, LatentModel, LatentParts};
 pub use learned::Learned;
 pub use manifest::{CurvePoint, Family, Manifest, ManifestError, Span};

@@ -102,6 +102,7 @@ where
         kind: PublishedKind::Compressed,
         commit_interval: Duration::from_millis(5),
         drain_timeout: Duration::from_secs(5),
+        augmenter: None,
         open_bytes: 1 << 20,
         pulse: Arc::clone(pulse),
         observer: Arc::new(observer().for_worker(0)),

@@ -1,5 +1,6 @@
 //! The data's way through one pipeline: intake, interpret, encode, deliver.
 
+pub mod augment;
 pub mod deliver;
 #[cfg(test)]
 mod faults;
@@ -23,6 +24,7 @@ mod topology;
 mod worker;
 mod workshop;
 
+pub use augment::{Augmentation, Examiner, ExaminerParts, Licence};
 pub use holdings::Holdings;
 pub use learn::{
     CpuTime, Curriculum, Images, Learner, Lesson, LessonParts, Publication, Run, SEED, Subject, SubjectError,
@@ -30,8 +32,9 @@ pub use learn::{
 pub use observer::{MemoryUse, Observer};
 pub use pulse::Pulse;
 pub use settings::{
-    AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, Layout, LearnSettings,
-    MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
+    AugmentSettings, AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, Gates,
+    GeneratorChoice, Layout, LearnSettings, MissingModelPolicy, Operation, Payload, Settings, SourceTopics,
+    TopicTemplate,
 };
 pub use supervisor::Pipeline;
 pub use survey::{Answer, survey};

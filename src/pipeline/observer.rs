@@ -305,7 +305,7 @@ impl WorkerObserver {
         let metrics = self.metrics();
         metrics.consumed_records.inc_by(tally.consumed_records);
         metrics.consumed_bytes.inc_by(tally.consumed_bytes);
-        for kind in [PublishedKind::Compressed, PublishedKind::Restored] {
+        for kind in [PublishedKind::Compressed, PublishedKind::Restored, PublishedKind::Augmented] {
             let records = tally.published_records[kind as usize];
             if records > 0 {
                 metrics.published(kind).records.inc_by(records);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::augment::Rate;
 use crate::codec::{Algorithm, CodecSpec};
 use crate::payload::image::Shape;
 use crate::units::ByteSize;
@@ -14,6 +15,8 @@ pub enum Operation {
     Compress,
     /// What `Compress` wrote in, the same records out.
     Restore,
+    /// Records in, to learn from; new ones out.
+    Generate,
 }
 
 impl Operation {
@@ -22,6 +25,7 @@ impl Operation {
         match self {
             Self::Compress => "compress",
             Self::Restore => "restore",
+            Self::Generate => "generate",
         }
     }
 }
@@ -225,8 +229,45 @@ pub struct LearnSettings {
     pub cpu: Duration,
 }
 
+/// Which models records are drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GeneratorChoice {
+    /// Whatever of this release draws best: `columns`.
+    Auto,
+    /// The model of fields that the codec has.
+    Columns,
+}
+
+/// What decides whether drawn records are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gates {
+    /// All of [`crate::quality`], at their thresholds.
+    Default,
+    /// Nothing: whatever is drawn is published, as not for training.
+    Off,
+}
+
+/// What is generated beside the records of a topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AugmentSettings {
+    /// Topic of the generated records.
+    pub to: TopicTemplate,
+    /// What draws them.
+    pub generator: GeneratorChoice,
+    /// How many.
+    pub rate: Rate,
+    /// Most of them for each real one.
+    pub share: f64,
+    /// What decides whether they are published.
+    pub gates: Gates,
+    /// A field that models are trained to predict, to see what the records are worth to them.
+    pub target: Option<String>,
+    /// What all chance comes from.
+    pub seed: u64,
+}
+
 /// Everything one pipeline is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Its name: label of its metrics, part of group and transactional ids.
     pub name: String,
@@ -268,11 +309,17 @@ pub struct Settings {
     pub missing_model: MissingModelPolicy,
     /// Whether and how the pipeline learns.
     pub learn: Option<LearnSettings>,
+    /// Whether and what it generates.
+    pub augment: Option<AugmentSettings>,
 }
 
 impl Settings {
-    /// Whether an output record holds several input records.
-    pub fn writes_blocks(&self) -> bool {
-        self.operation == Operation::Compress && self.layout == Layout::Block
+    /// Whether output records have the keys of the input's.
+    pub fn keeps_keys(&self) -> bool {
+        match self.operation {
+            Operation::Compress => self.layout == Layout::Record,
+            Operation::Restore => true,
+            Operation::Generate => false,
+        }
     }
 }

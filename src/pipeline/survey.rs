@@ -61,6 +61,10 @@ fn ask(settings: &Settings, kafka: &KafkaSettings, group: &str, answers: &mut Ve
             answers.push(answer);
         };
         look("writes", &target);
+        if let Some(augment) = settings.augment.as_ref().filter(|augment| augment.to != settings.to) {
+            let augmented = augment.to.resolve(&source.name);
+            look("generated records go to", &augmented);
+        }
         if let DeadLetter::Topic(template) = &settings.dead_letter {
             let dead = template.resolve(&source.name);
             look("dead letters go to", &dead);

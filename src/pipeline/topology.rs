@@ -12,6 +12,17 @@ use crate::sink::topics::{DEFAULT_MAX_MESSAGE_BYTES, TopicAdmin};
 use crate::source::topics::{TopicInfo, TopicReader};
 use crate::source::{ClientError, Diagnosis, KafkaSettings};
 
+/// Where generated records go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Augmented {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// Its number of partitions.
+    pub partitions: i32,
+    /// Largest record batch that it takes.
+    pub max_batch: usize,
+}
+
 /// Where records of one source topic go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -19,6 +30,8 @@ pub struct Route {
     pub target: Arc<str>,
     /// Its number of partitions.
     pub target_partitions: i32,
+    /// Topic of generated records, where some are generated.
+    pub augmented: Option<Augmented>,
     /// Dead-letter topic; `None` stops the pipeline instead.
     pub dead_letter: Option<Arc<str>>,
     /// Its number of partitions.
@@ -49,6 +62,7 @@ impl Route {
         Self {
             target: "t.z".into(),
             target_partitions: 4,
+            augmented: None,
             dead_letter: Some("t.dead".into()),
             dead_letter_partitions: 4,
             source_partitions: 4,
@@ -91,19 +105,31 @@ impl Topology {
             }
             let target = settings.to.resolve(&source.name);
             let properties = admin.properties(&source.name, ASK)?;
-            let wanted = inheritance::of_target(&properties, settings.writes_blocks());
+            let wanted = inheritance::of_target(&properties, !settings.keeps_keys());
             let (target_info, target_max_batch) =
                 target_topic(&reader, &admin, &target, source.partitions, settings.create_topics, &wanted, beat)?;
             written.push((target.clone(), target_info.replicas));
             let mut route = Route {
                 target: target.as_str().into(),
                 target_partitions: target_info.partitions,
+                augmented: None,
                 dead_letter: None,
                 dead_letter_partitions: 0,
                 source_partitions: source.partitions,
                 target_max_batch,
                 dead_letter_max_batch: 0,
             };
+            if let Some(augment) = &settings.augment {
+                beat();
+                let name = augment.to.resolve(&source.name);
+                // Generated records have no keys by which a topic could be compacted.
+                let wanted = inheritance::of_target(&properties, true);
+                let (info, max_batch) =
+                    target_topic(&reader, &admin, &name, source.partitions, settings.create_topics, &wanted, beat)?;
+                route.augmented =
+                    Some(Augmented { topic: name.as_str().into(), partitions: info.partitions, max_batch });
+                written.push((name, info.replicas));
+            }
             if let DeadLetter::Topic(template) = &settings.dead_letter {
                 beat();
                 let name = template.resolve(&source.name);
@@ -143,7 +169,8 @@ impl Topology {
     fn batch_limits(&self) -> impl Iterator<Item = usize> {
         self.routes.values().flat_map(|route| {
             let dead = route.dead_letter.as_ref().map(|_| route.dead_letter_max_batch);
-            [Some(route.target_max_batch), dead].into_iter().flatten()
+            let augmented = route.augmented.as_ref().map(|augmented| augmented.max_batch);
+            [Some(route.target_max_batch), augmented, dead].into_iter().flatten()
         })
     }
 
@@ -181,7 +208,8 @@ pub(super) fn sources(
                         DeadLetter::Topic(template) => Some(template.resolve(&topic.name)),
                         DeadLetter::Stop => None,
                     };
-                    [Some(settings.to.resolve(&topic.name)), dead].into_iter().flatten()
+                    let augmented = settings.augment.as_ref().map(|augment| augment.to.resolve(&topic.name));
+                    [Some(settings.to.resolve(&topic.name)), augmented, dead].into_iter().flatten()
                 })
                 .collect();
             topics.retain(|topic| regex.is_match(&topic.name) && !topic.name.starts_with("__"));

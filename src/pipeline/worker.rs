@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::augment::Augmenter;
 use super::deliver::{Deliver, Interrupted, SlotId};
 use super::observer::WorkerObserver;
 use super::output::SlotOutput;
@@ -80,6 +81,8 @@ pub struct WorkerParts<S, D, T> {
     pub commit_interval: Duration,
     /// Time to finish in when asked to stop, or when partitions are taken away.
     pub drain_timeout: Duration,
+    /// What draws records beside those that are carried.
+    pub augmenter: Option<Augmenter>,
     /// Bytes that open blocks may hold together.
     pub open_bytes: usize,
     /// Its pulse.
@@ -97,6 +100,7 @@ pub struct Worker<S, D, T> {
     kind: PublishedKind,
     commit_interval: Duration,
     drain_timeout: Duration,
+    augmenter: Option<Augmenter>,
     open_bytes: usize,
     pulse: Arc<Pulse>,
     observer: Arc<WorkerObserver>,
@@ -134,6 +138,7 @@ where
             kind: parts.kind,
             commit_interval: parts.commit_interval,
             drain_timeout: parts.drain_timeout,
+            augmenter: parts.augmenter,
             open_bytes: parts.open_bytes,
             pulse: parts.pulse,
             observer: parts.observer,
@@ -274,6 +279,9 @@ where
         }
         if records > 0 {
             self.dirty_since.get_or_insert_with(Instant::now);
+            if let Some(augmenter) = &mut self.augmenter {
+                augmenter.consumed(records as u64, &self.slots, &mut self.deliver, &mut self.tally)?;
+            }
         }
         Ok(())
     }
@@ -356,7 +364,7 @@ where
             }
             Rebalance::Revoked { partitions, lost } => {
                 let settled = if *lost {
-                    self.stage.discard();
+                    self.discard();
                     self.dirty_since = None;
                     self.latencies.open.clear();
                     match self.deliver.discard() {
@@ -451,8 +459,15 @@ where
         }
     }
 
-    fn forget(&mut self) {
+    fn discard(&mut self) {
         self.stage.discard();
+        if let Some(augmenter) = &mut self.augmenter {
+            augmenter.discard();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.discard();
         self.dirty_since = None;
         self.latencies.open.clear();
         self.latencies.committing.clear();

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::augment::{Augmentation, Augmenter};
 use super::deliver::{AtLeastOnce, AtLeastOnceParts, Deliver, ExactlyOnce, ExactlyOnceParts, Limits};
 use super::learn::Learner;
 use super::observer::{Observer, WorkerObserver};
 use super::pulse::Pulse;
 use super::settings::{Delivery, Layout, Operation, Settings};
-use super::stage::{Coder, CompressBlocks, CompressRecords, Restore, Stage};
+use super::stage::{Coder, CompressBlocks, CompressRecords, Observe, Restore, Stage};
 use super::topology::Topology;
 use super::worker::{Exit, Worker, WorkerParts};
 use crate::codec::{CodecError, ModelSource};
@@ -42,6 +43,8 @@ pub struct WorkshopParts {
     pub models: Arc<dyn ModelSource>,
     /// What learns, when the pipeline learns.
     pub learner: Option<Learner>,
+    /// What generates, when the pipeline generates.
+    pub augmentation: Option<Augmentation>,
     /// Who is told what happens.
     pub observer: Observer,
 }
@@ -192,9 +195,15 @@ impl Workshop {
             kind: match settings.operation {
                 Operation::Compress => PublishedKind::Compressed,
                 Operation::Restore => PublishedKind::Restored,
+                Operation::Generate => PublishedKind::Augmented,
             },
             commit_interval: settings.commit_interval,
             drain_timeout: self.parts.drain_timeout,
+            augmenter: self
+                .parts
+                .augmentation
+                .clone()
+                .map(|augmentation| Augmenter::new(augmentation, settings.workers, observer.metrics().clone())),
             open_bytes: usize::try_from(self.share(SHARES.open)).unwrap_or(usize::MAX),
             pulse: Arc::clone(pulse),
             observer,
@@ -203,11 +212,14 @@ impl Workshop {
     }
 
     fn stage(&self) -> Result<Box<dyn Stage>, CodecError> {
-        let WorkshopParts { settings, models, learner, observer, .. } = &*self.parts;
-        if settings.operation == Operation::Restore {
-            return Ok(Box::new(Restore::new(settings, models, observer.metrics().clone())));
+        let WorkshopParts { settings, models, learner, augmentation, observer, .. } = &*self.parts;
+        let augmentation = augmentation.as_ref();
+        match settings.operation {
+            Operation::Compress => {}
+            Operation::Restore => return Ok(Box::new(Restore::new(settings, models, observer.metrics().clone()))),
+            Operation::Generate => return Ok(Box::new(Observe::new(settings, learner.clone(), augmentation))),
         }
-        let coder = Coder::new(settings, models, learner.clone(), observer.metrics())?;
+        let coder = Coder::new(settings, models, learner.clone(), augmentation, observer.metrics())?;
         Ok(match settings.layout {
             Layout::Record => Box::new(CompressRecords::new(coder, settings.headers)),
             Layout::Block => Box::new(CompressBlocks::new(coder, settings.headers, settings.block)),

@@ -172,6 +172,9 @@ impl Registry {
             self.store.delete(&layout::dictionary(dictionary.id())).await?;
         }
         self.store.delete(&layout::state(&manifest.model)).await?;
+        for (at_ms, id) in self.reports(&manifest.model).await? {
+            self.store.delete(&layout::report(&manifest.model, at_ms, &id)).await?;
+        }
         self.store.delete(&layout::artefact(&manifest.model)).await
     }
 

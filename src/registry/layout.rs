@@ -19,6 +19,24 @@ pub(super) fn shard(prefix: ModelPrefix) -> Path {
     models().join(format!("{:08x}", u32::from_be_bytes(prefix)))
 }
 
+/// A model's folder.
+pub(super) fn model(model: &ModelId) -> Path {
+    shard(model.prefix()).join(model.to_string())
+}
+
+/// A report on what a model draws, by when it was made and by its id.
+pub(super) fn report(model: &ModelId, at_ms: i64, id: &str) -> Path {
+    self::model(model).join(format!("report-{:013}-{id}.json", at_ms.max(0)))
+}
+
+/// When a report was made, and its id.
+pub(super) fn parse_report(path: &Path) -> Option<(i64, String)> {
+    let (at_ms, id) = path.filename()?.strip_prefix("report-")?.strip_suffix(".json")?.split_once('-')?;
+    let is_id = id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let at_ms = Some(at_ms).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    is_id.then(|| Some((at_ms.parse().ok()?, id.to_owned())))?
+}
+
 /// A model's artefact.
 pub(super) fn artefact(model: &ModelId) -> Path {
     shard(model.prefix()).join(model.to_string()).join(ARTEFACT)
@@ -115,6 +133,10 @@ mod tests {
         assert_eq!(activation("../a/b", 7).as_ref(), "active/..%2Fa%2Fb/0000000007.json");
         assert_eq!(active("..").as_ref(), "active/%2E%2E");
         assert_eq!(state(&id).as_ref(), format!("models/abababab/{hex}/state"));
+        let report = report(&id, 1_700_000_000_000, "0123456789abcdef");
+        assert_eq!(report.as_ref(), format!("models/abababab/{hex}/report-1700000000000-0123456789abcdef.json"));
+        assert_eq!(parse_report(&report), Some((1_700_000_000_000, "0123456789abcdef".to_owned())));
+        assert_eq!(parse_report(&Path::from("report-1-x.json")), None);
         assert_eq!(progress("images").as_ref(), "trainings/images/progress");
     }
 

@@ -7,6 +7,7 @@
 //! models/<p>/<id>/artefact               the model's bytes; <id> is their BLAKE3, <p> its first 8 digits
 //! models/<p>/<id>/manifest.json          what it is; written last: a model exists when its manifest does
 //! models/<p>/<id>/state                  what the next training begins with that starts from it, where that helps
+//! models/<p>/<id>/report-<ms>-<r>.json   what was found of records drawn from it, when; <r> is the report's id
 //! dictionaries/<number>.json             which model a zstd dictionary number names
 //! active/<pipeline>/<sequence>.json      which model the pipeline uses since when, by whom; the highest counts
 //! trainings/<pipeline>/samples           what a training learns from that has not ended
@@ -32,6 +33,7 @@ mod error;
 mod gc;
 mod layout;
 mod models;
+mod reports;
 mod store;
 mod trainings;
 

@@ -119,6 +119,16 @@ pub enum EventKind {
         /// The codec, as the configuration would name it.
         codec: String,
     },
+    /// Generated records are published from here on, or no longer.
+    Augment {
+        /// `waiting`, `publishing` or `blocked`.
+        state: String,
+        /// Why.
+        reason: String,
+        /// The model that they are drawn from.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
     /// The configuration was read again.
     Reload {
         /// Whether it is in force.
@@ -140,6 +150,7 @@ impl EventKind {
             Self::DeadLetters { .. } => "dead_letters",
             Self::Model { .. } => "model",
             Self::Codec { .. } => "codec",
+            Self::Augment { .. } => "augment",
             Self::Reload { .. } => "reload",
         }
     }

@@ -186,6 +186,41 @@ pub const TAP_DROPPED_RECORDS: Family = Family::pipeline(
     &[],
     "Records that the tap did not look at because its reader was slow. They were processed all the same.",
 );
+/// `latentd_tap_refused_records_total`.
+pub const TAP_REFUSED_RECORDS: Family = Family::pipeline(
+    "latentd_tap_refused_records_total",
+    Counter,
+    &[],
+    "Generated records that came in and were not learned from: they say so in their headers, or this process published them. They were processed all the same.",
+);
+/// `latentd_gate_value`.
+pub const GATE_VALUE: Family = Family::pipeline(
+    "latentd_gate_value",
+    Gauge,
+    &["gate"],
+    "What the newest report on generated records measured, by gate (docs/generation.md).",
+);
+/// `latentd_gate_threshold`.
+pub const GATE_THRESHOLD: Family = Family::pipeline(
+    "latentd_gate_threshold",
+    Gauge,
+    &["gate"],
+    "Where the gate begins to pass: of two such ends the one that is nearer to the value. Where it blocks, `docs/generation.md` says.",
+);
+/// `latentd_gate_blocked`.
+pub const GATE_BLOCKED: Family = Family::pipeline(
+    "latentd_gate_blocked",
+    Gauge,
+    &[],
+    "1 while gates keep generated records from being published, 0 while they do not.",
+);
+/// `latentd_augment_discarded_records_total`.
+pub const AUGMENT_DISCARDED: Family = Family::pipeline(
+    "latentd_augment_discarded_records_total",
+    Counter,
+    &["reason"],
+    "Generated records that were not published, by reason: invalid (not of the topic's syntax or types), undrawn (the model made no whole record), too_large.",
+);
 /// `latentd_model_info`.
 pub const MODEL_INFO: Family = Family::pipeline(
     "latentd_model_info",
@@ -272,6 +307,11 @@ pub const FAMILIES: &[Family] = &[
     REBALANCES,
     DEAD_LETTERS,
     TAP_DROPPED_RECORDS,
+    TAP_REFUSED_RECORDS,
+    GATE_VALUE,
+    GATE_THRESHOLD,
+    GATE_BLOCKED,
+    AUGMENT_DISCARDED,
     MODEL_INFO,
     TRAINING_RUNS,
     CODEC_MISFITS,

@@ -2,6 +2,7 @@
 //!
 //! Written by whoever does the work, at the place where it happens; read by the admin server. Nothing here decides.
 
+mod augmenting;
 mod board;
 mod clock;
 mod condition;
@@ -20,6 +21,7 @@ mod snapshot;
 mod state;
 mod worker_status;
 
+pub use augmenting::{AugmentReport, GateReport};
 pub use board::{Hold, NotReady, Readiness, StatusBoard};
 pub use clock::{thread_cpu_seconds, unix_millis};
 pub use events::{Event, EventId, EventKind, Events, Heard, Subscription};

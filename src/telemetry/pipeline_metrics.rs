@@ -122,6 +122,8 @@ pub struct PipelineFamilies {
     pub rebalances: IntCounter,
     /// Records that the tap did not see.
     pub tap_dropped_records: IntCounter,
+    /// Generated records that came in and were not learned from.
+    pub tap_refused_records: IntCounter,
     published: [OnceLock<Published>; 4],
     published_records: IntCounterVec,
     published_bytes: IntCounterVec,
@@ -132,6 +134,10 @@ pub struct PipelineFamilies {
     lag_holders: Mutex<BTreeMap<String, usize>>,
     transactions: IntCounterVec,
     dead_letters: IntCounterVec,
+    gate_value: GaugeVec,
+    gate_threshold: GaugeVec,
+    gate_blocked: IntGaugeVec,
+    augment_discarded: IntCounterVec,
     model_info: IntGaugeVec,
     training_runs: IntCounterVec,
     codec_misfits: IntCounterVec,
@@ -160,6 +166,7 @@ impl PipelineMetrics {
             last_commit: of.gauge(families::LAST_COMMIT),
             rebalances: of.counter(families::REBALANCES),
             tap_dropped_records: of.counter(families::TAP_DROPPED_RECORDS),
+            tap_refused_records: of.counter(families::TAP_REFUSED_RECORDS),
             published: Default::default(),
             published_records: of.counters(families::PUBLISHED_RECORDS),
             published_bytes: of.counters(families::PUBLISHED_BYTES),
@@ -170,6 +177,10 @@ impl PipelineMetrics {
             lag_holders: Mutex::default(),
             transactions,
             dead_letters: of.counters(families::DEAD_LETTERS),
+            gate_value: of.fractions(families::GATE_VALUE),
+            gate_threshold: of.fractions(families::GATE_THRESHOLD),
+            gate_blocked: of.gauges(families::GATE_BLOCKED),
+            augment_discarded: of.counters(families::AUGMENT_DISCARDED),
             model_info: of.gauges(families::MODEL_INFO),
             training_runs: of.counters(families::TRAINING_RUNS),
             codec_misfits: of.counters(families::CODEC_MISFITS),
@@ -203,6 +214,11 @@ impl PipelineMetrics {
             Box::new(self.lag_records.clone()),
             Box::new(self.transactions.clone()),
             Box::new(self.dead_letters.clone()),
+            Box::new(self.tap_refused_records.clone()),
+            Box::new(self.gate_value.clone()),
+            Box::new(self.gate_threshold.clone()),
+            Box::new(self.gate_blocked.clone()),
+            Box::new(self.augment_discarded.clone()),
             Box::new(self.model_info.clone()),
             Box::new(self.training_runs.clone()),
             Box::new(self.codec_misfits.clone()),
@@ -254,6 +270,24 @@ impl PipelineFamilies {
     /// The counter of dead letters of a reason.
     pub fn dead_letter(&self, reason: &'static str) -> IntCounter {
         self.dead_letters.with_label_values(&[reason])
+    }
+
+    /// Generated records that are not published, by reason.
+    pub fn discarded(&self, reason: &'static str) -> IntCounter {
+        self.augment_discarded.with_label_values(&[reason])
+    }
+
+    /// Says what gates measured: each by its name, with its value and where it begins to pass.
+    pub fn set_gates<'a>(&self, blocked: bool, gates: impl Iterator<Item = (&'a str, f64, Option<f64>)>) {
+        self.gate_value.reset();
+        self.gate_threshold.reset();
+        for (gate, value, threshold) in gates {
+            self.gate_value.with_label_values(&[gate]).set(value);
+            if let Some(threshold) = threshold {
+                self.gate_threshold.with_label_values(&[gate]).set(threshold);
+            }
+        }
+        self.gate_blocked.with_label_values::<&str>(&[]).set(i64::from(blocked));
     }
 
     /// Says which model is in use: its id and its family.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::augmenting::AugmentReport;
 use super::clock::unix_millis;
 use super::condition::Condition;
 use super::events::{EventKind, Events};
@@ -82,6 +83,7 @@ pub(super) struct Now {
     model: Option<ModelReport>,
     learning: Option<LearningReport>,
     choice: Option<ChoiceReport>,
+    augment: Option<AugmentReport>,
     last_error: Option<ErrorReport>,
     pub(super) last_commit_ms: Option<i64>,
     lives: u64,
@@ -111,6 +113,7 @@ impl PipelineStatus {
                 model: None,
                 learning: None,
                 choice: None,
+                augment: None,
                 last_error: None,
                 last_commit_ms: None,
                 lives: 0,
@@ -273,6 +276,32 @@ impl PipelineStatus {
         }
     }
 
+    /// How generating stands. Another state, or the same for another reason while it is blocked, is told and logged.
+    pub fn set_augment(&self, report: AugmentReport) {
+        let before = self.lock().augment.replace(report.clone());
+        if self.retired.load(Ordering::Acquire) {
+            return;
+        }
+        let gates = report.gates.iter().map(|gate| (gate.gate.as_str(), gate.value, gate.threshold));
+        self.metrics.set_gates(report.state == "blocked", gates);
+        let same = before.is_some_and(|before| {
+            before.state == report.state && (report.state != "blocked" || before.reason == report.reason)
+        });
+        if same {
+            return;
+        }
+        let name = self.info.name.as_str();
+        let (model, reason) = (report.model.clone(), report.reason.as_str());
+        match report.state.as_str() {
+            "blocked" => {
+                self.errors.warn(name, "blocked", &format_args!("generated records are not published: {reason}"))
+            }
+            state => tracing::info!(target: "latentd", pipeline = name, model, "generated records: {state}: {reason}"),
+        }
+        let kind = EventKind::Augment { state: report.state, reason: report.reason, model };
+        self.events.publish(Some(name), kind);
+    }
+
     /// Something outside of a worker went wrong, and the pipeline goes on. Logged, but not too often.
     pub fn error(&self, kind: &'static str, error: &dyn fmt::Display) {
         ErrorReport::note(&mut self.lock().last_error, kind, error);
@@ -345,6 +374,7 @@ impl PipelineStatus {
             model: now.model.clone(),
             learning: now.learning.clone(),
             choice: now.choice.clone(),
+            augment: now.augment.clone(),
             last_error: now.last_error.clone(),
             workers,
         }

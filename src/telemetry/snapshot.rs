@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::augmenting::AugmentReport;
 use super::clock::unix_millis;
 use super::learning::{ChoiceReport, LearningReport};
 use super::rates::{Rates, Totals};
@@ -94,6 +95,9 @@ pub struct PipelineSnapshot {
     /// What it chose, with `codec = "auto"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub choice: Option<ChoiceReport>,
+    /// How its generating stands, where it generates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<AugmentReport>,
     /// The newest error outside of a worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<ErrorReport>,

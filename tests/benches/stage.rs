@@ -124,7 +124,7 @@ fn pass(stage: &mut dyn Stage, records: &[Record], output: &mut Counted) {
 }
 
 fn compressing(settings: &Settings, models: &Arc<dyn ModelSource>) -> Box<dyn Stage> {
-    let coder = Coder::new(settings, models, None, &metrics()).unwrap();
+    let coder = Coder::new(settings, models, None, None, &metrics()).unwrap();
     match settings.layout {
         Layout::Record => Box::new(CompressRecords::new(coder, settings.headers)),
         Layout::Block => Box::new(CompressBlocks::new(coder, settings.headers, settings.block)),

@@ -125,6 +125,23 @@ fn generate_draws_the_same_records_of_the_topic_s_syntax_from_a_seed() {
     let known: HashSet<&[u8]> = input.split(|byte| *byte == b'\n').collect();
     let copies = drawn.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && known.contains(line)).count();
     assert_eq!(copies, 0, "they are new");
+    // Each is drawn again from its headers alone.
+    let id = latentd::codec::ModelId::of(&fs::read(&model).unwrap());
+    let line = |index: usize| {
+        format!(
+            "{{\"headers\":[{{\"name\":\"ce_latentdmodel\",\"value\":\"{id}\"}},{{\"name\":\"ce_latentdgenerator\",\"value\":\"columns\"}},\
+             {{\"name\":\"ce_latentdseed\",\"value\":\"7\"}},{{\"name\":\"ce_latentdindex\",\"value\":\"{index}\"}}]}}\n"
+        )
+    };
+    let headers = folder.path().join("headers.ndjson");
+    fs::write(&headers, [0, 3, 100, 299].map(line).concat()).unwrap();
+    let again = ok(&["generate", "-m", text(&model), "--from-headers", text(&headers)], None);
+    let lines: Vec<&[u8]> = drawn.split(|byte| *byte == b'\n').collect();
+    let expected: Vec<&[u8]> = [0, 3, 100, 299].map(|index| lines[index]).into();
+    assert_eq!(again.trim_ascii_end().split(|byte| *byte == b'\n').collect::<Vec<_>>(), expected);
+    fs::write(&headers, line(1).replace(&id.to_string(), &"0".repeat(64))).unwrap();
+    let (code, told) = fails(&["generate", "-m", text(&model), "--from-headers", text(&headers)], None);
+    assert!(code == 1 && told.contains("the record was drawn from model 0000"), "{told}");
     // A file's line ends are the records' own.
     let csv = rows(folder.path(), "glucose.csv", 300_000);
     ok(&["train", text(&csv), "-o", text(&model)], None);

@@ -33,6 +33,13 @@ impl Feed {
         Self::start(broker, topic, lines.map(Bytes::copy_from_slice).collect(), 200)
     }
 
+    /// Rows of Adult, four thousand a second, over and over.
+    pub fn adult(broker: &Broker, topic: &'static str) -> Self {
+        let text = std::fs::read(tools::data("adult.jsonl").unwrap()).unwrap();
+        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        Self::start(broker, topic, lines.map(Bytes::copy_from_slice).collect(), 200)
+    }
+
     /// Images of 28 times 28, a thousand a second.
     pub fn images(broker: &Broker, topic: &'static str) -> Self {
         let file = std::fs::read(tools::data("train-images-idx3-ubyte").unwrap()).unwrap();

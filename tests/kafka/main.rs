@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "the broker, the daemon and their topics serve tests that come and go")]
 #![allow(clippy::unwrap_used, reason = "what cannot be had fails the test, in helpers too")]
 
+mod augment;
 mod broker;
 mod chaos;
 mod commands;

@@ -20,6 +20,14 @@ pub(super) trait Source {
     fn symbol<S>(&mut self, find: impl FnOnce(u32) -> (S, u32, u32)) -> S;
     /// The next `bits` raw bits, at most 64.
     fn raw(&mut self, bits: u32) -> u64;
+    /// A symbol was taken for a column. Nothing to one who decodes; who draws may not keep every one.
+    #[inline]
+    fn took(&mut self, _column: usize, _symbol: u16) {}
+    /// The modelled bits of a number of this bucket were taken: what they are to be. Others than these only for one who draws.
+    #[inline]
+    fn took_bits(&mut self, _column: usize, _bucket: usize, high: u64) -> u64 {
+        high
+    }
 }
 
 /// log2 of 1 to 65,536 in units of 2^-16, rounded down to a unit; 0 of 0. From a table that is made with integers, so

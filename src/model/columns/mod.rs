@@ -31,6 +31,7 @@ mod framing;
 mod index;
 mod model;
 mod parts;
+mod rare;
 mod registers;
 mod snippets;
 mod sparse;
@@ -42,12 +43,13 @@ use std::sync::Arc;
 
 pub use artefact::{ColumnsError, MAX_FRAMING_BYTES, MAX_PARTS_BYTES, MAX_TEXT_BYTES};
 pub use codec::ColumnsCodec;
+pub use draw::ColumnsGenerator;
 pub use train::{FRAMED_RECORDS, Options};
 
 use crate::codec::ModelId;
 use crate::record::RecordRef;
 
-/// A model of a topic's records: codes them, and draws new ones.
+/// A model of a topic's records: codes them, and [`ColumnsGenerator`] draws new ones from it.
 pub struct ColumnsModel {
     artefact: Arc<[u8]>,
     id: ModelId,

@@ -199,6 +199,7 @@ impl Column {
     ) -> Result<(), Fault> {
         let alphabet = &self.alphabet;
         let symbol = self.take(registers, source);
+        source.took(own, symbol);
         let start = page.len();
         let coded = match alphabet.meaning(symbol) {
             Meaning::Difference(difference) => difference,
@@ -210,6 +211,7 @@ impl Column {
                         Some(mantissa) => u64::from(mantissa.decode(source)),
                         None => source.raw(modelled),
                     };
+                    below = source.took_bits(own, bucket, below);
                 }
                 if raw > 0 {
                     below = below << raw | source.raw(raw);
@@ -385,6 +387,7 @@ impl Model {
             let edges = self.edges[state];
             let edge = if !regular || edges.count != 1 {
                 let edge = self.columns[choice].take(registers, source);
+                source.took(choice, edge);
                 registers.push(choice, i64::from(edge));
                 u32::from(edge)
             } else {

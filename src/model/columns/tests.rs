@@ -12,7 +12,7 @@ use crate::codec::{
     Algorithm, Codec, CodecError, Column, ColumnCodec, Content, Decoders, LearnedCodecs, MissingModel, ModelRef,
     ModelSource, Restorer, seal,
 };
-use crate::model::Learned;
+use crate::model::{Condition, DrawError, Generator, Learned};
 use crate::record::{Header, Record, Timestamp};
 
 /// Records as services write them: optional keys, arrays, times, decimals, escapes, free text.
@@ -234,22 +234,76 @@ fn records_that_are_unlike_any_that_were_learned_cost_what_zstd_costs() {
     }
 }
 
+/// The first records of some runs.
+fn drawn(model: &ColumnsModel, seed: u64, runs: u64) -> Vec<Vec<u8>> {
+    let generator = ColumnsGenerator::parse(model.artefact()).unwrap();
+    let mut records = Vec::new();
+    (0..runs).for_each(|run| generator.draw(seed, &Condition::new(), run, 64, &mut records).unwrap());
+    records
+}
+
 #[test]
 fn drawn_records_are_of_the_topic_s_syntax_and_the_same_for_a_seed() {
-    let draw = |model: &ColumnsModel, seed| {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut drawing = model.drawing();
-        (0..200).map(|_| drawing.next(&mut rng).unwrap()).collect::<Vec<_>>()
-    };
-    let drawn = draw(&models()[0], 7);
-    assert_eq!(drawn, draw(&models()[0], 7));
-    assert_ne!(drawn, draw(&models()[0], 8));
-    for record in &drawn {
+    let records = drawn(&models()[0], 7, 3);
+    assert_eq!(records, drawn(&models()[0], 7, 3));
+    assert_ne!(records, drawn(&models()[0], 8, 3));
+    for record in &records {
         let value: serde_json::Value = serde_json::from_slice(record).unwrap();
         assert!(value["seq"].is_u64() && value["tags"].is_array(), "{value}");
     }
-    round_trip(&models()[0], &drawn);
-    assert!(draw(&models()[2], 7).iter().all(|row| row.iter().filter(|byte| **byte == b',').count() >= 4));
+    round_trip(&models()[0], &records);
+    let rows = drawn(&models()[2], 7, 3);
+    assert!(rows.iter().all(|row| row.iter().filter(|byte| **byte == b',').count() >= 4));
+    let generator = ColumnsGenerator::parse(models()[2].artefact()).unwrap();
+    assert_eq!(generator.content_type(), "text/csv");
+    let (mut alone, mut first) = (Vec::new(), Vec::new());
+    generator.draw(7, &Condition::new(), 2, 64, &mut alone).unwrap();
+    generator.draw(7, &Condition::new(), 2, 5, &mut first).unwrap();
+    assert_eq!(
+        (&alone[..], &first[..]),
+        (&rows[128..], &alone[..5]),
+        "a run is drawn alike whatever is drawn before it"
+    );
+    let condition = Condition::from([("name".to_owned(), "x".to_owned())]);
+    assert!(matches!(generator.admits(&condition), Err(DrawError::Unconditional("columns"))));
+}
+
+#[test]
+fn nothing_is_drawn_that_was_seen_fewer_than_five_times() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut pick = |n: u64| rng.next_u64() % n;
+    let record = |i: u64| {
+        // A city in a hundred records is one of 200 that are there twice; a size of 100 and above is there once.
+        let city = if i % 100 == 7 { format!("hamlet {}", i / 100 % 200) } else { format!("city {}", pick(40)) };
+        let size = if i % 50 == 3 { 100 + i / 50 } else { pick(90) };
+        let mail = format!("{:08x}@{}.example", pick(1 << 32), ["one", "two"][pick(2) as usize]);
+        format!(r#"{{"city":"{city}","size":{size},"mail":"{mail}","code":"{:016X}"}}"#, pick(u64::MAX)).into_bytes()
+    };
+    let records: Vec<Vec<u8>> = (0..20_000).map(record).collect();
+    let model = ColumnsModel::train(&refs(&records), &quick());
+    type Row = serde_json::Map<String, serde_json::Value>;
+    let rows = |records: &[Vec<u8>]| -> Vec<Row> {
+        records.iter().map(|record| serde_json::from_slice(record).unwrap()).collect()
+    };
+    let mut seen: std::collections::HashMap<(String, String), u32> = std::collections::HashMap::new();
+    let cells = |row: &Row| -> Vec<(String, String)> {
+        row.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
+    };
+    rows(&records).iter().flat_map(cells).for_each(|cell| *seen.entry(cell).or_default() += 1);
+    let (mut cities, mut fresh) = (0, 0);
+    for cell in rows(&drawn(&model, 3, 100)).iter().flat_map(cells) {
+        match seen.get(&cell) {
+            // Numbers of 128 and above stand for cells of several, in which one that was there is met by chance.
+            Some(count) if cell.0 != "size" => assert!(*count >= 5, "{cell:?} was there {count} times"),
+            Some(count) => {
+                let is_wide = cell.1.parse::<u64>().is_ok_and(|size| size >= 128);
+                assert!(*count >= 5 || is_wide, "{cell:?} was there {count} times");
+            }
+            None => fresh += u32::from(cell.0 == "mail" || cell.0 == "code"),
+        }
+        cities += u32::from(cell.0 == "city");
+    }
+    assert_eq!((cities, fresh), (6_400, 12_800));
 }
 
 #[test]
@@ -453,8 +507,9 @@ proptest! {
             let model = Arc::new(model);
             let records = rows(5000, 5);
             round_trip(&model, &records);
-            let mut rng = ChaCha8Rng::seed_from_u64(3);
-            model.draw(&mut rng);
+            // Whatever comes of it.
+            let generator = ColumnsGenerator::parse(model.artefact()).unwrap();
+            drop(generator.draw(3, &Condition::new(), 0, 2, &mut Vec::new()));
         }
     }
 }

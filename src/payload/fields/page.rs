@@ -63,6 +63,11 @@ impl Page {
         self.bytes.get(start..self.at).unwrap_or_default()
     }
 
+    /// What stands there from a place on, to be changed.
+    pub fn since_mut(&mut self, start: usize) -> &mut [u8] {
+        self.bytes.get_mut(start..self.at).unwrap_or_default()
+    }
+
     /// What stands between two places; nothing where they are none.
     #[inline]
     pub fn between(&self, start: usize, end: usize) -> &[u8] {

@@ -67,7 +67,7 @@ pub struct Curriculum {
 impl Curriculum {
     /// What a pipeline with these settings learns, if anything.
     pub fn of(settings: &Settings) -> Option<Self> {
-        let learn = settings.learn.filter(|_| settings.operation == Operation::Compress)?;
+        let learn = settings.learn.filter(|_| settings.operation != Operation::Restore)?;
         let (subjects, auto) = match settings.codec {
             CodecChoice::Fixed(_) => (vec![Subject::of(settings)?.0], None),
             CodecChoice::Auto(auto) => {

@@ -36,7 +36,7 @@ pub use lesson::{Lesson, LessonParts};
 pub use publication::Publication;
 pub use renewal::{Cause, Decision, Figures, Measure, Renewal, Terms, Training, Wait};
 pub use run::Run;
-pub use samples::Samples;
+pub use samples::{Samples, newest};
 pub use setup::Setup;
 pub use subject::{Subject, SubjectError, Taught};
 pub use tap::Tap;
@@ -120,6 +120,11 @@ impl Learner {
         self.shared.metrics.tap_dropped_records.inc_by(records);
     }
 
+    /// Counts generated records that were refused.
+    fn refused(&self, records: u64) {
+        self.shared.metrics.tap_refused_records.inc_by(records);
+    }
+
     /// What to code with, when it is newer than the caller's version of it: `None` is what was before anything was learned.
     pub fn newer_than(&self, version: u64) -> Option<(u64, Option<Setup>)> {
         let current = lock(&self.shared.current);
@@ -146,7 +151,7 @@ impl Learner {
     }
 
     /// Everything that is kept.
-    fn snapshot(&self) -> Snapshot<Run> {
+    pub fn snapshot(&self) -> Snapshot<Run> {
         lock(&self.shared.notes).reservoir.snapshot()
     }
 

@@ -1,6 +1,8 @@
 //! What a worker holds of the learner: shows it records, in runs, and never more than it can take.
 
 use super::{Learner, Run, Setup};
+use crate::augment::is_generated;
+use crate::pipeline::augment::Augmentation;
 use crate::record::{RecordRef, TopicPartition};
 
 /// Most bytes that one worker shows between two commits, so that a fast stream costs no more than a slow one.
@@ -23,6 +25,10 @@ pub struct Tap {
     stride: usize,
     seen_bytes: usize,
     passed: u64,
+    /// Generated records that were refused.
+    refused: u64,
+    /// What was published by this pipeline, where it generates.
+    augmentation: Option<Augmentation>,
 }
 
 /// A run that grows.
@@ -36,13 +42,39 @@ struct Open {
 impl Tap {
     /// A tap that begins with the first record.
     pub fn new(learner: Learner, run_bytes: usize) -> Self {
-        Self { learner, version: 0, run_bytes, open: Vec::new(), skip: 0, stride: 1, seen_bytes: 0, passed: 0 }
+        Self {
+            learner,
+            version: 0,
+            run_bytes,
+            open: Vec::new(),
+            skip: 0,
+            stride: 1,
+            seen_bytes: 0,
+            passed: 0,
+            refused: 0,
+            augmentation: None,
+        }
+    }
+
+    /// The same that also knows what a pipeline published, when it comes back without its headers.
+    pub fn knowing(mut self, augmentation: Augmentation) -> Self {
+        self.augmentation = Some(augmentation);
+        self
+    }
+
+    /// Whether a record was generated: a model that learned from such ones would become a copy of a copy.
+    fn refuses(&self, record: &RecordRef<'_>, value: &[u8]) -> bool {
+        is_generated(&record.headers) || self.augmentation.as_ref().is_some_and(|known| known.knows(value))
     }
 
     /// Shows a record: one without a value only between others.
     #[inline]
     pub fn take(&mut self, at: &TopicPartition, record: &RecordRef<'_>) {
         let Some(value) = record.value else { return self.take_between(at, record) };
+        if self.refuses(record, value) {
+            self.refused += 1;
+            return;
+        }
         self.seen_bytes += value.len();
         let place = match self.open.iter().position(|open| open.at == *at) {
             Some(place) => place,
@@ -95,6 +127,7 @@ impl Tap {
             self.close(0);
         }
         self.learner.dropped(std::mem::take(&mut self.passed));
+        self.learner.refused(std::mem::take(&mut self.refused));
         self.stride = (std::mem::take(&mut self.seen_bytes) / TAPPED_BYTES).max(1);
         if self.stride == 1 {
             self.skip = 0;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::baseline::Baseline;
 use crate::codec::{self, Algorithm, Codec, CodecError, CodecSpec, Decoders, ModelPrefix, ModelSource};
+use crate::pipeline::augment::Augmentation;
 use crate::pipeline::deliver::SlotId;
 use crate::pipeline::learn::{Curriculum, Learner, Setup, Tap};
 use crate::pipeline::settings::Settings;
@@ -36,12 +37,22 @@ const TIMED: u32 = 8;
 /// Records that a learned codec proves itself on after each change of its model.
 const PROOF: u64 = 100_000;
 
+/// What shows records to a learner.
+pub(super) fn tap(learner: Learner, run_bytes: usize, augmentation: Option<&Augmentation>) -> Tap {
+    let tap = Tap::new(learner, run_bytes);
+    match augmentation {
+        Some(augmentation) => tap.knowing(augmentation.clone()),
+        None => tap,
+    }
+}
+
 impl Coder {
     /// The codec that the settings name, at its newest model.
     pub fn new(
         settings: &Settings,
         models: &Arc<dyn ModelSource>,
         learner: Option<Learner>,
+        augmentation: Option<&Augmentation>,
         metrics: &PipelineMetrics,
     ) -> Result<Self, CodecError> {
         let first = settings.codec.first();
@@ -55,7 +66,7 @@ impl Coder {
             verify: settings.verify,
             unproved: 0,
             checked: Vec::new(),
-            tap: learner.map(|learner| Tap::new(learner, run_bytes)),
+            tap: learner.map(|learner| tap(learner, run_bytes, augmentation)),
             baseline: Baseline::new(metrics),
             metrics: metrics.clone(),
             counts: metrics.codec(first.algorithm().name()).batch(Direction::Encode),

@@ -1,9 +1,11 @@
-//! What happens to a record between intake and delivery: [`CompressRecords`], [`CompressBlocks`] or [`Restore`].
+//! What happens to a record between intake and delivery: [`CompressRecords`], [`CompressBlocks`], [`Restore`] or
+//! [`Observe`].
 
 mod baseline;
 mod coder;
 mod compress_blocks;
 mod compress_records;
+mod observe;
 mod restore;
 #[cfg(test)]
 mod round_trip;
@@ -11,6 +13,7 @@ mod round_trip;
 pub use coder::Coder;
 pub use compress_blocks::CompressBlocks;
 pub use compress_records::CompressRecords;
+pub use observe::Observe;
 pub use restore::Restore;
 
 use std::time::Instant;

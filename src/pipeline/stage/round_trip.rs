@@ -37,6 +37,7 @@ fn settings(codec: CodecSpec, layout: Layout, headers: EncodingHeader) -> Settin
         verify: true,
         missing_model: MissingModelPolicy::DeadLetter,
         learn: None,
+        augment: None,
     }
 }
 
@@ -91,7 +92,7 @@ impl Output for Collected {
 
 fn compress(settings: &Settings, records: &[Record], largest: usize) -> Collected {
     let models: Arc<dyn ModelSource> = Arc::new(NoModels);
-    let coder = Coder::new(settings, &models, None, observer().metrics()).unwrap();
+    let coder = Coder::new(settings, &models, None, None, observer().metrics()).unwrap();
     let mut stage: Box<dyn Stage> = match settings.layout {
         Layout::Record => Box::new(CompressRecords::new(coder, settings.headers)),
         Layout::Block => Box::new(CompressBlocks::new(coder, settings.headers, settings.block)),

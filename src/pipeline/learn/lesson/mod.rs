@@ -18,6 +18,7 @@ use super::study::Study;
 use super::{Curriculum, Learner, Load, Stream, Trainer, TrainerError};
 use crate::codec::CodecError;
 use crate::cost::Prices;
+use crate::pipeline::augment::{Examiner, ExaminerError, Subject as Examinee};
 use crate::pipeline::holdings::Holdings;
 use crate::pipeline::pulse::Pulse;
 use crate::pipeline::settings::Settings;
@@ -56,6 +57,8 @@ pub struct LessonParts {
     pub by: String,
     /// What shows the model in use.
     pub status: Arc<PipelineStatus>,
+    /// What judges generated records, where the pipeline generates.
+    pub examiner: Option<Examiner>,
     /// A permit for each training of minutes that may go on at the same time, in all pipelines together.
     pub threads: Arc<Semaphore>,
 }
@@ -85,6 +88,8 @@ enum LessonError {
     Trainer(#[from] TrainerError),
     #[error("the model in the registry is of no use: {0}")]
     Codec(#[from] CodecError),
+    #[error("records are not generated: {0}")]
+    Examiner(#[from] ExaminerError),
     #[error("no thread to train on: {0}")]
     Thread(#[from] std::io::Error),
     #[error("the thread that trained broke down: this is an error of latentd, please report it")]
@@ -176,6 +181,7 @@ impl Lesson {
             self.pace.sample(self.now(), self.counts());
             self.follow()?;
         }
+        self.examine();
         if !self.trains() {
             self.leave();
             self.looked_back = false;
@@ -214,6 +220,23 @@ impl Lesson {
                 self.tell(&decision);
                 Ok(())
             }
+        }
+    }
+
+    /// Lets generated records of the model in use be judged, when it is time.
+    fn examine(&mut self) {
+        let Some(examiner) = &mut self.parts.examiner else { return };
+        let model = self.known.as_ref().and_then(|known| known.model);
+        let setup = self.trainer.setup();
+        let subject = setup.zip(model).and_then(|(setup, model)| {
+            Some(Examinee { model, family: setup.family()?, artefact: Arc::clone(setup.artefact.as_ref()?) })
+        });
+        let judges = match self.parts.settings.from.first_topic() {
+            Some(topic) => self.parts.holdings.hold_first_of(topic),
+            None => self.parts.holdings.hold_a_first(),
+        };
+        if let Err(error) = examiner.look(subject.as_ref(), judges, &self.parts.learner) {
+            self.complain("augment", &error.into());
         }
     }
 

@@ -1,0 +1,138 @@
+//! What becomes of models when their own output comes back to them, without Kafka: nothing while the tap refuses it, and with the
+//! guard off each learns from the one before it.
+
+#![cfg(feature = "daemon")]
+#![allow(clippy::unwrap_used, reason = "what cannot be had fails the test, in helpers too")]
+
+mod tools;
+
+use latentd::augment::{Headers, Lineage, Usage};
+use latentd::codec::ModelId;
+use latentd::config;
+use latentd::model::{ColumnsModel, Condition, Family, open_generator};
+use latentd::pipeline::learn::{Learner, Tap};
+use latentd::pipeline::{Augmentation, Settings};
+use latentd::quality::{GateName, Judge, Options};
+use latentd::record::{HeaderRefs, RecordRef, Timestamp, TopicPartition};
+use latentd::telemetry::{PipelineInfo, StatusBoard};
+
+/// Real rows in each generation, and generated ones that are put among them.
+const REAL: usize = 6_000;
+const INJECTED: usize = 18_000;
+
+/// Bytes of a run.
+const RUN: usize = 64 << 10;
+
+fn rows(file: &str, most: usize) -> Vec<Vec<u8>> {
+    let text = std::fs::read(tools::data(file).unwrap()).unwrap();
+    text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(most).map(<[u8]>::to_vec).collect()
+}
+
+fn settings() -> Settings {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("latentd.toml");
+    let text = "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\ncodec = \"columns\"\n[pipelines.p.learn]\nreservoir = \"64MiB\"\n\
+                [pipelines.p.augment]\nto = \"c\"\n";
+    std::fs::write(&path, text).unwrap();
+    config::load(&path).unwrap().pipelines.remove(0)
+}
+
+/// What one generation learns from: real rows, and among them what the generation before drew; and how many were refused.
+fn tapped(
+    augmentation: Option<&Augmentation>,
+    mut headers: Option<Headers>,
+    injected: &[Vec<u8>],
+    real: &[Vec<u8>],
+) -> (Vec<Vec<u8>>, u64) {
+    let board = StatusBoard::new("1");
+    let status = board.add(PipelineInfo {
+        name: "p".to_owned(),
+        operation: "compress".to_owned(),
+        from: vec!["a".to_owned()],
+        to: "b".to_owned(),
+        codec: None,
+        layout: None,
+        delivery: "exactly-once".to_owned(),
+        several_topics: false,
+    });
+    let learner = Learner::new(settings().learn.unwrap().reservoir, 1, status.metrics().clone());
+    let mut tap = Tap::new(learner.clone(), RUN);
+    if let Some(augmentation) = augmentation {
+        tap = tap.knowing(augmentation.clone());
+    }
+    let at = TopicPartition::new("a", 0);
+    let mut offset = 0;
+    let mut show = |value: &[u8], headers: HeaderRefs<'_>| {
+        tap.take(
+            &at,
+            &RecordRef { key: None, value: Some(value), headers, timestamp: Timestamp::create(offset), offset },
+        );
+        offset += 1;
+        if offset % 500 == 0 {
+            tap.at_boundary();
+        }
+    };
+    // Three generated rows after each real one. Every other one has lost its headers on the way.
+    let mut drawn = injected.iter().enumerate();
+    for row in real {
+        show(row, HeaderRefs::new());
+        for (number, row) in drawn.by_ref().take(INJECTED / REAL) {
+            let headers = headers.as_mut().filter(|_| number % 2 == 0).map(|headers| headers.of(1, number as u64));
+            show(row, headers.into_iter().flatten().collect());
+        }
+    }
+    tap.at_boundary();
+    let snapshot = learner.snapshot();
+    let kept = snapshot.samples().iter().flat_map(|kept| kept.sample.values().map(<[u8]>::to_vec)).collect();
+    (kept, status.metrics().tap_refused_records.get())
+}
+
+/// The C2ST of each of six generations, the first of which has seen real rows only.
+fn generations(guarded: bool) -> Vec<f64> {
+    let (real, holdout) = (rows("adult.jsonl", REAL), rows("adult-test.jsonl", 4_000));
+    let train: Vec<&[u8]> = real.iter().map(Vec::as_slice).collect();
+    let held_out: Vec<&[u8]> = holdout.iter().map(Vec::as_slice).collect();
+    let judge = Judge::new(&train, &held_out, Options { rows: 4_000, ..Options::default() }).unwrap();
+    let augmentation = Augmentation::new(settings().augment.unwrap(), "/latentd/test/p".to_owned());
+    let mut injected: Vec<Vec<u8>> = Vec::new();
+    let mut found = Vec::new();
+    for generation in 0..6 {
+        let lineage = Lineage {
+            source: "/latentd/test/p".to_owned(),
+            model: ModelId::of(b"model"),
+            generator: "columns",
+            condition: Condition::new(),
+            trained_on: Vec::new(),
+            report: None,
+            usage: Usage::Training,
+            content_type: "application/json",
+        };
+        let (known, headers) = if guarded { (Some(&augmentation), Some(lineage.headers())) } else { (None, None) };
+        let (learned, refused) = tapped(known, headers, &injected, &real);
+        let expected = if guarded { injected.len() as u64 } else { 0 };
+        assert_eq!(refused, expected, "generation {generation}");
+        let learned: Vec<&[u8]> = learned.iter().map(Vec::as_slice).collect();
+        let model = ColumnsModel::train(&learned, &Default::default());
+        let generator = open_generator(&Family::COLUMNS, model.artefact()).unwrap();
+        injected.clear();
+        for run in 0..INJECTED.div_ceil(64) as u64 {
+            generator.draw(generation, &Condition::new(), run, 64, &mut injected).unwrap();
+        }
+        injected.truncate(INJECTED);
+        augmentation.emitted(injected.iter().map(Vec::as_slice));
+        let drawn: Vec<&[u8]> = injected.iter().take(4_000).map(Vec::as_slice).collect();
+        found.push(judge.judge(&drawn).unwrap().gate(GateName::C2stAuc).unwrap().value);
+    }
+    found
+}
+
+#[test]
+fn five_generations_of_its_own_output_change_nothing_behind_the_guard_and_make_it_worse_without() {
+    let guarded = generations(true);
+    println!("C2ST, guarded: {guarded:.3?}");
+    assert!(guarded.iter().all(|value| (value - guarded[0]).abs() <= 0.02), "{guarded:?}");
+    let open = generations(false);
+    println!("C2ST, not guarded: {open:.3?}");
+    assert!((open[0] - guarded[0]).abs() <= 0.02, "the first has seen real rows only");
+    assert!(open[5] > guarded[5] + 0.05, "{open:?} against {guarded:?}");
+}

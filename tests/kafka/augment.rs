@@ -1,0 +1,195 @@
+//! Generated records beside those that are carried: published once, with their lineage, while the gates hold, and drawn again
+//! from their headers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use latentd::augment::Origin;
+use latentd::model::{Family, Manifest, open_generator};
+use latentd::record::Record;
+use latentd::registry::Registry;
+use serde_json::Value;
+
+use crate::broker::{Broker, shared};
+use crate::daemon::Daemon;
+use crate::feed::Feed;
+use crate::fire::SESSION;
+use crate::tools;
+use crate::topics::{TopicReader, header_text};
+
+const PATIENCE: Duration = Duration::from_secs(240);
+
+fn tables(name: &str) -> String {
+    format!(
+        "[pipelines.{name}]\nfrom = \"{name}\"\nto = \"{name}.z\"\ncodec = \"columns\"\nworkers = 2\n\
+         commit_interval = \"100ms\"\n[pipelines.{name}.learn]\nevery = \"1h\"\n\
+         [pipelines.{name}.augment]\nto = \"{name}.augmented\"\nrate = 0.2\nseed = 3\n"
+    )
+}
+
+fn published(daemon: &Daemon) -> f64 {
+    daemon.metric("latentd_published_records_total", &["kind=\"augmented\""]).unwrap_or(0.0)
+}
+
+fn state(daemon: &Daemon, pipeline: &str) -> Option<Value> {
+    let (_, pipeline) = daemon.json(&format!("/api/v1/pipelines/{pipeline}"))?;
+    Some(pipeline["augment"].clone()).filter(Value::is_object)
+}
+
+fn until_state(daemon: &Daemon, pipeline: &str, word: &str) -> Value {
+    daemon.until(word, PATIENCE, || state(daemon, pipeline).filter(|augment| augment["state"] == word))
+}
+
+/// All records of a topic, partition by partition, as a reader sees them who reads what is committed.
+fn all(broker: &Broker, topic: &str) -> Vec<Record> {
+    let mut reader = TopicReader::open(broker, topic, 2);
+    reader.read_to_the_end();
+    reader.records.into_values().flatten().collect()
+}
+
+fn origin(record: &Record) -> Origin {
+    let headers = record.headers.iter().filter_map(|header| Some((header.name.as_str(), header.value.as_deref()?)));
+    Origin::read(headers).unwrap()
+}
+
+/// Draws a record from its headers alone, as anybody can who has the registry.
+fn redraw(
+    generators: &mut BTreeMap<String, Box<dyn Fn(&Origin) -> Vec<u8>>>,
+    registry: &Registry,
+    origin: &Origin,
+) -> Vec<u8> {
+    let draw = generators.entry(origin.model.to_string()).or_insert_with(|| {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let model = runtime.block_on(registry.load(&origin.model)).unwrap();
+        let generator = open_generator(&model.manifest.family, &model.artefact).unwrap();
+        Box::new(move |origin| {
+            let length = u64::from(generator.run_length());
+            let (run, number) = (origin.index / length, origin.index % length);
+            let mut records = Vec::new();
+            generator.draw(origin.seed, &origin.condition, run, number as u32 + 1, &mut records).unwrap();
+            records.pop().unwrap()
+        })
+    });
+    draw(origin)
+}
+
+#[test]
+fn generated_records_are_published_once_with_their_lineage_over_workers_and_kills_and_drawn_again_from_it() {
+    let broker = &shared();
+    broker.create("census", 2, &[]);
+    let feed = Feed::adult(broker, "census");
+    let mut daemon = Daemon::with_kafka(broker, "census", SESSION, &tables("census"));
+    let told = until_state(&daemon, "census", "publishing");
+    assert!(told["verdict"] == "pass" || told["verdict"] == "warn", "{told}");
+    let report = told["report"].as_str().unwrap().to_owned();
+    for gate in ["c2st_auc", "column_shapes", "column_pairs", "coverage", "dcr_share", "valid_share"] {
+        let labels = [format!("gate=\"{gate}\"")];
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let value = daemon.metric("latentd_gate_value", &labels).unwrap_or_else(|| panic!("no value of {gate}"));
+        println!("{gate}: {value:.3}, {:?}", daemon.metric("latentd_gate_threshold", &labels));
+    }
+    assert_eq!(daemon.metric("latentd_gate_blocked", &[]), Some(0.0));
+    let (status, body) = daemon.post("/api/v1/pipelines/census/generate");
+    let drawn: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, drawn["records"].as_array().unwrap().len()), (200, 10), "{body}");
+    assert_eq!((&drawn["report"], &drawn["model"]), (&told["report"], &told["model"]));
+    daemon.until("records published", PATIENCE, || (published(&daemon) > 1_000.0).then_some(()));
+    for _ in 0..3 {
+        // Wherever it is: the feed goes on, so that transactions are open nearly all the time.
+        std::thread::sleep(Duration::from_millis(770));
+        println!("killed with {} published", published(&daemon));
+        daemon.kill();
+        daemon.restart();
+        daemon.until("records published again", PATIENCE, || (published(&daemon) > 300.0).then_some(()));
+    }
+    let sent: usize = feed.stop().values().map(Vec::len).sum();
+    daemon.until("nothing left to read", PATIENCE, || {
+        (daemon.metric("latentd_lag_records", &[]) == Some(0.0)).then_some(())
+    });
+    let registry = Registry::open(&format!("file://{}", daemon.registry().display()), &BTreeMap::new()).unwrap();
+    daemon.stop();
+
+    let records = all(broker, "census.augmented");
+    println!("{} generated records beside {sent}", records.len());
+    assert!(records.len() > 2_000 && records.len() * 2 <= sent, "{} of {sent}", records.len());
+    let mut ids = BTreeSet::new();
+    let mut seeds: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut generators = BTreeMap::new();
+    for record in &records {
+        let text = |name: &str| header_text(record, name).unwrap_or_else(|| panic!("no {name}: {record:?}"));
+        assert!(ids.insert(text("ce_id").to_owned()), "{} is there twice", text("ce_id"));
+        assert_eq!((text("ce_specversion"), text("ce_type")), ("1.0", "latentd.generated.v1"));
+        assert_eq!((text("ce_source"), text("content-type")), ("/latentd/test/census", "application/json"));
+        assert!(text("ce_latentdtrainedon").contains("census/0/"), "{}", text("ce_latentdtrainedon"));
+        assert!(text("ce_latentduse").contains("training") && text("ce_latentdreport").len() == 16);
+        let row: Value = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
+        assert!(row["age"].is_u64() && row["income"].is_string(), "{row}");
+        let origin = origin(record);
+        *seeds.entry(origin.seed).or_default() += 1;
+        // Drawing from the middle of a run takes all before it: some will do.
+        if ids.len() % 17 == 1 {
+            assert_eq!(redraw(&mut generators, &registry, &origin), record.value.as_deref().unwrap());
+        }
+    }
+    assert!(seeds.len() == 2 && seeds.values().all(|count| *count > 200), "one for each partition: {seeds:?}");
+    // The report that they name lies beside the model.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let model = origin(&records[0]).model;
+    let kept = runtime.block_on(registry.report(&model, &report)).unwrap().unwrap();
+    let kept: Value = serde_json::from_slice(&kept).unwrap();
+    assert!(kept["report"]["gates"].as_array().unwrap().len() > 5, "{kept}");
+}
+
+/// Rows whose columns belong to different records.
+fn shuffled() -> Vec<Vec<u8>> {
+    let text = std::fs::read_to_string(tools::data("adult.jsonl").unwrap()).unwrap();
+    let cells = |line: &'_ str| -> Vec<String> { line[1..line.len() - 1].split(",\"").map(str::to_owned).collect() };
+    let rows: Vec<Vec<String>> = text.lines().map(cells).collect();
+    let mixed = |index: usize| -> Vec<u8> {
+        let cell = |column: usize| rows[(index * 7 + column * 4_999) % rows.len()][column].as_str();
+        format!("{{{}}}", (0..rows[0].len()).map(cell).collect::<Vec<_>>().join(",\"")).into_bytes()
+    };
+    (0..20_000).map(mixed).collect()
+}
+
+#[test]
+fn a_model_that_draws_badly_publishes_nothing_and_says_why() {
+    let broker = &shared();
+    broker.create("blocked", 2, &[]);
+    let feed = Feed::adult(broker, "blocked");
+    let tables = "[pipelines.blocked]\noperation = \"generate\"\nfrom = \"blocked\"\nto = \"blocked.augmented\"\n\
+                  commit_interval = \"100ms\"\n[pipelines.blocked.augment]\nrate = 0.1\n";
+    let daemon = Daemon::start(broker, "blocked", tables);
+    until_state(&daemon, "blocked", "publishing");
+    daemon.until("records published", PATIENCE, || (published(&daemon) > 100.0).then_some(()));
+    // A model of rows whose columns have nothing to do with one another, put to use by hand.
+    let rows = shuffled();
+    let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
+    let model = latentd::model::ColumnsModel::train(&rows, &Default::default());
+    let registry = Registry::open(&format!("file://{}", daemon.registry().display()), &BTreeMap::new()).unwrap();
+    let manifest = Manifest::new(model.artefact(), Family::COLUMNS, "blocked", "2026-01-01T00:00:00Z");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(registry.publish(&manifest, model.artefact().to_vec())).unwrap();
+    let (status, body) = daemon.post(&format!("/api/v1/models/{}/promote", model.id()));
+    assert_eq!(status, 200, "{body}");
+    let told = until_state(&daemon, "blocked", "blocked");
+    assert_eq!(told["model"], model.id().to_string());
+    let reason = told["reason"].as_str().unwrap();
+    assert!(reason.contains("`c2st_auc` is") || reason.contains("`column_pairs` is"), "{reason}");
+    println!("{reason}");
+    assert_eq!(daemon.metric("latentd_gate_blocked", &[]), Some(1.0));
+    let (status, body) = daemon.post("/api/v1/pipelines/blocked/generate");
+    assert!(status == 409 && body.contains("publishes no generated records: `"), "{status} {body}");
+    assert!(daemon.log().contains("generated records are not published: "), "{}", daemon.log());
+    // What was drawn before is published by now; nothing comes after it, though records are consumed.
+    std::thread::sleep(Duration::from_secs(1));
+    let (before, consumed) = (published(&daemon), daemon.metric("latentd_consumed_records_total", &[]).unwrap());
+    daemon.until("more records consumed", PATIENCE, || {
+        (daemon.metric("latentd_consumed_records_total", &[])? > consumed + 8_000.0).then_some(())
+    });
+    assert_eq!(published(&daemon), before);
+    feed.stop();
+    daemon.stop();
+    let others = all(broker, "blocked.augmented").iter().filter(|record| origin(record).model == model.id()).count();
+    assert_eq!(others, 0);
+}
