@@ -13,7 +13,7 @@ use super::output::Output;
 use super::records::{self, RecordMode};
 use super::show::{print_json, table};
 use super::{Format, UsageError};
-use crate::model::{ColumnsModel, Dictionary};
+use crate::model::{ColumnsModel, Condition, Dictionary, Generator, RowsModel};
 use crate::quality::{Bounds, Gate, Judge, Options, QualityError, Report, Verdict};
 
 /// Draw new records from a model of a topic's fields, in the topic's own syntax
@@ -37,8 +37,8 @@ pub struct GenerateArgs {
     /// What all chance comes from
     #[arg(short, long, default_value_t = 0)]
     seed: u64,
-    /// Records with these values; not in this release
-    #[arg(long = "where", value_name = "FIELD=VALUE", hide = true)]
+    /// Records with this value in this field, with a model that `latentd train --generator` made; may be repeated
+    #[arg(long = "where", value_name = "FIELD=VALUE")]
     conditions: Vec<String>,
     /// Where to: a file that appears when it is whole [default: standard output]
     #[arg(short, long, value_name = "FILE")]
@@ -65,10 +65,7 @@ const MOST_BYTES: usize = 1 << 30;
 
 /// Draws.
 pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
-    if let Some(condition) = args.conditions.first() {
-        let message = format!("--where {condition}: drawing records under a condition is not in this release");
-        return Err(UsageError::new(message).into());
-    }
+    let condition = condition(&args.conditions)?;
     let (_, artefact) = open(&args.model, &args.registry)?;
     if Dictionary::parse(&artefact).is_ok() {
         bail!(
@@ -76,6 +73,13 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
              `latentd train --codec columns` makes it",
             args.model
         );
+    }
+    if let Ok(model) = RowsModel::parse(&artefact) {
+        return draw(args, &model, &condition);
+    }
+    if let Some(field) = condition.keys().next() {
+        let message = format!("--where {field}: only a model that `latentd train --generator` made draws under a condition");
+        return Err(UsageError::new(message).into());
     }
     let model = ColumnsModel::parse(&artefact).with_context(|| format!("`{}` is no model of fields", args.model))?;
     let judge = args.against.as_deref().map(|real| judge(args, real)).transpose()?;
@@ -103,6 +107,62 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         if judge.is_some() {
             record.truncate(without_end(&record).len());
             drawn.push(record);
+        }
+    }
+    if let Some(out) = out {
+        out.into_inner().map_err(IntoInnerError::into_error)?.finish()?;
+    }
+    let Some(judge) = judge else { return Ok(()) };
+    let report = judge.judge(&refs(&drawn))?;
+    match args.format {
+        Format::Json => print_json(&report),
+        Format::Text => show(&report),
+    }
+}
+
+/// What `--where` asks for.
+fn condition(arguments: &[String]) -> Result<Condition, UsageError> {
+    let mut condition = Condition::new();
+    for argument in arguments {
+        let Some((field, value)) = argument.split_once('=') else {
+            return Err(UsageError::new(format!("--where {argument}: write FIELD=VALUE")));
+        };
+        if condition.insert(field.to_owned(), value.to_owned()).is_some_and(|other| other != value) {
+            return Err(UsageError::new(format!("--where {field}: it cannot have two values")));
+        }
+    }
+    Ok(condition)
+}
+
+/// Draws with a generator, run by run.
+fn draw(args: &GenerateArgs, generator: &dyn Generator, condition: &Condition) -> anyhow::Result<()> {
+    generator.admits(condition).map_err(|error| UsageError::new(format!("--where: {error}")))?;
+    let judge = args.against.as_deref().map(|real| judge(args, real)).transpose()?;
+    // What is judged is not printed, unless to a file.
+    let mut out = match (&judge, &args.output) {
+        (Some(_), None) => None,
+        (_, path) => Some(BufWriter::new(Output::open(path.as_deref(), false)?)),
+    };
+    let (mut drawn, mut records, mut left) = (Vec::new(), Vec::new(), args.count);
+    for run in 0u64.. {
+        let count = left.min(u64::from(generator.run_length()));
+        if count == 0 {
+            break;
+        }
+        left -= count;
+        records.clear();
+        generator.draw(args.seed, condition, run, count as u32, &mut records)?;
+        for record in &mut records {
+            if let Some(out) = &mut out {
+                out.write_all(record)?;
+                if !record.ends_with(b"\n") {
+                    out.write_all(b"\n")?;
+                }
+            }
+            record.truncate(without_end(record).len());
+        }
+        if judge.is_some() {
+            drawn.append(&mut records);
         }
     }
     if let Some(out) = out {
