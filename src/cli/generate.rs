@@ -12,7 +12,7 @@ use super::records::{self, RecordMode};
 use super::redraw::redraw;
 use super::show::{print_json, table};
 use super::{Format, UsageError};
-use crate::model::{Condition, Dictionary, Family, open_generator};
+use crate::model::{Condition, Dictionary, Family, Generator, RowsModel, open_generator};
 use crate::quality::{Bounds, Gate, Judge, Options, QualityError, Report, Verdict};
 
 /// Draw new records from a model of a topic's fields, in the topic's own syntax
@@ -36,8 +36,8 @@ pub struct GenerateArgs {
     /// What all chance comes from
     #[arg(short, long, default_value_t = 0)]
     seed: u64,
-    /// Records with these values; not in this release
-    #[arg(long = "where", value_name = "FIELD=VALUE", hide = true)]
+    /// Records with this value in this field, with a model that `latentd train --generator` made; may be repeated
+    #[arg(long = "where", value_name = "FIELD=VALUE")]
     conditions: Vec<String>,
     /// Draw records again from their headers: a file with an object a line, as `latentd cat -f json` prints records of a topic,
     /// or `-`
@@ -68,10 +68,7 @@ const MOST_BYTES: usize = 1 << 30;
 
 /// Draws.
 pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
-    if let Some(condition) = args.conditions.first() {
-        let message = format!("--where {condition}: drawing records under a condition is not in this release");
-        return Err(UsageError::new(message).into());
-    }
+    let condition = condition(&args.conditions)?;
     if let Some(headers) = &args.from_headers {
         return redraw(headers, args.model.as_deref(), &args.registry, args.output.as_deref());
     }
@@ -83,30 +80,59 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
              `latentd train --codec columns` makes it"
         );
     }
-    let family = manifest.map_or(Family::COLUMNS, |manifest| manifest.family);
+    let family = manifest.map_or_else(|| family_of(&artefact), |manifest| manifest.family);
     let generator = open_generator(&family, &artefact).with_context(|| format!("`{model}` draws nothing"))?;
+    draw(args, generator.as_ref(), &condition)
+}
+
+/// The family of an artefact that comes without a manifest.
+fn family_of(artefact: &[u8]) -> Family {
+    if RowsModel::parse(artefact).is_ok() { Family::AUTOREGRESSIVE } else { Family::COLUMNS }
+}
+
+/// What `--where` asks for.
+fn condition(arguments: &[String]) -> Result<Condition, UsageError> {
+    let mut condition = Condition::new();
+    for argument in arguments {
+        let Some((field, value)) = argument.split_once('=') else {
+            return Err(UsageError::new(format!("--where {argument}: write FIELD=VALUE")));
+        };
+        if condition.insert(field.to_owned(), value.to_owned()).is_some_and(|other| other != value) {
+            return Err(UsageError::new(format!("--where {field}: it cannot have two values")));
+        }
+    }
+    Ok(condition)
+}
+
+/// Draws with a generator, run by run.
+fn draw(args: &GenerateArgs, generator: &dyn Generator, condition: &Condition) -> anyhow::Result<()> {
+    generator.admits(condition).map_err(|error| UsageError::new(format!("--where: {error}")))?;
     let judge = args.against.as_deref().map(|real| judge(args, real)).transpose()?;
     // What is judged is not printed, unless to a file.
     let mut out = match (&judge, &args.output) {
         (Some(_), None) => None,
         (_, path) => Some(BufWriter::new(Output::open(path.as_deref(), false)?)),
     };
-    let (mut drawn, mut run) = (Vec::new(), Vec::new());
-    let length = u64::from(generator.run_length().max(1));
-    for number in 0..args.count.div_ceil(length) {
-        let count = u32::try_from((args.count - number * length).min(length))?;
-        generator.draw(args.seed, &Condition::new(), number, count, &mut run)?;
-        for mut record in run.drain(..) {
+    let (mut drawn, mut records, mut left) = (Vec::new(), Vec::new(), args.count);
+    for run in 0u64.. {
+        let count = left.min(u64::from(generator.run_length()));
+        if count == 0 {
+            break;
+        }
+        left -= count;
+        records.clear();
+        generator.draw(args.seed, condition, run, count as u32, &mut records)?;
+        for record in &mut records {
             if let Some(out) = &mut out {
-                out.write_all(&record)?;
+                out.write_all(record)?;
                 if !record.ends_with(b"\n") {
                     out.write_all(b"\n")?;
                 }
             }
-            if judge.is_some() {
-                record.truncate(without_end(&record).len());
-                drawn.push(record);
-            }
+            record.truncate(without_end(record).len());
+        }
+        if judge.is_some() {
+            drawn.append(&mut records);
         }
     }
     if let Some(out) = out {

@@ -7,27 +7,34 @@ use thiserror::Error;
 use super::columns::{ColumnsError, ColumnsGenerator};
 use super::generator::Generator;
 use super::manifest::Family;
+use super::rows::{RowsError, RowsModel};
 
 /// Why an artefact draws nothing.
 #[derive(Debug, Error)]
 pub enum GeneratorError {
     /// Models of this family draw no records, or this release does not know how.
-    #[error("models of the family `{0}` draw no records in this release: take one of the family `columns`")]
+    #[error(
+        "models of the family `{0}` draw no records in this release: take one of the family `columns` or `autoregressive`"
+    )]
     Family(Family),
     /// It is no model of fields.
     #[error("it is no model of fields")]
     Columns(#[from] ColumnsError),
+    /// It is no generator of rows.
+    #[error("it is no generator of rows")]
+    Rows(#[from] RowsError),
 }
 
 /// Whether models of a family draw records.
 pub fn is_generative(family: &Family) -> bool {
-    *family == Family::COLUMNS
+    [Family::COLUMNS, Family::AUTOREGRESSIVE].contains(family)
 }
 
 /// The generator of an artefact that comes from anywhere.
 pub fn open_generator(family: &Family, artefact: &[u8]) -> Result<Arc<dyn Generator>, GeneratorError> {
     match family {
         family if *family == Family::COLUMNS => Ok(Arc::new(ColumnsGenerator::parse(artefact)?)),
+        family if *family == Family::AUTOREGRESSIVE => Ok(Arc::new(RowsModel::parse(artefact)?)),
         other => Err(GeneratorError::Family(other.clone())),
     }
 }

@@ -10,6 +10,7 @@ pub mod latent;
 pub mod manifest;
 pub mod package;
 pub mod reservoir;
+pub mod rows;
 pub mod split;
 
 mod challenge;
@@ -28,4 +29,5 @@ pub use learned::Learned;
 pub use manifest::{CurvePoint, Family, Manifest, ManifestError, Span};
 pub use monitor::{Monitor, Phase, Progress, Start};
 pub use reservoir::{Kept, Reservoir, Sample, Snapshot};
+pub use rows::{RowsError, RowsModel};
 pub use split::{Parts, Split, SplitBy};

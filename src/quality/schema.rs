@@ -5,23 +5,10 @@ use std::collections::HashMap;
 use serde::Serialize;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::payload::fields::{Grammar, Kind, Scan, Step, Steps};
+use crate::payload::fields::{Grammar, Kind, LEAST_COUNT, Nature, Scan, Step, Steps, number};
 
-/// How often a category must have been seen to have a code of its own.
-pub const LEAST_COUNT: u32 = 5;
 /// Most categories of a column that have codes of their own, the most frequent: a pair of columns of more would be all chance.
 pub const MAX_CATEGORIES: usize = 100;
-/// Different numbers from which on a column is one of numbers; fewer are categories.
-const LEAST_NUMBERS: usize = 10;
-/// Different numbers from which on those that only go up, or only down, are a sequence.
-const LEAST_SEQUENCE: usize = 100;
-/// Longest mean length of categories; longer ones are text.
-const LONGEST_CATEGORY: usize = 64;
-/// Greatest number that is taken for one: sums of squares of such are finite.
-const GREATEST: f64 = 1e120;
-/// Values that a kind is learned from at most.
-const KIND_SAMPLES: usize = 4_000;
-
 /// Why a column takes no part in the comparison of distributions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -275,65 +262,33 @@ impl Row {
     }
 }
 
-/// A number as JSON writes it.
-fn number(text: &[u8]) -> Option<f64> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    match digits {
-        [b'0', b'0'..=b'9', ..] => return None,
-        [b'0'..=b'9', ..] => {}
-        _ => return None,
-    }
-    std::str::from_utf8(text).ok()?.parse().ok().filter(|number: &f64| number.abs() <= GREATEST)
-}
-
-/// What a column's values are, and whether they are all of it. They come in the order of the topic.
+/// How a column's values are compared, and whether they all are what it says. They come in the order of the topic.
 fn role(values: &[&[u8]], is_hex: bool) -> (Role, bool) {
-    if values.is_empty() {
-        return (Role::LeftOut(LeftOut::Empty), false);
-    }
-    let nearly_all = |count: usize| count * 20 >= values.len() * 19;
-    let mut counts: HashMap<&[u8], u32> = HashMap::new();
-    values.iter().for_each(|value| *counts.entry(value).or_insert(0) += 1);
-
-    if !is_hex {
-        let numbers: Vec<f64> = values.iter().filter_map(|value| number(value)).collect();
-        if nearly_all(numbers.len()) && counts.len() >= LEAST_NUMBERS {
-            if counts.len() >= LEAST_SEQUENCE && is_sequence(&numbers) {
-                return (Role::LeftOut(LeftOut::Sequence), false);
-            }
-            return (Role::Number, numbers.len() == values.len());
+    let left_out = |why| (Role::LeftOut(why), false);
+    match Nature::of(values, is_hex) {
+        Nature::Empty => left_out(LeftOut::Empty),
+        Nature::Sequence => left_out(LeftOut::Sequence),
+        Nature::Text => left_out(LeftOut::Text),
+        Nature::Identifier => left_out(LeftOut::Identifier),
+        Nature::Number => (Role::Number, values.iter().all(|value| number(value).is_some())),
+        Nature::Time(format) => {
+            let kind = Kind::Time(format);
+            let all = values.iter().all(|value| kind.parse(value).is_some());
+            (Role::Time { kind, units_a_day: format.units_a_day(), dated: format.date }, all)
         }
-        let step = values.len().div_ceil(KIND_SAMPLES);
-        let some: Vec<&[u8]> = values.iter().copied().step_by(step).collect();
-        let kind = Kind::learn(&some);
-        if let Kind::Time(format) = &kind {
-            let parsed = values.iter().filter(|value| kind.parse(value).is_some()).count();
-            if nearly_all(parsed) {
-                let (units_a_day, dated) = (format.units_a_day(), format.date);
-                return (Role::Time { kind, units_a_day, dated }, parsed == values.len());
-            }
+        Nature::Category => {
+            let mut counts: HashMap<&[u8], u32> = HashMap::new();
+            values.iter().for_each(|value| *counts.entry(value).or_insert(0) += 1);
+            let mut frequent: Vec<(&[u8], u32)> =
+                counts.into_iter().filter(|(_, count)| *count >= LEAST_COUNT).collect();
+            frequent.sort_unstable_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
+            frequent.truncate(MAX_CATEGORIES);
+            (
+                Role::Category(frequent.into_iter().zip(0..).map(|((value, _), code)| (value.into(), code)).collect()),
+                false,
+            )
         }
     }
-
-    let mut frequent: Vec<(&[u8], u32)> = counts.into_iter().filter(|(_, count)| *count >= LEAST_COUNT).collect();
-    frequent.sort_unstable_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
-    let known: usize = frequent.iter().map(|(_, count)| *count as usize).sum();
-    let bytes: usize = values.iter().map(|value| value.len()).sum();
-    if known * 2 < values.len() || bytes > LONGEST_CATEGORY * values.len() {
-        let has_words = values.iter().filter(|value| value.contains(&b' ')).count() * 2 > values.len();
-        return (Role::LeftOut(if has_words { LeftOut::Text } else { LeftOut::Identifier }), false);
-    }
-    frequent.truncate(MAX_CATEGORIES);
-    (Role::Category(frequent.into_iter().zip(0..).map(|((value, _), code)| (value.into(), code)).collect()), false)
-}
-
-/// Whether numbers only go up, or only down, but for one step in a hundred, and mostly differ.
-fn is_sequence(numbers: &[f64]) -> bool {
-    let steps = || numbers.windows(2).map(|pair| pair[0].total_cmp(&pair[1]));
-    let all = numbers.len().saturating_sub(1);
-    let count = |wanted| steps().filter(|step| *step == wanted).count();
-    let (up, down) = (count(std::cmp::Ordering::Less), count(std::cmp::Ordering::Greater));
-    (up + down) * 2 > all && up.min(down) * 100 <= all
 }
 
 fn features(number: usize, column: &SchemaColumn) -> Vec<Feature> {

@@ -1,7 +1,7 @@
 //! What can go wrong in a training.
 
 use crate::engine::EngineError;
-use crate::model::LatentError;
+use crate::model::{LatentError, RowsError};
 
 /// Why there is no model.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,9 @@ pub enum TrainingError {
     /// The parts that it made are no model.
     #[error("what was trained is no model")]
     Model(#[from] LatentError),
+    /// There are too few records for a model of rows, or too much is in them; or what was trained is none.
+    #[error("no model of rows")]
+    Rows(#[from] RowsError),
     /// The layers that it made are none.
     #[error("what was trained is no network")]
     Engine(#[from] EngineError),

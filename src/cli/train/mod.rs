@@ -3,6 +3,7 @@
 //! What is learned, and how it is judged, is what the daemon does ([`Subject`]): the newest fifth of the records is held
 //! out, and the model that was learned from the others is measured on it.
 
+mod generator;
 mod progress;
 mod report;
 
@@ -29,6 +30,7 @@ use crate::pipeline::{Images, Layout, Operation, Publication, Run, Settings, Sub
 use crate::registry::{Activation, Expect, Registry};
 use crate::telemetry::thread_cpu_seconds;
 use crate::units::ByteSize;
+use generator::GeneratorKind;
 use progress::Shown;
 use report::Report;
 pub use report::explain;
@@ -53,13 +55,16 @@ pub struct TrainArgs {
     /// What is learned for a file: columns, zstd-dict (with a level if it has one), or latent [default: columns, of images latent]
     #[arg(long, conflicts_with = "pipeline")]
     codec: Option<CodecSpec>,
+    /// Learn a model that draws records instead of one that codes them: of JSON or CSV, with all records of the file
+    #[arg(long, value_enum, conflicts_with_all = ["pipeline", "codec", "shape"])]
+    generator: Option<GeneratorKind>,
     /// Height, width and channels of images: 28x28, 64x64x3
     #[arg(long, value_name = "HxWxC", required_if_eq("payload", "image"), conflicts_with = "pipeline")]
     shape: Option<Shape>,
-    /// CPU time that a training on images takes
+    /// CPU time that a training of a network takes: on images, or of a generator
     #[arg(long, default_value = "2m", value_parser = humantime::parse_duration, value_name = "TIME", conflicts_with = "pipeline")]
     cpu: Duration,
-    /// Where a training on images begins: another seed, another model
+    /// Where a training of a network begins: another seed, another model
     #[arg(long, default_value_t = 0, value_name = "N", conflicts_with = "pipeline")]
     seed: u64,
     /// For a file: `block` learns records in a row, `record` each for itself
@@ -130,6 +135,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         return Err(UsageError::new("--limit 0 leaves nothing to learn from: write a number of records").into());
     }
     let bar = spinner();
+    if let (Some(file), Some(kind)) = (&args.file, args.generator) {
+        return generator::run(args, kind, file, &bar);
+    }
     if let Some(file) = &args.file {
         let task = of_file(args, file, &bar)?;
         return learn(args, task, None, &bar);
@@ -170,6 +178,20 @@ fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &Pro
 
 fn of_file(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<Task> {
     let subject = subject(args)?;
+    let (mode, mut reader) = of_file_records(args, file)?;
+    let corpus = Corpus::of_file(file, mode, &mut reader, args.bare, &bounds(args, &subject), bar)?;
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let stem = stem.filter(|stem| stem != "-" && is_pipeline_name(stem));
+    Ok(Task {
+        name: stem.unwrap_or_else(|| "standard-input".to_owned()),
+        subject,
+        corpus,
+        config: json!({ "records": mode.to_string(), "line_ends": !args.bare }),
+    })
+}
+
+/// The records of a file, and how it is cut into them.
+fn of_file_records(args: &TrainArgs, file: &Path) -> anyhow::Result<(RecordMode, records::FileReader)> {
     let asked = args.records.or(match args.payload {
         Payload::Csv => Some(RecordMode::Csv),
         Payload::Json | Payload::Image | Payload::Auto => None,
@@ -183,15 +205,7 @@ fn of_file(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<T
         let message = format!("`{}` does not say how it is cut into records: write --records lines", file.display());
         return Err(UsageError::new(message).into());
     }
-    let corpus = Corpus::of_file(file, mode, &mut reader, args.bare, &bounds(args, &subject), bar)?;
-    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let stem = stem.filter(|stem| stem != "-" && is_pipeline_name(stem));
-    Ok(Task {
-        name: stem.unwrap_or_else(|| "standard-input".to_owned()),
-        subject,
-        corpus,
-        config: json!({ "records": mode.to_string(), "line_ends": !args.bare }),
-    })
+    Ok((mode, reader))
 }
 
 /// What the arguments say that is learned of a file.

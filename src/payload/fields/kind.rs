@@ -140,6 +140,14 @@ impl Kind {
         Some(())
     }
 
+    /// [`Kind::render`] behind what a vector holds.
+    pub fn append(&self, number: i64, output: &mut Vec<u8>) -> Option<()> {
+        let mut page = Page::new(std::mem::take(output), usize::MAX);
+        let rendered = self.render(number, &mut page);
+        *output = page.into_bytes();
+        rendered
+    }
+
     /// The kind that most of these values have; `Text` when none has a fair share. Values come as often as they occur.
     pub fn learn(values: &[&[u8]]) -> Self {
         let mut candidates = vec![Self::Integer, Self::Ipv4];
@@ -691,7 +699,7 @@ impl TimeFormat {
     }
 }
 
-fn days_in(year: i64, month: i64) -> i64 {
+pub(super) fn days_in(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,
@@ -716,7 +724,7 @@ const FIRST_DAY: i64 = 719_528;
 /// Year, month and day so many days behind 0000-01-01, up to 9999-12-31 (Neri, Schneider 2022, *Euclidean affine functions and
 /// their application to calendar algorithms*, Proposition 6.3: years that begin with March, and divisions as multiplications).
 #[inline]
-fn civil_from_days(days: u64) -> Option<(u32, u32, u32)> {
+pub(super) fn civil_from_days(days: u64) -> Option<(u32, u32, u32)> {
     if days > 3_652_424 {
         return None;
     }

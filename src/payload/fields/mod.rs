@@ -18,16 +18,20 @@
 //! grammar need not be right about JSON, it only pays to be. A value's bytes are typed by its [`Kind`] when they are
 //! what the kind would write for that number, byte for byte; else they stay text.
 
+mod clock;
 mod compound;
 mod csv;
 mod grammar;
 mod json;
 mod kind;
 mod learn;
+mod nature;
 mod page;
 mod walk;
 
+pub use clock::TimeParts;
 pub use grammar::{Edge, Grammar, GrammarError, HEX_DIGITS, Scan, Slot, State};
-pub use kind::{Kind, days_from_civil};
+pub use kind::{Kind, TimeFormat, days_from_civil};
+pub use nature::{LEAST_COUNT, Nature, is_sequence, kind, nearly_all, number};
 pub use page::Page;
 pub use walk::{Step, Steps};

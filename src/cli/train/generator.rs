@@ -1,0 +1,133 @@
+//! `latentd train --generator`: a model that draws records, of all records of a file.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context;
+use indicatif::{HumanBytes, HumanCount, ProgressBar};
+use serde_json::json;
+
+use super::{Payload, TrainArgs, of_file_records};
+use crate::cli::corpus::{Bounds, Corpus};
+use crate::cli::models::signature;
+use crate::cli::output::Output;
+use crate::cli::show::print_json;
+use crate::cli::{Format, UsageError};
+use crate::model::manifest::{is_pipeline_name, metric};
+use crate::model::rows::RowsModel;
+use crate::model::{CurvePoint, Family, Manifest, package};
+
+/// A generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum GeneratorKind {
+    /// Rows of JSON or CSV, field by field in any order.
+    Autoregressive,
+}
+
+/// What came of a training.
+struct Learned {
+    model: RowsModel,
+    /// Bits of codes for each validation record.
+    validation: f64,
+    records: usize,
+    left_out: usize,
+    rewinds: u32,
+    cpu_seconds: f64,
+    curve: Vec<CurvePoint>,
+}
+
+/// Trains a generator, which is judged by `latentd generate --against` and not by what it would save.
+pub fn run(args: &TrainArgs, kind: GeneratorKind, file: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
+    let GeneratorKind::Autoregressive = kind;
+    if args.payload == Payload::Image {
+        return Err(UsageError::new("--generator autoregressive learns rows: write --payload json or csv").into());
+    }
+    let (mode, mut reader) = of_file_records(args, file)?;
+    let bounds = Bounds { run_bytes: 0, bytes: args.memory.as_usize(), records: args.limit };
+    let corpus = Corpus::of_file(file, mode, &mut reader, args.bare, &bounds, bar)?;
+    let records: Vec<&[u8]> = corpus.runs.iter().flat_map(|run| run.values()).collect();
+    let learned = learn(args, &records, bar)?;
+    bar.finish_and_clear();
+
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let stem = stem.filter(|stem| stem != "-" && is_pipeline_name(stem));
+    let name = stem.unwrap_or_else(|| "standard-input".to_owned());
+    let artefact = learned.model.artefact();
+    let mut manifest = Manifest::new(artefact, Family::AUTOREGRESSIVE, name, signature().at);
+    manifest.seed = args.seed;
+    manifest.config = json!({
+        "cpu": humantime::format_duration(args.cpu).to_string(), "records": mode.to_string(), "line_ends": !args.bare,
+    });
+    manifest.metrics.extend([
+        (metric::BITS_PER_ROW.to_owned(), learned.validation),
+        (metric::TRAINING_SECONDS.to_owned(), learned.cpu_seconds),
+        (metric::REWINDS.to_owned(), f64::from(learned.rewinds)),
+    ]);
+    manifest.curve.clone_from(&learned.curve);
+    if let Some(path) = &args.output {
+        let mut out = Output::open(Some(path), true)?;
+        out.write_all(&package::pack(&manifest.to_json()?, artefact)?)?;
+        out.finish()?;
+    }
+    if args.format == Format::Json {
+        return print_json(&json!({
+            "manifest": manifest,
+            "trained_records": learned.records,
+            "left_out_records": learned.left_out,
+            "cpu_seconds": learned.cpu_seconds,
+            "output": args.output,
+        }));
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "{} {}, {}: learned from {} records in {:.1} s of CPU",
+        manifest.family,
+        manifest.model,
+        HumanBytes(manifest.artefact_bytes),
+        HumanCount(learned.records as u64),
+        learned.cpu_seconds,
+    )?;
+    writeln!(out, "{:.2} bits for the codes of a record that it did not learn from", learned.validation)?;
+    if learned.left_out > 0 {
+        writeln!(out, "{} records have what is too rare to be drawn: left out", HumanCount(learned.left_out as u64))?;
+    }
+    match &args.output {
+        Some(path) => writeln!(out, "written   {}", path.display()).context("standard output")?,
+        None => writeln!(out, "not kept: -o FILE writes it")?,
+    }
+    Ok(())
+}
+
+#[cfg(feature = "training")]
+fn learn(args: &TrainArgs, records: &[&[u8]], bar: &ProgressBar) -> anyhow::Result<Learned> {
+    use super::progress::Shown;
+    use crate::model::rows;
+    use crate::telemetry::thread_cpu_seconds;
+    use crate::training::Budget;
+    use crate::training::rows::{Recipe, train};
+
+    let before = thread_cpu_seconds();
+    bar.set_message(format!("reading the syntax of {} records", records.len()));
+    // The time bounds it: learning the syntax counts, and the monitor has begun.
+    let mut shown = Shown::on(bar);
+    let coded = rows::learn(records)?;
+    let budget = Budget { steps: u32::MAX, cpu: Some(args.cpu) };
+    let trained = train(&coded, &Recipe::default(), args.seed, budget, &mut shown)?;
+    Ok(Learned {
+        model: trained.model,
+        validation: trained.validation,
+        records: coded.rows,
+        left_out: coded.left_out,
+        rewinds: trained.rewinds,
+        cpu_seconds: thread_cpu_seconds() - before,
+        curve: trained.curve,
+    })
+}
+
+#[cfg(not(feature = "training"))]
+fn learn(_args: &TrainArgs, _records: &[&[u8]], _bar: &ProgressBar) -> anyhow::Result<Learned> {
+    anyhow::bail!(
+        "this latentd was built without libtorch, which trains networks: build it with the feature `training`"
+    )
+}

@@ -1,0 +1,395 @@
+//! A model of rows as bytes: a safetensors file, written by training, read without trust.
+//!
+//! Weights are tensors of `f32`. The codebook is packed into a tensor of bytes, and so are the structural zeros. `FORMAT.md` has
+//! all of it.
+
+use std::collections::HashMap;
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use super::bin::Bin;
+use super::codebook::{Code, Codebook, Field, Fork, MAX_OCCURRENCES, Variable};
+use super::learn::columns;
+use super::network::{BlockWeights, Weights};
+use super::zeros::Zeros;
+use super::{MAX_BLOCKS, MAX_CODES, MAX_FIELDS, RowsError};
+use crate::frame::{FrameError, Reader, put_signed, put_varint};
+use crate::payload::fields::{Grammar, Kind};
+
+/// Most bytes of an artefact.
+pub const MAX_ARTEFACT_BYTES: usize = 64 << 20;
+/// Most bytes of a file's header.
+const MAX_HEADER_BYTES: u64 = 64 << 10;
+/// Most bytes of a codebook.
+const MAX_BOOK_BYTES: usize = 16 << 20;
+/// The metadata's key.
+const KEY: &str = "latentd";
+/// The format's version.
+pub(super) const VERSION: u32 = 1;
+/// What the metadata calls it, so that it is told from other safetensors files.
+const FAMILY: &str = "autoregressive";
+/// zstd's level: artefacts are written once.
+const LEVEL: i32 = 19;
+
+/// What is no tensor.
+#[derive(Debug, Serialize, Deserialize)]
+struct Outline {
+    version: u32,
+    family: String,
+}
+
+/// What an artefact holds.
+pub(super) struct Parts {
+    pub book: Codebook,
+    pub order: Vec<u16>,
+    pub zeros: Zeros,
+    pub weights: Weights,
+}
+
+fn invalid(what: impl std::fmt::Display) -> RowsError {
+    RowsError::Invalid(what.to_string())
+}
+
+impl From<FrameError> for RowsError {
+    fn from(error: FrameError) -> Self {
+        invalid(format_args!("its codebook is damaged: {error}"))
+    }
+}
+
+/// Writes an artefact.
+pub(super) fn write(book: &Codebook, order: &[u16], zeros: &Zeros, weights: &Weights) -> Vec<u8> {
+    let pack =
+        |bytes: &[u8]| zstd::bulk::compress(bytes, LEVEL).expect("zstd has a level 19, and memory for megabytes");
+    let (width, inner, codes) = (weights.width, weights.inner, book.codes());
+    let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+    for (name, bytes) in [("codebook", pack(&book_bytes(book, order))), ("zeros", pack(&zeros.bytes()))] {
+        tensors.push((name.to_owned(), Dtype::U8, vec![bytes.len()], bytes));
+    }
+    let mut put = |name: String, shape: Vec<usize>, values: &[f32]| {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        tensors.push((name, Dtype::F32, shape, bytes));
+    };
+    put("embedding".to_owned(), vec![codes, width], &weights.embedding);
+    put("bias".to_owned(), vec![width], &weights.bias);
+    for (number, block) in weights.blocks.iter().enumerate() {
+        put(format!("block.{number}.down"), vec![width, inner], &block.down);
+        put(format!("block.{number}.bias"), vec![inner], &block.bias);
+        put(format!("block.{number}.up"), vec![inner, width], &block.up);
+    }
+    put("output".to_owned(), vec![codes, width], &weights.output);
+    put("output.bias".to_owned(), vec![codes], &weights.output_bias);
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+        let view = TensorView::new(*dtype, shape.clone(), bytes);
+        (name.as_str(), view.expect("each tensor has the bytes of its shape"))
+    });
+    let outline = Outline { version: VERSION, family: FAMILY.to_owned() };
+    let outline = serde_json::to_string(&outline).expect("numbers and texts are JSON");
+    let metadata = HashMap::from([(KEY.to_owned(), outline)]);
+    safetensors::serialize(views, Some(metadata)).expect("tensors of a few megabytes fit a file")
+}
+
+/// Reads an artefact.
+pub(super) fn read(artefact: &[u8]) -> Result<Parts, RowsError> {
+    if artefact.len() > MAX_ARTEFACT_BYTES {
+        return Err(invalid(format_args!("it has {} bytes, over the cap of {MAX_ARTEFACT_BYTES}", artefact.len())));
+    }
+    // The header is parsed whole, so that its length is looked at first.
+    let header = artefact.first_chunk().map(|length| u64::from_le_bytes(*length));
+    if header.is_none_or(|length| length > MAX_HEADER_BYTES) {
+        return Err(invalid("it does not begin like a safetensors file with a header of 64 KiB at most"));
+    }
+    let (_, metadata) = SafeTensors::read_metadata(artefact).map_err(invalid)?;
+    let outline = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+    let outline = outline.ok_or_else(|| invalid("its metadata has no key `latentd`"))?;
+    let outline: Outline = serde_json::from_str(outline).map_err(invalid)?;
+    if outline.family != FAMILY {
+        return Err(invalid(format_args!("it is of the family `{}`", outline.family.escape_debug())));
+    }
+    if outline.version != VERSION {
+        return Err(RowsError::Version { version: outline.version });
+    }
+    let file = Tensors(SafeTensors::deserialize(artefact).map_err(invalid)?);
+    let (book, order) = read_book(&file.unpacked("codebook", MAX_BOOK_BYTES)?)?;
+    let codes = book.codes();
+    let zeros = file.unpacked("zeros", Zeros::size(codes))?;
+    let zeros = Zeros::parse(codes, &zeros).ok_or_else(|| invalid("its zeros are not of its codes"))?;
+    let embedding = file.get("embedding", Dtype::F32, 2)?;
+    let width = embedding.shape()[1];
+    let mut blocks = Vec::new();
+    let mut inner = 1;
+    for number in 0..=MAX_BLOCKS {
+        let name = format!("block.{number}.down");
+        if file.0.tensor(&name).is_err() {
+            break;
+        }
+        inner = file.get(&name, Dtype::F32, 2)?.shape()[1];
+        let [bias, up] = ["bias", "up"].map(|what| file.floats(&format!("block.{number}.{what}")));
+        blocks.push(BlockWeights { down: file.floats(&name)?, bias: bias?, up: up? });
+    }
+    let weights = Weights {
+        width,
+        inner,
+        embedding: file.floats("embedding")?,
+        bias: file.floats("bias")?,
+        blocks,
+        output: file.floats("output")?,
+        output_bias: file.floats("output.bias")?,
+    };
+    weights.check(codes)?;
+    Ok(Parts { book, order, zeros, weights })
+}
+
+/// A file's tensors.
+struct Tensors<'a>(SafeTensors<'a>);
+
+impl<'a> Tensors<'a> {
+    /// A tensor of this type and rank.
+    fn get(&self, name: &str, dtype: Dtype, rank: usize) -> Result<TensorView<'a>, RowsError> {
+        let tensor = self.0.tensor(name).map_err(|_| invalid(format_args!("it has no tensor `{name}`")))?;
+        match tensor.dtype() == dtype && tensor.shape().len() == rank {
+            true => Ok(tensor),
+            false => Err(invalid(format_args!("its tensor `{name}` is of another type or rank"))),
+        }
+    }
+
+    fn floats(&self, name: &str) -> Result<Vec<f32>, RowsError> {
+        let tensor = self.0.tensor(name).map_err(|_| invalid(format_args!("it has no tensor `{name}`")))?;
+        if tensor.dtype() != Dtype::F32 {
+            return Err(invalid(format_args!("its tensor `{name}` is of another type")));
+        }
+        Ok(tensor.data().as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
+    }
+
+    fn unpacked(&self, name: &str, most: usize) -> Result<Vec<u8>, RowsError> {
+        let packed = self.get(name, Dtype::U8, 1)?;
+        zstd::bulk::decompress(packed.data(), most)
+            .map_err(|error| invalid(format_args!("its tensor `{name}` does not unpack: {error}")))
+    }
+}
+
+/// The codebook and the order in which its variables are drawn.
+fn book_bytes(book: &Codebook, order: &[u16]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    book.grammar.write(&mut bytes);
+    let put = |number: usize, bytes: &mut Vec<u8>| put_varint(number as u64, bytes);
+    let optional = |number: Option<u16>| number.map_or(0, |number| usize::from(number) + 1);
+    put(book.variables.len(), &mut bytes);
+    for variable in &book.variables {
+        put(variable.name.len(), &mut bytes);
+        bytes.extend_from_slice(variable.name.as_bytes());
+        put(variable.codes.len(), &mut bytes);
+        variable.codes.iter().for_each(|code| write_code(code, &mut bytes));
+    }
+    put(book.fields.len(), &mut bytes);
+    for field in &book.fields {
+        put(usize::from(field.column), &mut bytes);
+        put(usize::from(field.occurrence), &mut bytes);
+        put(usize::from(field.variable), &mut bytes);
+        field.kind.write(&mut bytes);
+        field.parts.iter().for_each(|part| put(optional(*part), &mut bytes));
+    }
+    put(book.forks.len(), &mut bytes);
+    for fork in &book.forks {
+        for number in [optional(fork.from), optional(fork.to), usize::from(fork.variable)] {
+            put(number, &mut bytes);
+        }
+    }
+    order.iter().for_each(|variable| put(usize::from(*variable), &mut bytes));
+    bytes
+}
+
+fn write_code(code: &Code, bytes: &mut Vec<u8>) {
+    let text = |text: &[u8], bytes: &mut Vec<u8>| {
+        put_varint(text.len() as u64, bytes);
+        bytes.extend_from_slice(text);
+    };
+    let (tag, slot) = match code {
+        Code::Absent => (0, None),
+        Code::Null { slot } => (1, Some(slot)),
+        Code::Text { slot, .. } => (2, Some(slot)),
+        Code::Texts { slot, .. } => (3, Some(slot)),
+        Code::Number { slot, .. } => (4, Some(slot)),
+        Code::Sequence { slot, .. } => (5, Some(slot)),
+        Code::Time { slot } => (6, Some(slot)),
+        Code::Part(_) => (7, None),
+        Code::Literal(_) => (8, None),
+        Code::Rare => (9, None),
+    };
+    bytes.push(tag);
+    if let Some(slot) = slot {
+        put_varint(u64::from(*slot), bytes);
+    }
+    match code {
+        Code::Text { text: own, .. } => text(own, bytes),
+        Code::Texts { texts, .. } => {
+            put_varint(texts.len() as u64, bytes);
+            for (own, count) in texts {
+                text(own, bytes);
+                put_varint(u64::from(*count), bytes);
+            }
+        }
+        Code::Number { bin, .. } => bin.write(bytes),
+        Code::Sequence { base, step, .. } => {
+            put_signed(*base, bytes);
+            put_signed(*step, bytes);
+        }
+        Code::Part(value) => put_signed(*value, bytes),
+        Code::Literal(literal) => put_varint(u64::from(*literal), bytes),
+        Code::Absent | Code::Null { .. } | Code::Time { .. } | Code::Rare => {}
+    }
+}
+
+/// A number of at most `most`.
+fn capped(input: &mut Reader<'_>, most: usize) -> Result<usize, RowsError> {
+    let number = input.varint()?;
+    usize::try_from(number)
+        .ok()
+        .filter(|number| *number <= most)
+        .ok_or_else(|| invalid(format_args!("its codebook has a number of {number} where {most} is the most")))
+}
+
+fn optional(input: &mut Reader<'_>, limit: usize) -> Result<Option<u16>, RowsError> {
+    Ok(capped(input, limit)?.checked_sub(1).map(|number| number as u16))
+}
+
+fn read_book(bytes: &[u8]) -> Result<(Codebook, Vec<u16>), RowsError> {
+    let input = &mut Reader::new(bytes, 0);
+    let grammar = Grammar::read(input).map_err(invalid)?;
+    let (names, column_of) = columns(&grammar);
+    let slots = grammar.slots().len();
+
+    let mut variables = Vec::new();
+    let mut left = MAX_CODES;
+    for _ in 0..capped(input, MAX_CODES)? {
+        let length = capped(input, bytes.len())?;
+        let name = String::from_utf8(input.take(length)?.to_vec()).map_err(|_| invalid("a name is no UTF-8"))?;
+        let count = capped(input, left)?;
+        left -= count;
+        let codes = (0..count).map(|_| read_code(input, slots)).collect::<Result<Vec<_>, _>>()?;
+        if codes.iter().all(|code| *code == Code::Rare) {
+            return Err(invalid("a variable has nothing that could be drawn"));
+        }
+        variables.push(Variable { name, codes });
+    }
+    // Each variable says one thing.
+    let mut is_taken = vec![false; variables.len()];
+    let mut take = |variable: usize| match is_taken.get_mut(variable).map(|taken| std::mem::replace(taken, true)) {
+        Some(false) => Ok(variable as u16),
+        _ => Err(invalid("a variable is not there, or says two things")),
+    };
+    let mut fields = Vec::new();
+    for _ in 0..capped(input, MAX_FIELDS)? {
+        let column = capped(input, names.len().saturating_sub(1))? as u16;
+        let occurrence = capped(input, MAX_OCCURRENCES - 1)? as u8;
+        if names.is_empty() {
+            return Err(invalid("a field is of no column"));
+        }
+        let variable = take(capped(input, MAX_CODES)?)?;
+        let kind = Kind::read(input)?;
+        let mut parts = [None; 7];
+        for part in &mut parts {
+            if let Some(number) = optional(input, MAX_CODES)? {
+                *part = Some(take(usize::from(number))?);
+            }
+        }
+        let field = Field { column, occurrence, variable, kind, parts };
+        check_field(&field, &variables, &grammar, &column_of)?;
+        fields.push(field);
+    }
+    // The occurrences of a column are 0, 1, and so on, each once.
+    let mut sorted: Vec<(u16, u8)> = fields.iter().map(|field| (field.column, field.occurrence)).collect();
+    sorted.sort_unstable();
+    if sorted.chunk_by(|a, b| a.0 == b.0).any(|same| same.iter().zip(0..).any(|((_, found), place)| *found != place)) {
+        return Err(invalid("the occurrences of a column are not counted from 0"));
+    }
+    let mut forks = Vec::new();
+    for _ in 0..capped(input, MAX_CODES)? {
+        let (from, to) = (optional(input, slots)?, optional(input, slots)?);
+        let variable = take(capped(input, MAX_CODES)?)?;
+        let codes = &variables[usize::from(variable)].codes;
+        if !codes.iter().all(|code| matches!(code, Code::Absent | Code::Literal(_) | Code::Rare)) {
+            return Err(invalid("a variable of literals has other codes"));
+        }
+        forks.push(Fork { from, to, variable });
+    }
+    let mut order = Vec::with_capacity(variables.len());
+    let mut is_drawn = vec![false; variables.len()];
+    for _ in 0..variables.len() {
+        let variable = capped(input, variables.len() - 1)?;
+        if std::mem::replace(&mut is_drawn[variable], true) {
+            return Err(invalid("a variable is drawn twice"));
+        }
+        order.push(variable as u16);
+    }
+    if input.left() > 0 || is_taken.contains(&false) {
+        return Err(invalid("its codebook has a variable of nothing, or bytes behind its end"));
+    }
+    Ok((Codebook::new(grammar, (names, column_of), fields, forks, variables), order))
+}
+
+fn read_code(input: &mut Reader<'_>, slots: usize) -> Result<Code, RowsError> {
+    fn text(input: &mut Reader<'_>) -> Result<Vec<u8>, RowsError> {
+        let length = capped(input, input.left())?;
+        Ok(input.take(length)?.to_vec())
+    }
+    let tag = input.byte()?;
+    let slot = match tag {
+        1..=6 if slots > 0 => capped(input, slots - 1)? as u16,
+        1..=6 => return Err(invalid("a code is of a slot, and there is none")),
+        _ => 0,
+    };
+    Ok(match tag {
+        0 => Code::Absent,
+        1 => Code::Null { slot },
+        2 => Code::Text { slot, text: text(input)? },
+        3 => {
+            let mut texts = Vec::new();
+            // Each takes two bytes at least.
+            for _ in 0..capped(input, input.left() / 2)? {
+                texts.push((text(input)?, capped(input, u32::MAX as usize)? as u32));
+            }
+            if texts.is_empty() || texts.iter().any(|(_, count)| *count == 0) {
+                return Err(invalid("a code has no texts, or one that never was"));
+            }
+            Code::Texts { slot, texts }
+        }
+        4 => Code::Number { slot, bin: Bin::read(input)? },
+        5 => Code::Sequence { slot, base: input.signed()?, step: input.signed()? },
+        6 => Code::Time { slot },
+        7 => Code::Part(input.signed()?),
+        8 => Code::Literal(capped(input, usize::from(u16::MAX))? as u16),
+        9 => Code::Rare,
+        _ => return Err(invalid("there is no such code")),
+    })
+}
+
+/// Whether a field's codes are some that a field has, and what they write may stand in their slots.
+fn check_field(field: &Field, variables: &[Variable], grammar: &Grammar, column_of: &[u16]) -> Result<(), RowsError> {
+    for code in &variables[usize::from(field.variable)].codes {
+        if let Some(slot) = code.slot() {
+            let scan = grammar.slots()[usize::from(slot)].scan;
+            let fits = column_of[usize::from(slot)] == field.column
+                && match code {
+                    Code::Text { text, .. } => scan.holds(text),
+                    Code::Texts { texts, .. } => texts.iter().all(|(text, _)| scan.holds(text)),
+                    Code::Number { .. } | Code::Sequence { .. } => field.kind != Kind::Text,
+                    Code::Time { .. } => matches!(field.kind, Kind::Time(_)),
+                    _ => true,
+                };
+            if !fits {
+                return Err(invalid("a code writes what may not stand where it is to"));
+            }
+        } else if !matches!(code, Code::Absent | Code::Rare) {
+            return Err(invalid("a field has codes that are none of a field"));
+        }
+    }
+    for variable in field.parts.iter().flatten() {
+        let codes = &variables[usize::from(*variable)].codes;
+        if !codes.iter().all(|code| matches!(code, Code::Absent | Code::Part(_) | Code::Rare)) {
+            return Err(invalid("a part of a time has codes that are none of a part"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,335 @@
+//! Records as codes: what the network learns of them.
+//!
+//! A record is a walk along its topic's grammar ([`crate::payload::fields`]). Where its values stand are its *fields*: each path
+//! once, or several times where it is in an array. What a field has is said by one *variable* of few *codes*, or by several where
+//! it is a time: one for the year, one for the month, and so on. Where the grammar has several literals between the same two
+//! slots (an empty array, say), which of them stands there is a variable too.
+
+use std::collections::HashMap;
+
+use super::bin::Bin;
+use crate::payload::fields::{Grammar, Kind, Scan, Step, Steps, TimeFormat};
+
+/// Most times that a path may occur in a record.
+pub(super) const MAX_OCCURRENCES: usize = 8;
+
+/// What a variable may say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    /// There is nothing: no value, no part of one, no such literal passed.
+    Absent,
+    /// NULL in this slot: `null` in JSON, an empty cell in CSV.
+    Null { slot: u16 },
+    /// This text.
+    Text { slot: u16, text: Vec<u8> },
+    /// One of these texts, which were seen so often.
+    Texts { slot: u16, texts: Vec<(Vec<u8>, u32)> },
+    /// A number of the field's kind.
+    Number { slot: u16, bin: Bin },
+    /// A number that goes on: `base + step * n` in the record with the number `n - 1`.
+    Sequence { slot: u16, base: i64, step: i64 },
+    /// A time, whose parts are variables of their own.
+    Time { slot: u16 },
+    /// A part of a time.
+    Part(i64),
+    /// The literal with this number among those between the same slots.
+    Literal(u16),
+    /// What was seen too rarely. Never drawn.
+    Rare,
+}
+
+impl Code {
+    /// The slot that its value is written to.
+    pub fn slot(&self) -> Option<u16> {
+        match self {
+            Self::Null { slot }
+            | Self::Text { slot, .. }
+            | Self::Texts { slot, .. }
+            | Self::Number { slot, .. }
+            | Self::Sequence { slot, .. }
+            | Self::Time { slot } => Some(*slot),
+            Self::Absent | Self::Part(_) | Self::Literal(_) | Self::Rare => None,
+        }
+    }
+}
+
+/// What the network tells at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Variable {
+    /// For people.
+    pub name: String,
+    /// At least one, of which at least one is not [`Code::Rare`].
+    pub codes: Vec<Code>,
+}
+
+/// A place of a value in a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    /// Its path.
+    pub column: u16,
+    /// How often the path occurs before it.
+    pub occurrence: u8,
+    /// The variable that says what it has.
+    pub variable: u16,
+    /// What its numbers or times are read as.
+    pub kind: Kind,
+    /// The variables of the parts that a time has, where it is one.
+    pub parts: [Option<u16>; 7],
+}
+
+/// Literals between the same two slots, of which a variable says which one stands there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fork {
+    /// The state.
+    pub from: Option<u16>,
+    /// The slot that all of them lead to.
+    pub to: Option<u16>,
+    /// Its variable.
+    pub variable: u16,
+}
+
+/// How records are coded.
+#[derive(Clone, Debug)]
+pub(super) struct Codebook {
+    pub grammar: Grammar,
+    /// The paths.
+    pub columns: Vec<String>,
+    /// By slot: its column.
+    pub column_of: Vec<u16>,
+    /// In the order in which they mostly stand in a record.
+    pub fields: Vec<Field>,
+    pub forks: Vec<Fork>,
+    pub variables: Vec<Variable>,
+    /// By column and occurrence: the field.
+    field_of: Vec<Vec<u16>>,
+    /// By field.
+    readers: Vec<Lookup>,
+    /// Places of forks.
+    fork_of: HashMap<(Option<u16>, Option<u16>), u16>,
+}
+
+/// Codes by values.
+#[derive(Clone, Debug, Default)]
+struct Lookup {
+    texts: HashMap<(u16, Vec<u8>), u16>,
+    /// Numbers with codes of their own.
+    exact: HashMap<i64, u16>,
+    /// The last numbers of other bins in ascending order.
+    bins: Vec<(i64, u16)>,
+    sequence: Option<u16>,
+    time: Option<u16>,
+    absent: Option<u16>,
+    null: Option<u16>,
+    rare: Option<u16>,
+    /// The slot of numbers and times.
+    slot: Option<u16>,
+    /// By part: code by value.
+    parts: [HashMap<i64, u16>; 7],
+    /// By part: what stands for no value, and for a rare one.
+    parts_absent: [Option<u16>; 7],
+    parts_rare: [Option<u16>; 7],
+}
+
+/// A value of a record: its slot, and where it lies.
+pub(super) type Cell = (u16, u32, u32);
+
+/// Where a record's values lie. Used again for the next: its memory stays.
+#[derive(Debug, Default)]
+pub(super) struct Cells {
+    pub steps: Steps,
+    counts: Vec<usize>,
+    /// By field.
+    pub cells: Vec<Option<Cell>>,
+}
+
+impl Codebook {
+    /// One of these parts, which fit together ([`super::artefact`] and [`super::learn`] see to that).
+    pub fn new(
+        grammar: Grammar,
+        (columns, column_of): (Vec<String>, Vec<u16>),
+        fields: Vec<Field>,
+        forks: Vec<Fork>,
+        variables: Vec<Variable>,
+    ) -> Self {
+        let mut field_of = vec![Vec::new(); columns.len()];
+        let mut places: Vec<(usize, &Field)> = fields.iter().enumerate().collect();
+        places.sort_by_key(|(_, field)| (field.column, field.occurrence));
+        for (number, field) in places {
+            field_of[usize::from(field.column)].push(number as u16);
+        }
+        let readers = fields.iter().map(|field| Lookup::of(field, &variables)).collect();
+        let fork_of = forks.iter().enumerate().map(|(number, fork)| ((fork.from, fork.to), number as u16)).collect();
+        Self { grammar, columns, column_of, fields, forks, variables, field_of, readers, fork_of }
+    }
+
+    /// The fields of a column, by occurrence.
+    pub fn fields_of(&self, column: u16) -> &[u16] {
+        &self.field_of[usize::from(column)]
+    }
+
+    /// The number of the fork between two slots.
+    pub fn fork_number(&self, from: Option<u16>, to: Option<u16>) -> Option<usize> {
+        self.fork_of.get(&(from, to)).map(|fork| usize::from(*fork))
+    }
+
+    /// Codes of all variables.
+    pub fn codes(&self) -> usize {
+        self.variables.iter().map(|variable| variable.codes.len()).sum()
+    }
+
+    /// A record of less than 4 GiB as codes, one for each variable; `None` where it is not of the grammar, or a path occurs too
+    /// often, or it has what the variables have no code for.
+    pub fn read(&self, record: &[u8], cells: &mut Cells, codes: &mut Vec<u16>) -> Option<()> {
+        if !cells.find(self, record) {
+            return None;
+        }
+        codes.clear();
+        codes.resize(self.variables.len(), 0);
+        for ((field, lookup), cell) in self.fields.iter().zip(&self.readers).zip(&cells.cells) {
+            lookup.read(self, field, *cell, record, codes)?;
+        }
+        for fork in &self.forks {
+            codes[usize::from(fork.variable)] = self.literal(fork, &cells.steps)?;
+        }
+        Some(())
+    }
+
+    /// The code for the literal of a fork that a record passes.
+    fn literal(&self, fork: &Fork, steps: &Steps) -> Option<u16> {
+        let mut from = None;
+        let mut code = Code::Absent;
+        for step in &steps.steps {
+            let Step::Edge { edge, slot, .. } = *step else { return None };
+            if from == fork.from && slot == fork.to {
+                let before = &self.grammar.state(from).edges[..usize::from(edge)];
+                code = Code::Literal(before.iter().filter(|other| other.target == slot).count() as u16);
+                break;
+            }
+            from = slot;
+        }
+        let codes = &self.variables[usize::from(fork.variable)].codes;
+        let known = |wanted: &Code| codes.iter().position(|known| known == wanted);
+        known(&code).or_else(|| known(&Code::Rare)).map(|place| place as u16)
+    }
+}
+
+impl Cells {
+    /// Finds the values of a record; whether all of it is of the grammar, and no path occurs too often.
+    pub fn find(&mut self, book: &Codebook, record: &[u8]) -> bool {
+        self.steps.walk(&book.grammar, record);
+        self.counts.clear();
+        self.counts.resize(book.columns.len(), 0);
+        self.cells.clear();
+        self.cells.resize(book.fields.len(), None);
+        if !self.steps.regular {
+            return false;
+        }
+        for step in &self.steps.steps {
+            let Step::Edge { slot: Some(slot), start, end, .. } = *step else { continue };
+            let column = usize::from(book.column_of[usize::from(slot)]);
+            let Some(field) = book.field_of[column].get(self.counts[column]) else { return false };
+            self.cells[usize::from(*field)] = Some((slot, start, end));
+            self.counts[column] += 1;
+        }
+        true
+    }
+}
+
+/// Whether a value is NULL.
+pub(super) fn is_null(scan: Scan, value: &[u8]) -> bool {
+    match scan {
+        Scan::JsonBare => value == b"null",
+        Scan::CsvPlain(_) => value.is_empty(),
+        _ => false,
+    }
+}
+
+impl Lookup {
+    fn of(field: &Field, variables: &[Variable]) -> Self {
+        let mut lookup = Self::default();
+        for (code, place) in variables[usize::from(field.variable)].codes.iter().zip(0u16..) {
+            match code {
+                Code::Absent => lookup.absent = Some(place),
+                Code::Null { .. } => lookup.null = Some(place),
+                Code::Text { slot, text } => drop(lookup.texts.insert((*slot, text.clone()), place)),
+                Code::Texts { slot, texts } => {
+                    lookup.texts.extend(texts.iter().map(|(text, _)| ((*slot, text.clone()), place)));
+                }
+                Code::Number { slot, bin } => {
+                    lookup.slot = Some(*slot);
+                    match (bin.atoms.as_slice(), bin.edges.is_empty()) {
+                        ([(number, _)], true) if *number == bin.last => drop(lookup.exact.insert(*number, place)),
+                        _ => lookup.bins.push((bin.last, place)),
+                    }
+                }
+                Code::Sequence { slot, .. } => (lookup.slot, lookup.sequence) = (Some(*slot), Some(place)),
+                Code::Time { slot } => (lookup.slot, lookup.time) = (Some(*slot), Some(place)),
+                Code::Rare => lookup.rare = Some(place),
+                Code::Part(_) | Code::Literal(_) => {}
+            }
+        }
+        lookup.bins.sort_unstable();
+        for (part, variable) in field.parts.iter().enumerate() {
+            let Some(variable) = variable else { continue };
+            for (code, place) in variables[usize::from(*variable)].codes.iter().zip(0u16..) {
+                match code {
+                    Code::Part(value) => drop(lookup.parts[part].insert(*value, place)),
+                    Code::Absent => lookup.parts_absent[part] = Some(place),
+                    Code::Rare => lookup.parts_rare[part] = Some(place),
+                    _ => {}
+                }
+            }
+        }
+        lookup
+    }
+
+    /// Codes of a field.
+    fn read(&self, book: &Codebook, field: &Field, cell: Option<Cell>, record: &[u8], codes: &mut [u16]) -> Option<()> {
+        let mut time = None;
+        let code = match cell {
+            None => self.absent,
+            Some((slot, start, end)) => {
+                let value = &record[start as usize..end as usize];
+                if is_null(book.grammar.slots()[usize::from(slot)].scan, value) {
+                    self.null
+                } else if let Some(place) = self.texts.get(&(slot, value.to_vec())) {
+                    Some(*place)
+                } else if self.slot == Some(slot)
+                    && let Some(number) = field.kind.parse(value)
+                {
+                    time = self.time.and(Some(number));
+                    self.number(number)
+                } else {
+                    None
+                }
+            }
+        };
+        codes[usize::from(field.variable)] = code.or(self.rare)?;
+        if let Kind::Time(format) = &field.kind {
+            self.read_parts(format, field, time, codes)?;
+        }
+        Some(())
+    }
+
+    fn number(&self, number: i64) -> Option<u16> {
+        if let Some(place) = self.time.or(self.sequence).or_else(|| self.exact.get(&number).copied()) {
+            return Some(place);
+        }
+        let at = self.bins.partition_point(|(last, _)| *last < number);
+        // Numbers beyond the last bin are of it: ends are clamped.
+        self.bins.get(at).or(self.bins.last()).map(|(_, place)| *place)
+    }
+
+    fn read_parts(&self, format: &TimeFormat, field: &Field, time: Option<i64>, codes: &mut [u16]) -> Option<()> {
+        let parts = time.and_then(|time| format.parts(time));
+        for (part, variable) in field.parts.iter().enumerate() {
+            let Some(variable) = variable else { continue };
+            let code = match parts {
+                None => self.parts_absent[part],
+                Some(parts) => self.parts[part].get(&parts[part]).copied(),
+            };
+            codes[usize::from(*variable)] = code.or(self.parts_rare[part])?;
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,177 @@
+//! What a condition fixes.
+
+use super::RowsModel;
+use super::codebook::{Code, Field};
+use crate::model::generator::{Condition, DrawError};
+use crate::payload::fields::{Kind, Scan};
+
+/// Codes and values that are fixed before anything is drawn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fixed {
+    /// By variable.
+    pub codes: Vec<Option<u16>>,
+    /// By field: its value, as a record has it.
+    pub values: Vec<Option<Vec<u8>>>,
+}
+
+/// Most values that an error names.
+const NAMED: usize = 12;
+
+impl RowsModel {
+    /// What a condition fixes, if it can be met.
+    pub(super) fn fixed(&self, condition: &Condition) -> Result<Fixed, DrawError> {
+        let book = &self.book;
+        let mut fixed = Fixed { codes: vec![None; book.variables.len()], values: vec![None; book.fields.len()] };
+        for (name, value) in condition {
+            let is_meant = |field: &&Field| book.variables[usize::from(field.variable)].name == *name;
+            let Some(number) = book.fields.iter().position(|field| is_meant(&field)) else {
+                let names = book.fields.iter().map(|field| &*book.variables[usize::from(field.variable)].name);
+                let known = names.collect::<Vec<_>>().join(", ");
+                return Err(DrawError::UnknownField { field: name.clone(), known });
+            };
+            self.fix(number, value, &mut fixed).map_err(|detail| DrawError::Impossible {
+                field: name.clone(),
+                value: value.clone(),
+                detail,
+            })?;
+            self.check_pairs(&fixed).map_err(|detail| DrawError::Impossible {
+                field: name.clone(),
+                value: value.clone(),
+                detail,
+            })?;
+        }
+        Ok(fixed)
+    }
+
+    /// Fixes a field; why not, if it cannot be.
+    fn fix(&self, number: usize, value: &str, fixed: &mut Fixed) -> Result<(), String> {
+        let book = &self.book;
+        let field = &book.fields[number];
+        let variable = usize::from(field.variable);
+        let codes = &book.variables[variable].codes;
+        let scan = |slot: u16| book.grammar.slots()[usize::from(slot)].scan;
+        for (code, place) in codes.iter().zip(0u16..) {
+            let written = match code {
+                Code::Null { slot } => {
+                    let null = if scan(*slot) == Scan::JsonBare { "null" } else { "" };
+                    (value == null).then(|| value.as_bytes().to_vec())
+                }
+                Code::Text { slot, text } => (written(scan(*slot), value) == *text).then(|| text.clone()),
+                Code::Texts { slot, texts } => {
+                    let wanted = written(scan(*slot), value);
+                    texts.iter().any(|(text, _)| *text == wanted).then_some(wanted)
+                }
+                Code::Number { bin, .. } => {
+                    let number = field.kind.parse(value.as_bytes()).filter(|number| bin.holds(*number));
+                    number.map(|_| value.as_bytes().to_vec())
+                }
+                Code::Time { .. } => match self.fix_parts(field, value, fixed) {
+                    Some(()) => Some(value.as_bytes().to_vec()),
+                    None => None,
+                },
+                Code::Sequence { .. } if field.kind.parse(value.as_bytes()).is_some() => {
+                    return Err("its values go on with each record, and none comes twice".to_owned());
+                }
+                Code::Absent | Code::Sequence { .. } | Code::Part(_) | Code::Literal(_) | Code::Rare => None,
+            };
+            if let Some(written) = written {
+                fixed.codes[variable] = Some(place);
+                fixed.values[number] = Some(written);
+                self.fix_no_parts(field, code, fixed);
+                return Ok(());
+            }
+        }
+        Err(self.known_of(field))
+    }
+
+    /// Fixes the parts of a time; `None` where one of them was never seen.
+    fn fix_parts(&self, field: &Field, value: &str, fixed: &mut Fixed) -> Option<()> {
+        let Kind::Time(format) = &field.kind else { return None };
+        let parts = format.parts(field.kind.parse(value.as_bytes())?)?;
+        let mut found = Vec::new();
+        for (variable, part) in field.parts.iter().zip(parts) {
+            let Some(variable) = variable else { continue };
+            let codes = &self.book.variables[usize::from(*variable)].codes;
+            found.push((*variable, codes.iter().position(|code| *code == Code::Part(part))? as u16));
+        }
+        found.into_iter().for_each(|(variable, code)| fixed.codes[usize::from(variable)] = Some(code));
+        Some(())
+    }
+
+    /// A field that has no time has no parts of one.
+    fn fix_no_parts(&self, field: &Field, code: &Code, fixed: &mut Fixed) {
+        if matches!(code, Code::Time { .. }) {
+            return;
+        }
+        for variable in field.parts.iter().flatten() {
+            let codes = &self.book.variables[usize::from(*variable)].codes;
+            if let Some(absent) = codes.iter().position(|code| *code == Code::Absent) {
+                fixed.codes[usize::from(*variable)] = Some(absent as u16);
+            }
+        }
+    }
+
+    /// Whether what is fixed may stand side by side.
+    fn check_pairs(&self, fixed: &Fixed) -> Result<(), String> {
+        let first = self.network.first();
+        let codes = || fixed.codes.iter().enumerate().filter_map(|(variable, code)| Some((variable, (*code)?)));
+        for (one, a) in codes() {
+            for (other, b) in codes().filter(|(other, _)| *other > one) {
+                if self.zeros.has(first[one] + usize::from(a), first[other] + usize::from(b)) {
+                    let name = |variable: usize| &self.book.variables[variable].name;
+                    return Err(format!("`{}` and `{}` were never seen like this together", name(one), name(other)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a field may be, for people.
+    fn known_of(&self, field: &Field) -> String {
+        let codes = &self.book.variables[usize::from(field.variable)].codes;
+        let (mut texts, mut range) = (Vec::new(), None::<(i64, i64)>);
+        for code in codes {
+            match code {
+                Code::Text { text, .. } => texts.push(format!("`{}`", String::from_utf8_lossy(text))),
+                Code::Null { .. } => texts.push("NULL".to_owned()),
+                Code::Number { bin, .. } => {
+                    let ends = [bin.atoms.first().map(|atom| atom.0), bin.edges.first().copied()];
+                    let ends = ends.into_iter().chain([bin.atoms.last().map(|atom| atom.0), bin.edges.last().copied()]);
+                    for end in ends.flatten() {
+                        let (low, high) = range.unwrap_or((end, end));
+                        range = Some((low.min(end), high.max(end)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Some((low, high)) = range {
+            let text = |number| {
+                let mut text = Vec::new();
+                let _ = field.kind.append(number, &mut text);
+                String::from_utf8_lossy(&text).into_owned()
+            };
+            let (low, high) = (text(low), text(high));
+            return format!("it is a number from {low} to {high}, and of some only those that were seen five times");
+        }
+        let more = texts.len().saturating_sub(NAMED);
+        texts.truncate(NAMED);
+        match (texts.is_empty(), more) {
+            (true, _) => "none of its values was seen five times".to_owned(),
+            (false, 0) => format!("it may be {}", texts.join(", ")),
+            (false, more) => format!("it may be {} and {more} more", texts.join(", ")),
+        }
+    }
+}
+
+/// A value as a record of this syntax has it.
+fn written(scan: Scan, value: &str) -> Vec<u8> {
+    match scan {
+        Scan::JsonString => {
+            let quoted = serde_json::Value::from(value).to_string();
+            quoted[1..quoted.len() - 1].as_bytes().to_vec()
+        }
+        Scan::CsvQuoted => value.replace('"', "\"\"").into_bytes(),
+        _ => value.as_bytes().to_vec(),
+    }
+}

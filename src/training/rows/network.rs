@@ -1,0 +1,143 @@
+//! The model as libtorch sees it: what [`crate::model::rows`] computes in a stated order, differentiable.
+
+use rand_chacha::ChaCha8Rng;
+use tch::{Kind, Tensor, no_grad};
+
+use super::batches::{Batch, Purpose, Rows, generator};
+use super::recipe::Recipe;
+use crate::model::rows::{BlockWeights, Weights};
+use crate::training::TrainingError;
+use crate::training::layer::uniform;
+
+/// How large outputs of blocks and logits begin, against what keeps the size of what comes in.
+const CALM: f64 = 0.1;
+
+/// Its tensors are those of [`Weights`].
+#[derive(Debug)]
+pub(super) struct Network {
+    width: usize,
+    inner: usize,
+    embedding: Tensor,
+    bias: Tensor,
+    blocks: Vec<[Tensor; 3]>,
+    output: Tensor,
+    output_bias: Tensor,
+}
+
+/// Uniform numbers of this standard deviation.
+fn random(shape: [usize; 2], deviation: f64, rng: &mut ChaCha8Rng) -> Result<Tensor, TrainingError> {
+    let bound = deviation * 3f64.sqrt();
+    let numbers = (0..shape[0] * shape[1]).map(|_| ((uniform(rng) * 2.0 - 1.0) * bound) as f32);
+    let tensor = Tensor::f_from_slice(&numbers.collect::<Vec<_>>())?.f_view(shape.map(|side| side as i64))?;
+    Ok(tensor.set_requires_grad(true))
+}
+
+fn zeros(length: usize) -> Result<Tensor, TrainingError> {
+    Ok(Tensor::f_from_slice(&vec![0f32; length])?.set_requires_grad(true))
+}
+
+impl Network {
+    /// The network before it has learned anything but how frequent each code is.
+    pub fn new(rows: &Rows<'_>, recipe: &Recipe, seed: u64) -> Result<Self, TrainingError> {
+        let mut rng = generator(seed, Purpose::Weights);
+        let codes = rows.first[rows.first.len() - 1];
+        let (width, inner) = (recipe.width, recipe.inner);
+        let mut logs = vec![0f32; codes];
+        for variable in 0..rows.first.len() - 1 {
+            let counts = rows.counts(variable);
+            let all = counts.iter().map(|count| f64::from(*count) + 0.5).sum::<f64>();
+            let own = logs[rows.first[variable]..].iter_mut();
+            own.zip(counts).for_each(|(log, count)| *log = ((f64::from(count) + 0.5) / all).ln() as f32);
+        }
+        // About half of the variables are known at a time.
+        let known = (rows.order.len() as f64 / 2.0).max(1.0);
+        let blocks = (0..recipe.blocks).map(|_| {
+            Ok([
+                random([width, inner], (2.0 / width as f64).sqrt(), &mut rng)?,
+                zeros(inner)?,
+                random([inner, width], CALM * (2.0 / inner as f64).sqrt(), &mut rng)?,
+            ])
+        });
+        Ok(Self {
+            width,
+            inner,
+            blocks: blocks.collect::<Result<_, TrainingError>>()?,
+            embedding: random([codes, width], known.sqrt().recip(), &mut rng)?,
+            bias: zeros(width)?,
+            output: random([codes, width], CALM * (1.0 / width as f64).sqrt(), &mut rng)?,
+            output_bias: Tensor::f_from_slice(&logs)?.set_requires_grad(true),
+        })
+    }
+
+    /// What is learned.
+    pub fn parameters(&self) -> Vec<&Tensor> {
+        let mut all = vec![&self.embedding, &self.bias, &self.output, &self.output_bias];
+        all.extend(self.blocks.iter().flatten());
+        all
+    }
+
+    /// What decays: all that is multiplied with.
+    pub fn decay(&self, factor: f64) -> Result<(), TrainingError> {
+        no_grad(|| {
+            let blocks = self.blocks.iter().flat_map(|[down, _, up]| [down, up]);
+            for weights in [&self.embedding, &self.output].into_iter().chain(blocks) {
+                let _ = weights.shallow_clone().f_mul_scalar_(factor)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// `[rows, codes]`: the logits of all codes.
+    pub fn logits(&self, batch: &Batch) -> Result<Tensor, TrainingError> {
+        /// Sums of a bag.
+        const SUM: i64 = 0;
+        let (sums, ..) = Tensor::f_embedding_bag(
+            &self.embedding,
+            &batch.known,
+            &batch.offsets,
+            false,
+            SUM,
+            false,
+            None::<&Tensor>,
+            false,
+        )?;
+        let mut hidden = (sums + &self.bias).f_relu()?;
+        for [down, bias, up] in &self.blocks {
+            let inner = (hidden.f_matmul(down)? + bias).f_relu()?;
+            hidden = hidden + inner.f_matmul(up)?;
+        }
+        Ok(hidden.f_matmul(&self.output.f_tr()?)? + &self.output_bias)
+    }
+
+    /// The mean over rows of what is asked for, weighted: nats.
+    pub fn loss(&self, rows: &Rows<'_>, batch: &Batch) -> Result<Tensor, TrainingError> {
+        let logits = self.logits(batch)?;
+        let mut losses = Vec::with_capacity(rows.order.len());
+        for (place, variable) in rows.order.iter().enumerate() {
+            let (first, codes) = (rows.first[*variable], rows.first[*variable + 1] - rows.first[*variable]);
+            let own = logits.f_narrow(1, first as i64, codes as i64)?.f_log_softmax(1, Kind::Float)?;
+            losses.push(own.f_gather(1, &batch.wanted.f_narrow(1, place as i64, 1)?, false)?);
+        }
+        let losses = Tensor::f_cat(&losses, 1)?;
+        Ok(-((losses * &batch.weights).f_sum(Kind::Float)? / batch.wanted.size()[0] as f64))
+    }
+
+    /// The weights, for the artefact.
+    pub fn export(&self) -> Result<Weights, TrainingError> {
+        let numbers = |tensor: &Tensor| -> Result<Vec<f32>, TrainingError> {
+            Ok(Vec::<f32>::try_from(tensor.detach().f_contiguous()?.f_view(-1)?)?)
+        };
+        let block = |[down, bias, up]: &[Tensor; 3]| {
+            Ok(BlockWeights { down: numbers(down)?, bias: numbers(bias)?, up: numbers(up)? })
+        };
+        Ok(Weights {
+            width: self.width,
+            inner: self.inner,
+            embedding: numbers(&self.embedding)?,
+            bias: numbers(&self.bias)?,
+            blocks: self.blocks.iter().map(block).collect::<Result<_, TrainingError>>()?,
+            output: numbers(&self.output)?,
+            output_bias: numbers(&self.output_bias)?,
+        })
+    }
+}
