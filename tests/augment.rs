@@ -37,6 +37,17 @@ fn settings() -> Settings {
     config::load(&path).unwrap().pipelines.remove(0)
 }
 
+/// Shows a record to a tap.
+fn show<'a>(tap: &mut Tap, count: &mut i64, value: &'a [u8], headers: HeaderRefs<'a>) {
+    let at = TopicPartition::new("a", 0);
+    let timestamp = Timestamp::create(*count);
+    tap.take(&at, &RecordRef { key: None, value: Some(value), headers, timestamp, offset: *count });
+    *count += 1;
+    if *count % 500 == 0 {
+        tap.at_boundary();
+    }
+}
+
 /// What one generation learns from: real rows, and among them what the generation before drew; and how many were refused.
 fn tapped(
     augmentation: Option<&Augmentation>,
@@ -60,25 +71,14 @@ fn tapped(
     if let Some(augmentation) = augmentation {
         tap = tap.knowing(augmentation.clone());
     }
-    let at = TopicPartition::new("a", 0);
-    let mut offset = 0;
-    let mut show = |value: &[u8], headers: HeaderRefs<'_>| {
-        tap.take(
-            &at,
-            &RecordRef { key: None, value: Some(value), headers, timestamp: Timestamp::create(offset), offset },
-        );
-        offset += 1;
-        if offset % 500 == 0 {
-            tap.at_boundary();
-        }
-    };
+    let mut count = 0;
     // Three generated rows after each real one. Every other one has lost its headers on the way.
     let mut drawn = injected.iter().enumerate();
     for row in real {
-        show(row, HeaderRefs::new());
+        show(&mut tap, &mut count, row, HeaderRefs::new());
         for (number, row) in drawn.by_ref().take(INJECTED / REAL) {
             let headers = headers.as_mut().filter(|_| number % 2 == 0).map(|headers| headers.of(1, number as u64));
-            show(row, headers.into_iter().flatten().collect());
+            show(&mut tap, &mut count, row, headers.into_iter().flatten().collect());
         }
     }
     tap.at_boundary();

@@ -2,10 +2,12 @@
 //! from their headers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use latentd::augment::Origin;
-use latentd::model::{Family, Manifest, open_generator};
+use latentd::codec::ModelId;
+use latentd::model::{Family, Generator, Manifest, open_generator};
 use latentd::record::Record;
 use latentd::registry::Registry;
 use serde_json::Value;
@@ -53,24 +55,17 @@ fn origin(record: &Record) -> Origin {
 }
 
 /// Draws a record from its headers alone, as anybody can who has the registry.
-fn redraw(
-    generators: &mut BTreeMap<String, Box<dyn Fn(&Origin) -> Vec<u8>>>,
-    registry: &Registry,
-    origin: &Origin,
-) -> Vec<u8> {
-    let draw = generators.entry(origin.model.to_string()).or_insert_with(|| {
+fn redraw(generators: &mut BTreeMap<ModelId, Arc<dyn Generator>>, registry: &Registry, origin: &Origin) -> Vec<u8> {
+    let generator = generators.entry(origin.model).or_insert_with(|| {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let model = runtime.block_on(registry.load(&origin.model)).unwrap();
-        let generator = open_generator(&model.manifest.family, &model.artefact).unwrap();
-        Box::new(move |origin| {
-            let length = u64::from(generator.run_length());
-            let (run, number) = (origin.index / length, origin.index % length);
-            let mut records = Vec::new();
-            generator.draw(origin.seed, &origin.condition, run, number as u32 + 1, &mut records).unwrap();
-            records.pop().unwrap()
-        })
+        open_generator(&model.manifest.family, &model.artefact).unwrap()
     });
-    draw(origin)
+    let length = u64::from(generator.run_length());
+    let (run, number) = (origin.index / length, origin.index % length);
+    let mut records = Vec::new();
+    generator.draw(origin.seed, &origin.condition, run, number as u32 + 1, &mut records).unwrap();
+    records.pop().unwrap()
 }
 
 #[test]
