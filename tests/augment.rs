@@ -116,7 +116,7 @@ fn generations(guarded: bool) -> Vec<f64> {
         let generator = open_generator(&Family::COLUMNS, model.artefact()).unwrap();
         injected.clear();
         for run in 0..INJECTED.div_ceil(64) as u64 {
-            generator.draw(generation, &Condition::new(), run, 64, &mut injected).unwrap();
+            generator.draw(1, &Condition::new(), run, 64, &mut injected).unwrap();
         }
         injected.truncate(INJECTED);
         augmentation.emitted(injected.iter().map(Vec::as_slice));

@@ -355,7 +355,8 @@ pub const KEYS: &[Key] = &[
 
 /// The key at this path, where `*` stands for any name.
 pub fn find(path: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| matches(key.path, path))
+    // A pipeline's name may have dots: of several the one that leaves the shortest name is meant.
+    KEYS.iter().filter(|key| matches(key.path, path)).max_by_key(|key| key.path.len())
 }
 
 /// Whether a path of the table is this path.

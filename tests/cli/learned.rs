@@ -126,7 +126,7 @@ fn generate_draws_the_same_records_of_the_topic_s_syntax_from_a_seed() {
     let copies = drawn.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && known.contains(line)).count();
     assert_eq!(copies, 0, "they are new");
     // Each is drawn again from its headers alone.
-    let id = latentd::codec::ModelId::of(&fs::read(&model).unwrap());
+    let id = latentd::model::package::unpack(&fs::read(&model).unwrap()).unwrap().manifest.model;
     let line = |index: usize| {
         format!(
             "{{\"headers\":[{{\"name\":\"ce_latentdmodel\",\"value\":\"{id}\"}},{{\"name\":\"ce_latentdgenerator\",\"value\":\"columns\"}},\
