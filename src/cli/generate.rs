@@ -78,7 +78,8 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         return draw(args, &model, &condition);
     }
     if let Some(field) = condition.keys().next() {
-        let message = format!("--where {field}: only a model that `latentd train --generator` made draws under a condition");
+        let message =
+            format!("--where {field}: only a model that `latentd train --generator` made draws under a condition");
         return Err(UsageError::new(message).into());
     }
     let model = ColumnsModel::parse(&artefact).with_context(|| format!("`{}` is no model of fields", args.model))?;

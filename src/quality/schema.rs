@@ -279,10 +279,14 @@ fn role(values: &[&[u8]], is_hex: bool) -> (Role, bool) {
         Nature::Category => {
             let mut counts: HashMap<&[u8], u32> = HashMap::new();
             values.iter().for_each(|value| *counts.entry(value).or_insert(0) += 1);
-            let mut frequent: Vec<(&[u8], u32)> = counts.into_iter().filter(|(_, count)| *count >= LEAST_COUNT).collect();
+            let mut frequent: Vec<(&[u8], u32)> =
+                counts.into_iter().filter(|(_, count)| *count >= LEAST_COUNT).collect();
             frequent.sort_unstable_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
             frequent.truncate(MAX_CATEGORIES);
-            (Role::Category(frequent.into_iter().zip(0..).map(|((value, _), code)| (value.into(), code)).collect()), false)
+            (
+                Role::Category(frequent.into_iter().zip(0..).map(|((value, _), code)| (value.into(), code)).collect()),
+                false,
+            )
         }
     }
 }

@@ -104,8 +104,8 @@ fn learn(args: &TrainArgs, records: &[&[u8]], bar: &ProgressBar) -> anyhow::Resu
     use super::progress::Shown;
     use crate::model::rows;
     use crate::telemetry::thread_cpu_seconds;
-    use crate::training::rows::{Recipe, train};
     use crate::training::Budget;
+    use crate::training::rows::{Recipe, train};
 
     let before = thread_cpu_seconds();
     bar.set_message(format!("reading the syntax of {} records", records.len()));
@@ -127,5 +127,7 @@ fn learn(args: &TrainArgs, records: &[&[u8]], bar: &ProgressBar) -> anyhow::Resu
 
 #[cfg(not(feature = "training"))]
 fn learn(_args: &TrainArgs, _records: &[&[u8]], _bar: &ProgressBar) -> anyhow::Result<Learned> {
-    anyhow::bail!("this latentd was built without libtorch, which trains networks: build it with the feature `training`")
+    anyhow::bail!(
+        "this latentd was built without libtorch, which trains networks: build it with the feature `training`"
+    )
 }

@@ -1,7 +1,6 @@
 //! A model of rows as bytes: a safetensors file, written by training, read without trust.
 //!
-//! Weights are tensors of `f32`. The codebook is packed into a tensor of bytes, and so are the structural zeros. `FORMAT.md` has
-//! all of it.
+//! Weights are tensors of `f32`. The codebook is packed into a tensor of bytes, and so are the structural zeros.
 
 use std::collections::HashMap;
 
@@ -60,7 +59,8 @@ impl From<FrameError> for RowsError {
 
 /// Writes an artefact.
 pub(super) fn write(book: &Codebook, order: &[u16], zeros: &Zeros, weights: &Weights) -> Vec<u8> {
-    let pack = |bytes: &[u8]| zstd::bulk::compress(bytes, LEVEL).expect("zstd has a level 19, and memory for megabytes");
+    let pack =
+        |bytes: &[u8]| zstd::bulk::compress(bytes, LEVEL).expect("zstd has a level 19, and memory for megabytes");
     let (width, inner, codes) = (weights.width, weights.inner, book.codes());
     let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
     for (name, bytes) in [("codebook", pack(&book_bytes(book, order))), ("zeros", pack(&zeros.bytes()))] {
@@ -169,7 +169,7 @@ impl<'a> Tensors<'a> {
 }
 
 /// The codebook and the order in which its variables are drawn.
-fn book_bytes(book: &Codebook, order: &[u16]) -> Vec<u8> {
+pub(super) fn book_bytes(book: &Codebook, order: &[u16]) -> Vec<u8> {
     let mut bytes = Vec::new();
     book.grammar.write(&mut bytes);
     let put = |number: usize, bytes: &mut Vec<u8>| put_varint(number as u64, bytes);
@@ -253,7 +253,7 @@ fn optional(input: &mut Reader<'_>, limit: usize) -> Result<Option<u16>, RowsErr
     Ok(capped(input, limit)?.checked_sub(1).map(|number| number as u16))
 }
 
-fn read_book(bytes: &[u8]) -> Result<(Codebook, Vec<u16>), RowsError> {
+pub(super) fn read_book(bytes: &[u8]) -> Result<(Codebook, Vec<u16>), RowsError> {
     let input = &mut Reader::new(bytes, 0);
     let grammar = Grammar::read(input).map_err(invalid)?;
     let (names, column_of) = columns(&grammar);
@@ -365,12 +365,7 @@ fn read_code(input: &mut Reader<'_>, slots: usize) -> Result<Code, RowsError> {
 }
 
 /// Whether a field's codes are some that a field has, and what they write may stand in their slots.
-fn check_field(
-    field: &Field,
-    variables: &[Variable],
-    grammar: &Grammar,
-    column_of: &[u16],
-) -> Result<(), RowsError> {
+fn check_field(field: &Field, variables: &[Variable], grammar: &Grammar, column_of: &[u16]) -> Result<(), RowsError> {
     for code in &variables[usize::from(field.variable)].codes {
         if let Some(slot) = code.slot() {
             let scan = grammar.slots()[usize::from(slot)].scan;

@@ -284,14 +284,7 @@ impl Lookup {
     }
 
     /// Codes of a field.
-    fn read(
-        &self,
-        book: &Codebook,
-        field: &Field,
-        cell: Option<Cell>,
-        record: &[u8],
-        codes: &mut [u16],
-    ) -> Option<()> {
+    fn read(&self, book: &Codebook, field: &Field, cell: Option<Cell>, record: &[u8], codes: &mut [u16]) -> Option<()> {
         let mut time = None;
         let code = match cell {
             None => self.absent,

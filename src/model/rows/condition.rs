@@ -21,8 +21,7 @@ impl RowsModel {
     /// What a condition fixes, if it can be met.
     pub(super) fn fixed(&self, condition: &Condition) -> Result<Fixed, DrawError> {
         let book = &self.book;
-        let mut fixed =
-            Fixed { codes: vec![None; book.variables.len()], values: vec![None; book.fields.len()] };
+        let mut fixed = Fixed { codes: vec![None; book.variables.len()], values: vec![None; book.fields.len()] };
         for (name, value) in condition {
             let is_meant = |field: &&Field| book.variables[usize::from(field.variable)].name == *name;
             let Some(number) = book.fields.iter().position(|field| is_meant(&field)) else {

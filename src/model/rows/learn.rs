@@ -114,7 +114,12 @@ pub fn learn(records: &[&[u8]]) -> Result<Coded, RowsError> {
         for field in &mut fields {
             let values = seen.values(source(field));
             let nature = &natures[usize::from(field.column)];
-            Learner { grammar: &grammar, records, values: &values, grain }.field(field, nature, &columns, &mut variables);
+            Learner { grammar: &grammar, records, values: &values, grain }.field(
+                field,
+                nature,
+                &columns,
+                &mut variables,
+            );
         }
         let forks = forks(&grammar, records, &seen, &mut variables);
         let book = columns.codebook(grammar.clone(), fields, forks, variables);
@@ -408,10 +413,8 @@ impl<'a> Learner<'a> {
     fn texts(&self, texts: &[(u16, &[u8])], all: usize, (slot, is_blank): (u16, bool), codes: &mut Vec<Code>) {
         let mut counts: HashMap<(u16, &[u8]), u32> = HashMap::new();
         texts.iter().for_each(|text| *counts.entry(*text).or_insert(0) += 1);
-        let mut known: Vec<((u16, &[u8]), u32)> = counts
-            .into_iter()
-            .filter(|((_, text), count)| *count >= LEAST_COUNT && text.len() <= MAX_TEXT)
-            .collect();
+        let mut known: Vec<((u16, &[u8]), u32)> =
+            counts.into_iter().filter(|((_, text), count)| *count >= LEAST_COUNT && text.len() <= MAX_TEXT).collect();
         known.sort_unstable_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
         known.truncate(MAX_TEXTS);
         let rare = texts.len() - known.iter().map(|(_, count)| *count as usize).sum::<usize>();

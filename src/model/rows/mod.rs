@@ -27,8 +27,8 @@ use crate::codec::ModelId;
 use crate::engine::Kernel;
 use codebook::{Cells, Code, Codebook};
 pub use learn::{Coded, learn};
-use network::{Known, Network};
 pub use network::{BlockWeights, Weights};
+use network::{Known, Network};
 use writer::Writer;
 use zeros::Zeros;
 

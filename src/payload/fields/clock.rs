@@ -42,7 +42,8 @@ impl TimeFormat {
             if !(0..=9999).contains(&year) || !(1..=12).contains(&month) {
                 return None;
             }
-            number = days_from_civil(year, month, day.clamp(1, days_in(year, month))).checked_mul(self.units_a_day())?;
+            number =
+                days_from_civil(year, month, day.clamp(1, days_in(year, month))).checked_mul(self.units_a_day())?;
         }
         let in_range = (0..100).contains(&hour) && (0..60).contains(&minute) && (0..60).contains(&second);
         let of_day = match (self.clock, self.units_a_second()) {
