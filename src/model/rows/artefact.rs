@@ -1,7 +1,6 @@
 //! A model of rows as bytes: a safetensors file, written by training, read without trust.
 //!
-//! Weights are tensors of `f32`. The codebook is packed into a tensor of bytes, and so are the structural zeros. `FORMAT.md` has
-//! all of it.
+//! Weights are tensors of `f32`. The codebook is packed into a tensor of bytes, and so are the structural zeros.
 
 use std::collections::HashMap;
 
@@ -170,7 +169,7 @@ impl<'a> Tensors<'a> {
 }
 
 /// The codebook and the order in which its variables are drawn.
-fn book_bytes(book: &Codebook, order: &[u16]) -> Vec<u8> {
+pub(super) fn book_bytes(book: &Codebook, order: &[u16]) -> Vec<u8> {
     let mut bytes = Vec::new();
     book.grammar.write(&mut bytes);
     let put = |number: usize, bytes: &mut Vec<u8>| put_varint(number as u64, bytes);
@@ -254,7 +253,7 @@ fn optional(input: &mut Reader<'_>, limit: usize) -> Result<Option<u16>, RowsErr
     Ok(capped(input, limit)?.checked_sub(1).map(|number| number as u16))
 }
 
-fn read_book(bytes: &[u8]) -> Result<(Codebook, Vec<u16>), RowsError> {
+pub(super) fn read_book(bytes: &[u8]) -> Result<(Codebook, Vec<u16>), RowsError> {
     let input = &mut Reader::new(bytes, 0);
     let grammar = Grammar::read(input).map_err(invalid)?;
     let (names, column_of) = columns(&grammar);

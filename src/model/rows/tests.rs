@@ -1,1 +1,178 @@
+use super::*;
+use crate::model::generator::{Condition, DrawError, Generator};
 
+/// Records of a topic: a counter, an optional key, a value that is NULL where another is, rare values, an array, a time.
+fn records() -> Vec<Vec<u8>> {
+    let mixed = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+    let record = |n: u64| {
+        let city =
+            if n % 97 == 0 { format!("secret-{n}") } else { ["Zagreb", "Split", "Pula"][mixed(n) as usize % 3].into() };
+        let left = n % 5 != 0;
+        let (out, back) = if left {
+            (format!("{}", mixed(n) % 900), format!("{}", mixed(n + 7) % 50))
+        } else {
+            ("null".into(), "null".into())
+        };
+        let note = if n % 2 == 0 { ",\"note\":\"a b\"" } else { "" };
+        let tags = ["[]", "[\"x\"]", "[\"x\",\"y\"]"][mixed(n + 1) as usize % 3];
+        let day = n % 28 + 1;
+        format!(
+            "{{\"id\":{n},\"city\":\"{city}\"{note},\"out\":{out},\"back\":{back},\"tags\":{tags},\"at\":\"2024-03-{day:02}T10:00:00Z\"}}"
+        )
+    };
+    (0..3000).map(|n| record(n).into_bytes()).collect()
+}
+
+/// Small weights that nobody has trained.
+fn weights(codes: usize) -> Weights {
+    let mut state = 7u64;
+    let mut numbers = |count: usize| -> Vec<f32> {
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 40) as f32 / (1 << 23) as f32 - 1.0) * 0.5
+        };
+        (0..count).map(|_| next()).collect()
+    };
+    let (width, inner) = (20, 12);
+    Weights {
+        width,
+        inner,
+        embedding: numbers(codes * width),
+        bias: numbers(width),
+        blocks: (0..2)
+            .map(|_| BlockWeights { down: numbers(width * inner), bias: numbers(inner), up: numbers(inner * width) })
+            .collect(),
+        output: numbers(codes * width),
+        output_bias: numbers(codes),
+    }
+}
+
+fn model() -> RowsModel {
+    let records = records();
+    let coded = learn(&records.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+    RowsModel::new(&coded, &weights(coded.book.codes())).unwrap()
+}
+
+fn condition(fields: &[(&str, &str)]) -> Condition {
+    fields.iter().map(|(field, value)| ((*field).to_owned(), (*value).to_owned())).collect()
+}
+
+fn drawn(model: &RowsModel, condition: &Condition) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    for run in 0..4 {
+        model.draw(3, condition, run, model.run_length(), &mut records).unwrap();
+    }
+    assert_eq!(records.len(), 1024);
+    records
+}
+
+fn parsed(record: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(record).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(record)))
+}
+
+#[test]
+fn the_same_bytes_are_drawn_by_every_kernel_and_in_any_order() {
+    let model = model();
+    let all = drawn(&model, &Condition::new());
+    for kernel in Kernel::here() {
+        let other = RowsModel::with_kernel(model.artefact(), kernel).unwrap();
+        assert_eq!(drawn(&other, &Condition::new()), all, "{kernel}");
+    }
+    let mut few = Vec::new();
+    model.draw(3, &Condition::new(), 2, 5, &mut few).unwrap();
+    assert_eq!(few, all[512..517]);
+    let mut hash = blake3::Hasher::new();
+    all.iter().for_each(|record| drop(hash.update(record)));
+    assert_eq!(&hash.finalize().to_hex()[..16], "PIN");
+}
+
+#[test]
+fn records_are_of_the_topics_syntax_and_what_is_null_together_stays_so() {
+    let (model, mut cells) = (model(), Cells::default());
+    let mut notes = 0;
+    for record in drawn(&model, &Condition::new()) {
+        assert!(cells.find(&model.book, &record), "{}", String::from_utf8_lossy(&record));
+        let value = parsed(&record);
+        assert_eq!(value["out"].is_null(), value["back"].is_null(), "{value}");
+        assert!(value["id"].as_i64().unwrap() > 2990, "identifiers go on: {value}");
+        notes += usize::from(value.get("note").is_some());
+    }
+    assert!((1..1024).contains(&notes));
+}
+
+#[test]
+fn what_was_seen_fewer_than_five_times_is_neither_kept_nor_drawn() {
+    let model = model();
+    let has_secret = |text: &[u8]| text.windows(6).any(|part| part == b"secret");
+    for code in model.book.variables.iter().flat_map(|variable| &variable.codes) {
+        match code {
+            Code::Text { text, .. } => assert!(!has_secret(text)),
+            Code::Texts { texts, .. } => assert!(texts.iter().all(|(text, count)| !has_secret(text) && *count >= 5)),
+            _ => {}
+        }
+    }
+    let literals = model.book.grammar.states().iter().flat_map(|state| &state.edges);
+    assert!(literals.into_iter().all(|edge| !has_secret(&edge.literal)));
+    assert!(drawn(&model, &Condition::new()).iter().all(|record| !has_secret(record)));
+}
+
+#[test]
+fn every_record_drawn_under_a_condition_meets_it() {
+    let model = model();
+    let asked = condition(&[("city", "Split"), ("out", "null"), ("at", "2024-03-07T10:00:00Z")]);
+    for record in drawn(&model, &asked) {
+        let value = parsed(&record);
+        assert!(value["city"] == "Split" && value["out"].is_null() && value["back"].is_null(), "{value}");
+        assert_eq!(value["at"], "2024-03-07T10:00:00Z");
+    }
+}
+
+#[test]
+fn what_cannot_be_says_why() {
+    let model = model();
+    let error = |fields: &[(&str, &str)]| model.admits(&condition(fields)).unwrap_err();
+    assert!(matches!(error(&[("town", "Split")]), DrawError::UnknownField { .. }));
+    for fields in [
+        &[("city", "secret-97")][..],
+        &[("city", "Rijeka")],
+        &[("out", "100000")],
+        &[("id", "17")],
+        &[("at", "2024-04-07T10:00:00Z")],
+        &[("out", "null"), ("back", "12")],
+    ] {
+        assert!(matches!(error(fields), DrawError::Impossible { .. }), "{fields:?}");
+    }
+}
+
+#[test]
+fn damaged_artefacts_are_refused_or_draw_and_never_panic() {
+    let artefact = model().artefact().to_vec();
+    for cut in (0..artefact.len()).step_by(artefact.len() / 200 + 1) {
+        assert!(RowsModel::parse(&artefact[..cut]).is_err(), "cut at {cut}");
+    }
+    let mut records = Vec::new();
+    for at in (0..artefact.len()).step_by(artefact.len() / 400 + 1) {
+        let mut damaged = artefact.clone();
+        damaged[at] ^= 0x55;
+        if let Ok(model) = RowsModel::parse(&damaged) {
+            let _ = model.draw(1, &Condition::new(), 0, 4, &mut records);
+        }
+    }
+    let not_finite = Weights { bias: vec![f32::NAN; 20], ..weights(100) };
+    assert!(not_finite.check(100).is_err());
+}
+
+#[test]
+fn any_bytes_of_a_codebook_are_read_without_harm() {
+    let model = model();
+    let bytes = artefact::book_bytes(&model.book, &model.order);
+    assert!(artefact::read_book(&bytes).is_ok());
+    for at in 0..bytes.len() {
+        assert!(artefact::read_book(&bytes[..at]).is_err());
+        for flip in [1u8, 0x80, 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= flip;
+            let _ = artefact::read_book(&damaged);
+        }
+    }
+}

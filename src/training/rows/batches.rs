@@ -87,6 +87,11 @@ impl<'a> Rows<'a> {
         Self { codes: coded.codes(), variables: sizes.len(), first, order, training, validation: numbers }
     }
 
+    /// How many are learned from.
+    pub fn len(&self) -> usize {
+        self.training.len()
+    }
+
     /// Codes of variable `variable` in the rows that are learned from, counted.
     pub fn counts(&self, variable: usize) -> Vec<u32> {
         let mut counts = vec![0; self.first[variable + 1] - self.first[variable]];

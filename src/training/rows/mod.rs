@@ -6,7 +6,8 @@
 //! behind some variables that a condition may fix.
 //!
 //! Every so often validation rows are measured, in the order in which rows are drawn: if that is not finite or clearly worse than
-//! the best so far, the training goes back to the best and on with half the rate. It ends with the best.
+//! the best so far, the training goes back to the best and on with half the rate. It ends with what it ends with, unless the best
+//! was better by one in a hundred.
 
 mod batches;
 mod network;
@@ -35,6 +36,10 @@ const VALIDATION: usize = 2048;
 
 /// How much worse than the best is worse, and not chance.
 const TOLERANCE: f64 = 1.05;
+
+/// How much worse than the best the end may be and still be taken: the best of before was measured at a high rate, whose noise
+/// moves frequencies by more than bits show.
+const SLACK: f64 = 1.01;
 
 /// Stands for bits that were not measured yet. JSON has no infinity.
 const UNMEASURED: f64 = f64::MAX;
@@ -73,6 +78,8 @@ pub fn train(
         return Err(TrainingError::Data("it takes a step at least".to_owned()));
     }
     let rows = Rows::new(coded, recipe, VALIDATION, seed);
+    let passes = (recipe.passes * rows.len() as f64 / recipe.batch as f64).ceil() as u32;
+    let budget = Budget { steps: budget.steps.min(passes.max(1)), ..budget };
     let mut session = Session::new(&rows, recipe, seed, budget)?;
     while session.fraction(monitor) < 1.0 && !rows.order.is_empty() {
         session.step(monitor)?;
@@ -214,11 +221,15 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Ends with the best that was measured.
+    /// Ends with the weights of now, or with clearly better ones of before.
     fn finish(mut self, coded: &Coded, monitor: &mut dyn Monitor) -> Result<Trained, TrainingError> {
         if !self.rows.order.is_empty() {
-            self.settle()?;
-            self.checkpoint.restore(&self.network, &mut self.adam)?;
+            let bits = self.measure()?;
+            if bits.is_finite() && bits <= self.best * SLACK {
+                self.best = bits;
+            } else {
+                self.checkpoint.restore(&self.network, &mut self.adam)?;
+            }
         }
         let cpu = monitor.spent();
         let measured = Some(self.best).filter(|bits| *bits < UNMEASURED);

@@ -14,6 +14,8 @@ pub struct Recipe {
     pub blocks: usize,
     /// Rows of a step.
     pub batch: usize,
+    /// How often each row is seen, in the mean, at most: from then on rows would be learned by heart.
+    pub passes: f64,
     /// Adam's rate after its rise; it falls to 0 along half a cosine.
     pub rate: f64,
     /// How much of a weight is taken away in a step, for each unit of the rate (*decoupled weight decay*; Loshchilov and Hutter
@@ -36,11 +38,12 @@ impl Default for Recipe {
             inner: 64,
             blocks: 2,
             batch: 512,
-            rate: 4e-3,
-            decay: 0.02,
+            passes: 30.0,
+            rate: 3e-3,
+            decay: 0.1,
             ordered: 0.5,
             conditioned: 0.25,
-            interval: 250,
+            interval: 100,
             validation: 16,
         }
     }
@@ -55,6 +58,7 @@ impl Recipe {
         holds(self.blocks <= MAX_BLOCKS, "it has more than 8 blocks")?;
         holds((1..=65_536).contains(&self.batch), "a batch is not 1 to 65536 rows")?;
         holds((1e-6..=1.0).contains(&self.rate), "its rate is not 0.000001 to 1")?;
+        holds(self.passes > 0.0 && self.passes.is_finite(), "rows are never seen")?;
         holds((0.0..=1.0).contains(&self.decay), "its decay is not 0 to 1")?;
         let shares = self.ordered >= 0.0 && self.conditioned >= 0.0 && self.ordered + self.conditioned <= 1.0;
         holds(shares, "its shares of rows are not 0 to 1 together")?;
