@@ -68,7 +68,7 @@ pub fn sniff(value: &[u8]) -> Option<Coding> {
 pub fn seal(algorithm: Algorithm, model: Option<ModelPrefix>, coded: &[u8], raw: &[u8], output: &mut Vec<u8>) {
     if let Some(model) = model.filter(|_| algorithm.is_learned()) {
         let header = FrameHeader { kind: Kind::Record, codec: algorithm as u8, guard: Guard::Model(model) };
-        output.extend_from_slice(&header.to_bytes());
+        header.write(output);
         output.extend_from_slice(coded);
         return;
     }
@@ -165,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_raw_value_that_looks_coded_is_framed() {
-        for raw in [&b"BZhello"[..], &[0x1f, 0x8b, 0x08, 0], &[0x91, 0x4c], &[0x91, 0x4c, 0x10, 0, 0, 0, 0, 0]] {
+        let frames = [&[0x91, 0x4c][..], &[0x91, 0x4c, 0x10, 0, 0, 0, 0, 0], &[0xc1], &[0xc1, 0, 0, 0, 0]];
+        for raw in frames.into_iter().chain([&b"BZhello"[..], &[0x1f, 0x8b, 0x08, 0]]) {
             let mut sealed = Vec::new();
             seal(Algorithm::Identity, None, raw, raw, &mut sealed);
             assert_eq!(sealed.len(), raw.len() + 8);
@@ -174,5 +175,22 @@ mod tests {
         let mut sealed = Vec::new();
         seal(Algorithm::Identity, None, b"", b"", &mut sealed);
         assert!(sealed.is_empty());
+    }
+
+    #[test]
+    fn a_record_of_a_model_with_a_short_name_takes_four_bytes_more() {
+        for (algorithm, model, more) in [
+            (Algorithm::Latent, [0xc1, 2, 3, 4], 4),
+            (Algorithm::Latent, [0xc0, 2, 3, 4], 8),
+            (Algorithm::Columns, [0xc1, 2, 3, 4], 8),
+        ] {
+            let mut sealed = Vec::new();
+            seal(algorithm, Some(model), b"coded", b"a value", &mut sealed);
+            assert_eq!((sealed.len(), sniff(&sealed)), (5 + more, Some(Coding::Frame)));
+            let Ok(Opened::Record(frame)) = open(&sealed) else { panic!("{algorithm} {model:?}") };
+            let found = (frame.algorithm, frame.header.model(), frame.body);
+            assert_eq!(found, (algorithm, Some(model), &b"coded"[..]));
+        }
+        assert_eq!(frame::SHORT_CODEC, Algorithm::Latent as u8);
     }
 }

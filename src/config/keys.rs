@@ -229,7 +229,7 @@ pub const KEYS: &[Key] = &[
         "`content-encoding` or `none`",
         Some("\"content-encoding\""),
         "\"none\"",
-        "Whether output records carry a header that names their coding. Without it, codecs whose streams have no magic travel in a frame of 8 bytes.",
+        "Whether output records carry a header that names their coding. Without it, codecs whose streams have no magic travel in a frame of 8 bytes (`latent`: 4).",
     ),
     key(
         "pipelines.*.verify",

@@ -45,6 +45,23 @@ pub struct Planes {
     /// Features of all samples, `[samples, features]`.
     pub features: Vec<u8>,
     names: Vec<Name>,
+    waiting: Waiting,
+}
+
+/// Samples that wait to be evaluated together.
+#[derive(Clone, Debug)]
+struct Waiting {
+    places: [Place; TOGETHER],
+    /// Which name each asks for.
+    at: [u16; TOGETHER],
+    found: [Name; TOGETHER],
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        let nowhere = Place { at: 0, features: 0 };
+        Self { places: [nowhere; TOGETHER], at: [0; TOGETHER], found: [Name(0); TOGETHER] }
+    }
 }
 
 impl CausalNets {
@@ -88,7 +105,8 @@ impl CausalNets {
         self.begin(&mut planes);
         for channel in &mut self.channels {
             let mut names = vec![Name(0); channel.places.len()];
-            channel.names(Kernel::Portable, &planes.bytes, &planes.features, 0..names.len(), &mut names);
+            let Planes { bytes, features, waiting, .. } = &mut planes;
+            channel.names(Kernel::Portable, bytes, features, 0..names.len(), waiting, &mut names);
             channel.empty = Some(names);
         }
         self
@@ -111,8 +129,8 @@ impl CausalNets {
         }
         planes.names.resize(height * width, Name(0));
         for channel in &self.channels {
-            let names = &mut planes.names[..];
-            channel.names(kernel, &planes.bytes, &planes.features, 0..names.len(), names);
+            let Planes { bytes, features, names, waiting } = &mut *planes;
+            channel.names(kernel, bytes, features, 0..names.len(), waiting, names);
             for (sample, name) in channel.samples.iter().zip(names) {
                 put(*name, image[*sample as usize]);
             }
@@ -136,7 +154,7 @@ impl CausalNets {
                 let front = start..*end as usize;
                 let places = &channel.places[front.clone()];
                 let names = &mut planes.names[..places.len()];
-                channel.names(kernel, &planes.bytes, &planes.features, front.clone(), names);
+                channel.names(kernel, &planes.bytes, &planes.features, front.clone(), &mut planes.waiting, names);
                 for ((place, sample), name) in places.iter().zip(&channel.samples[front]).zip(names) {
                     let value = next(*name);
                     planes.bytes[place.at as usize] = value;
@@ -163,33 +181,39 @@ impl CausalNets {
 impl Channel {
     /// The names of these samples, counted in the order of coding.
     #[inline(always)]
-    fn names(&self, kernel: Kernel, planes: &[u8], features: &[u8], samples: Range<usize>, names: &mut [Name]) {
+    fn names(
+        &self,
+        kernel: Kernel,
+        planes: &[u8],
+        features: &[u8],
+        samples: Range<usize>,
+        waiting: &mut Waiting,
+        names: &mut [Name],
+    ) {
         let places = &self.places[samples.clone()];
         let Some(empty) = &self.empty else {
             return kernels::names(kernel, &self.net, planes, features, places, names);
         };
-        let mut waiting = [(Place { at: 0, features: 0 }, 0); TOGETHER];
-        let mut count = 0;
-        let flush = |waiting: &[(Place, usize)], names: &mut [Name]| {
-            let (mut some, mut found) = ([Place { at: 0, features: 0 }; TOGETHER], [Name(0); TOGETHER]);
-            some.iter_mut().zip(waiting).for_each(|(place, (waits, _))| *place = *waits);
-            let found = &mut found[..waiting.len()];
-            kernels::names(kernel, &self.net, planes, features, &some[..waiting.len()], found);
-            waiting.iter().zip(found).for_each(|((_, at), name)| names[*at] = *name);
+        names.copy_from_slice(&empty[samples]);
+        let Waiting { places: waits, at: asks, found } = waiting;
+        let mut flush = |waits: &[Place], asks: &[u16]| {
+            let found = &mut found[..waits.len()];
+            kernels::names(kernel, &self.net, planes, features, waits, found);
+            asks.iter().zip(found).for_each(|(at, name)| names[usize::from(*at)] = *name);
         };
-        for (at, (place, name)) in places.iter().zip(&empty[samples]).enumerate() {
+        let mut count = 0;
+        for (at, place) in (0..).zip(places) {
             // Without a branch: where strokes begin and end is as good as random.
-            names[at] = *name;
-            waiting[count] = (*place, at);
+            (waits[count], asks[count]) = (*place, at);
             let seen = self.net.spans.iter().fold(0, |seen, span| seen | span.of(planes, place.at));
             count += usize::from(seen != 0);
             if count == TOGETHER {
-                flush(&waiting, names);
+                flush(waits, asks);
                 count = 0;
             }
         }
         if count > 0 {
-            flush(&waiting[..count], names);
+            flush(&waits[..count], &asks[..count]);
         }
     }
 }

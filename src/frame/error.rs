@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The bytes do not begin with the magic.
-    #[error("not a latentd frame: it does not begin with the bytes 91 4c")]
+    #[error("not a latentd frame: it begins neither with the bytes 91 4c nor with c1")]
     NotAFrame,
     /// The bytes end before the frame does.
     #[error("the frame ends early, at byte {at}: the record was cut")]

@@ -1,4 +1,4 @@
-//! The eight bytes that every frame begins with.
+//! The bytes that every frame begins with: eight of them, or four.
 //!
 //! | byte | holds |
 //! |---|---|
@@ -12,6 +12,11 @@
 //! stored block (RFC 1951, 3.2.4) whose length `4c ..` must be followed by its complement: `b3` at byte 3, which is why
 //! `b3` is no codec for ever. gzip, zstd, LZ4, xz and bzip2 begin with magics of their own. No UTF-8 text begins with
 //! `91` either.
+//!
+//! A record that a model coded may be worth less than eight bytes. Where its codec is that of [`SHORT_CODEC`] and the model's id
+//! begins with [`SHORT_MAGIC`], as the ids of such models are made to, its frame begins with the first four bytes of that
+//! id and nothing else: magic, version, codec and model in one. No UTF-8 text holds a `c1`, no message of MessagePack begins with one, and the
+//! magics of the standard streams that travel without a frame begin with other bytes.
 
 use super::FrameError;
 
@@ -29,6 +34,15 @@ pub const CHECKSUM_AT: usize = 4;
 
 /// The codec byte that makes a frame readable as raw deflate, and so never names a codec.
 pub const RESERVED_CODEC_BYTE: u8 = !MAGIC[1];
+
+/// The first byte of a short frame.
+pub const SHORT_MAGIC: u8 = 0xc1;
+
+/// The codec whose records have short frames.
+pub const SHORT_CODEC: u8 = 13;
+
+/// Length of a short frame's header.
+pub const SHORT_HEADER_LEN: usize = 4;
 
 const BLOCK: u8 = 1;
 const MODEL: u8 = 2;
@@ -66,6 +80,10 @@ pub struct FrameHeader {
 impl FrameHeader {
     /// Reads the header of `bytes`; also returns what follows it.
     pub fn parse(bytes: &[u8]) -> Result<(Self, &[u8]), FrameError> {
+        if bytes.first() == Some(&SHORT_MAGIC) {
+            let (model, body) = bytes.split_first_chunk().ok_or(FrameError::Truncated { at: bytes.len() })?;
+            return Ok((Self { kind: Kind::Record, codec: SHORT_CODEC, guard: Guard::Model(*model) }, body));
+        }
         let seen = bytes.len().min(MAGIC.len());
         if bytes.is_empty() || bytes[..seen] != MAGIC[..seen] {
             return Err(FrameError::NotAFrame);
@@ -91,7 +109,21 @@ impl FrameHeader {
         Ok((header, body))
     }
 
-    /// The header's bytes.
+    /// Whether the four bytes of the model's id say all of it.
+    pub fn is_short(&self) -> bool {
+        let short = Self { kind: Kind::Record, codec: SHORT_CODEC, guard: self.guard };
+        *self == short && matches!(self.guard, Guard::Model([SHORT_MAGIC, ..]))
+    }
+
+    /// Appends the header, in four bytes where these say all of it.
+    pub fn write(self, output: &mut Vec<u8>) {
+        match self.guard {
+            Guard::Model(model) if self.is_short() => output.extend_from_slice(&model),
+            _ => output.extend_from_slice(&self.to_bytes()),
+        }
+    }
+
+    /// The header in eight bytes, which every frame may have.
     pub fn to_bytes(self) -> [u8; HEADER_LEN] {
         debug_assert_ne!(self.codec, RESERVED_CODEC_BYTE, "codec byte b3 is reserved for ever");
         let kind = match self.kind {
@@ -121,9 +153,9 @@ impl FrameHeader {
     }
 }
 
-/// Whether `bytes` begin with the magic, whatever version follows.
+/// Whether `bytes` begin with a frame's magic, whatever follows.
 pub fn starts_like_a_frame(bytes: &[u8]) -> bool {
-    bytes.starts_with(&MAGIC)
+    bytes.starts_with(&MAGIC) || bytes.first() == Some(&SHORT_MAGIC)
 }
 
 #[cfg(test)]
@@ -140,6 +172,33 @@ mod tests {
                 bytes.extend_from_slice(b"body");
                 assert_eq!(FrameHeader::parse(&bytes), Ok((header, &b"body"[..])));
             }
+        }
+    }
+
+    #[test]
+    fn four_bytes_of_a_model_are_a_header_where_they_say_all() {
+        let header = |kind, codec, guard| FrameHeader { kind, codec, guard };
+        let short = header(Kind::Record, SHORT_CODEC, Guard::Model([SHORT_MAGIC, 2, 3, 4]));
+        let mut bytes = Vec::new();
+        short.write(&mut bytes);
+        assert_eq!(bytes, [SHORT_MAGIC, 2, 3, 4]);
+        for cut in 1..SHORT_HEADER_LEN {
+            assert!(starts_like_a_frame(&bytes[..cut]));
+            assert_eq!(FrameHeader::parse(&bytes[..cut]), Err(FrameError::Truncated { at: cut }));
+        }
+        bytes.push(9);
+        assert_eq!(FrameHeader::parse(&bytes), Ok((short, &[9][..])));
+        // Written before there were short ones, or by who does not know them.
+        assert_eq!(FrameHeader::parse(&short.to_bytes()), Ok((short, &[][..])));
+        for long in [
+            header(Kind::Block, SHORT_CODEC, short.guard),
+            header(Kind::Record, SHORT_CODEC - 1, short.guard),
+            header(Kind::Record, SHORT_CODEC, Guard::Model([0x91, 0x4c, 3, 4])),
+            header(Kind::Record, SHORT_CODEC, Guard::Checksum(0x0403_02c1)),
+        ] {
+            let mut bytes = Vec::new();
+            long.write(&mut bytes);
+            assert_eq!((bytes.len(), FrameHeader::parse(&bytes)), (HEADER_LEN, Ok((long, &[][..]))));
         }
     }
 

@@ -1,9 +1,9 @@
 //! What `latent` makes of images: bits a raw byte and speed both ways, for records and blocks, beside zstd with a dictionary, xz,
 //! brotli and Kafka's own batches. `tests/tools/image_codecs.py` measures image formats on the same file.
 //!
-//! `cargo bench --no-default-features --bench latent -- --model FILE --images t10k-images-idx3-ubyte [--train FILE] [--limit N]`; the
-//! model is an artefact or a `.latentd-model` file. The dictionary is learned from the idx file `--train`. All times are CPU
-//! times of the one thread; bytes are what the codec writes, with the eight of a record's frame where that is said.
+//! `cargo bench --no-default-features --bench latent -- --model FILE --images t10k-images-idx3-ubyte [--train FILE] [--limit N]
+//! [--kernel NAME]`; the model is an artefact or a `.latentd-model` file. The dictionary is learned from the idx file `--train`. All times are CPU
+//! times of the one thread; bytes are what the codec writes, with those of a record's frame where that is said.
 
 mod measure;
 
@@ -12,9 +12,9 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use latentd::codec::{Column, NoModels, build};
+use latentd::codec::{Algorithm, Column, NoModels, build};
 use latentd::engine::Kernel;
-use latentd::frame::{BatchCompression, HEADER_LEN, RecordBatch};
+use latentd::frame::{BatchCompression, FrameHeader, Guard, Kind, RecordBatch};
 use latentd::model::package::unpack;
 use latentd::model::{Dictionary, LatentCodec, LatentModel};
 use latentd::record::{HeaderRefs, RecordRef, Timestamp};
@@ -145,16 +145,23 @@ fn main() {
 
     println!("{} images of {}, a model of {} bytes", images.len(), model.shape(), model.artefact().len());
     let raw: usize = images.iter().map(Vec::len).sum();
+    let mut frame = Vec::new();
+    let guard = Guard::Model(model.id().prefix());
+    FrameHeader { kind: Kind::Record, codec: Algorithm::Latent as u8, guard }.write(&mut frame);
     println!("| | bits a raw byte | encode MB/s | decode MB/s |\n|---|---|---|---|");
-    for kernel in Kernel::here() {
+    let alone = given.get("kernel");
+    for kernel in Kernel::here().filter(|kernel| alone.is_none_or(|name| kernel.to_string() == *name)) {
         let codec = &mut LatentCodec::with_kernel(Arc::clone(&model), kernel);
         let mut measured = measure::records(codec, &images, AT_LEAST);
-        measured.bytes += images.len() * HEADER_LEN;
+        measured.bytes += images.len() * frame.len();
         print(&format!("latent, records, frames in, {kernel}"), raw, &measured);
         for size in BLOCKS {
             let measured = measure::columns(codec, &columns(&images, size), AT_LEAST);
             print(&format!("latent, blocks of {size}, {kernel}"), raw, &measured);
         }
+    }
+    if alone.is_some() {
+        return;
     }
     let models: Arc<dyn latentd::codec::ModelSource> = Arc::new(NoModels);
     for name in CLASSICAL {

@@ -240,7 +240,7 @@ impl Golden {
 
 /// Whether these bytes of a frame are a record's that names a model: such a frame has no checksum.
 pub fn is_unchecked(frame: &[u8]) -> bool {
-    codec::sniff(frame) == Some(codec::Coding::Frame) && frame.get(2).is_some_and(|flags| flags & 0b11 == 0b10)
+    FrameHeader::parse(frame).is_ok_and(|(header, _)| header.kind == Kind::Record && header.model().is_some())
 }
 
 /// What should be there.
@@ -377,7 +377,9 @@ impl Decoder {
     pub fn open(&mut self, codec: Algorithm, model: &str) -> Result<()> {
         let prefix = ModelId::of(&learned::artefact(model)?).prefix();
         let header = FrameHeader { kind: Kind::Record, codec: codec as u8, guard: Guard::Model(prefix) };
-        match self.decode(Some(LATENTD), &header.to_bytes()) {
+        let mut frame = Vec::new();
+        header.write(&mut frame);
+        match self.decode(Some(LATENTD), &frame) {
             Ok(_) | Err(CodecError::Corrupt { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }

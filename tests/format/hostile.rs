@@ -119,13 +119,14 @@ fn algorithm(byte: u8) -> Algorithm {
 /// The models of the golden files.
 struct GoldenModels;
 
-const MODELS: [(Algorithm, &[u8]); 6] = [
+const MODELS: [(Algorithm, &[u8]); 7] = [
     (Algorithm::Columns, include_bytes!("../golden/v1/columns/records.model")),
     (Algorithm::Columns, include_bytes!("../golden/v1/columns/blocks.model")),
     (Algorithm::Columns, include_bytes!("../golden/v1/columns/places-alone.model")),
     (Algorithm::Columns, include_bytes!("../golden/v1/columns/places.model")),
     (Algorithm::Latent, include_bytes!("../golden/v1/latent/digits.model")),
     (Algorithm::Latent, include_bytes!("../golden/v1/latent/tiles.model")),
+    (Algorithm::Latent, include_bytes!("../golden/v1/latent/dots.model")),
 ];
 
 fn model(byte: u8) -> (Algorithm, &'static [u8]) {
@@ -185,7 +186,10 @@ impl Attack<'_> {
                 let (codec, model) = model(*byte);
                 let guard = Guard::Model(ModelId::of(model).prefix());
                 let header = FrameHeader { kind: Kind::Record, codec: codec as u8, guard };
-                (Some(LATENTD), [&header.to_bytes()[..], rest].concat())
+                let mut frame = Vec::new();
+                header.write(&mut frame);
+                frame.extend_from_slice(rest);
+                (Some(LATENTD), frame)
             }
             Self::Forged { records, tampering, gathered, methods, tail } => {
                 let records: Vec<Record> = records.iter().map(Row::record).collect();

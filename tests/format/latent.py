@@ -203,6 +203,9 @@ def decode_column(model, data, count):
 
 def decode_frame(model, frame):
     reader = Reader(frame)
+    if frame[:1] == b"\xc1":
+        reader.take(4)
+        return {"content": decode_record(model, reader.rest()).hex()}
     check(reader.take(2) == b"\x91\x4c", "no magic")
     flags, codec = reader.byte(), reader.byte()
     check(flags >> 1 == 0b1001 and codec == 13, "it is no frame of latent")

@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 use super::super::causal::{MAX_FEATURES, MAX_NEIGHBOURS};
 use super::super::net::NetLayout;
 use super::super::{Name, OUTPUTS};
-use super::{Active, Block, LANES, Lanes, Place, four};
+use super::{Active, Block, LANES, Lanes, Place, STRIP, four};
 
 /// Vectors that a block of weights widens to: of four outputs each, four inputs of an output side by side.
 const PARTS: usize = 4;
@@ -100,49 +100,119 @@ fn blocks<const COUNT: usize>(
 /// Groups of four inputs of a net at most: each neighbour may have its own.
 const MAX_GROUPS: usize = MAX_NEIGHBOURS + MAX_FEATURES / 4;
 
+/// A group of inputs that is not 0 in all of some samples, and the inputs: four numbers of 16 bits.
+type Group<const COUNT: usize> = (u32, [i64; COUNT]);
+
 /// See [`super::names`].
 #[target_feature(enable = "avx2")]
 pub(super) fn names(net: &NetLayout, planes: &[u8], features: &[u8], places: &[Place], names: &mut [Name]) {
-    let mut inputs = [[0i16; 4]; MAX_GROUPS];
-    for (place, name) in places.iter().zip(names) {
-        let neighbours = net.neighbours.iter().map(|offset| four(planes, place.at.wrapping_add(*offset) as usize));
-        let own = net.features.iter().map(|offset| four(features, (place.features + offset) as usize));
-        for (wide, bytes) in inputs.iter_mut().zip(neighbours.chain(own)) {
-            *wide = bytes.map(i16::from);
+    let (pairs, rest) = places.as_chunks::<2>();
+    let (names_of_pairs, names_of_rest) = names.as_chunks_mut::<2>();
+    let mut active = [(0, [0; 2]); MAX_GROUPS];
+    for (places, names) in pairs.iter().zip(names_of_pairs) {
+        *names = some_names(net, planes, features, places, &mut active);
+    }
+    if let ([place], [name]) = (rest, names_of_rest) {
+        [*name] = some_names(net, planes, features, &[*place], &mut [(0, [0]); MAX_GROUPS]);
+    }
+}
+
+/// The names of one sample or two: a vector of weights is loaded once for both.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn some_names<const COUNT: usize>(
+    net: &NetLayout,
+    planes: &[u8],
+    features: &[u8],
+    places: &[Place; COUNT],
+    active: &mut [Group<COUNT>; MAX_GROUPS],
+) -> [Name; COUNT] {
+    let mut count = 0;
+    let mut add = |group: u32, bytes: &[u8], at: [usize; COUNT]| {
+        let (number, inputs) = &mut active[count];
+        let mut seen = 0;
+        for (inputs, at) in inputs.iter_mut().zip(at) {
+            let four = _mm_cvtsi32_si128(i32::from_le_bytes(four(bytes, at)));
+            *inputs = _mm_cvtsi128_si64(_mm_cvtepu8_epi16(four));
+            seen |= *inputs;
         }
-        let mut outputs = [_mm256_setzero_si256(); OUTPUTS];
-        for part in &net.strips {
-            let [low, high] = part.start.each_ref().map(|lanes| lanes.0.as_chunks::<8>().0);
-            let mut sums = [load(&low[0]), load(&low[1]), load(&high[0]), load(&high[1])];
-            for (inputs, weights) in inputs.iter().zip(&part.wide) {
-                for (inputs, weights) in inputs.as_chunks::<2>().0.iter().zip(weights) {
-                    let inputs = _mm256_set1_epi32(i32::from(inputs[1]) << 16 | i32::from(inputs[0]));
-                    for (sum, weights) in sums.iter_mut().zip(weights.as_chunks::<16>().0) {
-                        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(inputs, sixteen(weights)));
-                    }
-                }
-            }
-            let shift = part.shift.each_ref().map(|lanes| lanes.0.as_chunks::<8>().0);
-            for half in 0..2 {
+        *number = group;
+        // Without a branch: where strokes begin and end is as good as random.
+        count += usize::from(seen != 0);
+    };
+    for (group, offset) in (0..).zip(&net.neighbours) {
+        add(group, planes, places.each_ref().map(|place| place.at.wrapping_add(*offset) as usize));
+    }
+    for (group, offset) in (net.neighbours.len() as u32..).zip(&net.features) {
+        add(group, features, places.each_ref().map(|place| (place.features + offset) as usize));
+    }
+    let active = &active[..count];
+    let mut outputs = [[_mm256_setzero_si256(); OUTPUTS]; COUNT];
+    for part in &net.strips {
+        let [low, high] = part.start.each_ref().map(|lanes| lanes.0.as_chunks::<8>().0);
+        let mut sums = [[load(&low[0]), load(&low[1]), load(&high[0]), load(&high[1])]; COUNT];
+        add_groups(&part.wide, active, &mut sums);
+        let shift = part.shift.each_ref().map(|lanes| lanes.0.as_chunks::<8>().0);
+        for half in 0..2 {
+            let weights = part.output_packed.each_ref().map(|weights| sixteen(&weights[half]));
+            for (sums, outputs) in sums.iter().zip(&mut outputs) {
                 let hidden = [0, 1].map(|at| _mm256_srav_epi32(sums[2 * half + at], load(&shift[half][at])));
                 // To 16 bits, saturating, then clamped to 0..=255: the order of the weights is that of the packing.
                 let packed = _mm256_packs_epi32(hidden[0], hidden[1]);
                 let packed = _mm256_min_epi16(_mm256_max_epi16(packed, _mm256_setzero_si256()), _mm256_set1_epi16(255));
-                for (sum, weights) in outputs.iter_mut().zip(&part.output_packed) {
-                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(packed, sixteen(&weights[half])));
+                for (sum, weights) in outputs.iter_mut().zip(weights) {
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(packed, weights));
                 }
             }
         }
-        let pairs = [_mm256_hadd_epi32(outputs[0], outputs[1]), _mm256_hadd_epi32(outputs[2], outputs[2])];
-        let fours = _mm256_hadd_epi32(pairs[0], pairs[1]);
-        let sums = _mm_add_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256::<1>(fours));
-        let [position, scale, zero, _] = net.output_start;
-        *name = net.name([
-            position + _mm_cvtsi128_si32(sums),
-            scale + _mm_extract_epi32::<1>(sums),
-            zero + _mm_extract_epi32::<2>(sums),
-        ]);
     }
+    let mut names = [Name(0); COUNT];
+    for (named, outputs) in names.iter_mut().zip(&outputs) {
+        *named = name(net, outputs);
+    }
+    names
+}
+
+/// Adds the products of some groups to the sums of each sample. Not inlined: with what its caller holds, sums would not all
+/// stay in registers.
+#[inline(never)]
+#[target_feature(enable = "avx2")]
+fn add_groups<const COUNT: usize>(
+    wide: &[[[i16; 2 * STRIP]; 2]],
+    active: &[Group<COUNT>],
+    sums: &mut [[__m256i; PARTS]; COUNT],
+) {
+    let mut held = *sums;
+    for (group, inputs) in active {
+        for (half, weights) in wide[*group as usize].iter().enumerate() {
+            let mut pair = [_mm256_setzero_si256(); COUNT];
+            for (pair, inputs) in pair.iter_mut().zip(inputs) {
+                *pair = _mm256_set1_epi32((inputs >> (32 * half)) as i32);
+            }
+            for (part, weights) in weights.as_chunks::<16>().0.iter().enumerate() {
+                let weights = sixteen(weights);
+                for (held, pair) in held.iter_mut().zip(pair) {
+                    held[part] = _mm256_add_epi32(held[part], _mm256_madd_epi16(pair, weights));
+                }
+            }
+        }
+    }
+    *sums = held;
+}
+
+/// The name that eight sums of each output make.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn name(net: &NetLayout, outputs: &[__m256i; OUTPUTS]) -> Name {
+    let [position, scale, zero] = *outputs;
+    let fours = _mm256_hadd_epi32(_mm256_hadd_epi32(position, scale), _mm256_hadd_epi32(zero, _mm256_setzero_si256()));
+    let sums = _mm_add_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256::<1>(fours));
+    let four = |[a, b, c, d]: [i32; OUTPUTS + 1]| _mm_set_epi32(d, c, b, a);
+    let sums = _mm_srav_epi32(_mm_add_epi32(sums, four(net.output_start)), four(net.output_shift));
+    let clamped = _mm_min_epi32(_mm_max_epi32(sums, _mm_setzero_si128()), four(net.output_most));
+    let parts = _mm_mullo_epi32(clamped, four(net.output_factor));
+    let pairs = _mm_hadd_epi32(parts, parts);
+    Name(_mm_cvtsi128_si32(_mm_hadd_epi32(pairs, pairs)) as u32)
 }
 
 /// Sixteen weights of 16 bits.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Autoencoder, LatentError, LatentParts, MAX_LIMIT, MAX_TABLES, MAX_WRAPPINGS, OTHERS, SampleTables};
 use crate::engine::{CausalNet, Dense, MAX_NEIGHBOURS, Neighbour, OUTPUTS, Output};
+use crate::frame::SHORT_MAGIC;
 use crate::payload::image::{Png, Settings, Shape, Wrapping};
 
 /// Most bytes of an artefact.
@@ -24,6 +25,9 @@ const KEY: &str = "latentd";
 
 /// The format's version.
 const VERSION: u32 = 2;
+
+/// The tensor that says nothing, and that makes the model's id begin as those do that short frames name.
+const SALT: &str = "salt";
 
 /// zstd's level for tables: they are written once.
 const LEVEL: i32 = 19;
@@ -121,7 +125,7 @@ struct Out {
     bytes: Vec<u8>,
 }
 
-/// Writes an artefact.
+/// Writes an artefact. Its id begins with [`SHORT_MAGIC`].
 pub(super) fn write(parts: &LatentParts) -> Vec<u8> {
     let (shape, tables) = (parts.shape(), parts.tables());
     let outline = Outline {
@@ -159,12 +163,32 @@ pub(super) fn write(parts: &LatentParts) -> Vec<u8> {
     let raw: Vec<u8> = tables.frequencies().iter().flat_map(|frequency| frequency.to_le_bytes()).collect();
     let packed = zstd::bulk::compress(&raw, LEVEL).expect("zstd has a level 19, and memory for a few megabytes");
     tensors.push(Out { name: "tables".to_owned(), dtype: Dtype::U8, shape: vec![packed.len()], bytes: packed });
+    let salt = vec![0; size_of::<u16>()];
+    tensors.push(Out { name: SALT.to_owned(), dtype: Dtype::U8, shape: vec![salt.len()], bytes: salt });
     let views = tensors.iter().map(|tensor| {
         let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes);
         (tensor.name.as_str(), view.expect("each tensor has the bytes of its shape"))
     });
     let metadata = HashMap::from([(KEY.to_owned(), outline)]);
-    safetensors::serialize(views, Some(metadata)).expect("tensors of a few megabytes fit a file")
+    salted(safetensors::serialize(views, Some(metadata)).expect("tensors of a few megabytes fit a file"))
+}
+
+/// A file with the first salt that makes its id begin with [`SHORT_MAGIC`].
+fn salted(mut file: Vec<u8>) -> Vec<u8> {
+    let (header, metadata) = SafeTensors::read_metadata(&file).expect("the file was written by the same library");
+    let (start, end) = metadata.info(SALT).expect("the file has a salt").data_offsets;
+    // Behind the header's length, and the header.
+    let [start, end] = [start, end].map(|at| size_of::<u64>() + header + at);
+    let mut before = blake3::Hasher::new();
+    before.update(&file[..start]);
+    // One in 256 does: that none of all does is less likely than that a memory fails.
+    for salt in 0..=u16::MAX {
+        file[start..end].copy_from_slice(&salt.to_le_bytes());
+        if before.clone().update(&file[start..]).finalize().as_bytes()[0] == SHORT_MAGIC {
+            break;
+        }
+    }
+    file
 }
 
 fn put_layer(name: &str, layer: &Dense, tensors: &mut Vec<Out>) {

@@ -51,7 +51,8 @@ struct Latent {
 }
 
 impl LatentModel {
-    /// The model of these parts. The same parts make the same artefact.
+    /// The model of these parts. The same parts make the same artefact, whose records have short frames
+    /// ([`crate::frame::SHORT_MAGIC`]).
     pub fn new(parts: &LatentParts) -> Self {
         Self::of(parts, artefact::write(parts).into())
     }
