@@ -8,6 +8,7 @@
 //! * [`Dense`]: a layer. What it computes is defined in `i64`, and no sum leaves `i32`: [`Dense::new`] refuses weights
 //!   with which one could.
 //! * [`CausalNet`]: the net that tells a sample's distribution from those before it.
+//! * [`add_products`] and [`exp`]: floats in a stated order, for what draws and codes nothing.
 //! * [`Layer`] and [`CausalNets`] evaluate them with a [`Kernel`]: plain `i32`, AVX2 or AVX-512 VNNI. Each gives what the
 //!   definition gives, bit by bit.
 
@@ -15,6 +16,7 @@ mod causal;
 mod causal_nets;
 mod dense;
 mod error;
+mod floats;
 mod kernel;
 mod kernels;
 mod layer;
@@ -25,6 +27,7 @@ pub use causal::{CausalNet, MAX_HIDDEN, MAX_NEIGHBOURS, MAX_OFFSET, Name, Neighb
 pub use causal_nets::{CausalNets, Planes};
 pub use dense::{Dense, MAX_EXPONENT};
 pub use error::EngineError;
+pub use floats::{FLOAT_LANES, add_products, exp, padded};
 pub use kernel::Kernel;
 pub use layer::{Layer, Scratch};
 pub use output::{OUTPUTS, Output, ZERO_LEVELS};

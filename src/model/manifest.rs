@@ -28,6 +28,8 @@ pub mod metric {
     pub const PLAIN: &str = "bytes_per_record.plain";
     /// The records themselves.
     pub const RAW: &str = "bytes_per_record.raw";
+    /// The loss of records that a generator was not trained on.
+    pub const VALIDATION_LOSS: &str = "validation.loss";
     /// CPU seconds of the training and of the judgement.
     pub const TRAINING_SECONDS: &str = "training.cpu_seconds";
     /// How often the training went back to a checkpoint.
@@ -52,6 +54,9 @@ impl Family {
 
     /// Networks for small images; [`crate::model::latent::LatentModel`] reads the artefact.
     pub const LATENT: Self = Self(Cow::Borrowed("latent"));
+
+    /// A network that draws images; [`crate::model::vae::VaeModel`] reads the artefact.
+    pub const VAE: Self = Self(Cow::Borrowed("vae"));
 
     /// What a codec's models are, if it has any.
     pub const fn of(algorithm: Algorithm) -> Option<Self> {

@@ -11,6 +11,7 @@ pub mod manifest;
 pub mod package;
 pub mod reservoir;
 pub mod split;
+pub mod vae;
 
 mod challenge;
 mod learned;
@@ -27,3 +28,4 @@ pub use manifest::{CurvePoint, Family, Manifest, ManifestError, Span};
 pub use monitor::{Monitor, Phase, Progress, Start};
 pub use reservoir::{Kept, Reservoir, Sample, Snapshot};
 pub use split::{Parts, Split, SplitBy};
+pub use vae::{VaeError, VaeModel, VaeParts};

@@ -1,7 +1,7 @@
 //! What can go wrong in a training.
 
 use crate::engine::EngineError;
-use crate::model::LatentError;
+use crate::model::{LatentError, VaeError};
 
 /// Why there is no model.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,9 @@ pub enum TrainingError {
     /// The parts that it made are no model.
     #[error("what was trained is no model")]
     Model(#[from] LatentError),
+    /// There are too few images to draw others like them, or what was trained is no model.
+    #[error("no model that draws images")]
+    Images(#[from] VaeError),
     /// The layers that it made are none.
     #[error("what was trained is no network")]
     Engine(#[from] EngineError),

@@ -6,6 +6,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+mod floats;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
@@ -119,6 +120,30 @@ pub(super) fn names(
         Kernel::Vnni => unsafe { vnni::names(net, planes, features, places, names) },
         #[cfg(not(target_arch = "x86_64"))]
         Kernel::Avx2 | Kernel::Vnni => portable::names(net, planes, features, places, names),
+    }
+}
+
+/// Adds products of floats in the order of inputs; see [`super::floats::add_products`], which has looked at the lengths.
+pub(super) fn add_products(
+    kernel: Kernel,
+    n: usize,
+    inputs: &[f32],
+    weights: &[f32],
+    outputs: usize,
+    sums: &mut [f32],
+) {
+    match checked(kernel) {
+        Kernel::Portable => floats::add::<2>(n, inputs, weights, outputs, sums),
+        #[cfg(target_arch = "x86_64")]
+        #[expect(unsafe_code, reason = "the processor has what the function needs")]
+        // SAFETY: `checked` has asked the processor.
+        Kernel::Avx2 => unsafe { floats::add_avx2(n, inputs, weights, outputs, sums) },
+        #[cfg(target_arch = "x86_64")]
+        #[expect(unsafe_code, reason = "the processor has what the function needs")]
+        // SAFETY: `checked` has asked the processor.
+        Kernel::Vnni => unsafe { floats::add_avx512(n, inputs, weights, outputs, sums) },
+        #[cfg(not(target_arch = "x86_64"))]
+        Kernel::Avx2 | Kernel::Vnni => floats::add::<2>(n, inputs, weights, outputs, sums),
     }
 }
 

@@ -7,10 +7,10 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
 
-use super::curve::Curve;
 use super::network::Network;
 use crate::training::TrainingError;
 use crate::training::adam::Adam;
+use crate::training::curve::Curve;
 
 /// The metadata's key.
 const KEY: &str = "latentd";

@@ -11,17 +11,19 @@
 mod batches;
 mod calibrate;
 mod checkpoint;
-mod curve;
 mod network;
 mod recipe;
 
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-pub use curve::MAX_POINTS;
-pub use recipe::{Budget, Recipe};
+pub use recipe::Recipe;
+
+pub use super::Budget;
+pub use super::curve::MAX_POINTS;
 
 use super::adam::Adam;
+use super::curve::Curve;
 use super::{TrainingError, use_one_thread};
 use crate::model::latent::{Autoencoder, LatentParts};
 use crate::model::{CurvePoint, Monitor, Phase, Progress, Start};
@@ -29,7 +31,6 @@ use crate::payload::image::Shape;
 use batches::{Batch, Epochs, Images, Purpose, generator};
 use calibrate::{Calibrated, Counter, calibrate};
 use checkpoint::{Checkpoint, State};
-use curve::Curve;
 use network::Network;
 
 /// The least images to learn from.

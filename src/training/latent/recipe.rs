@@ -1,7 +1,5 @@
 //! How a model of images is made.
 
-use std::time::Duration;
-
 use crate::engine::{MAX_HIDDEN, MAX_NEIGHBOURS, Neighbour};
 use crate::model::latent::{MAX_FEATURES, MAX_LATENTS, MAX_LIMIT, MAX_TABLES, MAX_WIDTH};
 use crate::training::TrainingError;
@@ -52,15 +50,6 @@ impl Default for Recipe {
             float: 0.2,
         }
     }
-}
-
-/// What a training may take. It ends when either is used up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// Steps. With them alone the same training makes the same model.
-    pub steps: u32,
-    /// CPU time, as the monitor tells it.
-    pub cpu: Option<Duration>,
 }
 
 impl Recipe {
