@@ -77,7 +77,9 @@ fn is_test(path: &Path) -> bool {
     let parent = path.parent().unwrap();
     let declares = |file: PathBuf| {
         fs::read_to_string(file).is_ok_and(|text| {
-            ["", "pub(crate) "].iter().any(|vis| text.contains(&format!("#[cfg(test)]\n{vis}mod {name};")))
+            ["", "pub(crate) ", "pub(super) "]
+                .iter()
+                .any(|vis| text.contains(&format!("#[cfg(test)]\n{vis}mod {name};")))
         })
     };
     declares(parent.join("mod.rs")) || declares(parent.join("lib.rs"))

@@ -8,13 +8,14 @@ use super::columns::{ColumnsError, ColumnsGenerator};
 use super::generator::Generator;
 use super::manifest::Family;
 use super::rows::{RowsError, RowsModel};
+use super::vae::{VaeError, VaeModel};
 
 /// Why an artefact draws nothing.
 #[derive(Debug, Error)]
 pub enum GeneratorError {
     /// Models of this family draw no records, or this release does not know how.
     #[error(
-        "models of the family `{0}` draw no records in this release: take one of the family `columns` or `autoregressive`"
+        "models of the family `{0}` draw no records in this release: take one of the family `columns`, `autoregressive` or `vae`"
     )]
     Family(Family),
     /// It is no model of fields.
@@ -23,11 +24,14 @@ pub enum GeneratorError {
     /// It is no generator of rows.
     #[error("it is no generator of rows")]
     Rows(#[from] RowsError),
+    /// It is no generator of images.
+    #[error("it is no generator of images")]
+    Vae(#[from] VaeError),
 }
 
 /// Whether models of a family draw records.
 pub fn is_generative(family: &Family) -> bool {
-    [Family::COLUMNS, Family::AUTOREGRESSIVE].contains(family)
+    [Family::COLUMNS, Family::AUTOREGRESSIVE, Family::VAE].contains(family)
 }
 
 /// The generator of an artefact that comes from anywhere.
@@ -35,6 +39,7 @@ pub fn open_generator(family: &Family, artefact: &[u8]) -> Result<Arc<dyn Genera
     match family {
         family if *family == Family::COLUMNS => Ok(Arc::new(ColumnsGenerator::parse(artefact)?)),
         family if *family == Family::AUTOREGRESSIVE => Ok(Arc::new(RowsModel::parse(artefact)?)),
+        family if *family == Family::VAE => Ok(Arc::new(VaeModel::parse(artefact)?)),
         other => Err(GeneratorError::Family(other.clone())),
     }
 }

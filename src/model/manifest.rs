@@ -30,6 +30,8 @@ pub mod metric {
     pub const RAW: &str = "bytes_per_record.raw";
     /// Bits for the codes of a record that a generator was not trained on.
     pub const BITS_PER_ROW: &str = "bits_per_row";
+    /// The loss of records that a generator was not trained on.
+    pub const VALIDATION_LOSS: &str = "validation.loss";
     /// CPU seconds of the training and of the judgement.
     pub const TRAINING_SECONDS: &str = "training.cpu_seconds";
     /// How often the training went back to a checkpoint.
@@ -57,6 +59,8 @@ impl Family {
 
     /// A network that draws rows; [`crate::model::rows::RowsModel`] reads the artefact.
     pub const AUTOREGRESSIVE: Self = Self(Cow::Borrowed("autoregressive"));
+    /// A network that draws images; [`crate::model::vae::VaeModel`] reads the artefact.
+    pub const VAE: Self = Self(Cow::Borrowed("vae"));
 
     /// What a codec's models are, if it has any.
     pub const fn of(algorithm: Algorithm) -> Option<Self> {

@@ -12,6 +12,7 @@ pub mod package;
 pub mod reservoir;
 pub mod rows;
 pub mod split;
+pub mod vae;
 
 mod challenge;
 mod generators;
@@ -31,3 +32,4 @@ pub use monitor::{Monitor, Phase, Progress, Start};
 pub use reservoir::{Kept, Reservoir, Sample, Snapshot};
 pub use rows::{RowsError, RowsModel};
 pub use split::{Parts, Split, SplitBy};
+pub use vae::{VaeError, VaeModel, VaeParts};

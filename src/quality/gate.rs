@@ -40,11 +40,19 @@ pub enum GateName {
     ValidShare,
     /// How far the share of NULLs of any column is off.
     NullRateError,
+    /// Frechet distance of generated images to held-out ones, over that of training images.
+    FrechetRatio,
+    /// Kernel distance of generated images to held-out ones.
+    KernelDistance,
+    /// Share of generated images that are classified as what they were drawn as.
+    LabelAgreement,
+    /// What a classifier of generated images is worth, relative to one of real images.
+    CasRatio,
 }
 
 impl GateName {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::C2stAuc,
         Self::ColumnShapes,
         Self::ColumnPairs,
@@ -56,6 +64,10 @@ impl GateName {
         Self::Lift,
         Self::ValidShare,
         Self::NullRateError,
+        Self::FrechetRatio,
+        Self::KernelDistance,
+        Self::LabelAgreement,
+        Self::CasRatio,
     ];
 
     /// Its name in metrics and JSON.
@@ -72,6 +84,10 @@ impl GateName {
             Self::Lift => "lift",
             Self::ValidShare => "valid_share",
             Self::NullRateError => "null_rate_error",
+            Self::FrechetRatio => "frechet_ratio",
+            Self::KernelDistance => "kernel_distance",
+            Self::LabelAgreement => "label_agreement",
+            Self::CasRatio => "cas_ratio",
         }
     }
 }

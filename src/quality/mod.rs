@@ -11,6 +11,8 @@
 //! `docs/generation.md` has the equations, their sources, and what the gates cannot see. No value of a record leaves this
 //! module: a [`Report`] has figures and the names of columns.
 
+pub mod images;
+
 mod boost;
 mod distributions;
 mod gate;

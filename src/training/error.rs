@@ -1,7 +1,7 @@
 //! What can go wrong in a training.
 
 use crate::engine::EngineError;
-use crate::model::{LatentError, RowsError};
+use crate::model::{LatentError, RowsError, VaeError};
 
 /// Why there is no model.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,9 @@ pub enum TrainingError {
     /// There are too few records for a model of rows, or too much is in them; or what was trained is none.
     #[error("no model of rows")]
     Rows(#[from] RowsError),
+    /// There are too few images to draw others like them, or what was trained is no model.
+    #[error("no model that draws images")]
+    Images(#[from] VaeError),
     /// The layers that it made are none.
     #[error("what was trained is no network")]
     Engine(#[from] EngineError),

@@ -5,10 +5,13 @@
 //! caller's ([`crate::model::Monitor`]). Random numbers come from a seed, and libtorch's own generator is not used, so that the same
 //! data and seed make the same bytes, also beside other trainings.
 
+pub mod classifier;
 pub mod latent;
 pub mod rows;
+pub mod vae;
 
 mod adam;
+mod affine;
 mod budget;
 mod curve;
 mod error;

@@ -1,0 +1,171 @@
+//! Trains a model that draws images, and judges what it draws by images that it has not seen:
+//!
+//! ```sh
+//! cargo run --release --example draw_images -- 28x28 train-images-idx3-ubyte train-labels-idx1-ubyte \
+//!     t10k-images-idx3-ubyte t10k-labels-idx1-ubyte images=10000 cpu=240
+//! ```
+//!
+//! Settings are those of `training::vae::Recipe`, `components` and `members` of its mixtures, `steps` and `cpu` (seconds) of the budget,
+//! `seed`, `images` (the first so many are learned from), `epochs` of classifiers, and `save`, a file for the model.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use latentd::model::vae::{Class, Mixture};
+use latentd::model::{Condition, Family, Generator, Manifest, Monitor, Progress, VaeModel, package};
+use latentd::payload::image::Shape;
+use latentd::quality::images::{Evidence, Features, judge};
+use latentd::training::Budget;
+use latentd::training::classifier::{Classifier, FEATURES};
+use latentd::training::vae::{Data, Recipe, train};
+use rustix::time::{ClockId, clock_gettime};
+
+/// The time in manifests: none, so that the same training makes the same file.
+const CREATED: &str = "1970-01-01T00:00:00Z";
+
+fn thread_cpu() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+/// Prints how far the training is.
+struct Printer {
+    begun: Duration,
+    printed: f64,
+}
+
+impl Monitor for Printer {
+    fn spent(&mut self) -> Duration {
+        thread_cpu() - self.begun
+    }
+
+    fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
+        if progress.fraction >= self.printed {
+            let Progress { step, loss, validation, .. } = progress;
+            eprintln!("step {step}: loss {loss:.4}, validation {validation:.4}");
+            self.printed += 0.1;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The items of an idx file, one behind the other.
+fn items(path: &str) -> anyhow::Result<Vec<u8>> {
+    let mut file = std::fs::read(path).with_context(|| format!("cannot read `{path}`"))?;
+    let dimensions = usize::from(*file.get(3).context("an idx file has a header")?);
+    ensure!(file.len() >= 4 + 4 * dimensions, "`{path}` ends within its header");
+    Ok(file.split_off(4 + 4 * dimensions))
+}
+
+fn labels(path: &str) -> anyhow::Result<Vec<String>> {
+    Ok(items(path)?.iter().map(u8::to_string).collect())
+}
+
+/// Images and their labels, as many as are asked for.
+fn draw(model: &VaeModel, seed: u64, count: usize) -> anyhow::Result<(Vec<u8>, Vec<String>)> {
+    let (mut records, run) = (Vec::new(), model.run_length());
+    for number in 0..count.div_ceil(run as usize) {
+        model.draw(seed, &Condition::new(), number as u64, run, &mut records)?;
+    }
+    records.truncate(count);
+    let label = |number: usize| model.label_of(seed, number as u64).map(str::to_owned);
+    Ok((records.concat(), (0..records.len()).filter_map(label).collect()))
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [shape, images, labels_of, test, test_labels, settings @ ..] = arguments.as_slice() else {
+        bail!("usage: draw_images HEIGHTxWIDTH IMAGES LABELS TEST-IMAGES TEST-LABELS [SETTING=VALUE]...")
+    };
+    let shape: Shape = shape.parse()?;
+    let (mut images, mut names) = (items(images)?, labels(labels_of)?);
+    let (test, test_names) = (items(test)?, labels(test_labels)?);
+    let (mut recipe, mut budget, mut seed) = (Recipe::default(), Budget { steps: u32::MAX, cpu: None }, 1);
+    let (mut save, mut epochs) = (None, 8);
+    for setting in settings {
+        let (name, value) = setting.split_once('=').with_context(|| format!("`{setting}` sets nothing"))?;
+        match name {
+            "latents" => recipe.latents = value.parse()?,
+            "width" => recipe.width = value.parse()?,
+            "beta" => recipe.beta = value.parse()?,
+            "shift" => recipe.shift = value.parse()?,
+            "batch" => recipe.batch = value.parse()?,
+            "rate" => recipe.rate = value.parse()?,
+            "draws" => recipe.draws = value.parse()?,
+            "components" => recipe.fit.components = value.parse()?,
+            "members" => recipe.fit.images = value.parse()?,
+            "steps" => budget.steps = value.parse()?,
+            "cpu" => budget.cpu = Some(Duration::from_secs_f64(value.parse()?)),
+            "seed" => seed = value.parse()?,
+            "images" => {
+                let count: usize = value.parse()?;
+                images.truncate(count * shape.samples());
+                names.truncate(count);
+            }
+            "epochs" => epochs = value.parse()?,
+            "save" => save = Some(value.to_owned()),
+            _ => bail!("there is no setting `{name}`"),
+        }
+    }
+    let real = Data { shape, images: &images, labels: &names };
+    let held = Data { shape, images: &test, labels: &test_names };
+    let mut printer = Printer { begun: thread_cpu(), printed: 0.0 };
+    let trained = train(real, &recipe, seed, budget, &mut printer)?;
+    let spent = (thread_cpu() - printer.begun).as_secs_f64();
+    let model = VaeModel::new(&trained.parts)?;
+    println!(
+        "{}: {} steps, {spent:.0} s CPU, {} rewinds, validation {:.4} bits a sample; {} bytes, {}",
+        settings.join(" "),
+        trained.steps,
+        trained.rewinds,
+        trained.validation,
+        model.artefact().len(),
+        model.id()
+    );
+    if let Some(path) = save {
+        let manifest = Manifest::new(model.artefact(), Family::VAE, "images", CREATED);
+        std::fs::write(path, package::pack(&manifest.to_json()?, model.artefact())?)?;
+    }
+    let begun = thread_cpu();
+    let (drawn, drawn_names) = draw(&model, seed, names.len())?;
+    println!("{:.0} images/s drawn", names.len() as f64 / (thread_cpu() - begun).as_secs_f64());
+
+    let begun = thread_cpu();
+    let classifier = Classifier::train(real, epochs, seed)?;
+    let accuracy = classifier.accuracy(held)?;
+    let of_drawn = Classifier::train(Data { shape, images: &drawn, labels: &drawn_names }, epochs, seed)?;
+    let generated = Data { shape, images: &drawn, labels: &drawn_names };
+    let [seen_real, seen_held, seen_drawn] = [&images, &test, &drawn].map(|images| classifier.classify(images));
+    let (seen_real, seen_held, seen_drawn) = (seen_real?, seen_held?, seen_drawn?);
+    let evidence = Evidence {
+        train: Features::new(FEATURES, &seen_real.features),
+        holdout: Features::new(FEATURES, &seen_held.features),
+        generated: Features::new(FEATURES, &seen_drawn.features),
+        label_agreement: Some(classifier.accuracy(generated)?),
+        accuracies: Some([of_drawn.accuracy(held)?, accuracy]),
+    };
+    for gate in judge(&evidence)? {
+        println!("{:16} {:8.4} {:?}  {}", gate.name, gate.value, gate.verdict, gate.explanation);
+    }
+    println!("judged in {:.0} s CPU", (thread_cpu() - begun).as_secs_f64());
+
+    // The same decoder over the prior that it was trained with, in place of the mixtures.
+    let (latents, mut prior) = (recipe.latents, trained.parts);
+    let factors = (0..latents).flat_map(|row| (0..=row).map(move |column| f32::from(u8::from(row == column))));
+    let mixture = Mixture::new(vec![1], vec![0.0; latents], factors.collect())?;
+    prior.classes = vec![Class { label: None, images: 1, mixture }];
+    let (drawn, _) = draw(&VaeModel::new(&prior)?, seed, names.len())?;
+    let seen = classifier.classify(&drawn)?;
+    let evidence = Evidence {
+        generated: Features::new(FEATURES, &seen.features),
+        label_agreement: None,
+        accuracies: None,
+        ..evidence
+    };
+    println!("without the mixtures, from the prior:");
+    for gate in judge(&evidence)? {
+        println!("{:16} {:8.4} {:?}  {}", gate.name, gate.value, gate.verdict, gate.explanation);
+    }
+    Ok(())
+}

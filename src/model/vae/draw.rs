@@ -1,0 +1,94 @@
+//! Images drawn from the model, many at once.
+
+use super::chance::Chance;
+use super::mixture::choose;
+use super::{Class, LABEL, VaeModel};
+use crate::engine::exp;
+use crate::model::generator::{Condition, DrawError, Generator};
+
+/// Images that are drawn side by side; none follows from another.
+const RUN: u32 = 64;
+
+impl VaeModel {
+    /// The classes that a condition leaves.
+    fn admitted(&self, condition: &Condition) -> Result<&[Class], DrawError> {
+        let Some((field, value)) = condition.iter().find(|(field, _)| *field != LABEL).or(condition.iter().next())
+        else {
+            return Ok(&self.classes);
+        };
+        if self.labels().next().is_none() {
+            return Err(DrawError::Unconditional(self.name()));
+        }
+        if field != LABEL {
+            return Err(DrawError::UnknownField { field: field.clone(), known: LABEL.to_owned() });
+        }
+        let place = self.classes.iter().position(|class| class.label.as_ref() == Some(value));
+        place.map(|place| &self.classes[place..=place]).ok_or_else(|| DrawError::Impossible {
+            field: field.clone(),
+            value: value.clone(),
+            detail: format!("it is one of {}", self.labels().collect::<Vec<_>>().join(", ")),
+        })
+    }
+
+    /// The samples of an image, in the order row, column, channel, of their logits in planar order.
+    fn samples(&self, logits: &[f32]) -> Vec<u8> {
+        let plane = self.shape.plane();
+        let channels = self.shape.channels();
+        (0..plane * channels).map(|place| sample(logits[place % channels * plane + place / channels])).collect()
+    }
+}
+
+/// A sample of its logit: the logistic function times 255, rounded.
+fn sample(logit: f32) -> u8 {
+    let small = exp(-logit.abs());
+    let share = if logit < 0.0 { small / (1.0 + small) } else { 1.0 / (1.0 + small) };
+    (share * 255.0 + 0.5) as u8
+}
+
+impl Generator for VaeModel {
+    fn name(&self) -> &'static str {
+        "vae"
+    }
+
+    fn content_type(&self) -> &'static str {
+        "application/octet-stream"
+    }
+
+    fn run_length(&self) -> u32 {
+        RUN
+    }
+
+    fn admits(&self, condition: &Condition) -> Result<(), DrawError> {
+        self.admitted(condition).map(drop)
+    }
+
+    fn draw(
+        &self,
+        seed: u64,
+        condition: &Condition,
+        run: u64,
+        count: u32,
+        records: &mut Vec<Vec<u8>>,
+    ) -> Result<(), DrawError> {
+        let classes = self.admitted(condition)?;
+        let all = classes.iter().map(|class| u64::from(class.images)).sum();
+        let mut latents = Vec::new();
+        for row in 0..count.min(RUN) {
+            let mut chance = Chance::of(seed, run.wrapping_mul(u64::from(RUN)).wrapping_add(u64::from(row)));
+            let class = choose(chance.below(all), classes.iter().map(|class| u64::from(class.images)));
+            classes[class].mixture.draw(&mut chance, &mut latents);
+        }
+        let logits = self.decode(&latents);
+        records.extend(logits.chunks_exact(self.shape.samples()).map(|logits| self.samples(logits)));
+        Ok(())
+    }
+}
+
+impl VaeModel {
+    /// The label of the image with this number: that of the class that [`Generator::draw`] draws it from; `None` without labels.
+    pub fn label_of(&self, seed: u64, number: u64) -> Option<&str> {
+        let all = self.classes.iter().map(|class| u64::from(class.images)).sum();
+        let chosen = Chance::of(seed, number).below(all);
+        self.classes[choose(chosen, self.classes.iter().map(|class| u64::from(class.images)))].label.as_deref()
+    }
+}
