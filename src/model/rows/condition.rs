@@ -65,10 +65,7 @@ impl RowsModel {
                     let number = field.kind.parse(value.as_bytes()).filter(|number| bin.holds(*number));
                     number.map(|_| value.as_bytes().to_vec())
                 }
-                Code::Time { .. } => match self.fix_parts(field, value, fixed) {
-                    Some(()) => Some(value.as_bytes().to_vec()),
-                    None => None,
-                },
+                Code::Time { .. } => self.fix_parts(field, value, fixed).map(|()| value.as_bytes().to_vec()),
                 Code::Sequence { .. } if field.kind.parse(value.as_bytes()).is_some() => {
                     return Err("its values go on with each record, and none comes twice".to_owned());
                 }
@@ -169,7 +166,7 @@ fn written(scan: Scan, value: &str) -> Vec<u8> {
     match scan {
         Scan::JsonString => {
             let quoted = serde_json::Value::from(value).to_string();
-            quoted[1..quoted.len() - 1].as_bytes().to_vec()
+            quoted.as_bytes()[1..quoted.len() - 1].to_vec()
         }
         Scan::CsvQuoted => value.replace('"', "\"\"").into_bytes(),
         _ => value.as_bytes().to_vec(),

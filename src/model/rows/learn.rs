@@ -45,6 +45,12 @@ struct Grain {
     bins: usize,
 }
 
+/// A text, and how often it was seen.
+type Counted = (Vec<u8>, u32);
+
+/// The slots that a literal stands between; `None` is the start, and the end.
+type Between = (Option<u16>, Option<u16>);
+
 /// A codebook, and the records as its codes.
 #[derive(Debug)]
 pub struct Coded {
@@ -420,7 +426,7 @@ impl<'a> Learner<'a> {
         let rare = texts.len() - known.iter().map(|(_, count)| *count as usize).sum::<usize>();
         let few = known.split_off(known.len().min(self.grain.texts));
         codes.extend(known.iter().map(|((slot, text), _)| Code::Text { slot: *slot, text: text.to_vec() }));
-        let mut by_slot: Vec<(u16, Vec<(Vec<u8>, u32)>)> = Vec::new();
+        let mut by_slot: Vec<(u16, Vec<Counted>)> = Vec::new();
         for ((slot, text), count) in few {
             let at = by_slot.iter().position(|(other, _)| *other == slot).unwrap_or_else(|| {
                 by_slot.push((slot, Vec::new()));
@@ -529,7 +535,7 @@ fn fresh(slot: u16, numbers: &[i64]) -> Option<Code> {
 
 /// Variables for literals of which several lead from one slot to another.
 fn forks(grammar: &Grammar, records: &[&[u8]], seen: &Seen, variables: &mut Vec<Variable>) -> Vec<Fork> {
-    let mut forks: Vec<(Option<u16>, Option<u16>)> = Vec::new();
+    let mut forks: Vec<Between> = Vec::new();
     for from in std::iter::once(None).chain((0..grammar.slots().len() as u16).map(Some)) {
         let targets: Vec<Option<u16>> = grammar.state(from).edges.iter().map(|edge| edge.target).collect();
         let mut several: Vec<Option<u16>> = targets.clone();
@@ -557,7 +563,7 @@ fn forks(grammar: &Grammar, records: &[&[u8]], seen: &Seen, variables: &mut Vec<
         taken.into_iter().zip(&mut counts).for_each(|(literal, counts)| *counts.entry(literal).or_insert(0) += 1);
     }
     let name = |slot: Option<u16>| slot.map_or("", |slot| grammar.slots()[usize::from(slot)].name.as_str());
-    let fork = |((from, to), counts): ((Option<u16>, Option<u16>), HashMap<Option<u16>, u32>)| {
+    let fork = |((from, to), counts): (Between, HashMap<Option<u16>, u32>)| {
         let all = counts.len();
         let mut known: Vec<Option<u16>> =
             counts.into_iter().filter(|(_, count)| *count >= LEAST_COUNT).map(|(literal, _)| literal).collect();

@@ -91,7 +91,12 @@ impl RowsModel {
     pub fn new(coded: &Coded, weights: &Weights) -> Result<Self, RowsError> {
         let first = first(&coded.sizes());
         let codes: Vec<&Code> = coded.book.variables.iter().flat_map(|variable| &variable.codes).collect();
-        let zeros = Zeros::of(&coded.codes, &first, |code| *codes[code] == Code::Rare);
+        let zeros = Zeros::of(&coded.codes, &first, |code| match codes[code] {
+            Code::Rare => None,
+            Code::Absent => Some(0),
+            Code::Null { .. } => Some(1),
+            _ => Some(2),
+        });
         weights.check(codes.len())?;
         let bytes = artefact::write(&coded.book, &coded.order(), &zeros, weights);
         Self::parse(&bytes)

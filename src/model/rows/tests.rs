@@ -82,8 +82,10 @@ fn the_same_bytes_are_drawn_by_every_kernel_and_in_any_order() {
     model.draw(3, &Condition::new(), 2, 5, &mut few).unwrap();
     assert_eq!(few, all[512..517]);
     let mut hash = blake3::Hasher::new();
-    all.iter().for_each(|record| drop(hash.update(record)));
-    assert_eq!(&hash.finalize().to_hex()[..16], "PIN");
+    for record in &all {
+        hash.update(record);
+    }
+    assert_eq!(&hash.finalize().to_hex()[..16], "52360c4f73b2572f");
 }
 
 #[test]

@@ -5,6 +5,8 @@
 //! *Categorical Data Analysis*, 10.6.3): such a code is never drawn beside the other. So `arr_time` is NULL where `dep_time` is,
 //! without anybody having declared it.
 
+use std::collections::BTreeMap;
+
 /// How often chance would have to bring codes together, so that never is no chance: e^-14 is one in 1.2 million.
 const EXPECTED: f64 = 14.0;
 
@@ -20,8 +22,9 @@ pub(super) struct Zeros {
 
 impl Zeros {
     /// Those of rows of codes: `codes: [rows, variables]`; `first` has the number of each variable's first code, and at its end the
-    /// number of all codes. `is_rare` says of which codes nothing is concluded.
-    pub fn of(codes: &[u16], first: &[usize], is_rare: impl Fn(usize) -> bool) -> Self {
+    /// number of all codes. `class` puts codes of a variable together that are counted together, so that NULL beside any of a hundred numbers is
+    /// found though each of them is rare; nothing is concluded about a code without one.
+    pub fn of(codes: &[u16], first: &[usize], class: impl Fn(usize) -> Option<u8>) -> Self {
         let (variables, all) = (first.len() - 1, first[first.len() - 1]);
         let mut seen = Self::none(all);
         let mut counts = vec![0u32; all];
@@ -37,14 +40,22 @@ impl Zeros {
             }
         }
         let mut zeros = Self::none(all);
-        for a in 0..variables {
-            for b in (0..variables).filter(|b| *b != a) {
-                for one in (first[a]..first[a + 1]).filter(|one| !is_rare(*one)) {
-                    for other in (first[b]..first[b + 1]).filter(|other| !is_rare(*other)) {
-                        let expected = f64::from(counts[one]) * f64::from(counts[other]) / rows as f64;
-                        if expected >= EXPECTED && !seen.has(one, other) {
-                            zeros.set(one, other);
-                        }
+        let never = |one: usize, others: &[usize]| {
+            let count = others.iter().map(|other| f64::from(counts[*other])).sum::<f64>();
+            let expected = f64::from(counts[one]) * count / rows as f64;
+            expected >= EXPECTED && others.iter().all(|other| !seen.has(one, *other))
+        };
+        let known = |variable: usize| (first[variable]..first[variable + 1]).filter(|code| class(*code).is_some());
+        for b in 0..variables {
+            let mut classes: BTreeMap<Option<u8>, Vec<usize>> = BTreeMap::new();
+            known(b).for_each(|code| classes.entry(class(code)).or_default().push(code));
+            for one in (0..variables).filter(|a| *a != b).flat_map(known) {
+                for members in classes.values() {
+                    if never(one, members) {
+                        members.iter().for_each(|other| zeros.set_both(one, *other));
+                    }
+                    for other in members.iter().filter(|other| never(one, &[**other])) {
+                        zeros.set_both(one, *other);
                     }
                 }
             }
@@ -59,6 +70,11 @@ impl Zeros {
 
     fn set(&mut self, one: usize, other: usize) {
         self.bits[one * self.words + other / 64] |= 1 << (other % 64);
+    }
+
+    fn set_both(&mut self, one: usize, other: usize) {
+        self.set(one, other);
+        self.set(other, one);
     }
 
     /// Whether two codes are never together.
@@ -105,7 +121,7 @@ mod tests {
     fn what_is_never_together_is_found_and_what_is_only_rare_is_not() {
         // The second variable is 1 where the first is, and nowhere else; the third is independent, with one value in a hundred.
         let rows = (0..1000u16).flat_map(|n| [n % 2, n % 2, u16::from(n % 101 == 0)]);
-        let zeros = Zeros::of(&rows.collect::<Vec<_>>(), &[0, 2, 4, 6], |_| false);
+        let zeros = Zeros::of(&rows.collect::<Vec<_>>(), &[0, 2, 4, 6], |_| Some(0));
         assert!(zeros.has(0, 3) && zeros.has(1, 2) && zeros.has(3, 0) && zeros.has(2, 1));
         assert!(!zeros.has(0, 2) && !zeros.has(1, 3));
         assert!(!zeros.has(0, 5) && !zeros.has(1, 5), "five of each are expected, and chance may miss them");

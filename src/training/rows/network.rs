@@ -104,7 +104,7 @@ impl Network {
         let mut hidden = (sums + &self.bias).f_relu()?;
         for [down, bias, up] in &self.blocks {
             let inner = (hidden.f_matmul(down)? + bias).f_relu()?;
-            hidden = hidden + inner.f_matmul(up)?;
+            hidden = hidden.f_add(&inner.f_matmul(up)?)?;
         }
         Ok(hidden.f_matmul(&self.output.f_tr()?)? + &self.output_bias)
     }
