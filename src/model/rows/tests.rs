@@ -5,15 +5,18 @@ use crate::model::generator::{Condition, DrawError, Generator};
 fn records() -> Vec<Vec<u8>> {
     let mixed = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
     let record = |n: u64| {
-        let city =
-            if n % 97 == 0 { format!("secret-{n}") } else { ["Zagreb", "Split", "Pula"][mixed(n) as usize % 3].into() };
-        let left = n % 5 != 0;
+        let city = if n.is_multiple_of(97) {
+            format!("secret-{n}")
+        } else {
+            ["Zagreb", "Split", "Pula"][mixed(n) as usize % 3].into()
+        };
+        let left = !n.is_multiple_of(5);
         let (out, back) = if left {
             (format!("{}", mixed(n) % 900), format!("{}", mixed(n + 7) % 50))
         } else {
             ("null".into(), "null".into())
         };
-        let note = if n % 2 == 0 { ",\"note\":\"a b\"" } else { "" };
+        let note = if n.is_multiple_of(2) { ",\"note\":\"a b\"" } else { "" };
         let tags = ["[]", "[\"x\"]", "[\"x\",\"y\"]"][mixed(n + 1) as usize % 3];
         let day = n % 28 + 1;
         format!(

@@ -155,7 +155,7 @@ fn cholesky(matrix: &[f64], side: usize) -> Option<Vec<f64>> {
             let sum: f64 = (0..column).map(|place| factor[a + place] * factor[b + place]).sum();
             let left = matrix[a + column] - sum;
             factor[a + column] = if row == column {
-                if !(left > 0.0) {
+                if left.is_nan() || left <= 0.0 {
                     return None;
                 }
                 left.sqrt()

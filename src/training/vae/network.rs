@@ -78,7 +78,7 @@ impl Network {
     /// The decoder's layers.
     pub fn export(&self) -> Result<[Linear; 3], TrainingError> {
         let layer = |layer: &Affine| -> Result<Linear, TrainingError> {
-            Ok(no_grad(|| Ok::<_, TrainingError>(Linear::new(floats(&layer.weight)?, floats(&layer.bias)?)?))?)
+            no_grad(|| Ok(Linear::new(floats(&layer.weight)?, floats(&layer.bias)?)?))
         };
         let [first, second, last] = &self.decoder;
         Ok([layer(first)?, layer(second)?, layer(last)?])
