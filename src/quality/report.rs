@@ -12,7 +12,7 @@ pub struct Report {
     pub verdict: Verdict,
     /// Whether models may be trained on the records: not where the lift is negative by more than half a point.
     pub for_training: bool,
-    /// The gates, in the order of [`GateName::ALL`].
+    /// The gates, in the order of [`GateName::ROWS`] or [`GateName::IMAGES`].
     pub gates: Vec<Gate>,
     /// Gates that could not be evaluated.
     pub skipped: Vec<Skipped>,

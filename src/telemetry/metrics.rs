@@ -112,6 +112,8 @@ mod tests {
         flights.misfits("latent", 3);
         flights.set_training(Some((0.5, 1.2)));
         flights.set_bytes_per_record("live", 5.0);
+        flights.discarded("invalid").inc();
+        flights.set_gates(false, [("c2st_auc", 0.6, Some(0.65))].into_iter());
         flights.set_choice("zstd:3", [("zstd:3", 0.02)].into_iter());
         let lag = flights.lag("0");
         (metrics, flights, lag)
