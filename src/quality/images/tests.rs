@@ -55,7 +55,9 @@ fn distances_of_gaussians_are_those_of_the_formulas() {
     assert!(frechet(&plain, &same) < 0.01);
     // |m - n|² + (σ - τ)² = 4 + 4.
     assert!((frechet(&plain, &other) - 8.0).abs() < 0.15, "{}", frechet(&plain, &other));
-    let few = |features: &Features<'_>| features.first(1_000);
+    fn few<'a>(features: &Features<'a>) -> Features<'a> {
+        features.first(1_000)
+    }
     assert!(kernel_distance(&few(&plain), &few(&same)).abs() < 0.02);
     assert!(kernel_distance(&few(&plain), &few(&other)) > 0.5);
     let (covered, density) = coverage(&few(&plain), &few(&same), 5);

@@ -64,8 +64,9 @@ impl Classifier {
             let found = labels.len();
             return Err(TrainingError::Data(format!("{images} images of {found} classes: it takes 64 and 2 at least")));
         }
-        let places: Vec<i64> = data.labels.iter().map(|label| labels.range(..label).count() as i64).collect();
-        let labels = labels.into_iter().cloned().collect();
+        let labels: Vec<String> = labels.into_iter().cloned().collect();
+        let place = |label: &String| labels.partition_point(|other| other < label) as i64;
+        let places: Vec<i64> = data.labels.iter().map(place).collect();
         let classifier = Self::random(data.shape, labels, &mut generator(seed, Purpose::Weights))?;
         let parameters = classifier.parameters();
         let mut adam = Adam::new(&parameters)?;
