@@ -1,5 +1,7 @@
 //! `latentd generate`: new records from a model that was learned from a topic, in the topic's own syntax.
 
+mod pictures;
+
 use std::io::{self, BufWriter, IntoInnerError, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,7 @@ use super::output::Output;
 use super::records::{self, RecordMode};
 use super::show::{print_json, table};
 use super::{Format, UsageError};
-use crate::model::{ColumnsModel, Dictionary};
+use crate::model::{ColumnsModel, Dictionary, VaeModel};
 use crate::quality::{Bounds, Gate, Judge, Options, QualityError, Report, Verdict};
 
 /// Draw new records from a model of a topic's fields, in the topic's own syntax
@@ -37,8 +39,8 @@ pub struct GenerateArgs {
     /// What all chance comes from
     #[arg(short, long, default_value_t = 0)]
     seed: u64,
-    /// Records with these values; not in this release
-    #[arg(long = "where", value_name = "FIELD=VALUE", hide = true)]
+    /// Records with this value in this field, with a model that `latentd train --generator` made; may be repeated
+    #[arg(long = "where", value_name = "FIELD=VALUE")]
     conditions: Vec<String>,
     /// Where to: a file that appears when it is whole [default: standard output]
     #[arg(short, long, value_name = "FILE")]
@@ -65,11 +67,14 @@ const MOST_BYTES: usize = 1 << 30;
 
 /// Draws.
 pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
+    let (_, artefact) = open(&args.model, &args.registry)?;
+    if let Ok(model) = VaeModel::parse(&artefact) {
+        return pictures::draw(args, &model);
+    }
     if let Some(condition) = args.conditions.first() {
-        let message = format!("--where {condition}: drawing records under a condition is not in this release");
+        let message = format!("--where {condition}: only a model that `latentd train --generator` made draws so");
         return Err(UsageError::new(message).into());
     }
-    let (_, artefact) = open(&args.model, &args.registry)?;
     if Dictionary::parse(&artefact).is_ok() {
         bail!(
             "`{}` is a zstd dictionary, which holds pieces of records and cannot draw any: take a model of fields, as \

@@ -3,6 +3,7 @@
 //! What is learned, and how it is judged, is what the daemon does ([`Subject`]): the newest fifth of the records is held
 //! out, and the model that was learned from the others is measured on it.
 
+mod pictures;
 mod progress;
 mod report;
 
@@ -53,6 +54,12 @@ pub struct TrainArgs {
     /// What is learned for a file: columns, zstd-dict (with a level if it has one), or latent [default: columns, of images latent]
     #[arg(long, conflicts_with = "pipeline")]
     codec: Option<CodecSpec>,
+    /// Learn a model that draws records instead of one that codes them, of all records of the file
+    #[arg(long, value_enum, conflicts_with_all = ["pipeline", "codec"])]
+    generator: Option<GeneratorKind>,
+    /// The classes of the images that a generator learns: an idx file with a byte for each
+    #[arg(long, value_name = "FILE", requires = "generator")]
+    labels: Option<PathBuf>,
     /// Height, width and channels of images: 28x28, 64x64x3
     #[arg(long, value_name = "HxWxC", required_if_eq("payload", "image"), conflicts_with = "pipeline")]
     shape: Option<Shape>,
@@ -107,6 +114,13 @@ enum Payload {
     Auto,
 }
 
+/// A generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum GeneratorKind {
+    /// Small images, by a variational autoencoder.
+    Vae,
+}
+
 /// What is trained, and where its model belongs.
 struct Task {
     /// The pipeline, or the file's name in its place.
@@ -130,6 +144,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         return Err(UsageError::new("--limit 0 leaves nothing to learn from: write a number of records").into());
     }
     let bar = spinner();
+    if let (Some(file), Some(GeneratorKind::Vae)) = (&args.file, args.generator) {
+        return pictures::run(args, file, &bar);
+    }
     if let Some(file) = &args.file {
         let task = of_file(args, file, &bar)?;
         return learn(args, task, None, &bar);
