@@ -1,5 +1,7 @@
 //! `latentd generate`: new records from a model that was learned from a topic, in the topic's own syntax.
 
+mod pictures;
+
 use std::io::{self, BufWriter, IntoInnerError, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +14,7 @@ use super::records::{self, RecordMode};
 use super::redraw::redraw;
 use super::show::{print_json, table};
 use super::{Format, UsageError};
-use crate::model::{Condition, Dictionary, Family, Generator, RowsModel, open_generator};
+use crate::model::{Condition, Dictionary, Family, Generator, RowsModel, VaeModel, open_generator};
 use crate::quality::{Bounds, Gate, Judge, Options, QualityError, Report, Verdict};
 
 /// Draw new records from a model of a topic's fields, in the topic's own syntax
@@ -82,12 +84,21 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     }
     let family = manifest.map_or_else(|| family_of(&artefact), |manifest| manifest.family);
     let generator = open_generator(&family, &artefact).with_context(|| format!("`{model}` draws nothing"))?;
+    if family == Family::VAE {
+        return pictures::draw(args, &VaeModel::parse(&artefact)?, &condition);
+    }
     draw(args, generator.as_ref(), &condition)
 }
 
 /// The family of an artefact that comes without a manifest.
 fn family_of(artefact: &[u8]) -> Family {
-    if RowsModel::parse(artefact).is_ok() { Family::AUTOREGRESSIVE } else { Family::COLUMNS }
+    if RowsModel::parse(artefact).is_ok() {
+        Family::AUTOREGRESSIVE
+    } else if VaeModel::parse(artefact).is_ok() {
+        Family::VAE
+    } else {
+        Family::COLUMNS
+    }
 }
 
 /// What `--where` asks for.

@@ -17,13 +17,6 @@ use crate::model::manifest::{is_pipeline_name, metric};
 use crate::model::rows::RowsModel;
 use crate::model::{CurvePoint, Family, Manifest, package};
 
-/// A generator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum GeneratorKind {
-    /// Rows of JSON or CSV, field by field in any order.
-    Autoregressive,
-}
-
 /// What came of a training.
 struct Learned {
     model: RowsModel,
@@ -37,8 +30,7 @@ struct Learned {
 }
 
 /// Trains a generator, which is judged by `latentd generate --against` and not by what it would save.
-pub fn run(args: &TrainArgs, kind: GeneratorKind, file: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
-    let GeneratorKind::Autoregressive = kind;
+pub fn run(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
     if args.payload == Payload::Image {
         return Err(UsageError::new("--generator autoregressive learns rows: write --payload json or csv").into());
     }

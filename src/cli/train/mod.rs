@@ -4,6 +4,7 @@
 //! out, and the model that was learned from the others is measured on it.
 
 mod generator;
+mod pictures;
 mod progress;
 mod report;
 
@@ -30,7 +31,6 @@ use crate::pipeline::{Images, Layout, Operation, Publication, Run, Settings, Sub
 use crate::registry::{Activation, Expect, Registry};
 use crate::telemetry::thread_cpu_seconds;
 use crate::units::ByteSize;
-use generator::GeneratorKind;
 use progress::Shown;
 use report::Report;
 pub use report::explain;
@@ -55,9 +55,12 @@ pub struct TrainArgs {
     /// What is learned for a file: columns, zstd-dict (with a level if it has one), or latent [default: columns, of images latent]
     #[arg(long, conflicts_with = "pipeline")]
     codec: Option<CodecSpec>,
-    /// Learn a model that draws records instead of one that codes them: of JSON or CSV, with all records of the file
-    #[arg(long, value_enum, conflicts_with_all = ["pipeline", "codec", "shape"])]
+    /// Learn a model that draws records instead of one that codes them, of all records of the file
+    #[arg(long, value_enum, conflicts_with_all = ["pipeline", "codec"])]
     generator: Option<GeneratorKind>,
+    /// The classes of the images that a generator learns: an idx file with a byte for each
+    #[arg(long, value_name = "FILE", requires = "generator")]
+    labels: Option<PathBuf>,
     /// Height, width and channels of images: 28x28, 64x64x3
     #[arg(long, value_name = "HxWxC", required_if_eq("payload", "image"), conflicts_with = "pipeline")]
     shape: Option<Shape>,
@@ -112,6 +115,15 @@ enum Payload {
     Auto,
 }
 
+/// A generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum GeneratorKind {
+    /// Rows of JSON or CSV, field by field in any order
+    Autoregressive,
+    /// Images of one shape, by class where there are --labels
+    Vae,
+}
+
 /// What is trained, and where its model belongs.
 struct Task {
     /// The pipeline, or the file's name in its place.
@@ -136,7 +148,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     }
     let bar = spinner();
     if let (Some(file), Some(kind)) = (&args.file, args.generator) {
-        return generator::run(args, kind, file, &bar);
+        return match kind {
+            GeneratorKind::Autoregressive => generator::run(args, file, &bar),
+            GeneratorKind::Vae => pictures::run(args, file, &bar),
+        };
     }
     if let Some(file) = &args.file {
         let task = of_file(args, file, &bar)?;
