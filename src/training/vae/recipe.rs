@@ -3,7 +3,7 @@
 use crate::model::vae::{Fit, MAX_LATENTS, MAX_WIDTH};
 use crate::training::TrainingError;
 
-/// What is trained, and how. The default is what the measurements of `docs/generation.md` chose.
+/// What is trained, and how. The default is a first choice: nothing has been measured against it yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
     /// Latent numbers of an image.
