@@ -15,6 +15,7 @@ pub mod split;
 pub mod vae;
 
 mod challenge;
+mod chance;
 mod generators;
 mod learned;
 mod monitor;

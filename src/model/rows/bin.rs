@@ -5,8 +5,8 @@
 
 use std::collections::HashSet;
 
-use super::chance::Chance;
 use crate::frame::{FrameError, Reader, put_signed, put_varint};
+use crate::model::chance::Chance;
 use crate::payload::fields::LEAST_COUNT;
 
 /// Numbers that an edge is the mean of.

@@ -1,12 +1,12 @@
 //! Records drawn from the model: ancestral sampling, many rows at once.
 
 use super::RowsModel;
-use super::chance::Chance;
 use super::codebook::{Code, Field};
 use super::condition::Fixed;
 use super::network::Known;
 use super::writer::Draft;
 use crate::engine::exp;
+use crate::model::chance::Chance;
 use crate::model::generator::{Condition, DrawError, Generator};
 use crate::payload::fields::{Kind, Scan};
 

@@ -12,7 +12,6 @@
 
 mod artefact;
 mod bin;
-mod chance;
 mod codebook;
 mod condition;
 mod draw;

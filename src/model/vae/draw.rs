@@ -1,9 +1,9 @@
 //! Images drawn from the model, many at once.
 
-use super::chance::Chance;
 use super::mixture::choose;
 use super::{Class, LABEL, VaeModel};
 use crate::engine::exp;
+use crate::model::chance::Chance;
 use crate::model::generator::{Condition, DrawError, Generator};
 
 /// Images that are drawn side by side; none follows from another.

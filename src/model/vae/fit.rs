@@ -201,8 +201,8 @@ fn expect(samples: &[f64], latents: usize, gaussians: &[Gaussian], shares: &mut 
 
 #[cfg(test)]
 mod tests {
-    use super::super::chance::Chance;
     use super::*;
+    use crate::model::chance::Chance;
     use rand_chacha::rand_core::SeedableRng;
 
     fn drawn(mixture: &Mixture, rows: u64) -> Vec<f32> {

@@ -1,7 +1,7 @@
 //! Which latents a class has.
 
-use super::chance::Chance;
 use super::{MAX_COMPONENTS, VaeError};
+use crate::model::chance::Chance;
 
 /// A mixture of Gaussians with full covariances.
 ///

@@ -11,7 +11,6 @@
 //! number give the same bytes on every machine.
 
 mod artefact;
-mod chance;
 mod decoder;
 mod draw;
 mod fit;
