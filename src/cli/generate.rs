@@ -83,10 +83,12 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         );
     }
     let family = manifest.map_or_else(|| family_of(&artefact), |manifest| manifest.family);
-    let generator = open_generator(&family, &artefact).with_context(|| format!("`{model}` draws nothing"))?;
+    let draws_nothing = || format!("`{model}` draws nothing");
     if family == Family::VAE {
-        return pictures::draw(args, &VaeModel::parse(&artefact)?, &condition);
+        let pictures = VaeModel::parse(&artefact).with_context(draws_nothing)?;
+        return pictures::draw(args, &pictures, &condition);
     }
+    let generator = open_generator(&family, &artefact).with_context(draws_nothing)?;
     draw(args, generator.as_ref(), &condition)
 }
 

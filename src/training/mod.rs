@@ -14,8 +14,10 @@ mod adam;
 mod affine;
 mod budget;
 mod curve;
+mod epochs;
 mod error;
 mod layer;
+mod snapshot;
 
 pub use budget::Budget;
 pub use error::TrainingError;

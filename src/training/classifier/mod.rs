@@ -10,9 +10,10 @@ use tch::{Kind, Reduction, Tensor, no_grad};
 
 use super::adam::Adam;
 use super::affine::{Affine, random};
+use super::budget::cosine;
 use super::layer::numbers;
 use super::vae::Data;
-use super::vae::batches::{Batches, Purpose, cosine, generator};
+use super::vae::batches::{Batches, Purpose, generator};
 use super::{TrainingError, use_one_thread};
 use crate::payload::image::Shape;
 
@@ -27,6 +28,9 @@ const BATCH: usize = 64;
 
 /// Adam's rate at first; it falls to 0 along half a cosine.
 const RATE: f64 = 2e-3;
+
+/// What is left of it at the end.
+const RATE_FLOOR: f64 = 3e-3;
 
 /// Images are learned moved by up to so many samples.
 const SHIFT: u8 = 1;
@@ -84,7 +88,7 @@ impl Classifier {
                 -100,
                 0.0,
             )?;
-            let rate = RATE * cosine(f64::from(step) / f64::from(steps));
+            let rate = RATE * (cosine(f64::from(step) / f64::from(steps)) + RATE_FLOOR);
             if !adam.step(&parameters, &loss, rate, step + 1)? {
                 return Err(TrainingError::Diverged { rewinds: 0 });
             }

@@ -148,15 +148,6 @@ fn floats(bytes: &[u8], row: usize) -> Result<Tensor, TrainingError> {
     Ok(Tensor::f_from_slice(bytes)?.f_view([rows, row as i64])?.f_to_kind(Kind::Float)?)
 }
 
-/// Which images a step learns from: each once in an epoch, in an order of its own.
-#[derive(Debug)]
-pub(super) struct Epochs {
-    seed: u64,
-    batch: usize,
-    epoch: u64,
-    order: Vec<usize>,
-}
-
 /// What a random generator of a training is for. Each use has a stream of its own, so that a step's numbers depend on the step alone.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
@@ -180,33 +171,4 @@ pub(super) fn generator(seed: u64, purpose: Purpose) -> ChaCha8Rng {
         Purpose::Step(step) => 3 + 2 * u64::from(step),
     });
     rng
-}
-
-impl Epochs {
-    /// Of so many images, so many a step.
-    pub fn new(images: usize, batch: usize, seed: u64) -> Self {
-        let mut epochs = Self { seed, batch: batch.min(images), epoch: 0, order: (0..images).collect() };
-        epochs.shuffle();
-        epochs
-    }
-
-    fn shuffle(&mut self) {
-        let mut rng = generator(self.seed, Purpose::Order(self.epoch));
-        self.order.sort_unstable();
-        let mut keys: Vec<(u64, usize)> = self.order.iter().map(|number| (rng.next_u64(), *number)).collect();
-        keys.sort_unstable();
-        self.order.clear();
-        self.order.extend(keys.iter().map(|(_, number)| number));
-    }
-
-    /// The images of a step.
-    pub fn images(&mut self, step: u32) -> &[usize] {
-        let steps = (self.order.len() / self.batch) as u64;
-        let epoch = u64::from(step) / steps;
-        if epoch != self.epoch {
-            self.epoch = epoch;
-            self.shuffle();
-        }
-        &self.order[(u64::from(step) % steps) as usize * self.batch..][..self.batch]
-    }
 }

@@ -10,6 +10,7 @@ use tch::{Tensor, no_grad};
 use super::network::Network;
 use crate::training::TrainingError;
 use crate::training::adam::Adam;
+use crate::training::affine::copies;
 use crate::training::curve::Curve;
 
 /// The metadata's key.
@@ -54,7 +55,6 @@ pub(super) struct Checkpoint {
 impl Checkpoint {
     /// The state of now.
     pub fn of(state: State, network: &Network, adam: &Adam) -> Self {
-        let copies = |tensors: &[&Tensor]| tensors.iter().map(|tensor| tensor.detach().copy()).collect();
         Self {
             state,
             parameters: copies(&network.parameters()),

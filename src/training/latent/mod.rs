@@ -23,12 +23,14 @@ pub use super::Budget;
 pub use super::curve::MAX_POINTS;
 
 use super::adam::Adam;
+use super::budget::{cosine, left};
 use super::curve::Curve;
+use super::epochs::Epochs;
 use super::{TrainingError, use_one_thread};
 use crate::model::latent::{Autoencoder, LatentParts};
 use crate::model::{CurvePoint, Monitor, Phase, Progress, Start};
 use crate::payload::image::Shape;
-use batches::{Batch, Epochs, Images, Purpose, generator};
+use batches::{Batch, Images, Purpose, generator};
 use calibrate::{Calibrated, Counter, calibrate};
 use checkpoint::{Checkpoint, State};
 use network::Network;
@@ -41,6 +43,9 @@ const MEASURED: usize = 256;
 
 /// Steps in which the rate rises.
 const RISE: u32 = 30;
+
+/// What is left of the rate at the end.
+const RATE_FLOOR: f64 = 3e-3;
 
 /// How much worse than the best of the phase is worse, and not chance.
 const TOLERANCE: f64 = 1.05;
@@ -175,7 +180,9 @@ impl<'a> Session<'a> {
         Ok(Self {
             measured: validation.batch(&numbers, recipe.latents, &mut generator(seed, Purpose::Validation))?,
             checkpoint: Checkpoint::of(state.clone(), &network, &adam),
-            epochs: Epochs::new(training.len(), recipe.batch, seed),
+            epochs: Epochs::new((0..training.len()).collect(), recipe.batch, seed, |seed, epoch| {
+                generator(seed, Purpose::Order(epoch))
+            }),
             loss: f64::NAN,
             training,
             validation,
@@ -210,9 +217,7 @@ impl<'a> Session<'a> {
 
     /// How much of the budget is spent.
     fn fraction(&self, monitor: &mut dyn Monitor) -> f64 {
-        let steps = f64::from(self.state.step) / f64::from(self.budget.steps);
-        let cpu = self.budget.cpu.map_or(0.0, |cpu| monitor.spent().as_secs_f64() / cpu.as_secs_f64().max(1e-9));
-        steps.max(cpu).min(1.0)
+        self.budget.fraction(self.state.step, monitor)
     }
 
     fn step(&mut self, monitor: &mut dyn Monitor) -> Result<(), TrainingError> {
@@ -222,12 +227,12 @@ impl<'a> Session<'a> {
         }
         let step = self.state.step;
         let mut rng = generator(self.seed, Purpose::Step(step));
-        let batch = self.training.batch(self.epochs.images(step), self.recipe.latents, &mut rng)?;
+        let batch = self.training.batch(self.epochs.of(step), self.recipe.latents, &mut rng)?;
         let bits = self.network.forward(&batch, true)?;
         let loss = (bits.samples + bits.latents) / batch.samples as f64;
         self.loss = loss.f_double_value(&[])?;
         let rise = f64::from(step + 1) / f64::from(RISE);
-        let rate = self.recipe.rate * self.state.calm * rise.min(cosine(fraction));
+        let rate = self.recipe.rate * self.state.calm * rise.min(cosine(fraction) + RATE_FLOOR);
         let parameters = self.network.parameters();
         let moved = self.loss.is_finite() && self.adam.step(&parameters, &loss, rate, self.state.moments + 1)?;
         self.state.step += 1;
@@ -288,7 +293,7 @@ impl<'a> Session<'a> {
             phase,
             step: self.state.step,
             fraction,
-            left: spent.mul_f64((1.0 / fraction.max(1e-3) - 1.0).max(0.0)),
+            left: left(fraction, spent),
             loss: self.loss,
             validation: self.checkpoint.state.validation,
             rewinds: self.state.rewinds,
@@ -329,11 +334,6 @@ impl<'a> Session<'a> {
             curve: self.state.curve.finish(self.state.step, cpu, measured),
         })
     }
-}
-
-/// From 1 to 0 along half a wave, a little above 0 at its end.
-fn cosine(fraction: f64) -> f64 {
-    (1.0 + (fraction * std::f64::consts::PI).cos()) / 2.0 + 3e-3
 }
 
 #[cfg(test)]

@@ -16,12 +16,14 @@ mod recipe;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use tch::{Tensor, no_grad};
+use tch::no_grad;
 
 pub use recipe::Recipe;
 
 use super::adam::Adam;
+use super::budget::{cosine, left};
 use super::curve::Curve;
+use super::snapshot::Snapshot;
 use super::{Budget, TrainingError, use_one_thread};
 use crate::model::rows::{Coded, RowsModel};
 use crate::model::{CurvePoint, Monitor, Phase, Progress};
@@ -30,6 +32,9 @@ use network::Network;
 
 /// Steps in which the rate rises.
 const RISE: u32 = 100;
+
+/// What is left of the rate at the end.
+const RATE_FLOOR: f64 = 1e-3;
 
 /// Most validation rows.
 const VALIDATION: usize = 2048;
@@ -87,14 +92,6 @@ pub fn train(
     session.finish(coded, monitor)
 }
 
-/// All that a training goes back to.
-struct Checkpoint {
-    parameters: Vec<Tensor>,
-    first: Vec<Tensor>,
-    second: Vec<Tensor>,
-    moments: u32,
-}
-
 /// A training under way.
 struct Session<'a> {
     rows: &'a Rows<'a>,
@@ -108,7 +105,7 @@ struct Session<'a> {
     rewinds: u32,
     calm: f64,
     best: f64,
-    checkpoint: Checkpoint,
+    checkpoint: Snapshot,
     curve: Curve,
     loss: f64,
 }
@@ -118,7 +115,7 @@ impl<'a> Session<'a> {
         let network = Network::new(rows, recipe, seed)?;
         let adam = Adam::new(&network.parameters())?;
         Ok(Self {
-            checkpoint: Checkpoint::of(&network, &adam, 0),
+            checkpoint: Snapshot::of(&network.parameters(), &adam, 0),
             rows,
             recipe,
             seed,
@@ -137,9 +134,7 @@ impl<'a> Session<'a> {
 
     /// How much of the budget is spent.
     fn fraction(&self, monitor: &mut dyn Monitor) -> f64 {
-        let steps = f64::from(self.step) / f64::from(self.budget.steps);
-        let cpu = self.budget.cpu.map_or(0.0, |cpu| monitor.spent().as_secs_f64() / cpu.as_secs_f64().max(1e-9));
-        steps.max(cpu).min(1.0)
+        self.budget.fraction(self.step, monitor)
     }
 
     fn step(&mut self, monitor: &mut dyn Monitor) -> Result<(), TrainingError> {
@@ -148,7 +143,7 @@ impl<'a> Session<'a> {
         let nats = self.network.loss(self.rows, &batch)?;
         self.loss = nats.f_double_value(&[])? / std::f64::consts::LN_2;
         let rise = f64::from(self.step + 1) / f64::from(RISE);
-        let rate = self.recipe.rate * self.calm * rise.min(cosine(fraction));
+        let rate = self.recipe.rate * self.calm * rise.min(cosine(fraction) + RATE_FLOOR);
         // Of one variable: the limit on the gradient's length is for losses of such a size.
         let loss = nats / self.rows.order.len() as f64;
         let parameters = self.network.parameters();
@@ -176,7 +171,7 @@ impl<'a> Session<'a> {
         }
         if bits < self.best {
             self.best = bits;
-            self.checkpoint = Checkpoint::of(&self.network, &self.adam, self.moments);
+            self.checkpoint = Snapshot::of(&self.network.parameters(), &self.adam, self.moments);
         }
         Ok(())
     }
@@ -194,7 +189,7 @@ impl<'a> Session<'a> {
     }
 
     fn rewind(&mut self) -> Result<(), TrainingError> {
-        self.checkpoint.restore(&self.network, &mut self.adam)?;
+        self.checkpoint.restore(&self.network.parameters(), &self.adam)?;
         self.moments = self.checkpoint.moments;
         self.calm /= 2.0;
         self.rewinds += 1;
@@ -210,7 +205,7 @@ impl<'a> Session<'a> {
             phase: Phase::Float,
             step: self.step,
             fraction,
-            left: spent.mul_f64((1.0 / fraction.max(1e-3) - 1.0).max(0.0)),
+            left: left(fraction, spent),
             loss: self.loss,
             validation: self.best,
             rewinds: self.rewinds,
@@ -228,7 +223,7 @@ impl<'a> Session<'a> {
             if bits.is_finite() && bits <= self.best * SLACK {
                 self.best = bits;
             } else {
-                self.checkpoint.restore(&self.network, &mut self.adam)?;
+                self.checkpoint.restore(&self.network.parameters(), &self.adam)?;
             }
         }
         let cpu = monitor.spent();
@@ -242,32 +237,4 @@ impl<'a> Session<'a> {
             curve: self.curve.finish(self.step, cpu, measured),
         })
     }
-}
-
-impl Checkpoint {
-    fn of(network: &Network, adam: &Adam, moments: u32) -> Self {
-        let copies = |tensors: &[&Tensor]| tensors.iter().map(|tensor| tensor.detach().copy()).collect();
-        Self {
-            parameters: copies(&network.parameters()),
-            first: copies(&adam.first.iter().collect::<Vec<_>>()),
-            second: copies(&adam.second.iter().collect::<Vec<_>>()),
-            moments,
-        }
-    }
-
-    fn restore(&self, network: &Network, adam: &mut Adam) -> Result<(), TrainingError> {
-        no_grad(|| {
-            let parameters = network.parameters().into_iter().zip(&self.parameters);
-            let moments = adam.first.iter().zip(&self.first).chain(adam.second.iter().zip(&self.second));
-            for (tensor, value) in parameters.chain(moments) {
-                tensor.shallow_clone().f_copy_(value)?;
-            }
-            Ok(())
-        })
-    }
-}
-
-/// From 1 to 0 along half a wave.
-fn cosine(fraction: f64) -> f64 {
-    (1.0 + (fraction * std::f64::consts::PI).cos()) / 2.0 + 1e-3
 }

@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 
 use crate::payload::image::Shape;
 use crate::training::TrainingError;
+use crate::training::epochs::Epochs;
 
 /// What a random generator of a training is for. Each use has a stream of its own, so that a step's numbers depend on the step alone.
 #[derive(Clone, Copy, Debug)]
@@ -40,40 +41,18 @@ pub(crate) fn generator(seed: u64, purpose: Purpose) -> ChaCha8Rng {
 pub(crate) struct Batches<'a> {
     shape: Shape,
     raw: &'a [u8],
-    /// Numbers of images, in the order of an epoch.
-    order: Vec<usize>,
-    epoch: u64,
-    batch: usize,
-    seed: u64,
+    epochs: Epochs,
 }
 
 impl<'a> Batches<'a> {
     /// Of these images of `raw: [images, D]`.
     pub fn new(shape: Shape, raw: &'a [u8], of: Vec<usize>, batch: usize, seed: u64) -> Self {
-        let batch = batch.clamp(1, of.len().max(1));
-        let mut batches = Self { shape, raw, order: of, epoch: 0, batch, seed };
-        batches.shuffle();
-        batches
-    }
-
-    fn shuffle(&mut self) {
-        let mut rng = generator(self.seed, Purpose::Order(self.epoch));
-        self.order.sort_unstable();
-        let mut keys: Vec<(u64, usize)> = self.order.iter().map(|number| (rng.next_u64(), *number)).collect();
-        keys.sort_unstable();
-        self.order.clear();
-        self.order.extend(keys.iter().map(|(_, number)| number));
+        Self { shape, raw, epochs: Epochs::new(of, batch, seed, |seed, epoch| generator(seed, Purpose::Order(epoch))) }
     }
 
     /// The numbers of a step's images.
     pub fn numbers(&mut self, step: u32) -> &[usize] {
-        let steps = (self.order.len() / self.batch).max(1) as u64;
-        let epoch = u64::from(step) / steps;
-        if epoch != self.epoch {
-            self.epoch = epoch;
-            self.shuffle();
-        }
-        &self.order[(u64::from(step) % steps) as usize * self.batch..][..self.batch]
+        self.epochs.of(step)
     }
 
     /// These images, `[images, D]` of 0 to 1, each moved by up to `shift` samples; what comes in at the edges is 0.
@@ -100,9 +79,4 @@ impl<'a> Batches<'a> {
         let images = Tensor::f_from_slice(&images)?.f_view([numbers.len() as i64, samples as i64])?;
         Ok(images.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?)
     }
-}
-
-/// From 1 to 0 along half a wave, a little above 0 at its end.
-pub(crate) fn cosine(fraction: f64) -> f64 {
-    (1.0 + (fraction * std::f64::consts::PI).cos()) / 2.0 + 3e-3
 }

@@ -21,13 +21,15 @@ use tch::{Tensor, no_grad};
 pub use recipe::Recipe;
 
 use super::adam::Adam;
-use super::affine::{copies, floats, normals, put_back};
+use super::affine::{floats, normals};
+use super::budget::{cosine, left};
 use super::curve::Curve;
+use super::snapshot::Snapshot;
 use super::{Budget, TrainingError, use_one_thread};
 use crate::model::vae::{Class, FEWEST, VaeParts, fit};
 use crate::model::{CurvePoint, Monitor, Phase, Progress};
 use crate::payload::image::Shape;
-use batches::{Batches, Purpose, cosine, generator};
+use batches::{Batches, Purpose, generator};
 use network::Network;
 
 /// One image in so many validates, and most that do.
@@ -42,6 +44,9 @@ const ENCODED: usize = 512;
 
 /// Steps in which the rate rises.
 const RISE: u32 = 100;
+
+/// What is left of the rate at the end.
+const RATE_FLOOR: f64 = 3e-3;
 
 /// How much worse than the best is worse, and not chance.
 const TOLERANCE: f64 = 1.05;
@@ -119,28 +124,6 @@ pub fn train(
     session.finish(monitor)
 }
 
-/// All that a training goes back to.
-struct Checkpoint {
-    parameters: Vec<Tensor>,
-    first: Vec<Tensor>,
-    second: Vec<Tensor>,
-    moments: u32,
-}
-
-impl Checkpoint {
-    fn of(network: &Network, adam: &Adam, moments: u32) -> Self {
-        let all = |tensors: &[Tensor]| copies(&tensors.iter().collect::<Vec<_>>());
-        let (first, second) = (all(&adam.first), all(&adam.second));
-        Self { parameters: copies(&network.parameters()), first, second, moments }
-    }
-
-    fn restore(&self, network: &Network, adam: &Adam) -> Result<(), TrainingError> {
-        put_back(&network.parameters(), &self.parameters)?;
-        put_back(&adam.first.iter().collect::<Vec<_>>(), &self.first)?;
-        put_back(&adam.second.iter().collect::<Vec<_>>(), &self.second)
-    }
-}
-
 /// A training under way.
 struct Session<'a> {
     data: Data<'a>,
@@ -158,7 +141,7 @@ struct Session<'a> {
     rewinds: u32,
     calm: f64,
     best: f64,
-    checkpoint: Checkpoint,
+    checkpoint: Snapshot,
     curve: Curve,
     loss: f64,
 }
@@ -181,7 +164,7 @@ impl<'a> Session<'a> {
         let network = Network::new(data.shape.samples(), recipe, &mut generator(seed, Purpose::Weights))?;
         let adam = Adam::new(&network.parameters())?;
         Ok(Self {
-            checkpoint: Checkpoint::of(&network, &adam, 0),
+            checkpoint: Snapshot::of(&network.parameters(), &adam, 0),
             data,
             images,
             batches,
@@ -203,9 +186,7 @@ impl<'a> Session<'a> {
 
     /// How much of the budget is spent.
     fn fraction(&self, monitor: &mut dyn Monitor) -> f64 {
-        let steps = f64::from(self.step) / f64::from(self.budget.steps);
-        let cpu = self.budget.cpu.map_or(0.0, |cpu| monitor.spent().as_secs_f64() / cpu.as_secs_f64().max(1e-9));
-        steps.max(cpu).min(1.0)
+        self.budget.fraction(self.step, monitor)
     }
 
     /// The loss of images, bits for each sample.
@@ -223,7 +204,7 @@ impl<'a> Session<'a> {
         let loss = self.bits(&images, &normals(numbers.len(), self.recipe.latents, &mut rng)?)?;
         self.loss = loss.f_double_value(&[])?;
         let rise = f64::from(self.step + 1) / f64::from(RISE);
-        let rate = self.recipe.rate * self.calm * rise.min(cosine(fraction));
+        let rate = self.recipe.rate * self.calm * rise.min(cosine(fraction) + RATE_FLOOR);
         let parameters = self.network.parameters();
         let moved = self.loss.is_finite() && self.adam.step(&parameters, &loss, rate, self.moments + 1)?;
         self.step += 1;
@@ -247,13 +228,13 @@ impl<'a> Session<'a> {
         }
         if bits < self.best {
             self.best = bits;
-            self.checkpoint = Checkpoint::of(&self.network, &self.adam, self.moments);
+            self.checkpoint = Snapshot::of(&self.network.parameters(), &self.adam, self.moments);
         }
         Ok(())
     }
 
     fn rewind(&mut self) -> Result<(), TrainingError> {
-        self.checkpoint.restore(&self.network, &self.adam)?;
+        self.checkpoint.restore(&self.network.parameters(), &self.adam)?;
         self.moments = self.checkpoint.moments;
         self.calm /= 2.0;
         self.rewinds += 1;
@@ -269,7 +250,7 @@ impl<'a> Session<'a> {
             phase,
             step: self.step,
             fraction,
-            left: spent.mul_f64((1.0 / fraction.max(1e-3) - 1.0).max(0.0)),
+            left: left(fraction, spent),
             loss: self.loss,
             validation: self.best,
             rewinds: self.rewinds,
@@ -283,7 +264,7 @@ impl<'a> Session<'a> {
     /// Ends with the best that was measured, and fits the mixtures.
     fn finish(mut self, monitor: &mut dyn Monitor) -> Result<Trained, TrainingError> {
         self.settle()?;
-        self.checkpoint.restore(&self.network, &self.adam)?;
+        self.checkpoint.restore(&self.network.parameters(), &self.adam)?;
         self.report(monitor, Phase::Calibration)?;
         let mut rng = generator(self.seed, Purpose::Mixture);
         let posterior = self.posterior(&mut rng)?;
