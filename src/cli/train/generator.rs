@@ -1,21 +1,17 @@
 //! `latentd train --generator`: a model that draws records, of all records of a file.
 
-use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::Context;
-use indicatif::{HumanBytes, HumanCount, ProgressBar};
+use indicatif::{HumanCount, ProgressBar};
 use serde_json::json;
 
+use super::drawn::Drawn;
 use super::{Payload, TrainArgs, of_file_records};
+use crate::cli::UsageError;
 use crate::cli::corpus::{Bounds, Corpus};
-use crate::cli::models::signature;
-use crate::cli::output::Output;
-use crate::cli::show::print_json;
-use crate::cli::{Format, UsageError};
-use crate::model::manifest::{is_pipeline_name, metric};
+use crate::model::manifest::metric;
 use crate::model::rows::RowsModel;
-use crate::model::{CurvePoint, Family, Manifest, package};
+use crate::model::{CurvePoint, Family};
 
 /// What came of a training.
 struct Learned {
@@ -41,54 +37,27 @@ pub fn run(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<(
     let learned = learn(args, &records, bar)?;
     bar.finish_and_clear();
 
-    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let stem = stem.filter(|stem| stem != "-" && is_pipeline_name(stem));
-    let name = stem.unwrap_or_else(|| "standard-input".to_owned());
-    let artefact = learned.model.artefact();
-    let mut manifest = Manifest::new(artefact, Family::AUTOREGRESSIVE, name, signature().at);
-    manifest.seed = args.seed;
-    manifest.config = json!({
-        "cpu": humantime::format_duration(args.cpu).to_string(), "records": mode.to_string(), "line_ends": !args.bare,
-    });
-    manifest.metrics.extend([
-        (metric::BITS_PER_ROW.to_owned(), learned.validation),
-        (metric::TRAINING_SECONDS.to_owned(), learned.cpu_seconds),
-        (metric::REWINDS.to_owned(), f64::from(learned.rewinds)),
-    ]);
-    manifest.curve.clone_from(&learned.curve);
-    if let Some(path) = &args.output {
-        let mut out = Output::open(Some(path), true)?;
-        out.write_all(&package::pack(&manifest.to_json()?, artefact)?)?;
-        out.finish()?;
-    }
-    if args.format == Format::Json {
-        return print_json(&json!({
-            "manifest": manifest,
-            "trained_records": learned.records,
-            "left_out_records": learned.left_out,
-            "cpu_seconds": learned.cpu_seconds,
-            "output": args.output,
-        }));
-    }
-    let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "{} {}, {}: learned from {} records in {:.1} s of CPU",
-        manifest.family,
-        manifest.model,
-        HumanBytes(manifest.artefact_bytes),
-        HumanCount(learned.records as u64),
-        learned.cpu_seconds,
-    )?;
-    writeln!(out, "{:.2} bits for the codes of a record that it did not learn from", learned.validation)?;
+    let mut notes =
+        vec![format!("{:.2} bits for the codes of a record that it did not learn from", learned.validation)];
     if learned.left_out > 0 {
-        writeln!(out, "{} records have what is too rare to be drawn: left out", HumanCount(learned.left_out as u64))?;
+        let left_out = HumanCount(learned.left_out as u64);
+        notes.push(format!("{left_out} records have what is too rare to be drawn: left out"));
     }
-    match &args.output {
-        Some(path) => writeln!(out, "written   {}", path.display()).context("standard output")?,
-        None => writeln!(out, "not kept: -o FILE writes it")?,
-    }
-    Ok(())
+    let drawn = Drawn {
+        family: Family::AUTOREGRESSIVE,
+        artefact: learned.model.artefact(),
+        config: json!({
+            "cpu": humantime::format_duration(args.cpu).to_string(), "records": mode.to_string(), "line_ends": !args.bare,
+        }),
+        validation: (metric::BITS_PER_ROW, learned.validation),
+        rewinds: learned.rewinds,
+        cpu_seconds: learned.cpu_seconds,
+        curve: learned.curve,
+        trained: (learned.records, "records"),
+        left_out: learned.left_out,
+        notes,
+    };
+    drawn.keep(args, file)
 }
 
 #[cfg(feature = "training")]

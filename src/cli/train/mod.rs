@@ -3,6 +3,7 @@
 //! What is learned, and how it is judged, is what the daemon does ([`Subject`]): the newest fifth of the records is held
 //! out, and the model that was learned from the others is measured on it.
 
+mod drawn;
 mod generator;
 mod pictures;
 mod progress;
@@ -195,14 +196,18 @@ fn of_file(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<T
     let subject = subject(args)?;
     let (mode, mut reader) = of_file_records(args, file)?;
     let corpus = Corpus::of_file(file, mode, &mut reader, args.bare, &bounds(args, &subject), bar)?;
-    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let stem = stem.filter(|stem| stem != "-" && is_pipeline_name(stem));
     Ok(Task {
-        name: stem.unwrap_or_else(|| "standard-input".to_owned()),
+        name: name_of(file),
         subject,
         corpus,
         config: json!({ "records": mode.to_string(), "line_ends": !args.bare }),
     })
+}
+
+/// What stands in the place of a pipeline's name.
+fn name_of(file: &Path) -> String {
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    stem.filter(|stem| stem != "-" && is_pipeline_name(stem)).unwrap_or_else(|| "standard-input".to_owned())
 }
 
 /// The records of a file, and how it is cut into them.

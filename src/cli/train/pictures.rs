@@ -1,20 +1,17 @@
 //! `latentd train --generator vae`: a model that draws images, of all images of a file.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use indicatif::{HumanBytes, HumanCount, ProgressBar};
+use indicatif::{HumanCount, ProgressBar};
 use serde_json::json;
 
 use super::TrainArgs;
-use crate::cli::models::signature;
-use crate::cli::output::Output;
+use super::drawn::Drawn;
+use crate::cli::UsageError;
 use crate::cli::records::{self, RecordMode};
-use crate::cli::show::print_json;
-use crate::cli::{Format, UsageError};
-use crate::model::manifest::{is_pipeline_name, metric};
-use crate::model::{CurvePoint, Family, Manifest, VaeModel, package};
+use crate::model::manifest::metric;
+use crate::model::{CurvePoint, Family, VaeModel};
 use crate::payload::image::{Opened, Shape, Wrapping};
 
 /// What came of a training.
@@ -45,53 +42,26 @@ pub fn run(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<(
     let learned = learn(args, shape, &images, &labels, bar)?;
     bar.finish_and_clear();
 
-    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let stem = stem.filter(|stem| stem != "-" && is_pipeline_name(stem));
-    let name = stem.unwrap_or_else(|| "standard-input".to_owned());
-    let artefact = learned.model.artefact();
-    let mut manifest = Manifest::new(artefact, Family::VAE, name, signature().at);
-    manifest.seed = args.seed;
-    manifest.config = json!({
-        "cpu": humantime::format_duration(args.cpu).to_string(), "shape": shape.to_string(), "labels": args.labels,
-    });
-    manifest.metrics.extend([
-        (metric::VALIDATION_LOSS.to_owned(), learned.validation),
-        (metric::TRAINING_SECONDS.to_owned(), learned.cpu_seconds),
-        (metric::REWINDS.to_owned(), f64::from(learned.rewinds)),
-    ]);
-    manifest.curve.clone_from(&learned.curve);
-    if let Some(path) = &args.output {
-        let mut out = Output::open(Some(path), true)?;
-        out.write_all(&package::pack(&manifest.to_json()?, artefact)?)?;
-        out.finish()?;
-    }
-    if args.format == Format::Json {
-        return print_json(&json!({
-            "manifest": manifest,
-            "trained_records": newest,
-            "left_out_records": learned.left_out,
-            "cpu_seconds": learned.cpu_seconds,
-            "output": args.output,
-        }));
-    }
-    let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "{} {}, {}: learned from {} images in {:.1} s of CPU",
-        manifest.family,
-        manifest.model,
-        HumanBytes(manifest.artefact_bytes),
-        HumanCount(newest as u64),
-        learned.cpu_seconds,
-    )?;
+    let mut notes = Vec::new();
     if learned.left_out > 0 {
-        writeln!(out, "{} images are of classes that have too few: left out", HumanCount(learned.left_out as u64))?;
+        let left_out = HumanCount(learned.left_out as u64);
+        notes.push(format!("{left_out} images are of classes that have too few: left out"));
     }
-    match &args.output {
-        Some(path) => writeln!(out, "written   {}", path.display())?,
-        None => writeln!(out, "not kept: -o FILE writes it")?,
-    }
-    Ok(())
+    let drawn = Drawn {
+        family: Family::VAE,
+        artefact: learned.model.artefact(),
+        config: json!({
+            "cpu": humantime::format_duration(args.cpu).to_string(), "shape": shape.to_string(), "labels": args.labels,
+        }),
+        validation: (metric::VALIDATION_LOSS, learned.validation),
+        rewinds: learned.rewinds,
+        cpu_seconds: learned.cpu_seconds,
+        curve: learned.curve,
+        trained: (newest, "images"),
+        left_out: learned.left_out,
+        notes,
+    };
+    drawn.keep(args, file)
 }
 
 /// The images of a file, `[images, D]`, samples in planar order.
