@@ -1,21 +1,20 @@
 //! `latentd generate`: new records from a model that was learned from a topic, in the topic's own syntax.
 
+mod judge;
 mod pictures;
 
-use std::io::{self, BufWriter, IntoInnerError, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{BufWriter, IntoInnerError, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use anyhow::{Context, bail, ensure};
-use comfy_table::CellAlignment;
+use anyhow::{Context, bail};
 
 use super::models::{RegistryArgs, open};
 use super::output::Output;
-use super::records::{self, RecordMode};
+use super::records::RecordMode;
 use super::redraw::redraw;
-use super::show::{print_json, table};
 use super::{Format, UsageError};
-use crate::model::{Condition, Dictionary, Family, Generator, RowsModel, VaeModel, open_generator};
-use crate::quality::{Bounds, Gate, Judge, Options, QualityError, Report, Verdict};
+use crate::model::{Condition, Dictionary, Family, Generator, Manifest, RowsModel, VaeModel, open_generator};
 
 /// Draw new records from a model of a topic's fields, in the topic's own syntax
 ///
@@ -54,6 +53,12 @@ pub struct GenerateArgs {
     /// Real records that the model did not learn from [default: every other one of --against]
     #[arg(long, value_name = "FILE", requires = "against")]
     holdout: Option<PathBuf>,
+    /// The labels of the images of --against: an idx file of a byte each
+    #[arg(long, value_name = "FILE", requires = "against")]
+    labels: Option<PathBuf>,
+    /// The labels of the images of --holdout
+    #[arg(long, value_name = "FILE", requires = "holdout")]
+    holdout_labels: Option<PathBuf>,
     /// A field that models are trained to predict, to see what the records are worth to them
     #[arg(long, value_name = "FIELD", requires = "against")]
     target: Option<String>,
@@ -63,10 +68,18 @@ pub struct GenerateArgs {
     /// How the judgement is shown
     #[arg(long, value_enum, default_value_t, requires = "against")]
     format: Format,
+    /// Write the judgement as a page to look at: one HTML file that needs nothing beside it
+    #[arg(long, value_name = "FILE.html", requires = "against")]
+    report: Option<PathBuf>,
 }
 
-/// Most bytes of a real file that is judged by.
-const MOST_BYTES: usize = 1 << 30;
+/// A model that draws.
+struct Subject {
+    family: Family,
+    /// What it was made from, where it came with that.
+    manifest: Option<Manifest>,
+    artefact: Arc<[u8]>,
+}
 
 /// Draws.
 pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
@@ -82,14 +95,15 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
              `latentd train --codec columns` makes it"
         );
     }
-    let family = manifest.map_or_else(|| family_of(&artefact), |manifest| manifest.family);
+    let family = manifest.as_ref().map_or_else(|| family_of(&artefact), |manifest| manifest.family.clone());
+    let subject = Subject { family, manifest, artefact };
     let draws_nothing = || format!("`{model}` draws nothing");
-    if family == Family::VAE {
-        let pictures = VaeModel::parse(&artefact).with_context(draws_nothing)?;
-        return pictures::draw(args, &pictures, &condition);
+    if subject.family == Family::VAE {
+        let pictures = VaeModel::parse(&subject.artefact).with_context(draws_nothing)?;
+        return pictures::draw(args, &subject, &pictures, &condition);
     }
-    let generator = open_generator(&family, &artefact).with_context(draws_nothing)?;
-    draw(args, generator.as_ref(), &condition)
+    let generator = open_generator(&subject.family, &subject.artefact).with_context(draws_nothing)?;
+    draw(args, &subject, generator.as_ref(), &condition)
 }
 
 /// The family of an artefact that comes without a manifest.
@@ -118,9 +132,14 @@ fn condition(arguments: &[String]) -> Result<Condition, UsageError> {
 }
 
 /// Draws with a generator, run by run.
-fn draw(args: &GenerateArgs, generator: &dyn Generator, condition: &Condition) -> anyhow::Result<()> {
+fn draw(
+    args: &GenerateArgs,
+    subject: &Subject,
+    generator: &dyn Generator,
+    condition: &Condition,
+) -> anyhow::Result<()> {
     generator.admits(condition).map_err(|error| UsageError::new(format!("--where: {error}")))?;
-    let judge = args.against.as_deref().map(|real| judge(args, real)).transpose()?;
+    let judge = args.against.as_deref().map(|real| judge::by(args, real)).transpose()?;
     // What is judged is not printed, unless to a file.
     let mut out = match (&judge, &args.output) {
         (Some(_), None) => None,
@@ -142,7 +161,7 @@ fn draw(args: &GenerateArgs, generator: &dyn Generator, condition: &Condition) -
                     out.write_all(b"\n")?;
                 }
             }
-            record.truncate(without_end(record).len());
+            record.truncate(judge::without_end(record).len());
         }
         if judge.is_some() {
             drawn.append(&mut records);
@@ -152,120 +171,5 @@ fn draw(args: &GenerateArgs, generator: &dyn Generator, condition: &Condition) -
         out.into_inner().map_err(IntoInnerError::into_error)?.finish()?;
     }
     let Some(judge) = judge else { return Ok(()) };
-    let report = judge.judge(&refs(&drawn))?;
-    match args.format {
-        Format::Json => print_json(&report),
-        Format::Text => show(&report),
-    }
-}
-
-/// A record without its line's end, which is the file's and not the topic's.
-fn without_end(record: &[u8]) -> &[u8] {
-    let record = record.strip_suffix(b"\n").unwrap_or(record);
-    record.strip_suffix(b"\r").unwrap_or(record)
-}
-
-fn refs(records: &[Vec<u8>]) -> Vec<&[u8]> {
-    records.iter().map(Vec::as_slice).collect()
-}
-
-/// A judge that knows the real records.
-fn judge(args: &GenerateArgs, real: &Path) -> anyhow::Result<Judge> {
-    let real = read(real, args.records)?;
-    let options = Options { seed: args.seed, target: args.target.clone(), ..Options::default() };
-    let judge = if let Some(holdout) = &args.holdout {
-        Judge::new(&refs(&real), &refs(&read(holdout, args.records)?), options)
-    } else {
-        let half = |which: usize| real.iter().skip(which).step_by(2).map(Vec::as_slice).collect::<Vec<&[u8]>>();
-        Judge::new(&half(0), &half(1), options)
-    };
-    judge.map_err(|error| match error {
-        QualityError::UnknownTarget { .. } | QualityError::Target { .. } => {
-            UsageError::new(format!("--target: {error}")).into()
-        }
-        error => error.into(),
-    })
-}
-
-/// The records of a file.
-fn read(path: &Path, mode: Option<RecordMode>) -> anyhow::Result<Vec<Vec<u8>>> {
-    let (_, mut reader) = records::open(path, mode)?;
-    let (mut all, mut bytes) = (Vec::new(), 0);
-    while let Some(record) = reader.next().with_context(|| format!("cannot read `{}`", path.display()))? {
-        let content = without_end(record.content);
-        if !content.is_empty() {
-            bytes += content.len();
-            ensure!(
-                bytes <= MOST_BYTES,
-                "`{}` has more than {MOST_BYTES} bytes: judge by a part of it",
-                path.display()
-            );
-            all.push(content.to_vec());
-        }
-    }
-    Ok(all)
-}
-
-/// The gates as a table, and what was looked at.
-fn show(report: &Report) -> anyhow::Result<()> {
-    let mut gates = table(["gate", "value", "passes", "blocks", "verdict", ""]);
-    let number = |value: f64| format!("{value:.3}");
-    let range = |bounds: &Bounds, within: [&str; 2]| {
-        let [least, most] = [bounds.least.map(number), bounds.most.map(number)];
-        match (least, most) {
-            (None, None) => "-".to_owned(),
-            (Some(least), None) => format!("{} {least}", within[0]),
-            (None, Some(most)) => format!("{} {most}", within[1]),
-            (Some(least), Some(most)) => format!("{} {least}, {} {most}", within[0], within[1]),
-        }
-    };
-    for gate in &report.gates {
-        let Gate { name, value, pass, block, verdict, explanation, .. } = gate;
-        gates.add_row([
-            name.to_string(),
-            number(*value),
-            range(pass, ["\u{2265}", "\u{2264}"]),
-            range(block, ["<", ">"]),
-            word(*verdict).to_owned(),
-            explanation.clone(),
-        ]);
-    }
-    if let Some(values) = gates.column_mut(1) {
-        values.set_cell_alignment(CellAlignment::Right);
-    }
-    let mut out = io::stdout().lock();
-    writeln!(out, "{gates}")?;
-    for skipped in &report.skipped {
-        writeln!(out, "{}: not evaluated, {}", skipped.name, skipped.reason)?;
-    }
-    let left_out: Vec<String> = report.columns.left_out.iter().map(|column| format!("`{}`", column.name)).collect();
-    if !left_out.is_empty() {
-        writeln!(
-            out,
-            "Not compared, since each record has another value or text of its own: {}.",
-            left_out.join(", ")
-        )?;
-    }
-    let rows = &report.rows;
-    writeln!(
-        out,
-        "{} drawn records, {} of them valid, judged by {} training and {} held-out ones: {}.",
-        rows.generated,
-        rows.valid,
-        rows.train,
-        rows.holdout,
-        word(report.verdict)
-    )?;
-    if !report.for_training {
-        writeln!(out, "A model that learns from them beside real records becomes worse: they are not for training.")?;
-    }
-    Ok(())
-}
-
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Warn => "warn",
-        Verdict::Block => "block",
-    }
+    judge::tell(args, subject, condition, judge.judge(&judge::refs(&drawn))?)
 }

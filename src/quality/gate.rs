@@ -1,9 +1,9 @@
 //! A gate: a value, what it must be, and what came of it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a gate, or all of them together, came to. The worst of several is the greatest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// As good as it should be.
@@ -14,8 +14,19 @@ pub enum Verdict {
     Block,
 }
 
+impl Verdict {
+    /// Its name in JSON and for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Block => "block",
+        }
+    }
+}
+
 /// Which gate. The names are those of metrics and of JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GateName {
     /// How well boosted trees tell generated from held-out records: area under the ROC curve.
@@ -99,13 +110,13 @@ impl std::fmt::Display for GateName {
 }
 
 /// A range with neither, one or both ends, which belong to it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
     /// The least value in it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least: Option<f64>,
     /// The greatest value in it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most: Option<f64>,
 }
 
@@ -135,14 +146,14 @@ impl Bounds {
 }
 
 /// One gate, evaluated.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
     /// Which.
     pub name: GateName,
     /// What was measured.
     pub value: f64,
     /// Where chance alone may have put it: 95 of 100 times the true value lies within.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
     /// It passes within these.
     pub pass: Bounds,

@@ -10,6 +10,7 @@ use super::boost::{Told, tell_apart};
 use super::distributions::{ks_complement, pair_similarity, tv_complement};
 use super::gate::{Bounds, Gate, GateName, Verdict};
 use super::neighbours::{Points, Space};
+use super::overlay::{Overlay, overlays};
 use super::report::{Judged, LeftOutColumn, Report, Rows, Skipped};
 use super::sample::{choose, choose_sorted};
 use super::schema::{FeatureKind, Role, Row, Schema};
@@ -171,6 +172,7 @@ impl Judge {
             self.neighbourhoods(&table, &mut report);
             report.gates.push(self.identical(copies, valid.len()));
             self.usefulness(&table, &mut report)?;
+            report.overlays = overlays(schema, &self.holdout, &table);
         }
         report.gates.push(valid_share(&rows));
         if valid.len() >= LEAST_ROWS {
@@ -385,7 +387,7 @@ impl Judge {
     }
 
     fn finish(&self, draft: Draft, rows: Rows) -> Report {
-        let Draft { gates, skipped } = draft;
+        let Draft { gates, skipped, overlays } = draft;
         let left_out = self.schema.columns.iter().filter_map(|column| match column.role {
             Role::LeftOut(reason) => Some(LeftOutColumn { name: column.name.clone(), reason }),
             _ => None,
@@ -398,6 +400,7 @@ impl Judge {
             gates,
             skipped,
             rows,
+            overlays,
         }
     }
 }
@@ -415,6 +418,7 @@ type Scores = Vec<(f64, (usize, usize))>;
 struct Draft {
     gates: Vec<Gate>,
     skipped: Vec<Skipped>,
+    overlays: Vec<Overlay>,
 }
 
 impl Draft {

@@ -8,8 +8,8 @@
 //! * are they copies? Distance to training records against distance to held-out ones, identical records;
 //! * are they of use? A model trained on them, or on them and real ones, tested on held-out records (`target`).
 //!
-//! `docs/generation.md` has the equations, their sources, and what the gates cannot see. No value of a record leaves this
-//! module: a [`Report`] has figures and the names of columns.
+//! `docs/generation.md` has the equations, their sources, and what the gates cannot see. A [`Report`] has
+//! figures, the names of columns, and of values those alone that training records had five times or more.
 
 pub mod images;
 
@@ -18,6 +18,7 @@ mod distributions;
 mod gate;
 mod judge;
 mod neighbours;
+mod overlay;
 mod report;
 mod sample;
 mod schema;
@@ -26,6 +27,7 @@ mod target;
 
 pub use gate::{Bounds, Gate, GateName, Verdict};
 pub use judge::{Judge, LEAST_ROWS, Options};
+pub use overlay::{Bins, Overlay};
 pub use report::{Judged, LeftOutColumn, Report, Rows, Skipped};
 pub use schema::LeftOut;
 

@@ -1,12 +1,13 @@
 //! What a judge says.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::gate::{Gate, GateName, Verdict};
+use super::overlay::Overlay;
 use super::schema::LeftOut;
 
 /// All gates and what they come to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The worst verdict of any gate.
     pub verdict: Verdict,
@@ -20,10 +21,13 @@ pub struct Report {
     pub rows: Rows,
     /// What columns there are.
     pub columns: Judged,
+    /// How the compared columns are distributed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overlays: Vec<Overlay>,
 }
 
 /// A gate that could not be evaluated.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Skipped {
     /// Which.
     pub name: GateName,
@@ -32,7 +36,7 @@ pub struct Skipped {
 }
 
 /// Numbers of records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rows {
     /// Real ones that the generator learned from.
     pub train: usize,
@@ -47,7 +51,7 @@ pub struct Rows {
 }
 
 /// Columns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
     /// How many features were compared: columns, or parts of times.
     pub compared: usize,
@@ -56,7 +60,7 @@ pub struct Judged {
 }
 
 /// A column that is not compared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOutColumn {
     /// Its name.
     pub name: String,
@@ -65,6 +69,19 @@ pub struct LeftOutColumn {
 }
 
 impl Report {
+    /// On images, which have gates of their own and no columns.
+    pub fn of_images(gates: Vec<Gate>, rows: Rows) -> Self {
+        Self {
+            verdict: gates.iter().map(|gate| gate.verdict).max().unwrap_or(Verdict::Block),
+            for_training: true,
+            gates,
+            skipped: Vec::new(),
+            rows,
+            columns: Judged { compared: 0, left_out: Vec::new() },
+            overlays: Vec::new(),
+        }
+    }
+
     /// A gate, if it was evaluated.
     pub fn gate(&self, name: GateName) -> Option<&Gate> {
         self.gates.iter().find(|gate| gate.name == name)

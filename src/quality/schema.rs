@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::payload::fields::{Grammar, Kind, LEAST_COUNT, Nature, Scan, Step, Steps, number};
@@ -10,7 +10,7 @@ use crate::payload::fields::{Grammar, Kind, LEAST_COUNT, Nature, Scan, Step, Ste
 /// Most categories of a column that have codes of their own, the most frequent: a pair of columns of more would be all chance.
 pub const MAX_CATEGORIES: usize = 100;
 /// Why a column takes no part in the comparison of distributions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeftOut {
     /// Its values name things, nearly each another one.

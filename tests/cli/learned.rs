@@ -173,6 +173,16 @@ fn generate_judges_what_it_draws_by_real_records() {
     assert!((0.5..0.9).contains(&value("c2st_auc")) && value("column_shapes") > 0.9, "{judged}");
     let table = String::from_utf8(ok(&all, None)).unwrap();
     assert!(table.contains("c2st_auc") && table.contains("800 drawn records, 800 of them valid"), "{table}");
+    // As a page that needs nothing beside it.
+    let page = folder.path().join("page.html");
+    assert_eq!(report(&[&all[..], &["--report", text(&page)]].concat()), judged);
+    let page = fs::read_to_string(page).unwrap();
+    let overlays = judged["overlays"].as_array().unwrap().len();
+    assert!(overlays > 10 && page.matches("<svg").count() == overlays, "{overlays}: {page}");
+    for part in ["column_pairs", "marital_status", "Bachelors", "&quot;education&quot;:"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("<script") && !page.contains("<link"), "{page}");
 
     let (code, told) = fails(&["generate", "-m", text(&model), "--against", text(&file), "--target", "wealth"], None);
     assert!(code == 2 && told.contains("no column `wealth`"), "{told}");
@@ -180,6 +190,42 @@ fn generate_judges_what_it_draws_by_real_records() {
     assert!(code == 1 && told.contains("20 generated records are too few"), "{told}");
     let (code, told) = fails(&["generate", "-m", text(&model), "--holdout", text(&file)], None);
     assert!(code == 2 && told.contains("--against"), "{told}");
+}
+
+#[cfg(feature = "training")]
+#[test]
+fn generate_judges_images_by_what_a_classifier_sees() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = |name: &str, header: usize, item: usize| {
+        let all = fs::read(tools::data(name).unwrap()).unwrap();
+        let mut file = all[..header].to_vec();
+        file[4..8].copy_from_slice(&1_200u32.to_be_bytes());
+        file.extend_from_slice(&all[header..][..1_200 * item]);
+        let path = folder.path().join(name);
+        fs::write(&path, file).unwrap();
+        path
+    };
+    let (images, labels) = (part("t10k-images-idx3-ubyte", 16, 784), part("t10k-labels-idx1-ubyte", 8, 1));
+    let model = folder.path().join("digits.model");
+    let made = ["train", "--payload", "image", "--shape", "28x28", "--generator", "vae", "--cpu", "4s"];
+    ok(&[&made[..], &["--labels", text(&labels), text(&images), "-o", text(&model)]].concat(), None);
+    let page = folder.path().join("page.html");
+    let drawn = ["generate", "-m", text(&model), "-n", "640", "--against", text(&images)];
+    let judged = report(&[&drawn[..], &["--labels", text(&labels), "--report", text(&page)]].concat());
+    let value = |report: &Value, name: &str| {
+        report["gates"].as_array().unwrap().iter().find(|gate| gate["name"] == name).and_then(|gate| gate["value"].as_f64())
+    };
+    let agreement = value(&judged, "label_agreement").unwrap();
+    assert!((0.3..=1.0).contains(&agreement) && value(&judged, "frechet_ratio") > Some(1.0), "{judged}");
+    assert_eq!([&judged["rows"]["train"], &judged["rows"]["generated"]], [600, 640], "{judged}");
+    let page = fs::read_to_string(page).unwrap();
+    assert_eq!(page.matches("data:image/png;base64,").count(), 10, "a sheet for each digit");
+    // Without labels by random features, which have nothing to agree with.
+    let judged = report(&drawn);
+    assert!(value(&judged, "coverage").is_some() && value(&judged, "label_agreement").is_none(), "{judged}");
+    let wrong = [&drawn[..], &["--holdout", text(&images), "--labels", text(&labels)]].concat();
+    let (code, told) = fails(&wrong, None);
+    assert!(code == 2 && told.contains("labels of both"), "{told}");
 }
 
 #[test]
@@ -238,6 +284,12 @@ fn models_are_compared_on_records_and_show_where_they_came_from() {
     assert!(shown["lineage"][1]["manifest"]["metrics"]["bytes_per_record.candidate"].as_f64() > Some(1.0), "{shown}");
     let shown = String::from_utf8(ok(&["models", "--registry", &registry, "show", b], None)).unwrap();
     assert!(shown.contains(&format!("└─ {a}")) && shown.contains(", raw 29"), "{shown}");
+    let page = folder.path().join("page.html");
+    assert_eq!(models(&["show", b, "--report", text(&page)])["model"], large_id);
+    let page = fs::read_to_string(page).unwrap();
+    for part in [large_id.as_str().unwrap(), a, "Lineage", "&quot;dep_time&quot;:"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
     // Promoted and rolled back.
     assert_eq!(models(&["promote", a, "--pipeline", "flights"])["model"], small_id);
     assert_eq!(models(&["promote", b, "--pipeline", "flights"])["model"], large_id);

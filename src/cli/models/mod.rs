@@ -57,6 +57,9 @@ enum Action {
     Show {
         /// Its id, or the beginning of it
         id: String,
+        /// Write a page to look at: gates, columns, what it draws, training, lineage; one HTML file that needs nothing beside it
+        #[arg(long, value_name = "FILE.html")]
+        report: Option<PathBuf>,
     },
     Compare(compare::CompareArgs),
     /// Put a model to use in a pipeline; running daemons take it at their next look, at a transaction boundary
@@ -220,7 +223,8 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
 async fn act(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
     match &args.action {
         Action::List => list(args, registry).await,
-        Action::Show { id } => show::show(args.format, registry, id).await,
+        Action::Show { id, report: None } => show::show(args.format, registry, id).await,
+        Action::Show { id, report: Some(file) } => show::report(args.format, registry, id, file).await,
         Action::Compare(_) => unreachable!("it opens the registry itself, if it needs one"),
         Action::Promote { id, pipeline } => {
             let id = registry.resolve(id).await?;
@@ -263,7 +267,7 @@ pub fn signature() -> Signature {
 }
 
 /// The beginning of an id, enough for people.
-fn short(id: &ModelId) -> String {
+pub fn short(id: &ModelId) -> String {
     id.to_string()[..12].to_owned()
 }
 

@@ -1,21 +1,23 @@
 //! `latentd models show`: one model, what it came from, and where it was in use.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 
+use anyhow::Context;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 
 use super::curve::draw;
 use super::{metric_of, short};
 use crate::cli::Format;
+use crate::cli::page::{Ancestor, Drawn, Judgement, Page};
 use crate::cli::show::print_json;
-use crate::codec::ModelId;
-use crate::model::Manifest;
+use crate::model::{Condition, Manifest};
 use crate::model::manifest::metric;
 use crate::registry::{Registry, RegistryError};
 
-/// A model of a lineage, as far as it is there.
-type Ancestor = (ModelId, Option<Manifest>);
+/// Newest judgements that a page has.
+const JUDGEMENTS: usize = 200;
 
 /// Shows.
 pub async fn show(format: Format, registry: &Registry, id: &str) -> anyhow::Result<()> {
@@ -65,6 +67,41 @@ pub async fn show(format: Format, registry: &Registry, id: &str) -> anyhow::Resu
         writeln!(out, "{mark} {:>3}  {}  {:?} {model}  by {}", change.sequence, change.at, change.change, change.by)?;
     }
     Ok(())
+}
+
+/// Writes all that is known of a model, and some of what it draws, as a page.
+pub async fn report(format: Format, registry: &Registry, id: &str, file: &Path) -> anyhow::Result<()> {
+    let id = registry.resolve(id).await?;
+    let model = registry.load(&id).await?;
+    let history = registry.history(&model.manifest.pipeline).await?;
+    let lineage = lineage(registry, &model.manifest).await?;
+    let page = Page {
+        title: format!("{} {} of {}", model.manifest.family, short(&id), model.manifest.pipeline),
+        manifest: Some(&model.manifest),
+        lineage: &lineage,
+        history: &history,
+        judgements: judgements(registry, &model.manifest).await?,
+        drawn: Drawn::of(&model.manifest.family, &model.artefact, model.manifest.seed, &Condition::new())?,
+    };
+    page.write(file)?;
+    if format == Format::Json {
+        return print_json(&json!({ "model": id, "page": file, "judgements": page.judgements.len() }));
+    }
+    eprintln!("wrote {}", file.display());
+    Ok(())
+}
+
+/// The newest judgements of what a model draws, the oldest of them first.
+async fn judgements(registry: &Registry, manifest: &Manifest) -> anyhow::Result<Vec<Judgement>> {
+    let known = registry.reports(&manifest.model).await?;
+    let mut judgements = Vec::new();
+    for (_, report) in known.iter().rev().take(JUDGEMENTS).rev() {
+        // One that went since the list was made is none.
+        let Some(bytes) = registry.report(&manifest.model, report).await? else { continue };
+        let judgement = serde_json::from_slice(&bytes);
+        judgements.push(judgement.with_context(|| format!("report {report} on {} is damaged", manifest.model))?);
+    }
+    Ok(judgements)
 }
 
 /// What a model measured when it was made, in a line.

@@ -6,11 +6,13 @@ mod json;
 mod length;
 mod lines;
 mod open;
+mod pictures;
 mod reader;
 
 use std::ops::Range;
 
 pub use open::{FileReader, open};
+pub use pictures::{Pictures, Planar};
 pub use reader::RecordReader;
 
 /// How a file is cut into records.

@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use anyhow::{Context, ensure};
 use indicatif::{HumanCount, ProgressBar};
 use serde_json::json;
 
 use super::TrainArgs;
 use super::drawn::Drawn;
 use crate::cli::UsageError;
-use crate::cli::records::{self, RecordMode};
+use crate::cli::records::Pictures;
 use crate::model::manifest::metric;
 use crate::model::{CurvePoint, Family, VaeModel};
-use crate::payload::image::{Opened, Shape, Wrapping};
+use crate::payload::image::Shape;
 
 /// What came of a training.
 struct Learned {
@@ -29,13 +28,9 @@ pub fn run(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<(
     let Some(shape) = args.shape else {
         return Err(UsageError::new("--generator vae learns images: write --payload image --shape HEIGHTxWIDTH").into());
     };
-    let mut images = images(args, file, shape)?;
-    let mut labels = args.labels.as_deref().map(labels).transpose()?.unwrap_or_default();
+    let Pictures { mut images, mut labels } =
+        Pictures::read(file, args.records, shape, args.labels.as_deref(), args.memory)?;
     let count = images.len() / shape.samples();
-    if !labels.is_empty() && labels.len() != count {
-        let message = format!("there are {count} images and {} labels", labels.len());
-        return Err(UsageError::new(message).into());
-    }
     let newest = usize::try_from(args.limit).unwrap_or(usize::MAX).min(count);
     images.drain(..(count - newest) * shape.samples());
     labels.drain(..labels.len().saturating_sub(newest));
@@ -62,36 +57,6 @@ pub fn run(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<(
         notes,
     };
     drawn.keep(args, file)
-}
-
-/// The images of a file, `[images, D]`, samples in planar order.
-fn images(args: &TrainArgs, file: &Path, shape: Shape) -> anyhow::Result<Vec<u8>> {
-    let (_, mut reader) = records::open(file, args.records)?;
-    let (mut images, mut opened, mut wrapping) = (Vec::new(), Opened::default(), None::<Wrapping>);
-    while let Some(record) = reader.next().with_context(|| format!("cannot read `{}`", file.display()))? {
-        if !wrapping.as_ref().is_some_and(|known| known.open(record.content, shape, &mut opened)) {
-            wrapping = Wrapping::of(record.content, shape);
-            let found = wrapping.as_ref().is_some_and(|known| known.open(record.content, shape, &mut opened));
-            ensure!(found, "image {} of `{}` is not of shape {shape}", images.len() / shape.samples(), file.display());
-        }
-        images.extend_from_slice(&opened.samples);
-        let most = args.memory;
-        ensure!(images.len() <= most.as_usize(), "`{}` has more than {most} of images: raise --memory", file.display());
-    }
-    Ok(images)
-}
-
-/// The labels of an idx file, as numbers.
-fn labels(file: &Path) -> anyhow::Result<Vec<String>> {
-    let (_, mut reader) = records::open(file, Some(RecordMode::Idx))?;
-    let mut labels = Vec::new();
-    while let Some(record) = reader.next().with_context(|| format!("cannot read `{}`", file.display()))? {
-        let &[label] = record.content else {
-            return Err(UsageError::new(format!("`{}` is no idx file of a byte for each image", file.display())).into());
-        };
-        labels.push(label.to_string());
-    }
-    Ok(labels)
 }
 
 #[cfg(feature = "training")]

@@ -17,6 +17,12 @@ use super::vae::batches::{Batches, Purpose, generator};
 use super::{TrainingError, use_one_thread};
 use crate::payload::image::Shape;
 
+#[cfg(feature = "quality")]
+mod judge;
+
+#[cfg(feature = "quality")]
+pub use judge::{Images, judge};
+
 /// Channels behind each convolution.
 const CHANNELS: [i64; 2] = [16, 32];
 
@@ -94,6 +100,12 @@ impl Classifier {
             }
         }
         Ok(classifier)
+    }
+
+    /// One that has learned nothing: its features tell images apart where there are no labels to learn from.
+    pub fn untrained(shape: Shape, seed: u64) -> Result<Self, TrainingError> {
+        use_one_thread();
+        Self::random(shape, vec![String::new()], &mut generator(seed, Purpose::Weights))
     }
 
     fn random(shape: Shape, labels: Vec<String>, rng: &mut ChaCha8Rng) -> Result<Self, TrainingError> {

@@ -1,0 +1,58 @@
+//! Generated images, judged by what a classifier of the topic's own labels sees in them.
+
+use super::{Classifier, FEATURES};
+use crate::quality::images::{Evidence, Features, judge as gates};
+use crate::quality::{Gate, QualityError};
+use crate::training::TrainingError;
+use crate::training::vae::Data;
+
+/// How often a classifier sees each image.
+const EPOCHS: u32 = 8;
+
+/// Images of three kinds, with labels all of them or none.
+#[derive(Clone, Copy, Debug)]
+pub struct Images<'a> {
+    /// That the generator learned from.
+    pub train: Data<'a>,
+    /// Real ones that it did not learn from.
+    pub holdout: Data<'a>,
+    /// Drawn ones, with the labels that they were drawn as.
+    pub generated: Data<'a>,
+}
+
+/// Why images cannot be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// A classifier cannot be trained on them.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+    /// There are too few.
+    #[error(transparent)]
+    Quality(#[from] QualityError),
+}
+
+/// All gates of images. With labels, features are those of a classifier that learned them from the training images; without, those of
+/// random convolutions. The same images and seed give the same gates.
+pub fn judge(images: &Images<'_>, seed: u64) -> Result<Vec<Gate>, JudgeError> {
+    let Images { train, holdout, generated } = *images;
+    let has_labels = [train, holdout, generated].iter().all(|data| !data.labels.is_empty());
+    let classifier = match has_labels {
+        true => Classifier::train(train, EPOCHS, seed)?,
+        false => Classifier::untrained(train.shape, seed)?,
+    };
+    let seen = |data: Data<'_>| Ok::<_, TrainingError>(classifier.classify(data.images)?.features);
+    let [of_train, of_holdout, of_generated] = [seen(train)?, seen(holdout)?, seen(generated)?];
+    let (mut label_agreement, mut accuracies) = (None, None);
+    if has_labels {
+        label_agreement = Some(classifier.accuracy(generated)?);
+        let of_drawn = Classifier::train(generated, EPOCHS, seed)?;
+        accuracies = Some([of_drawn.accuracy(holdout)?, classifier.accuracy(holdout)?]);
+    }
+    Ok(gates(&Evidence {
+        train: Features::new(FEATURES, &of_train),
+        holdout: Features::new(FEATURES, &of_holdout),
+        generated: Features::new(FEATURES, &of_generated),
+        label_agreement,
+        accuracies,
+    })?)
+}
