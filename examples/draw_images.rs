@@ -115,11 +115,12 @@ fn main() -> anyhow::Result<()> {
     let spent = (thread_cpu() - printer.begun).as_secs_f64();
     let model = VaeModel::new(&trained.parts)?;
     println!(
-        "{}: {} steps, {spent:.0} s CPU, {} rewinds, validation {:.4} bits a sample; {} bytes, {}",
+        "{}: {} steps, {spent:.0} s CPU, {} rewinds, validation {:.4} bits a sample, contrast {:.2}; {} bytes, {}",
         settings.join(" "),
         trained.steps,
         trained.rewinds,
         trained.validation,
+        trained.contrast,
         model.artefact().len(),
         model.id()
     );

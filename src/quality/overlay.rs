@@ -169,8 +169,12 @@ mod tests {
             let city = ["Split", "Zadar", "Pula"][number % 7 % 3];
             let rare = if number % 50 == 7 { format!("town {number}") } else { city.to_owned() };
             let pay = if number % 10 == 3 { "null".to_owned() } else { (number * 37 % 997).to_string() };
-            format!(r#"{{"city":"{rare}","pay":{pay},"at":"2024-05-0{}T{:02}:10:00"}}"#, number % 9 + 1, number / 3 % 24)
-                .into_bytes()
+            format!(
+                r#"{{"city":"{rare}","pay":{pay},"at":"2024-05-0{}T{:02}:10:00"}}"#,
+                number % 9 + 1,
+                number / 3 % 24
+            )
+            .into_bytes()
         };
         let records: Vec<Vec<u8>> = (0..3_000).map(record).collect();
         let part = |which: usize| records.iter().skip(which).step_by(3).map(Vec::as_slice).collect::<Vec<&[u8]>>();

@@ -213,7 +213,12 @@ fn generate_judges_images_by_what_a_classifier_sees() {
     let drawn = ["generate", "-m", text(&model), "-n", "640", "--against", text(&images)];
     let judged = report(&[&drawn[..], &["--labels", text(&labels), "--report", text(&page)]].concat());
     let value = |report: &Value, name: &str| {
-        report["gates"].as_array().unwrap().iter().find(|gate| gate["name"] == name).and_then(|gate| gate["value"].as_f64())
+        report["gates"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|gate| gate["name"] == name)
+            .and_then(|gate| gate["value"].as_f64())
     };
     let agreement = value(&judged, "label_agreement").unwrap();
     assert!((0.3..=1.0).contains(&agreement) && value(&judged, "frechet_ratio") > Some(1.0), "{judged}");

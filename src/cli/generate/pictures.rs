@@ -80,8 +80,9 @@ fn judge(
     use crate::training::vae::Data;
 
     let shape = model.shape();
-    let read =
-        |file: &Path, labels: &Option<PathBuf>| Pictures::read(file, args.records, shape, labels.as_deref(), MOST_JUDGED);
+    let read = |file: &Path, labels: &Option<PathBuf>| {
+        Pictures::read(file, args.records, shape, labels.as_deref(), MOST_JUDGED)
+    };
     let (train, holdout) = match &args.holdout {
         Some(holdout) => (read(real, &args.labels)?, read(holdout, &args.holdout_labels)?),
         None => halves(read(real, &args.labels)?, shape),
@@ -132,14 +133,7 @@ fn halves(pictures: Pictures, shape: Shape) -> (Pictures, Pictures) {
 
 /// Judges by real images.
 #[cfg(not(feature = "training"))]
-fn judge(
-    _: &GenerateArgs,
-    _: &Subject,
-    _: &VaeModel,
-    _: &Condition,
-    _: &[Vec<u8>],
-    _: &Path,
-) -> anyhow::Result<()> {
+fn judge(_: &GenerateArgs, _: &Subject, _: &VaeModel, _: &Condition, _: &[Vec<u8>], _: &Path) -> anyhow::Result<()> {
     let message = "images are judged by a classifier, which this build cannot train: it takes one with `training`";
     Err(UsageError::new(message).into())
 }

@@ -12,8 +12,8 @@ use super::{metric_of, short};
 use crate::cli::Format;
 use crate::cli::page::{Ancestor, Drawn, Judgement, Page};
 use crate::cli::show::print_json;
-use crate::model::{Condition, Manifest};
 use crate::model::manifest::metric;
+use crate::model::{Condition, Manifest};
 use crate::registry::{Registry, RegistryError};
 
 /// Newest judgements that a page has.

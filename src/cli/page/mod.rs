@@ -309,7 +309,9 @@ mod tests {
             ..Page::default()
         };
         let html = page.render().into_string();
-        for part in ["told by `a&lt;b`", "&lt;/h3&gt;", "&lt;x&gt;", "&lt;script&gt;", "10 min", "0.700", "\u{2264}\u{a0}0.650"] {
+        for part in
+            ["told by `a&lt;b`", "&lt;/h3&gt;", "&lt;x&gt;", "&lt;script&gt;", "10 min", "0.700", "\u{2264}\u{a0}0.650"]
+        {
             assert!(html.contains(part), "{part}: {html}");
         }
         // The namespace of SVG is a name, and no place that anything is fetched from.

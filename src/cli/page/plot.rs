@@ -133,9 +133,11 @@ fn histogram(overlay: &Overlay, (first, step): (f64, f64), bins: usize, most: f6
             .draw()
             .ok()?;
         let at = |bin: usize| first + step * bin as f64;
-        let bar = |bin: usize| Rectangle::new([(at(bin), 0.0), (at(bin + 1), overlay.real[bin])], REAL.mix(0.45).filled());
+        let bar =
+            |bin: usize| Rectangle::new([(at(bin), 0.0), (at(bin + 1), overlay.real[bin])], REAL.mix(0.45).filled());
         chart.draw_series((0..bins).map(bar)).ok()?;
-        let steps = (0..bins).flat_map(|bin| [(at(bin), overlay.generated[bin]), (at(bin + 1), overlay.generated[bin])]);
+        let steps =
+            (0..bins).flat_map(|bin| [(at(bin), overlay.generated[bin]), (at(bin + 1), overlay.generated[bin])]);
         chart.draw_series(LineSeries::new(steps, GENERATED.stroke_width(2))).ok()?;
         Some(())
     })
@@ -155,7 +157,8 @@ fn number(value: f64, step: f64) -> String {
 pub fn history(gates: &[(f64, &Gate)]) -> Option<String> {
     let values = gates.iter().map(|(_, gate)| gate.value).filter(|value| value.is_finite());
     let threshold = gates.last().and_then(|(_, gate)| gate.threshold());
-    let (low, high) = values.chain(threshold).fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
+    let (low, high) =
+        values.chain(threshold).fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
     let (from, to) = (gates.first()?.0, gates.last()?.0);
     if gates.len() < 2 || !(from < to) || low > high {
         return None;
@@ -195,12 +198,8 @@ mod tests {
     #[test]
     fn a_bar_is_as_long_as_its_share() {
         let labels = Bins::Labels(vec!["a & b".to_owned(), "c".to_owned()]);
-        let shown = overlay(&Overlay {
-            name: "x".to_owned(),
-            bins: labels,
-            real: vec![0.8, 0.2],
-            generated: vec![0.4, 0.6],
-        });
+        let shown =
+            overlay(&Overlay { name: "x".to_owned(), bins: labels, real: vec![0.8, 0.2], generated: vec![0.4, 0.6] });
         let shown = shown.unwrap();
         let widths: Vec<i32> = shown
             .split("<rect ")
@@ -216,7 +215,8 @@ mod tests {
     fn what_has_no_extent_is_no_plot() {
         let flat = vec![CurvePoint { step: 1, cpu_seconds: 1.0, loss: 1.0, validation: None }; 9];
         assert_eq!(curve(&flat), None);
-        let point = |step: u32| CurvePoint { step, cpu_seconds: step.into(), loss: 9.0 / f64::from(step), validation: None };
+        let point =
+            |step: u32| CurvePoint { step, cpu_seconds: step.into(), loss: 9.0 / f64::from(step), validation: None };
         assert!(curve(&(1..30).map(point).collect::<Vec<_>>()).unwrap().contains("<polyline"));
         let nothing = |bins| Overlay { name: String::new(), bins, real: Vec::new(), generated: Vec::new() };
         assert_eq!(overlay(&nothing(Bins::Labels(Vec::new()))), None);

@@ -10,6 +10,11 @@ use crate::model::generator::{Condition, DrawError, Generator};
 const RUN: u32 = 64;
 
 impl VaeModel {
+    /// A class by its share of all images.
+    pub(super) fn class_by_chance(&self, chance: &mut Chance) -> &Class {
+        by_chance(&self.classes, chance)
+    }
+
     /// The classes that a condition leaves.
     fn admitted(&self, condition: &Condition) -> Result<&[Class], DrawError> {
         let Some((field, value)) = condition.iter().find(|(field, _)| *field != LABEL).or(condition.iter().next())
@@ -36,6 +41,12 @@ impl VaeModel {
         let channels = self.shape.channels();
         (0..plane * channels).map(|place| sample(logits[place % channels * plane + place / channels])).collect()
     }
+}
+
+/// A class by its share of the images of these.
+fn by_chance<'a>(classes: &'a [Class], chance: &mut Chance) -> &'a Class {
+    let images = || classes.iter().map(|class| u64::from(class.images));
+    &classes[choose(chance.below(images().sum()), images())]
 }
 
 /// A sample of its logit: the logistic function times 255, rounded.
@@ -71,12 +82,10 @@ impl Generator for VaeModel {
         records: &mut Vec<Vec<u8>>,
     ) -> Result<(), DrawError> {
         let classes = self.admitted(condition)?;
-        let all = classes.iter().map(|class| u64::from(class.images)).sum();
         let mut latents = Vec::new();
         for row in 0..count.min(RUN) {
             let mut chance = Chance::of(seed, run.wrapping_mul(u64::from(RUN)).wrapping_add(u64::from(row)));
-            let class = choose(chance.below(all), classes.iter().map(|class| u64::from(class.images)));
-            classes[class].mixture.draw(&mut chance, &mut latents);
+            by_chance(classes, &mut chance).mixture.draw(&mut chance, &mut latents);
         }
         let logits = self.decode(&latents);
         records.extend(logits.chunks_exact(self.shape.samples()).map(|logits| self.samples(logits)));
@@ -87,8 +96,6 @@ impl Generator for VaeModel {
 impl VaeModel {
     /// The label of the image with this number: that of the class that [`Generator::draw`] draws it from; `None` without labels.
     pub fn label_of(&self, seed: u64, number: u64) -> Option<&str> {
-        let all = self.classes.iter().map(|class| u64::from(class.images)).sum();
-        let chosen = Chance::of(seed, number).below(all);
-        self.classes[choose(chosen, self.classes.iter().map(|class| u64::from(class.images)))].label.as_deref()
+        self.class_by_chance(&mut Chance::of(seed, number)).label.as_deref()
     }
 }

@@ -3,7 +3,7 @@
 //! 1. A **mixture** of Gaussians for each class of images says which latents the class has (`mixture`). It is fitted to samples of the
 //!    posterior (`fit`): what an encoder makes of real images is far from the prior that it was trained with, so that
 //!    latents drawn from the prior make images of nothing (*ex-post density estimation*; Ghosh et al. 2020, arXiv:1903.12436).
-//! 2. A **decoder** (`decoder`) of three layers makes an image of a latent.
+//! 2. A **decoder** (`decoder`) of three layers makes an image of a latent, with as much *contrast* as real images have (`contrast`).
 //!
 //! Classes are drawn by their shares, or one is asked for by its label. Without labels all images are one class.
 //!
@@ -11,6 +11,7 @@
 //! number give the same bytes on every machine.
 
 mod artefact;
+mod contrast;
 mod decoder;
 mod draw;
 mod fit;
@@ -23,6 +24,7 @@ use crate::engine::Kernel;
 use crate::payload::image::{Shape, ShapeError};
 
 pub use artefact::MAX_ARTEFACT_BYTES;
+pub use contrast::{contrast, half_light};
 use decoder::Decoder;
 pub use decoder::Linear;
 pub use fit::{FEWEST, Fit, fit};

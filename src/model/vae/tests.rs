@@ -46,6 +46,11 @@ fn draw(model: &VaeModel, seed: u64, condition: &Condition, run: u64, count: u32
     records
 }
 
+/// Many images in a row.
+fn draw_all(model: &VaeModel) -> Vec<u8> {
+    (0..8).flat_map(|run| draw(model, 1, &Condition::new(), run, 64).concat()).collect()
+}
+
 #[test]
 fn an_image_is_a_function_of_model_seed_condition_and_number_on_every_kernel() {
     let model = VaeModel::new(&labelled()).unwrap();
@@ -130,6 +135,24 @@ fn a_condition_is_met_exactly_or_refused() {
     assert!(matches!(refused(&both), DrawError::UnknownField { .. }));
     let unlabelled = VaeModel::new(&parts(grey(), 5, 21, &[None])).unwrap();
     assert_eq!(unlabelled.admits(&label("1")), Err(DrawError::Unconditional("vae")));
+}
+
+#[test]
+fn contrast_is_raised_until_drawn_images_have_the_half_light_of_real_ones() {
+    assert_eq!(half_light(&[0, 255, 0, 255]), 0.0);
+    assert!((half_light(&[127, 128]) - 0.25).abs() < 1e-4);
+    // Weights of a fifth make soft images.
+    let soft = labelled().with_contrast(0.2).unwrap();
+    let light = |parts: &VaeParts| half_light(&draw_all(&VaeModel::new(parts).unwrap()));
+    let before = light(&soft);
+    let wanted = before / 2.0;
+    let factor = contrast(&soft, wanted).unwrap();
+    assert!(factor > 1.5, "{factor}");
+    let after = light(&soft.clone().with_contrast(factor).unwrap());
+    assert!((after / wanted - 1.0).abs() < 0.05, "{before} to {after}, and {wanted} was wanted");
+    // What is sharp enough stays; what can never be is as sharp as may be.
+    assert_eq!(contrast(&soft, before * 1.2).unwrap(), 1.0);
+    assert!(contrast(&soft, 0.0).unwrap() > 7.9);
 }
 
 #[test]

@@ -26,7 +26,7 @@ use super::budget::{cosine, left};
 use super::curve::Curve;
 use super::snapshot::Snapshot;
 use super::{Budget, TrainingError, use_one_thread};
-use crate::model::vae::{Class, FEWEST, VaeParts, fit};
+use crate::model::vae::{Class, FEWEST, VaeParts, contrast, fit, half_light};
 use crate::model::{CurvePoint, Monitor, Phase, Progress};
 use crate::payload::image::Shape;
 use batches::{Batches, Purpose, generator};
@@ -88,6 +88,8 @@ impl Data<'_> {
 pub struct Trained {
     /// The model's parts.
     pub parts: VaeParts,
+    /// What the logits of the network are multiplied by in them.
+    pub contrast: f32,
     /// Bits of loss for each sample of validation images.
     pub validation: f64,
     /// Images of classes that have too few to draw others like them.
@@ -270,10 +272,12 @@ impl<'a> Session<'a> {
         let posterior = self.posterior(&mut rng)?;
         let (classes, left_out) = self.classes(&posterior, &mut rng)?;
         let parts = VaeParts { shape: self.data.shape, classes, decoder: self.network.export()? };
+        let contrast = contrast(&parts, half_light(self.data.images))?;
         let cpu = monitor.spent();
         let measured = Some(self.best).filter(|bits| *bits < UNMEASURED);
         Ok(Trained {
-            parts,
+            parts: parts.with_contrast(contrast)?,
+            contrast,
             validation: self.best,
             left_out,
             steps: self.step,

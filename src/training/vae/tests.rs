@@ -93,6 +93,7 @@ fn the_plain_decoder_is_the_one_that_was_trained() {
     let trained = session.finish(&mut Watch::default()).unwrap();
     let found = VaeModel::new(&trained.parts).unwrap().decode(&floats(&latents).unwrap());
     assert_eq!(found.len(), expected.len());
+    let expected: Vec<f32> = expected.iter().map(|logit| logit * trained.contrast).collect();
     let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f32::max);
     assert!(worst < 1e-4, "{worst}");
 }
