@@ -59,8 +59,10 @@ impl Family {
 
     /// A network that draws rows; [`crate::model::rows::RowsModel`] reads the artefact.
     pub const AUTOREGRESSIVE: Self = Self(Cow::Borrowed("autoregressive"));
-    /// A network that draws images; [`crate::model::vae::VaeModel`] reads the artefact.
+    /// A decoder that draws images, which [`crate::model::vae::VaeModel`] reads, or rows, which [`crate::model::rows::RowsDecoder`] reads.
     pub const VAE: Self = Self(Cow::Borrowed("vae"));
+    /// The generator of an adversarial pair, which draws rows; [`crate::model::rows::RowsDecoder`] reads the artefact.
+    pub const GAN: Self = Self(Cow::Borrowed("gan"));
 
     /// What a codec's models are, if it has any.
     pub const fn of(algorithm: Algorithm) -> Option<Self> {

@@ -1,4 +1,7 @@
+use super::artefact::book;
+use super::codebook::{Cells, Code};
 use super::*;
+use crate::engine::Kernel;
 use crate::model::generator::{Condition, DrawError, Generator};
 
 /// Records of a topic: a counter, an optional key, a value that is NULL where another is, rare values, an array, a time.
@@ -96,7 +99,7 @@ fn records_are_of_the_topics_syntax_and_what_is_null_together_stays_so() {
     let (model, mut cells) = (model(), Cells::default());
     let mut notes = 0;
     for record in drawn(&model, &Condition::new()) {
-        assert!(cells.find(&model.book, &record), "{}", String::from_utf8_lossy(&record));
+        assert!(cells.find(&model.scheme.book, &record), "{}", String::from_utf8_lossy(&record));
         let value = parsed(&record);
         assert_eq!(value["out"].is_null(), value["back"].is_null(), "{value}");
         assert!(value["id"].as_i64().unwrap() > 2990, "identifiers go on: {value}");
@@ -109,14 +112,14 @@ fn records_are_of_the_topics_syntax_and_what_is_null_together_stays_so() {
 fn what_was_seen_fewer_than_five_times_is_neither_kept_nor_drawn() {
     let model = model();
     let has_secret = |text: &[u8]| text.windows(6).any(|part| part == b"secret");
-    for code in model.book.variables.iter().flat_map(|variable| &variable.codes) {
+    for code in model.scheme.book.variables.iter().flat_map(|variable| &variable.codes) {
         match code {
             Code::Text { text, .. } => assert!(!has_secret(text)),
             Code::Texts { texts, .. } => assert!(texts.iter().all(|(text, count)| !has_secret(text) && *count >= 5)),
             _ => {}
         }
     }
-    let literals = model.book.grammar.states().iter().flat_map(|state| &state.edges);
+    let literals = model.scheme.book.grammar.states().iter().flat_map(|state| &state.edges);
     assert!(literals.into_iter().all(|edge| !has_secret(&edge.literal)));
     assert!(drawn(&model, &Condition::new()).iter().all(|record| !has_secret(record)));
 }
@@ -170,14 +173,14 @@ fn damaged_artefacts_are_refused_or_draw_and_never_panic() {
 #[test]
 fn any_bytes_of_a_codebook_are_read_without_harm() {
     let model = model();
-    let bytes = artefact::book_bytes(&model.book, &model.order);
-    assert!(artefact::read_book(&bytes).is_ok());
+    let bytes = book::write(&model.scheme.book, &model.scheme.order);
+    assert!(book::read(&bytes).is_ok());
     for at in 0..bytes.len() {
-        assert!(artefact::read_book(&bytes[..at]).is_err());
+        assert!(book::read(&bytes[..at]).is_err());
         for flip in [1u8, 0x80, 0xff] {
             let mut damaged = bytes.clone();
             damaged[at] ^= flip;
-            let _ = artefact::read_book(&damaged);
+            let _ = book::read(&damaged);
         }
     }
 }
