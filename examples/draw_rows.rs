@@ -117,7 +117,11 @@ impl Recipes {
             "gan" => {
                 let trained = rows::gan::train(coded, &self.gan, seed, budget, &mut printer)?;
                 let artefact = Arc::clone(trained.model.artefact());
-                (Arc::new(trained.model), artefact, format!("{} steps, distance {:.4}", trained.steps, trained.distance))
+                (
+                    Arc::new(trained.model),
+                    artefact,
+                    format!("{} steps, distance {:.4}", trained.steps, trained.distance),
+                )
             }
             _ => bail!("`{kind}` is no generator of rows"),
         };

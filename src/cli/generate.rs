@@ -14,7 +14,8 @@ use super::records::{self, RecordMode};
 use super::redraw::redraw;
 use super::show::{print_json, table};
 use super::{Format, UsageError};
-use crate::model::{Condition, Dictionary, Family, Generator, RowsModel, VaeModel, open_generator};
+use crate::model::rows::is_of_rows;
+use crate::model::{Condition, Dictionary, Family, Generator, RowsDecoder, RowsModel, VaeModel, open_generator};
 use crate::quality::{Bounds, Gate, Judge, Options, QualityError, Report, Verdict};
 
 /// Draw new records from a model of a topic's fields, in the topic's own syntax
@@ -84,7 +85,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     }
     let family = manifest.map_or_else(|| family_of(&artefact), |manifest| manifest.family);
     let draws_nothing = || format!("`{model}` draws nothing");
-    if family == Family::VAE {
+    if family == Family::VAE && !is_of_rows(&artefact) {
         let pictures = VaeModel::parse(&artefact).with_context(draws_nothing)?;
         return pictures::draw(args, &pictures, &condition);
     }
@@ -93,9 +94,11 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
 }
 
 /// The family of an artefact that comes without a manifest.
-fn family_of(artefact: &[u8]) -> Family {
+pub fn family_of(artefact: &[u8]) -> Family {
     if RowsModel::parse(artefact).is_ok() {
         Family::AUTOREGRESSIVE
+    } else if let Ok(decoder) = RowsDecoder::parse(artefact) {
+        decoder.family()
     } else if VaeModel::parse(artefact).is_ok() {
         Family::VAE
     } else {

@@ -32,6 +32,8 @@ pub mod metric {
     pub const BITS_PER_ROW: &str = "bits_per_row";
     /// The loss of records that a generator was not trained on.
     pub const VALIDATION_LOSS: &str = "validation.loss";
+    /// How far pairs of codes that a generator draws are from those of real records: 0 to 1.
+    pub const PAIR_DISTANCE: &str = "pairs.distance";
     /// CPU seconds of the training and of the judgement.
     pub const TRAINING_SECONDS: &str = "training.cpu_seconds";
     /// How often the training went back to a checkpoint.

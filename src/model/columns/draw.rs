@@ -93,7 +93,11 @@ impl Generator for ColumnsGenerator {
     }
 
     fn admits(&self, condition: &Condition) -> Result<(), DrawError> {
-        if condition.is_empty() { Ok(()) } else { Err(DrawError::Unconditional { family: self.name(), why: UNCONDITIONAL }) }
+        if condition.is_empty() {
+            Ok(())
+        } else {
+            Err(DrawError::Unconditional { family: self.name(), why: UNCONDITIONAL })
+        }
     }
 
     fn draw(

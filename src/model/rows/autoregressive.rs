@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use super::RowsError;
 use super::artefact::autoregressive as artefact;
 use super::condition::Fixed;
 use super::draw::{RUN, Table};
 use super::learn::Coded;
 use super::network::{Known, Network, Weights};
 use super::scheme::Scheme;
-use super::RowsError;
 use crate::codec::ModelId;
 use crate::engine::Kernel;
 use crate::model::chance::Chance;

@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use super::MAX_WIDTH;
 use super::RowsError;
 use super::artefact::decoder as artefact;
 use super::condition::Fixed;
@@ -17,7 +18,6 @@ use super::draw::{RUN, Table};
 use super::learn::Coded;
 use super::network::MAX_WEIGHT;
 use super::scheme::Scheme;
-use super::MAX_WIDTH;
 use crate::codec::ModelId;
 use crate::engine::Kernel;
 use crate::model::chance::Chance;

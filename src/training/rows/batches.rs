@@ -139,7 +139,9 @@ impl<'a> Rows<'a> {
 
     /// Variables that have more than one code: where their codes begin, and how many there are, in the order of drawing.
     pub fn heads(&self) -> Vec<(i64, i64)> {
-        let head = |variable: &usize| (self.first[*variable] as i64, (self.first[variable + 1] - self.first[*variable]) as i64);
+        let head = |variable: &usize| {
+            (self.first[*variable] as i64, (self.first[variable + 1] - self.first[*variable]) as i64)
+        };
         self.order.iter().map(head).collect()
     }
 

@@ -135,3 +135,6 @@ impl Session<'_> {
         Ok(Trained { model, validation, steps, rewinds, cpu: came.cpu, curve: came.curve })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,9 +11,9 @@ use super::{Draft, File, PAYLOAD, invalid};
 use crate::model::Family;
 use crate::model::mixture::{MAX_COMPONENTS, Mixture, triangle};
 use crate::model::perceptron::Linear;
-use crate::model::rows::decoder::{DecoderParts, MAX_LAYERS, MAX_LATENTS, Prior};
-use crate::model::rows::scheme::Scheme;
 use crate::model::rows::RowsError;
+use crate::model::rows::decoder::{DecoderParts, MAX_LATENTS, MAX_LAYERS, Prior};
+use crate::model::rows::scheme::Scheme;
 
 /// Writes an artefact.
 pub fn write(scheme: &Scheme, parts: &DecoderParts) -> Vec<u8> {

@@ -148,8 +148,8 @@ impl<'a> Session<'a> {
         let fake = draw(&self.generator.logits(&noise)?, &self.heads, temperature, &gumbel)?;
         let loss = self.of_critic(&real, &fake.f_detach()?, gamma)?;
         self.loss = loss.f_double_value(&[])?;
-        let moved = self.loss.is_finite()
-            && self.adams[1].step(&self.critic.parameters(), &loss, rates[1] * fall, number)?;
+        let moved =
+            self.loss.is_finite() && self.adams[1].step(&self.critic.parameters(), &loss, rates[1] * fall, number)?;
         // The critic has moved: it is asked again, and its gradient goes through the same draw.
         let truth = no_grad(|| self.critic.score(&real))?;
         let loss = (truth - self.critic.score(&fake)?).f_softplus()?.f_mean(Kind::Float)?;
@@ -184,19 +184,10 @@ impl<'a> Session<'a> {
 
     /// The critic's loss.
     fn of_critic(&self, real: &Tensor, fake: &Tensor, gamma: f64) -> Result<Tensor, TrainingError> {
-        let (truth, first) = self.penalised(real)?;
-        let (drawn, second) = self.penalised(fake)?;
+        let (truth, first) = penalised(&self.critic, real)?;
+        let (drawn, second) = penalised(&self.critic, fake)?;
         let loss = (drawn - truth).f_softplus()?.f_mean(Kind::Float)?;
         Ok(loss + (first + second) * (gamma / 2.0))
-    }
-
-    /// The scores of rows, and the mean square of their gradients' lengths.
-    fn penalised(&self, rows: &Tensor) -> Result<(Tensor, Tensor), TrainingError> {
-        let rows = rows.f_detach()?.set_requires_grad(true);
-        let scores = self.critic.score(&rows)?;
-        let gradients = Tensor::f_run_backward(&[scores.f_sum(Kind::Float)?], &[&rows], true, true)?;
-        let square = gradients[0].square().f_sum(Kind::Float)? / scores.size()[0] as f64;
-        Ok((scores, square))
     }
 
     /// Draws with the means of weights, and keeps the best.
@@ -248,3 +239,29 @@ impl<'a> Session<'a> {
         })
     }
 }
+
+/// The scores of rows' packs, and the mean square of the lengths of their gradients, which has a gradient itself.
+fn penalised(critic: &Critic, rows: &Tensor) -> Result<(Tensor, Tensor), TrainingError> {
+    let rows = rows.f_detach()?.set_requires_grad(true);
+    let scores = critic.score(&rows)?;
+    let gradients = Tensor::f_run_backward(&[scores.f_sum(Kind::Float)?], &[&rows], true, true)?;
+    let square = gradients[0].square().f_sum(Kind::Float)? / scores.size()[0] as f64;
+    Ok((scores, square))
+}
+
+/// A model that has learned nothing, and what libtorch makes of noise with it.
+#[cfg(test)]
+pub(super) fn untrained(
+    coded: &Coded,
+    recipe: &Recipe,
+    noise: &Tensor,
+) -> Result<(Vec<f32>, RowsDecoder), TrainingError> {
+    let rows = Rows::new(coded, [coded.rows, 1], 1);
+    let network = Generator::new(&rows, recipe, &mut generator(1, Purpose::Weights))?;
+    let expected = crate::training::affine::floats(&no_grad(|| network.logits(noise))?)?;
+    let parts = DecoderParts { prior: Prior::Normal, layers: network.export()? };
+    Ok((expected, RowsDecoder::new(coded, &parts)?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -165,3 +165,19 @@ impl<'a> Session<'a> {
         Ok(samples)
     }
 }
+
+/// A model that has learned nothing, and what libtorch makes of noise with it.
+#[cfg(test)]
+pub(super) fn untrained(
+    coded: &Coded,
+    recipe: &Recipe,
+    noise: &Tensor,
+) -> Result<(Vec<f32>, RowsDecoder), TrainingError> {
+    let rows = Rows::new(coded, [recipe.validation, VALIDATION], 1);
+    let network = Network::new(&rows, recipe, &mut generator(1, Purpose::Weights))?;
+    let expected = floats(&no_grad(|| network.decode(noise))?)?;
+    let posterior = floats(&normals(100, recipe.latents, &mut generator(1, Purpose::Mixture))?)?;
+    let mixture = fit(&posterior, recipe.latents, 1, &recipe.fit, &mut generator(1, Purpose::Mixture));
+    let prior = Prior::Mixture(mixture.map_err(RowsError::from)?);
+    Ok((expected, RowsDecoder::new(coded, &DecoderParts { prior, layers: network.export()? })?))
+}
