@@ -36,14 +36,14 @@ const CITIES: [&str; 3] = ["Zagreb", "Split", "Pula"];
 /// Rides: by tram in one city, by boat mostly in another, and longer where they go by boat.
 fn rides(count: usize) -> Vec<Vec<u8>> {
     let mut rng = generator(4, Purpose::Weights);
-    let mut ride = |_| {
+    let ride = |_| {
         let city = (uniform(&mut rng) * 3.0) as usize;
         let boat = uniform(&mut rng) < [0.05, 0.7, 0.3][city];
         let line = if boat { "boat" } else { ["tram", "bus"][usize::from(uniform(&mut rng) < 0.4)] };
         let minutes = (if boat { 30.0 } else { 5.0 } + 20.0 * uniform(&mut rng)) as u32;
         format!("{{\"city\":\"{}\",\"line\":\"{line}\",\"minutes\":{minutes},\"v\":1}}", CITIES[city]).into_bytes()
     };
-    (0..count).map(|number| ride(number)).collect()
+    (0..count).map(ride).collect()
 }
 
 fn coded(rides: &[Vec<u8>]) -> Coded {

@@ -30,6 +30,9 @@ const VALIDATION: usize = 2048;
 /// Rows that are encoded at once.
 const ENCODED: usize = 2048;
 
+/// Most rows that the mixture is fitted to.
+const MIXED: usize = 65_536;
+
 /// How much of the budget the steps take; the rest is for the mixture.
 const STEPS: f64 = 0.75;
 
@@ -151,13 +154,13 @@ impl<'a> Session<'a> {
         Ok(Trained { model, validation, steps, rewinds, cpu: came.cpu, curve: came.curve })
     }
 
-    /// Samples of all rows' posteriors, `[rows, draws, L]`.
+    /// Samples of rows' posteriors, `[rows, draws, L]`: of all, or of every second, third and so on.
     fn posterior(&self, rows: usize, rng: &mut ChaCha8Rng) -> Result<Vec<f32>, TrainingError> {
         let Recipe { latents, draws, .. } = *self.recipe;
-        let mut samples = Vec::with_capacity(rows * draws * latents);
-        for first in (0..rows).step_by(ENCODED) {
-            let numbers: Vec<usize> = (first..rows.min(first + ENCODED)).collect();
-            let [mean, deviation] = no_grad(|| self.network.encode(&self.rows.whole(&numbers)?))?;
+        let numbers: Vec<usize> = (0..rows).step_by(rows.div_ceil(MIXED).max(1)).collect();
+        let mut samples = Vec::with_capacity(numbers.len() * draws * latents);
+        for numbers in numbers.chunks(ENCODED) {
+            let [mean, deviation] = no_grad(|| self.network.encode(&self.rows.whole(numbers)?))?;
             let noise = normals(numbers.len(), draws * latents, rng)?;
             let noise = noise.f_view([numbers.len() as i64, draws as i64, latents as i64])?;
             samples.extend(floats(&(mean.f_unsqueeze(1)? + deviation.f_unsqueeze(1)? * noise))?);

@@ -37,7 +37,7 @@ impl Default for Recipe {
             width: 128,
             beta: 0.5,
             batch: 256,
-            passes: 60.0,
+            passes: 100.0,
             rate: 2e-3,
             interval: 200,
             validation: 16,
