@@ -12,7 +12,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use latentd::model::vae::{Class, Mixture};
+use latentd::model::mixture::Mixture;
+use latentd::model::vae::Class;
 use latentd::model::{Condition, Family, Generator, Manifest, Monitor, Progress, VaeModel, package};
 use latentd::payload::image::Shape;
 use latentd::quality::images::{Evidence, Features, judge};
@@ -94,7 +95,7 @@ fn main() -> anyhow::Result<()> {
             "rate" => recipe.rate = value.parse()?,
             "draws" => recipe.draws = value.parse()?,
             "components" => recipe.fit.components = value.parse()?,
-            "members" => recipe.fit.images = value.parse()?,
+            "members" => recipe.fit.members = value.parse()?,
             "steps" => budget.steps = value.parse()?,
             "cpu" => budget.cpu = Some(Duration::from_secs_f64(value.parse()?)),
             "seed" => seed = value.parse()?,

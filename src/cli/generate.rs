@@ -14,7 +14,10 @@ use super::output::Output;
 use super::records::RecordMode;
 use super::redraw::redraw;
 use super::{Format, UsageError};
-use crate::model::{Condition, Dictionary, Family, Generator, Manifest, RowsModel, VaeModel, open_generator};
+use crate::model::rows::is_of_rows;
+use crate::model::{
+    Condition, Dictionary, Family, Generator, Manifest, RowsDecoder, RowsModel, VaeModel, open_generator,
+};
 
 /// Draw new records from a model of a topic's fields, in the topic's own syntax
 ///
@@ -98,7 +101,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let family = manifest.as_ref().map_or_else(|| family_of(&artefact), |manifest| manifest.family.clone());
     let subject = Subject { family, manifest, artefact };
     let draws_nothing = || format!("`{model}` draws nothing");
-    if subject.family == Family::VAE {
+    if subject.family == Family::VAE && !is_of_rows(&subject.artefact) {
         let pictures = VaeModel::parse(&subject.artefact).with_context(draws_nothing)?;
         return pictures::draw(args, &subject, &pictures, &condition);
     }
@@ -107,9 +110,11 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
 }
 
 /// The family of an artefact that comes without a manifest.
-fn family_of(artefact: &[u8]) -> Family {
+pub fn family_of(artefact: &[u8]) -> Family {
     if RowsModel::parse(artefact).is_ok() {
         Family::AUTOREGRESSIVE
+    } else if let Ok(decoder) = RowsDecoder::parse(artefact) {
+        decoder.family()
     } else if VaeModel::parse(artefact).is_ok() {
         Family::VAE
     } else {

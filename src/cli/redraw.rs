@@ -10,11 +10,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
+use super::generate::family_of;
 use super::models::{RegistryArgs, open};
 use super::output::Output;
 use crate::augment::Origin;
 use crate::codec::ModelId;
-use crate::model::{Family, Generator, open_generator};
+use crate::model::{Generator, open_generator};
 
 /// Draws the record of each line's headers again. A line is an object as `latentd cat -f json` prints it, or one whose names
 /// are those of headers. The model is a file where one is named, and the registry's that the headers name otherwise.
@@ -62,7 +63,8 @@ fn find(origin: &Origin, model: Option<&str>, registry: &RegistryArgs) -> anyhow
     let (manifest, artefact) = open(model.unwrap_or(&origin.model.to_string()), registry)?;
     let id = ModelId::of(&artefact);
     ensure!(id == origin.model, "the record was drawn from model {}, and this is {id}", origin.model);
-    let generator = open_generator(&manifest.map_or(Family::COLUMNS, |manifest| manifest.family), &artefact)?;
+    let generator =
+        open_generator(&manifest.map_or_else(|| family_of(&artefact), |manifest| manifest.family), &artefact)?;
     let name = generator.name();
     ensure!(
         name == origin.generator,

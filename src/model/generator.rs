@@ -30,8 +30,13 @@ pub enum DrawError {
         detail: String,
     },
     /// This kind of model draws under no condition.
-    #[error("a model of the family `{0}` draws under no condition")]
-    Unconditional(&'static str),
+    #[error("a model of the family `{family}` draws under no condition: {why}")]
+    Unconditional {
+        /// The family's name.
+        family: &'static str,
+        /// Why, and what does.
+        why: &'static str,
+    },
     /// What the model draws is no record.
     #[error("record {index} of seed {seed} did not come out whole: the model knows too little of the topic's syntax")]
     NotWhole {

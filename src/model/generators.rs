@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::columns::{ColumnsError, ColumnsGenerator};
 use super::generator::Generator;
 use super::manifest::Family;
-use super::rows::{RowsError, RowsModel};
+use super::rows::{RowsDecoder, RowsError, RowsModel, is_of_rows};
 use super::vae::{VaeError, VaeModel};
 
 /// Why an artefact draws nothing.
@@ -15,7 +15,7 @@ use super::vae::{VaeError, VaeModel};
 pub enum GeneratorError {
     /// Models of this family draw no records, or this release does not know how.
     #[error(
-        "models of the family `{0}` draw no records in this release: take one of the family `columns`, `autoregressive` or `vae`"
+        "models of the family `{0}` draw no records in this release: take one of the family `columns`, `autoregressive`, `vae` or `gan`"
     )]
     Family(Family),
     /// It is no model of fields.
@@ -31,7 +31,7 @@ pub enum GeneratorError {
 
 /// Whether models of a family draw records.
 pub fn is_generative(family: &Family) -> bool {
-    [Family::COLUMNS, Family::AUTOREGRESSIVE, Family::VAE].contains(family)
+    [Family::COLUMNS, Family::AUTOREGRESSIVE, Family::VAE, Family::GAN].contains(family)
 }
 
 /// The generator of an artefact that comes from anywhere.
@@ -39,6 +39,9 @@ pub fn open_generator(family: &Family, artefact: &[u8]) -> Result<Arc<dyn Genera
     match family {
         family if *family == Family::COLUMNS => Ok(Arc::new(ColumnsGenerator::parse(artefact)?)),
         family if *family == Family::AUTOREGRESSIVE => Ok(Arc::new(RowsModel::parse(artefact)?)),
+        family if *family == Family::GAN || (*family == Family::VAE && is_of_rows(artefact)) => {
+            Ok(Arc::new(RowsDecoder::parse(artefact)?))
+        }
         family if *family == Family::VAE => Ok(Arc::new(VaeModel::parse(artefact)?)),
         other => Err(GeneratorError::Family(other.clone())),
     }

@@ -32,6 +32,8 @@ pub mod metric {
     pub const BITS_PER_ROW: &str = "bits_per_row";
     /// The loss of records that a generator was not trained on.
     pub const VALIDATION_LOSS: &str = "validation.loss";
+    /// How far pairs of codes that a generator draws are from those of real records: 0 to 1.
+    pub const PAIR_DISTANCE: &str = "pairs.distance";
     /// CPU seconds of the training and of the judgement.
     pub const TRAINING_SECONDS: &str = "training.cpu_seconds";
     /// How often the training went back to a checkpoint.
@@ -59,8 +61,10 @@ impl Family {
 
     /// A network that draws rows; [`crate::model::rows::RowsModel`] reads the artefact.
     pub const AUTOREGRESSIVE: Self = Self(Cow::Borrowed("autoregressive"));
-    /// A network that draws images; [`crate::model::vae::VaeModel`] reads the artefact.
+    /// A decoder that draws images, which [`crate::model::vae::VaeModel`] reads, or rows, which [`crate::model::rows::RowsDecoder`] reads.
     pub const VAE: Self = Self(Cow::Borrowed("vae"));
+    /// The generator of an adversarial pair, which draws rows; [`crate::model::rows::RowsDecoder`] reads the artefact.
+    pub const GAN: Self = Self(Cow::Borrowed("gan"));
 
     /// What a codec's models are, if it has any.
     pub const fn of(algorithm: Algorithm) -> Option<Self> {

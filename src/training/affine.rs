@@ -5,6 +5,7 @@ use tch::{Tensor, no_grad};
 
 use super::TrainingError;
 use super::layer::uniform;
+use crate::model::perceptron::Linear;
 
 /// `y = x W + b`.
 ///
@@ -28,6 +29,11 @@ impl Affine {
     /// `y` of `x: [batch, inputs]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TrainingError> {
         Ok(self.bias.f_addmm(x, &self.weight)?)
+    }
+
+    /// The same layer in plain floats.
+    pub fn export(&self) -> Result<Linear, TrainingError> {
+        Ok(Linear::new(floats(&self.weight)?, floats(&self.bias)?)?)
     }
 
     /// What is learned.

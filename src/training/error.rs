@@ -1,6 +1,7 @@
 //! What can go wrong in a training.
 
 use crate::engine::EngineError;
+use crate::model::perceptron::LayerError;
 use crate::model::{LatentError, RowsError, VaeError};
 
 /// Why there is no model.
@@ -36,6 +37,9 @@ pub enum TrainingError {
     /// The layers that it made are none.
     #[error("what was trained is no network")]
     Engine(#[from] EngineError),
+    /// A layer that it made is none.
+    #[error("what was trained is no layer")]
+    Layer(#[from] LayerError),
     /// libtorch failed.
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),

@@ -14,6 +14,7 @@ mod adam;
 mod affine;
 mod budget;
 mod curve;
+mod descent;
 mod epochs;
 mod error;
 mod layer;

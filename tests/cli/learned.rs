@@ -407,3 +407,64 @@ fn train_learns_images_that_compress_then_makes_smaller_than_zstd_does() {
     let (_, error) = fails(&["train", "--codec", "latent", text(&images)], None);
     assert!(error.contains("--payload image"), "{error}");
 }
+
+#[test]
+fn generators_of_rows_are_trained_drawn_from_and_drawn_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = rows(folder.path(), "adult.jsonl", 400_000);
+    let model = folder.path().join("model");
+    for kind in ["autoregressive", "vae", "gan"] {
+        let trained = report(&[
+            "train",
+            "--payload",
+            "json",
+            "--generator",
+            kind,
+            "--bare",
+            "--cpu",
+            "3s",
+            text(&file),
+            "-o",
+            text(&model),
+        ]);
+        assert_eq!(trained["manifest"]["family"], kind, "{trained}");
+        assert!(trained["trained_records"].as_u64().unwrap() > 1000, "{trained}");
+        let drawn = ok(&["generate", "-m", text(&model), "-n", "300", "--seed", "7"], None);
+        let lines: Vec<&[u8]> = drawn.trim_ascii_end().split(|byte| *byte == b'\n').collect();
+        assert_eq!(lines.len(), 300);
+        for line in &lines {
+            let record: Value = serde_json::from_slice(line).unwrap();
+            assert!((17..=90).contains(&record["age"].as_i64().unwrap()), "{record}");
+        }
+        let id = trained["manifest"]["model"].as_str().unwrap();
+        let headers = folder.path().join("headers.ndjson");
+        let header = |index: usize| {
+            format!(
+                "{{\"ce_latentdmodel\":\"{id}\",\"ce_latentdgenerator\":\"{kind}\",\"ce_latentdseed\":\"7\",\"ce_latentdindex\":\"{index}\"}}\n"
+            )
+        };
+        fs::write(&headers, [0, 255, 256, 299].map(header).concat()).unwrap();
+        let again = ok(&["generate", "-m", text(&model), "--from-headers", text(&headers)], None);
+        let expected: Vec<&[u8]> = [0, 255, 256, 299].map(|index| lines[index]).into();
+        assert_eq!(again.trim_ascii_end().split(|byte| *byte == b'\n').collect::<Vec<_>>(), expected);
+        // An artefact alone says what it is.
+        let alone = folder.path().join("artefact");
+        fs::write(&alone, package::unpack(&fs::read(&model).unwrap()).unwrap().artefact).unwrap();
+        assert_eq!(ok(&["generate", "-m", text(&alone), "-n", "300", "--seed", "7"], None), drawn);
+        let asked = ["generate", "-m", text(&model), "-n", "200", "--where", "sex=Female"];
+        if kind == "autoregressive" {
+            let drawn = String::from_utf8(ok(&asked, None)).unwrap();
+            assert!(drawn.lines().all(|line| line.contains("\"Female\"")), "{drawn}");
+        } else {
+            let (code, told) = fails(&asked, None);
+            assert!(code == 2 && told.contains("--generator autoregressive"), "{told}");
+        }
+    }
+    for (arguments, expected) in [
+        (&["train", "--payload", "image", "--shape", "28x28", "--generator", "gan", "x"][..], "learn rows"),
+        (&["train", "--generator", "vae", "--labels", "y", "x.jsonl"], "--labels are of images"),
+    ] {
+        let (code, told) = fails(arguments, None);
+        assert!(code == 2 && told.contains(expected), "{arguments:?}: {told}");
+    }
+}

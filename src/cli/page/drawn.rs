@@ -1,6 +1,7 @@
 //! Some of what a model draws, to stand in a page.
 
 use crate::cli::sheet::sheet;
+use crate::model::rows::is_of_rows;
 use crate::model::vae::LABEL;
 use crate::model::{Condition, Family, Generator, VaeModel, is_generative, open_generator};
 
@@ -39,7 +40,7 @@ impl Drawn {
         if !is_generative(family) {
             return Ok(None);
         }
-        if *family == Family::VAE {
+        if *family == Family::VAE && !is_of_rows(artefact) {
             let model = VaeModel::parse(artefact)?;
             let asked = |label: &str| condition.get(LABEL).is_none_or(|asked| asked == label);
             let labels: Vec<&str> = model.labels().filter(|label| asked(label)).take(CLASSES).collect();

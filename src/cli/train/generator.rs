@@ -1,23 +1,25 @@
-//! `latentd train --generator`: a model that draws records, of all records of a file.
+//! `latentd train --generator`: a model that draws rows, of all records of a file.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use indicatif::{HumanCount, ProgressBar};
 use serde_json::json;
 
 use super::drawn::Drawn;
-use super::{Payload, TrainArgs, of_file_records};
+use super::{GeneratorKind, Payload, TrainArgs, of_file_records};
 use crate::cli::UsageError;
 use crate::cli::corpus::{Bounds, Corpus};
 use crate::model::manifest::metric;
-use crate::model::rows::RowsModel;
 use crate::model::{CurvePoint, Family};
 
 /// What came of a training.
 struct Learned {
-    model: RowsModel,
-    /// Bits of codes for each validation record.
-    validation: f64,
+    family: Family,
+    artefact: Arc<[u8]>,
+    /// The metric of records that it did not learn from, and what is told of it.
+    validation: (&'static str, f64),
+    told: String,
     records: usize,
     left_out: usize,
     rewinds: u32,
@@ -26,30 +28,35 @@ struct Learned {
 }
 
 /// Trains a generator, which is judged by `latentd generate --against` and not by what it would save.
-pub fn run(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
+pub fn run(args: &TrainArgs, kind: GeneratorKind, file: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
     if args.payload == Payload::Image {
-        return Err(UsageError::new("--generator autoregressive learns rows: write --payload json or csv").into());
+        let message = "--generator autoregressive and gan learn rows: write --payload json or csv, or --generator vae";
+        return Err(UsageError::new(message).into());
+    }
+    if args.labels.is_some() {
+        let message = "--labels are of images: a field of rows is asked for with `generate --where`, of a model that \
+                       --generator autoregressive makes";
+        return Err(UsageError::new(message).into());
     }
     let (mode, mut reader) = of_file_records(args, file)?;
     let bounds = Bounds { run_bytes: 0, bytes: args.memory.as_usize(), records: args.limit };
     let corpus = Corpus::of_file(file, mode, &mut reader, args.bare, &bounds, bar)?;
     let records: Vec<&[u8]> = corpus.runs.iter().flat_map(|run| run.values()).collect();
-    let learned = learn(args, &records, bar)?;
+    let learned = learn(args, kind, &records, bar)?;
     bar.finish_and_clear();
 
-    let mut notes =
-        vec![format!("{:.2} bits for the codes of a record that it did not learn from", learned.validation)];
+    let mut notes = vec![learned.told];
     if learned.left_out > 0 {
         let left_out = HumanCount(learned.left_out as u64);
         notes.push(format!("{left_out} records have what is too rare to be drawn: left out"));
     }
     let drawn = Drawn {
-        family: Family::AUTOREGRESSIVE,
-        artefact: learned.model.artefact(),
+        family: learned.family,
+        artefact: &learned.artefact,
         config: json!({
             "cpu": humantime::format_duration(args.cpu).to_string(), "records": mode.to_string(), "line_ends": !args.bare,
         }),
-        validation: (metric::BITS_PER_ROW, learned.validation),
+        validation: learned.validation,
         rewinds: learned.rewinds,
         cpu_seconds: learned.cpu_seconds,
         curve: learned.curve,
@@ -61,12 +68,12 @@ pub fn run(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<(
 }
 
 #[cfg(feature = "training")]
-fn learn(args: &TrainArgs, records: &[&[u8]], bar: &ProgressBar) -> anyhow::Result<Learned> {
+fn learn(args: &TrainArgs, kind: GeneratorKind, records: &[&[u8]], bar: &ProgressBar) -> anyhow::Result<Learned> {
     use super::progress::Shown;
     use crate::model::rows;
     use crate::telemetry::thread_cpu_seconds;
     use crate::training::Budget;
-    use crate::training::rows::{Recipe, train};
+    use crate::training::rows as training;
 
     let before = thread_cpu_seconds();
     bar.set_message(format!("reading the syntax of {} records", records.len()));
@@ -74,20 +81,46 @@ fn learn(args: &TrainArgs, records: &[&[u8]], bar: &ProgressBar) -> anyhow::Resu
     let mut shown = Shown::on(bar);
     let coded = rows::learn(records)?;
     let budget = Budget { steps: u32::MAX, cpu: Some(args.cpu) };
-    let trained = train(&coded, &Recipe::default(), args.seed, budget, &mut shown)?;
-    Ok(Learned {
-        model: trained.model,
-        validation: trained.validation,
+    let learned = |family, artefact: &Arc<[u8]>, validation, told| Learned {
+        family,
+        artefact: Arc::clone(artefact),
+        validation,
+        told,
         records: coded.rows,
         left_out: coded.left_out,
-        rewinds: trained.rewinds,
+        rewinds: 0,
         cpu_seconds: thread_cpu_seconds() - before,
-        curve: trained.curve,
+        curve: Vec::new(),
+    };
+    Ok(match kind {
+        GeneratorKind::Autoregressive => {
+            let trained = training::train(&coded, &training::Recipe::default(), args.seed, budget, &mut shown)?;
+            let bits = trained.validation;
+            let told = format!("{bits:.2} bits for the codes of a record that it did not learn from");
+            let learned = learned(Family::AUTOREGRESSIVE, trained.model.artefact(), (metric::BITS_PER_ROW, bits), told);
+            Learned { rewinds: trained.rewinds, curve: trained.curve, ..learned }
+        }
+        GeneratorKind::Vae => {
+            let recipe = training::vae::Recipe::default();
+            let trained = training::vae::train(&coded, &recipe, args.seed, budget, &mut shown)?;
+            let loss = trained.validation;
+            let told = format!("loss {loss:.2} bits for the codes of a record that it did not learn from");
+            let learned = learned(Family::VAE, trained.model.artefact(), (metric::VALIDATION_LOSS, loss), told);
+            Learned { rewinds: trained.rewinds, curve: trained.curve, ..learned }
+        }
+        GeneratorKind::Gan => {
+            let recipe = training::gan::Recipe::default();
+            let trained = training::gan::train(&coded, &recipe, args.seed, budget, &mut shown)?;
+            let distance = trained.distance;
+            let told = format!("of pairs of codes that it draws, a share of {distance:.3} would have to be others");
+            let learned = learned(Family::GAN, trained.model.artefact(), (metric::PAIR_DISTANCE, distance), told);
+            Learned { curve: trained.curve, ..learned }
+        }
     })
 }
 
 #[cfg(not(feature = "training"))]
-fn learn(_args: &TrainArgs, _records: &[&[u8]], _bar: &ProgressBar) -> anyhow::Result<Learned> {
+fn learn(_: &TrainArgs, _: GeneratorKind, _: &[&[u8]], _: &ProgressBar) -> anyhow::Result<Learned> {
     anyhow::bail!(
         "this latentd was built without libtorch, which trains networks: build it with the feature `training`"
     )

@@ -121,8 +121,10 @@ enum Payload {
 enum GeneratorKind {
     /// Rows of JSON or CSV, field by field in any order
     Autoregressive,
-    /// Images of one shape, by class where there are --labels
+    /// Rows, all fields at once; or images of one shape (--payload image), by class where there are --labels
     Vae,
+    /// Rows, all fields at once, learned beside a critic
+    Gan,
 }
 
 /// What is trained, and where its model belongs.
@@ -150,8 +152,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let bar = spinner();
     if let (Some(file), Some(kind)) = (&args.file, args.generator) {
         return match kind {
-            GeneratorKind::Autoregressive => generator::run(args, file, &bar),
-            GeneratorKind::Vae => pictures::run(args, file, &bar),
+            GeneratorKind::Vae if args.payload == Payload::Image || args.shape.is_some() => {
+                pictures::run(args, file, &bar)
+            }
+            kind => generator::run(args, kind, file, &bar),
         };
     }
     if let Some(file) = &args.file {

@@ -26,6 +26,10 @@ const TRIES: usize = 256;
 /// Records of a run: each follows the one before it, as the topic's do, and the first of them the last that was learned from.
 const RUN: u32 = 64;
 
+/// Why no field is fixed before the others.
+const UNCONDITIONAL: &str = "its records follow one another, each byte after the one before; `latentd train --generator \
+     autoregressive` makes a model that takes any condition";
+
 /// Draws from a model of fields.
 #[derive(Debug)]
 pub struct ColumnsGenerator {
@@ -89,7 +93,11 @@ impl Generator for ColumnsGenerator {
     }
 
     fn admits(&self, condition: &Condition) -> Result<(), DrawError> {
-        if condition.is_empty() { Ok(()) } else { Err(DrawError::Unconditional(self.name())) }
+        if condition.is_empty() {
+            Ok(())
+        } else {
+            Err(DrawError::Unconditional { family: self.name(), why: UNCONDITIONAL })
+        }
     }
 
     fn draw(

@@ -265,7 +265,7 @@ fn drawn_records_are_of_the_topic_s_syntax_and_the_same_for_a_seed() {
         "a run is drawn alike whatever is drawn before it"
     );
     let condition = Condition::from([("name".to_owned(), "x".to_owned())]);
-    assert!(matches!(generator.admits(&condition), Err(DrawError::Unconditional("columns"))));
+    assert!(matches!(generator.admits(&condition), Err(DrawError::Unconditional { family: "columns", .. })));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a condition fixes.
 
-use super::RowsModel;
-use super::codebook::{Code, Field};
+use super::codebook::{Code, Codebook, Field};
+use super::scheme::Scheme;
 use crate::model::generator::{Condition, DrawError};
 use crate::payload::fields::{Kind, Scan};
 
@@ -14,14 +14,21 @@ pub(super) struct Fixed {
     pub values: Vec<Option<Vec<u8>>>,
 }
 
+impl Fixed {
+    /// Nothing.
+    pub fn nothing(book: &Codebook) -> Self {
+        Self { codes: vec![None; book.variables.len()], values: vec![None; book.fields.len()] }
+    }
+}
+
 /// Most values that an error names.
 const NAMED: usize = 12;
 
-impl RowsModel {
+impl Scheme {
     /// What a condition fixes, if it can be met.
     pub(super) fn fixed(&self, condition: &Condition) -> Result<Fixed, DrawError> {
         let book = &self.book;
-        let mut fixed = Fixed { codes: vec![None; book.variables.len()], values: vec![None; book.fields.len()] };
+        let mut fixed = Fixed::nothing(book);
         for (name, value) in condition {
             let is_meant = |field: &&Field| book.variables[usize::from(field.variable)].name == *name;
             let Some(number) = book.fields.iter().position(|field| is_meant(&field)) else {
@@ -110,7 +117,7 @@ impl RowsModel {
 
     /// Whether what is fixed may stand side by side.
     fn check_pairs(&self, fixed: &Fixed) -> Result<(), String> {
-        let first = self.network.first();
+        let first = &self.first;
         let codes = || fixed.codes.iter().enumerate().filter_map(|(variable, code)| Some((variable, (*code)?)));
         for (one, a) in codes() {
             for (other, b) in codes().filter(|(other, _)| *other > one) {

@@ -1,60 +1,81 @@
-//! Records drawn from the model: ancestral sampling, many rows at once.
+//! Records drawn: codes, whichever network tells which are likely, and then the bytes that they stand for.
 
-use super::RowsModel;
 use super::codebook::{Code, Field};
 use super::condition::Fixed;
-use super::network::Known;
+use super::scheme::Scheme;
 use super::writer::Draft;
 use crate::engine::exp;
 use crate::model::chance::Chance;
-use crate::model::generator::{Condition, DrawError, Generator};
+use crate::model::generator::DrawError;
 use crate::payload::fields::{Kind, Scan};
 
 /// Rows that are drawn side by side.
-const RUN: u32 = 256;
+pub(super) const RUN: u32 = 256;
 
 /// How often a record is drawn that the grammar has no way for.
 const TRIES: usize = 16;
 
-impl Generator for RowsModel {
-    fn name(&self) -> &'static str {
-        "autoregressive"
+/// Rows as they are filled. Used again for the next: its memory stays.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    variables: usize,
+    words: usize,
+    /// `[rows, variables]`.
+    codes: Vec<u16>,
+    /// `[rows, words]`: codes that are not drawn beside those that a row has.
+    excluded: Vec<u64>,
+}
+
+impl Table {
+    /// What a variable is in each row.
+    pub fn column(&self, variable: usize) -> impl Iterator<Item = u16> {
+        self.codes.chunks_exact(self.variables).map(move |row| row[variable])
     }
 
-    fn content_type(&self) -> &'static str {
-        let is_csv = |scan: &Scan| matches!(scan, Scan::CsvPlain(_) | Scan::CsvQuoted);
-        if self.book.grammar.slots().iter().any(|slot| is_csv(&slot.scan)) { "text/csv" } else { "application/json" }
+    /// Begins rows that have what is fixed, and the only code of variables that have no other.
+    fn begin(&mut self, scheme: &Scheme, fixed: &Fixed, rows: usize) {
+        (self.variables, self.words) = (scheme.book.variables.len(), scheme.zeros.words());
+        let codes: Vec<u16> = fixed.codes.iter().map(|code| code.unwrap_or(0)).collect();
+        let mut excluded = scheme.never.clone();
+        for (variable, code) in fixed.codes.iter().enumerate() {
+            if code.is_some() || scheme.size(variable) == 1 {
+                scheme.zeros.exclude(scheme.first[variable] + usize::from(codes[variable]), &mut excluded);
+            }
+        }
+        self.codes.clear();
+        self.excluded.clear();
+        for _ in 0..rows {
+            self.codes.extend_from_slice(&codes);
+            self.excluded.extend_from_slice(&excluded);
+        }
     }
+}
 
-    fn run_length(&self) -> u32 {
-        RUN
-    }
-
-    fn admits(&self, condition: &Condition) -> Result<(), DrawError> {
-        self.fixed(condition).map(drop)
-    }
-
-    fn draw(
+impl Scheme {
+    /// Draws the records of a run: `fill` draws the codes of a table's rows, each by its own chance.
+    pub fn draw(
         &self,
         seed: u64,
-        condition: &Condition,
-        run: u64,
-        count: u32,
+        fixed: &Fixed,
+        [run, count]: [u64; 2],
+        mut fill: impl FnMut(&mut [&mut Chance], &mut Table),
         records: &mut Vec<Vec<u8>>,
     ) -> Result<(), DrawError> {
-        let fixed = self.fixed(condition)?;
         let number = |row: usize| run.wrapping_mul(u64::from(RUN)).wrapping_add(row as u64);
-        let count = count.min(RUN) as usize;
+        let count = count.min(u64::from(RUN)) as usize;
         let mut chances: Vec<Chance> = (0..count).map(|row| Chance::of(seed, number(row))).collect();
         let mut drawn: Vec<Option<Vec<u8>>> = vec![None; count];
         let (mut table, mut draft) = (Table::default(), Draft::default());
         let mut pending: Vec<usize> = (0..count).collect();
         for _ in 0..TRIES {
-            self.draw_codes(&fixed, &pending, &mut chances, &mut table);
-            let codes = table.codes.chunks_exact(self.book.variables.len());
-            for (row, codes) in pending.iter().zip(codes) {
-                let mut record = Vec::new();
-                if self.write(&fixed, number(*row), codes, &mut chances[*row], &mut draft, &mut record) {
+            let of_pending = chances.iter_mut().zip(&drawn).filter(|(_, drawn)| drawn.is_none());
+            let mut of_pending: Vec<&mut Chance> = of_pending.map(|(chance, _)| chance).collect();
+            table.begin(self, fixed, of_pending.len());
+            fill(&mut of_pending, &mut table);
+            for (row, codes) in pending.iter().zip(table.codes.chunks_exact(table.variables)) {
+                let mut record = Vec::with_capacity(draft.longest);
+                if self.write(fixed, number(*row), codes, &mut chances[*row], &mut draft, &mut record) {
+                    draft.longest = draft.longest.max(record.len());
                     drawn[*row] = Some(record);
                 }
             }
@@ -66,60 +87,35 @@ impl Generator for RowsModel {
         }
         Err(DrawError::NotWhole { seed, index: number(pending[0]) })
     }
-}
 
-/// Rows as they are filled. Used again for the next: its memory stays.
-#[derive(Debug, Default)]
-struct Table {
-    /// `[rows, variables]`.
-    codes: Vec<u16>,
-    /// `[rows, words]`: codes that may not be beside those that a row has.
-    excluded: Vec<u64>,
-    known: Known,
-}
-
-impl RowsModel {
-    /// Draws the codes of some rows: first what is fixed, then one variable after the other.
-    fn draw_codes(&self, fixed: &Fixed, rows: &[usize], chances: &mut [Chance], table: &mut Table) {
-        let (variables, words) = (self.book.variables.len(), self.zeros.words());
-        table.codes.clear();
-        table.codes.resize(rows.len() * variables, 0);
-        table.excluded.clear();
-        table.excluded.resize(rows.len() * words, 0);
-        self.network.begin(rows.len(), &mut table.known);
-        let first = self.network.first();
-        for (variable, code) in fixed.codes.iter().enumerate() {
-            let Some(code) = code else { continue };
-            self.network.tell(variable, std::iter::repeat(*code), &mut table.known);
-            for row in 0..rows.len() {
-                table.codes[row * variables + variable] = *code;
-                self.zeros.exclude(first[variable] + usize::from(*code), &mut table.excluded[row * words..][..words]);
+    /// Draws a code of a variable in a row by its logits, which the first of `logits` are: none that is rare, and none that is
+    /// excluded unless all are. What may not stand beside it is excluded from now on.
+    pub fn pick(&self, variable: usize, logits: &mut [f32], row: usize, chance: &mut Chance, table: &mut Table) {
+        let (first, size) = (self.first[variable], self.size(variable));
+        let logits = &mut logits[..size];
+        let excluded = &mut table.excluded[row * table.words..][..table.words];
+        let has = |set: &[u64], place: usize| set[(first + place) / 64] >> ((first + place) % 64) & 1 == 1;
+        let excludes: &[u64] = if (0..size).all(|place| has(excluded, place)) { &self.never } else { excluded };
+        let mut most = f32::NEG_INFINITY;
+        for (place, logit) in logits.iter_mut().enumerate() {
+            *logit = if has(excludes, place) { f32::NEG_INFINITY } else { *logit };
+            most = most.max(*logit);
+        }
+        logits.iter_mut().for_each(|logit| *logit = exp(*logit - most));
+        let total: f32 = logits.iter().fold(0.0, |sum, weight| sum + weight);
+        let wanted = chance.unit() * total;
+        let (mut sum, mut last) = (0.0, 0);
+        for (place, weight) in logits.iter().enumerate() {
+            if *weight > 0.0 {
+                sum += weight;
+                last = place;
+                if sum > wanted {
+                    break;
+                }
             }
         }
-        for variable in self.order.iter().map(|variable| usize::from(*variable)) {
-            if fixed.codes[variable].is_some() {
-                continue;
-            }
-            let codes = &self.book.variables[variable].codes;
-            let mut width = 0;
-            if codes.len() > 1 {
-                width = self.network.ask(variable, &mut table.known);
-            }
-            for (row, number) in rows.iter().enumerate() {
-                let excluded = &mut table.excluded[row * words..][..words];
-                let code = match codes.len() {
-                    1 => 0,
-                    _ => {
-                        let logits = &mut table.known.logits[row * width..][..codes.len()];
-                        pick(codes, logits, excluded, first[variable], &mut chances[*number])
-                    }
-                };
-                table.codes[row * variables + variable] = code;
-                self.zeros.exclude(first[variable] + usize::from(code), excluded);
-            }
-            let drawn = table.codes.chunks_exact(variables).map(|row| row[variable]);
-            self.network.tell(variable, drawn, &mut table.known);
-        }
+        table.codes[row * table.variables + variable] = last as u16;
+        self.zeros.exclude(first + last, excluded);
     }
 
     /// Writes a row as a record; whether the grammar has a way for it.
@@ -223,34 +219,4 @@ impl RowsModel {
         }
         format.of_parts(parts)
     }
-}
-
-/// Draws a code by its logits: none that is rare, and none that is excluded unless all are.
-fn pick(codes: &[Code], logits: &mut [f32], excluded: &[u64], first: usize, chance: &mut Chance) -> u16 {
-    let is_excluded = |place: usize| {
-        let code = first + place;
-        excluded[code / 64] >> (code % 64) & 1 == 1
-    };
-    let all = (0..codes.len()).all(|place| codes[place] == Code::Rare || is_excluded(place));
-    let mut most = f32::NEG_INFINITY;
-    for (place, logit) in logits.iter_mut().enumerate() {
-        if codes[place] == Code::Rare || (!all && is_excluded(place)) {
-            *logit = f32::NEG_INFINITY;
-        }
-        most = most.max(*logit);
-    }
-    logits.iter_mut().for_each(|logit| *logit = exp(*logit - most));
-    let total: f32 = logits.iter().fold(0.0, |sum, weight| sum + weight);
-    let wanted = chance.unit() * total;
-    let (mut sum, mut last) = (0.0, 0);
-    for (place, weight) in logits.iter().enumerate() {
-        if *weight > 0.0 {
-            sum += weight;
-            last = place;
-            if sum > wanted {
-                break;
-            }
-        }
-    }
-    last as u16
 }

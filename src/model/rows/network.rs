@@ -18,7 +18,7 @@ use super::{MAX_BLOCKS, MAX_WIDTH, RowsError};
 use crate::engine::{Kernel, add_products, padded};
 
 /// The largest weight: with it no sum of any network that is read overflows.
-const MAX_WEIGHT: f32 = 1e3;
+pub(super) const MAX_WEIGHT: f32 = 1e3;
 
 /// Weights of one block.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,11 +135,9 @@ pub(super) struct Known {
 }
 
 impl Network {
-    /// Of weights that fit variables with so many codes.
-    pub fn new(weights: &Weights, sizes: &[usize], kernel: Kernel) -> Result<Self, RowsError> {
-        weights.check(sizes.iter().sum())?;
-        let mut first = vec![0];
-        sizes.iter().for_each(|size| first.push(first[first.len() - 1] + size));
+    /// Of weights that fit variables with these first codes, and so many in all.
+    pub fn new(weights: &Weights, first: &[usize], kernel: Kernel) -> Result<Self, RowsError> {
+        weights.check(first[first.len() - 1])?;
         let (width, wide) = (weights.width, padded(weights.width));
         let pad = |rows: &[f32]| {
             let mut own = vec![0.0; rows.len() / width * wide];
@@ -176,14 +174,9 @@ impl Network {
             embedding: pad(&weights.embedding),
             bias: pad(&weights.bias),
             blocks: weights.blocks.iter().map(block).collect(),
-            heads: (0..sizes.len()).map(head).collect(),
-            first,
+            heads: (0..first.len() - 1).map(head).collect(),
+            first: first.to_vec(),
         })
-    }
-
-    /// The number of a variable's first code, among those of all variables.
-    pub fn first(&self) -> &[usize] {
-        &self.first
     }
 
     /// Begins rows of which nothing is known.

@@ -1,5 +1,11 @@
+use super::artefact::book;
+use super::codebook::{Cells, Code};
 use super::*;
+use crate::engine::Kernel;
 use crate::model::generator::{Condition, DrawError, Generator};
+use crate::model::mixture::Mixture;
+use crate::model::perceptron::Linear;
+use crate::model::{Family, open_generator};
 
 /// Records of a topic: a counter, an optional key, a value that is NULL where another is, rare values, an array, a time.
 fn records() -> Vec<Vec<u8>> {
@@ -56,11 +62,32 @@ fn model() -> RowsModel {
     RowsModel::new(&coded, &weights(coded.book.codes())).unwrap()
 }
 
+/// Layers that nobody has trained, over a mixture and over normal numbers.
+fn decoders() -> [RowsDecoder; 2] {
+    let records = records();
+    let coded = learn(&records.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+    [mixture(), Prior::Normal].map(|prior| RowsDecoder::new(&coded, &parts(prior, coded.book.codes())).unwrap())
+}
+
+fn mixture() -> Prior {
+    let factors = (0..2 * 15).map(|at| (at % 7) as f32 / 5.0).collect();
+    Prior::Mixture(Mixture::new(vec![1, 3], (0..10).map(|at| at as f32 / 4.0 - 1.0).collect(), factors).unwrap())
+}
+
+fn parts(prior: Prior, codes: usize) -> DecoderParts {
+    let numbers = weights(500).embedding;
+    let layer = |inputs: usize, outputs: usize| {
+        let of = |count: usize| numbers.iter().cycle().skip(inputs).take(count).copied().collect::<Vec<f32>>();
+        Linear::new(of(inputs * outputs), of(outputs)).unwrap()
+    };
+    DecoderParts { prior, layers: vec![layer(5, 21), layer(21, 18), layer(18, codes)] }
+}
+
 fn condition(fields: &[(&str, &str)]) -> Condition {
     fields.iter().map(|(field, value)| ((*field).to_owned(), (*value).to_owned())).collect()
 }
 
-fn drawn(model: &RowsModel, condition: &Condition) -> Vec<Vec<u8>> {
+fn drawn(model: &dyn Generator, condition: &Condition) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
     for run in 0..4 {
         model.draw(3, condition, run, model.run_length(), &mut records).unwrap();
@@ -92,31 +119,108 @@ fn the_same_bytes_are_drawn_by_every_kernel_and_in_any_order() {
 }
 
 #[test]
-fn records_are_of_the_topics_syntax_and_what_is_null_together_stays_so() {
-    let (model, mut cells) = (model(), Cells::default());
-    let mut notes = 0;
-    for record in drawn(&model, &Condition::new()) {
-        assert!(cells.find(&model.book, &record), "{}", String::from_utf8_lossy(&record));
-        let value = parsed(&record);
-        assert_eq!(value["out"].is_null(), value["back"].is_null(), "{value}");
-        assert!(value["id"].as_i64().unwrap() > 2990, "identifiers go on: {value}");
-        notes += usize::from(value.get("note").is_some());
+fn decoders_draw_the_same_bytes_with_every_kernel_and_in_any_order() {
+    for model in &decoders() {
+        let all = drawn(model, &Condition::new());
+        for kernel in Kernel::here() {
+            let other = RowsDecoder::with_kernel(model.artefact(), kernel).unwrap();
+            assert_eq!(drawn(&other, &Condition::new()), all, "{kernel}");
+        }
+        let opened = open_generator(&model.family(), model.artefact()).unwrap();
+        assert_eq!((opened.name(), opened.content_type()), (model.name(), "application/json"));
+        let mut few = Vec::new();
+        opened.draw(3, &Condition::new(), 2, 5, &mut few).unwrap();
+        assert_eq!(few, all[512..517]);
+        // Pinned: the same on every machine, in every release.
+        let pinned = if model.name() == "vae" { "751aa280768b901d" } else { "14f34b6d78496038" };
+        assert_eq!(&blake3::hash(&all.concat()).to_hex()[..16], pinned, "{}", model.name());
     }
-    assert!((1..1024).contains(&notes));
+}
+
+#[test]
+fn a_decoder_says_what_draws_under_a_condition() {
+    for model in decoders() {
+        let asked = condition(&[("city", "Split")]);
+        let error = model.admits(&asked).unwrap_err();
+        assert_eq!(model.draw(1, &asked, 0, 1, &mut Vec::new()), Err(error.clone()));
+        assert!(error.to_string().contains("--generator autoregressive"), "{error}");
+        assert!(matches!(error, DrawError::Unconditional { family, .. } if family == model.name()));
+    }
+}
+
+#[test]
+fn parts_of_decoders_that_do_not_fit_are_refused() {
+    let fits = |change: fn(&mut DecoderParts)| {
+        let mut parts = parts(mixture(), 40);
+        change(&mut parts);
+        parts.check(40).is_ok()
+    };
+    assert!(fits(|_| {}));
+    let linear = |inputs: usize, outputs: usize, value: f32| {
+        Linear::new(vec![value; inputs * outputs], vec![0.0; outputs]).unwrap()
+    };
+    assert!(!fits(|parts| parts.layers.clear()));
+    assert!(!fits(|parts| drop(parts.layers.pop())));
+    assert!(!fits(|parts| parts.layers.swap(0, 1)));
+    assert!(!fits(|parts| parts.layers = vec![parts.layers[0].clone(); 7]));
+    for layers in
+        [vec![linear(5, 40, 1001.0)], vec![linear(4, 40, 0.0)], vec![linear(5, 1025, 0.0), linear(1025, 40, 0.0)]]
+    {
+        let mut parts = parts(mixture(), 40);
+        parts.layers = layers;
+        assert!(parts.check(40).is_err());
+    }
+    let far = Mixture::new(vec![1], vec![2e3; 5], vec![0.0; 15]).unwrap();
+    assert!(parts(Prior::Mixture(far), 40).check(40).is_err());
+    assert!(parts(Prior::Normal, 40).check(41).is_err());
+}
+
+#[test]
+fn a_model_of_rows_is_none_of_images_and_none_of_another_family() {
+    let [vae, gan] = decoders();
+    let autoregressive = model();
+    assert!(is_of_rows(vae.artefact()) && is_of_rows(gan.artefact()));
+    assert!(!is_of_rows(autoregressive.artefact()), "it draws nothing else, and does not say so");
+    assert!(RowsModel::parse(vae.artefact()).is_err() && RowsDecoder::parse(autoregressive.artefact()).is_err());
+    assert!(crate::model::VaeModel::parse(vae.artefact()).is_err());
+    for artefact in [vae.artefact(), gan.artefact(), autoregressive.artefact()] {
+        assert!(open_generator(&Family::COLUMNS, artefact).is_err());
+    }
+}
+
+#[test]
+fn records_are_of_the_topics_syntax_and_what_is_null_together_stays_so() {
+    let (one, [two, three], mut cells) = (model(), decoders(), Cells::default());
+    for model in [&one as &dyn Generator, &two, &three] {
+        let mut notes = 0;
+        for record in drawn(model, &Condition::new()) {
+            assert!(cells.find(&one.scheme.book, &record), "{}", String::from_utf8_lossy(&record));
+            let value = parsed(&record);
+            assert_eq!(value["out"].is_null(), value["back"].is_null(), "{}: {value}", model.name());
+            assert!(value["id"].as_i64().unwrap() > 2990, "identifiers go on: {value}");
+            notes += usize::from(value.get("note").is_some());
+        }
+        assert!((1..1024).contains(&notes), "{}", model.name());
+    }
 }
 
 #[test]
 fn what_was_seen_fewer_than_five_times_is_neither_kept_nor_drawn() {
     let model = model();
     let has_secret = |text: &[u8]| text.windows(6).any(|part| part == b"secret");
-    for code in model.book.variables.iter().flat_map(|variable| &variable.codes) {
+    for code in model.scheme.book.variables.iter().flat_map(|variable| &variable.codes) {
         match code {
             Code::Text { text, .. } => assert!(!has_secret(text)),
             Code::Texts { texts, .. } => assert!(texts.iter().all(|(text, count)| !has_secret(text) && *count >= 5)),
             _ => {}
         }
     }
-    let literals = model.book.grammar.states().iter().flat_map(|state| &state.edges);
+    // What is packed into an artefact is this, and numbers of layers and mixtures beside it.
+    for scheme in [&model.scheme, &decoders()[0].scheme, &decoders()[1].scheme] {
+        assert!(!has_secret(&book::write(&scheme.book, &scheme.order)));
+    }
+    assert!(decoders().iter().all(|model| !drawn(model, &Condition::new()).iter().any(|record| has_secret(record))));
+    let literals = model.scheme.book.grammar.states().iter().flat_map(|state| &state.edges);
     assert!(literals.into_iter().all(|edge| !has_secret(&edge.literal)));
     assert!(drawn(&model, &Condition::new()).iter().all(|record| !has_secret(record)));
 }
@@ -151,16 +255,23 @@ fn what_cannot_be_says_why() {
 
 #[test]
 fn damaged_artefacts_are_refused_or_draw_and_never_panic() {
-    let artefact = model().artefact().to_vec();
-    for cut in (0..artefact.len()).step_by(artefact.len() / 200 + 1) {
-        assert!(RowsModel::parse(&artefact[..cut]).is_err(), "cut at {cut}");
-    }
+    let [vae, gan] = decoders();
+    let artefacts = [(Family::AUTOREGRESSIVE, model().artefact().to_vec()), (Family::VAE, vae.artefact().to_vec())];
     let mut records = Vec::new();
-    for at in (0..artefact.len()).step_by(artefact.len() / 400 + 1) {
-        let mut damaged = artefact.clone();
-        damaged[at] ^= 0x55;
-        if let Ok(model) = RowsModel::parse(&damaged) {
-            let _ = model.draw(1, &Condition::new(), 0, 4, &mut records);
+    for (family, artefact) in artefacts.into_iter().chain([(Family::GAN, gan.artefact().to_vec())]) {
+        for cut in (0..artefact.len()).step_by(artefact.len() / 200 + 1) {
+            assert!(open_generator(&family, &artefact[..cut]).is_err(), "{family} cut at {cut}");
+        }
+        // Each byte of the header, where tensors are named and placed, and some of the others.
+        let header = u64::from_le_bytes(*artefact.first_chunk().unwrap()) as usize + 8;
+        for at in (0..header).chain((header..artefact.len()).step_by(artefact.len() / 400 + 1)) {
+            for flip in [0x01, 0x55] {
+                let mut damaged = artefact.clone();
+                damaged[at] ^= flip;
+                if let Ok(model) = open_generator(&family, &damaged) {
+                    let _ = model.draw(1, &Condition::new(), 0, 4, &mut records);
+                }
+            }
         }
     }
     let not_finite = Weights { bias: vec![f32::NAN; 20], ..weights(100) };
@@ -170,14 +281,14 @@ fn damaged_artefacts_are_refused_or_draw_and_never_panic() {
 #[test]
 fn any_bytes_of_a_codebook_are_read_without_harm() {
     let model = model();
-    let bytes = artefact::book_bytes(&model.book, &model.order);
-    assert!(artefact::read_book(&bytes).is_ok());
+    let bytes = book::write(&model.scheme.book, &model.scheme.order);
+    assert!(book::read(&bytes).is_ok());
     for at in 0..bytes.len() {
-        assert!(artefact::read_book(&bytes[..at]).is_err());
+        assert!(book::read(&bytes[..at]).is_err());
         for flip in [1u8, 0x80, 0xff] {
             let mut damaged = bytes.clone();
             damaged[at] ^= flip;
-            let _ = artefact::read_book(&damaged);
+            let _ = book::read(&damaged);
         }
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Draft {
     pub bytes: Vec<u8>,
     /// By fork: the literal to be taken.
     pub literals: Vec<Option<u16>>,
+    /// Bytes of the longest record so far.
+    pub longest: usize,
     /// By column: how many of its values are written.
     passed: Vec<usize>,
     /// The way so far: the state before, the way taken from there, and the field that was passed.

@@ -15,8 +15,9 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::mixture::triangle;
-use super::{Class, Linear, MAX_CLASSES, MAX_COMPONENTS, MAX_LATENTS, Mixture, VaeError, VaeParts};
+use super::{Class, MAX_CLASSES, MAX_LATENTS, VaeError, VaeParts};
+use crate::model::mixture::{MAX_COMPONENTS, Mixture, triangle};
+use crate::model::perceptron::Linear;
 use crate::payload::image::Shape;
 
 /// Most bytes of an artefact.
@@ -180,6 +181,6 @@ impl<'a> Tensors<'a> {
         if weight.shape()[1] != bias.shape()[0] {
             return Err(VaeError::invalid("a layer's weights are not [inputs, outputs]"));
         }
-        Linear::new(floats(&weight), floats(&bias))
+        Ok(Linear::new(floats(&weight), floats(&bias))?)
     }
 }

@@ -1,10 +1,10 @@
 //! Images drawn from the model, many at once.
 
-use super::mixture::choose;
 use super::{Class, LABEL, VaeModel};
 use crate::engine::exp;
 use crate::model::chance::Chance;
 use crate::model::generator::{Condition, DrawError, Generator};
+use crate::model::mixture::choose;
 
 /// Images that are drawn side by side; none follows from another.
 const RUN: u32 = 64;
@@ -22,7 +22,10 @@ impl VaeModel {
             return Ok(&self.classes);
         };
         if self.labels().next().is_none() {
-            return Err(DrawError::Unconditional(self.name()));
+            return Err(DrawError::Unconditional {
+                family: self.name(),
+                why: "its images had no classes, which `latentd train --labels` takes",
+            });
         }
         if field != LABEL {
             return Err(DrawError::UnknownField { field: field.clone(), known: LABEL.to_owned() });

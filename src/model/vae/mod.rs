@@ -1,9 +1,9 @@
 //! `vae`: small images, drawn by the decoder of a variational autoencoder (Kingma and Welling 2014, arXiv:1312.6114).
 //!
-//! 1. A **mixture** of Gaussians for each class of images says which latents the class has (`mixture`). It is fitted to samples of the
-//!    posterior (`fit`): what an encoder makes of real images is far from the prior that it was trained with, so that
+//! 1. A **mixture** of Gaussians for each class of images says which latents the class has ([`super::mixture`]). It is fitted to samples of the
+//!    posterior: what an encoder makes of real images is far from the prior that it was trained with, so that
 //!    latents drawn from the prior make images of nothing (*ex-post density estimation*; Ghosh et al. 2020, arXiv:1903.12436).
-//! 2. A **decoder** (`decoder`) of three layers makes an image of a latent, with as much *contrast* as real images have (`contrast`).
+//! 2. A **decoder** of three layers makes an image of a latent, with as much *contrast* as real images have (`contrast`).
 //!
 //! Classes are drawn by their shares, or one is asked for by its label. Without labels all images are one class.
 //!
@@ -12,23 +12,18 @@
 
 mod artefact;
 mod contrast;
-mod decoder;
 mod draw;
-mod fit;
-mod mixture;
 
 use std::sync::Arc;
 
+use super::mixture::{FEWEST, Mixture, MixtureError};
+use super::perceptron::{LayerError, Linear, Perceptron};
 use crate::codec::ModelId;
 use crate::engine::Kernel;
 use crate::payload::image::{Shape, ShapeError};
 
 pub use artefact::MAX_ARTEFACT_BYTES;
 pub use contrast::{contrast, half_light};
-use decoder::Decoder;
-pub use decoder::Linear;
-pub use fit::{FEWEST, Fit, fit};
-pub use mixture::Mixture;
 
 /// Most latent numbers.
 pub const MAX_LATENTS: usize = 128;
@@ -36,8 +31,6 @@ pub const MAX_LATENTS: usize = 128;
 pub const MAX_WIDTH: usize = 2048;
 /// Most classes.
 pub const MAX_CLASSES: usize = 512;
-/// Most Gaussians of a class.
-pub const MAX_COMPONENTS: usize = 256;
 /// Most bytes of a class's label.
 pub const MAX_LABEL: usize = 64;
 
@@ -65,6 +58,21 @@ pub enum VaeError {
         /// How many there are.
         found: usize,
     },
+}
+
+impl From<MixtureError> for VaeError {
+    fn from(error: MixtureError) -> Self {
+        match error {
+            MixtureError::Invalid(what) => Self::invalid(what),
+            MixtureError::TooFew { found } => Self::TooFew { found },
+        }
+    }
+}
+
+impl From<LayerError> for VaeError {
+    fn from(error: LayerError) -> Self {
+        Self::invalid(error)
+    }
 }
 
 impl VaeError {
@@ -132,7 +140,7 @@ pub struct VaeModel {
     id: ModelId,
     shape: Shape,
     classes: Vec<Class>,
-    decoder: Decoder,
+    decoder: Perceptron,
 }
 
 impl VaeModel {
@@ -155,7 +163,7 @@ impl VaeModel {
             artefact: artefact.into(),
             id: ModelId::of(artefact),
             shape: parts.shape,
-            decoder: Decoder::new(&parts.decoder, kernel),
+            decoder: Perceptron::new(&parts.decoder, kernel),
             classes: parts.classes,
         })
     }
@@ -186,7 +194,9 @@ impl VaeModel {
     ///
     /// If `latents` are not whole rows.
     pub fn decode(&self, latents: &[f32]) -> Vec<f32> {
-        self.decoder.decode(latents)
+        let logits = self.decoder.apply(latents);
+        let rows = logits.chunks_exact(self.decoder.width());
+        rows.flat_map(|row| &row[..self.decoder.outputs()]).copied().collect()
     }
 }
 

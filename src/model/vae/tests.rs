@@ -77,32 +77,6 @@ fn an_image_is_a_function_of_model_seed_condition_and_number_on_every_kernel() {
 }
 
 #[test]
-fn decoding_is_the_sum_of_products() {
-    let parts = labelled();
-    let model = VaeModel::new(&parts).unwrap();
-    let latents: Vec<f32> = (0..15).map(|at| at as f32 / 4.0 - 2.0).collect();
-    let mut rows: Vec<Vec<f64>> =
-        latents.chunks_exact(5).map(|row| row.iter().map(|value| f64::from(*value)).collect()).collect();
-    for (number, layer) in parts.decoder.iter().enumerate() {
-        for row in &mut rows {
-            let rectified: Vec<f64> =
-                row.iter().map(|value| if number > 0 { value.max(0.0) } else { *value }).collect();
-            *row = (0..layer.outputs())
-                .map(|output| {
-                    let products = rectified.iter().enumerate();
-                    let weight = |input: usize| f64::from(layer.weights()[input * layer.outputs() + output]);
-                    products.map(|(input, value)| value * weight(input)).sum::<f64>() + f64::from(layer.bias()[output])
-                })
-                .collect();
-        }
-    }
-    let expected = rows.concat();
-    let found = model.decode(&latents);
-    assert_eq!(found.len(), expected.len());
-    assert!(found.iter().zip(&expected).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-4 * (1.0 + b.abs())));
-}
-
-#[test]
 fn a_condition_is_met_exactly_or_refused() {
     let model = VaeModel::new(&labelled()).unwrap();
     let label = |value: &str| Condition::from([(LABEL.to_owned(), value.to_owned())]);
@@ -134,7 +108,7 @@ fn a_condition_is_met_exactly_or_refused() {
     let both = Condition::from([("zoom".to_owned(), "1".to_owned()), (LABEL.to_owned(), "1".to_owned())]);
     assert!(matches!(refused(&both), DrawError::UnknownField { .. }));
     let unlabelled = VaeModel::new(&parts(grey(), 5, 21, &[None])).unwrap();
-    assert_eq!(unlabelled.admits(&label("1")), Err(DrawError::Unconditional("vae")));
+    assert!(matches!(unlabelled.admits(&label("1")), Err(DrawError::Unconditional { family: "vae", .. })));
 }
 
 #[test]
@@ -182,8 +156,6 @@ fn an_artefact_comes_back_and_parts_that_do_not_fit_are_refused() {
     ] {
         assert!(Mixture::new(weights, means, factors).is_err());
     }
-    assert!(Linear::new(vec![0.0, f32::INFINITY], vec![0.0]).is_err());
-    assert!(Linear::new(vec![0.0; 5], vec![0.0; 2]).is_err());
 }
 
 #[test]

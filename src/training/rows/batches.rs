@@ -7,6 +7,7 @@ use tch::Tensor;
 use super::recipe::Recipe;
 use crate::model::rows::Coded;
 use crate::training::TrainingError;
+use crate::training::epochs::Epochs;
 use crate::training::layer::uniform;
 
 /// Most variables that a condition is taken to fix.
@@ -18,6 +19,12 @@ pub(super) enum Purpose {
     Weights,
     Division,
     Step(u32),
+    /// The order of an epoch's rows.
+    Order(u64),
+    /// What is measured.
+    Measure,
+    /// Samples of the posterior, and mixtures.
+    Mixture,
 }
 
 /// Random numbers of a purpose.
@@ -27,6 +34,9 @@ pub(super) fn generator(seed: u64, purpose: Purpose) -> ChaCha8Rng {
         Purpose::Weights => 0,
         Purpose::Division => 1,
         Purpose::Step(step) => 2 + u64::from(step),
+        Purpose::Measure => 1 << 40,
+        Purpose::Mixture => 1 << 41,
+        Purpose::Order(epoch) => (1 << 42) + epoch,
     });
     rng
 }
@@ -62,6 +72,15 @@ pub(super) struct Batch {
     pub weights: Tensor,
 }
 
+/// Rows of which all is known.
+#[derive(Debug)]
+pub(super) struct Whole {
+    /// `[rows, live variables]` i64, in the order of drawing: codes, counted over all variables.
+    pub codes: Tensor,
+    /// `[rows, live variables]` i64: codes of the variable.
+    pub own: Tensor,
+}
+
 /// A batch while it is made.
 #[derive(Default)]
 struct Draft {
@@ -72,8 +91,8 @@ struct Draft {
 }
 
 impl<'a> Rows<'a> {
-    /// Divides rows: one in `recipe.validation` validates.
-    pub fn new(coded: &'a Coded, recipe: &Recipe, most: usize, seed: u64) -> Self {
+    /// Divides rows: one in so many validates, and at most so many do.
+    pub fn new(coded: &'a Coded, [one_in, most]: [usize; 2], seed: u64) -> Self {
         let sizes = coded.sizes();
         let mut first = vec![0];
         sizes.iter().for_each(|size| first.push(first[first.len() - 1] + size));
@@ -83,7 +102,7 @@ impl<'a> Rows<'a> {
         for place in (1..numbers.len()).rev() {
             numbers.swap(place, below(&mut rng, place + 1));
         }
-        let training = numbers.split_off((coded.rows / recipe.validation).clamp(1, most));
+        let training = numbers.split_off((coded.rows / one_in).clamp(1, most));
         Self { codes: coded.codes(), variables: sizes.len(), first, order, training, validation: numbers }
     }
 
@@ -101,6 +120,66 @@ impl<'a> Rows<'a> {
 
     fn row(&self, row: usize) -> &[u16] {
         &self.codes[row * self.variables..][..self.variables]
+    }
+
+    /// Which rows a step learns from: each once in an epoch.
+    pub fn epochs(&self, batch: usize, seed: u64) -> Epochs {
+        Epochs::new(self.training.clone(), batch, seed, |seed, epoch| generator(seed, Purpose::Order(epoch)))
+    }
+
+    /// Rows that are not learned from.
+    pub fn validating(&self) -> &[usize] {
+        &self.validation
+    }
+
+    /// Codes of all variables.
+    pub fn codes(&self) -> usize {
+        self.first[self.first.len() - 1]
+    }
+
+    /// Variables that have more than one code: where their codes begin, and how many there are, in the order of drawing.
+    pub fn heads(&self) -> Vec<(i64, i64)> {
+        let head = |variable: &usize| {
+            (self.first[*variable] as i64, (self.first[variable + 1] - self.first[*variable]) as i64)
+        };
+        self.order.iter().map(head).collect()
+    }
+
+    /// The logarithm of each code's share of the rows that are learned from.
+    pub fn logs(&self) -> Vec<f32> {
+        let mut logs = vec![0f32; self.codes()];
+        for variable in 0..self.first.len() - 1 {
+            let counts = self.counts(variable);
+            let all = counts.iter().map(|count| f64::from(*count) + 0.5).sum::<f64>();
+            let own = logs[self.first[variable]..].iter_mut();
+            own.zip(counts).for_each(|(log, count)| *log = ((f64::from(count) + 0.5) / all).ln() as f32);
+        }
+        logs
+    }
+
+    /// The codes of a row, counted over all variables.
+    pub fn all_codes(&self, number: usize) -> impl Iterator<Item = usize> {
+        self.row(number).iter().zip(&self.first).map(|(code, first)| first + usize::from(*code))
+    }
+
+    /// Codes of the variable of rows that are learned from, `[rows, live variables]`.
+    pub fn own(&self) -> Vec<i64> {
+        let rows = self.training.iter().map(|number| self.row(*number));
+        rows.flat_map(|row| self.order.iter().map(|variable| i64::from(row[*variable]))).collect()
+    }
+
+    /// Rows, whole.
+    pub fn whole(&self, numbers: &[usize]) -> Result<Whole, TrainingError> {
+        let (mut codes, mut own) = (Vec::new(), Vec::new());
+        for row in numbers.iter().map(|number| self.row(*number)) {
+            for variable in &self.order {
+                own.push(i64::from(row[*variable]));
+                codes.push(self.first[*variable] as i64 + i64::from(row[*variable]));
+            }
+        }
+        let shape = [numbers.len() as i64, self.order.len() as i64];
+        let tensor = |numbers: &[i64]| Tensor::f_from_slice(numbers)?.f_view(shape);
+        Ok(Whole { codes: tensor(&codes)?, own: tensor(&own)? })
     }
 
     /// A batch to learn from: the same for the same step and seed.

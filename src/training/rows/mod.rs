@@ -9,48 +9,32 @@
 //! the best so far, the training goes back to the best and on with half the rate. It ends with what it ends with, unless the best
 //! was better by one in a hundred.
 
+pub mod gan;
+pub mod vae;
+
 mod batches;
 mod network;
 mod recipe;
 
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use tch::no_grad;
 
 pub use recipe::Recipe;
 
-use super::adam::Adam;
-use super::budget::{cosine, left};
-use super::curve::Curve;
-use super::snapshot::Snapshot;
+use super::descent::Descent;
 use super::{Budget, TrainingError, use_one_thread};
 use crate::model::rows::{Coded, RowsModel};
-use crate::model::{CurvePoint, Monitor, Phase, Progress};
+use crate::model::{CurvePoint, Monitor, Phase};
 use batches::Rows;
 use network::Network;
-
-/// Steps in which the rate rises.
-const RISE: u32 = 100;
-
-/// What is left of the rate at the end.
-const RATE_FLOOR: f64 = 1e-3;
 
 /// Most validation rows.
 const VALIDATION: usize = 2048;
 
-/// How much worse than the best is worse, and not chance.
-const TOLERANCE: f64 = 1.05;
-
 /// How much worse than the best the end may be and still be taken: the best of before was measured at a high rate, whose noise
 /// moves frequencies by more than bits show.
 const SLACK: f64 = 1.01;
-
-/// Stands for bits that were not measured yet. JSON has no infinity.
-const UNMEASURED: f64 = f64::MAX;
-
-/// After so many rewinds a training is given up.
-const MAX_REWINDS: u32 = 8;
 
 /// A model, and how it was made.
 #[derive(Debug)]
@@ -82,11 +66,13 @@ pub fn train(
     if budget.steps == 0 {
         return Err(TrainingError::Data("it takes a step at least".to_owned()));
     }
-    let rows = Rows::new(coded, recipe, VALIDATION, seed);
+    let rows = Rows::new(coded, [recipe.validation, VALIDATION], seed);
     let passes = (recipe.passes * rows.len() as f64 / recipe.batch as f64).ceil() as u32;
     let budget = Budget { steps: budget.steps.min(passes.max(1)), ..budget };
-    let mut session = Session::new(&rows, recipe, seed, budget)?;
-    while session.fraction(monitor) < 1.0 && !rows.order.is_empty() {
+    let network = Network::new(&rows, recipe, seed)?;
+    let descent = Descent::new(&network.parameters(), budget)?;
+    let mut session = Session { rows: &rows, recipe, seed, network, descent };
+    while session.descent.fraction(monitor) < 1.0 && !rows.order.is_empty() {
         session.step(monitor)?;
     }
     session.finish(coded, monitor)
@@ -97,83 +83,27 @@ struct Session<'a> {
     rows: &'a Rows<'a>,
     recipe: &'a Recipe,
     seed: u64,
-    budget: Budget,
     network: Network,
-    adam: Adam,
-    step: u32,
-    moments: u32,
-    rewinds: u32,
-    calm: f64,
-    best: f64,
-    checkpoint: Snapshot,
-    curve: Curve,
-    loss: f64,
+    descent: Descent,
 }
 
-impl<'a> Session<'a> {
-    fn new(rows: &'a Rows<'a>, recipe: &'a Recipe, seed: u64, budget: Budget) -> Result<Self, TrainingError> {
-        let network = Network::new(rows, recipe, seed)?;
-        let adam = Adam::new(&network.parameters())?;
-        Ok(Self {
-            checkpoint: Snapshot::of(&network.parameters(), &adam, 0),
-            rows,
-            recipe,
-            seed,
-            budget,
-            network,
-            adam,
-            step: 0,
-            moments: 0,
-            rewinds: 0,
-            calm: 1.0,
-            best: UNMEASURED,
-            curve: Curve::default(),
-            loss: f64::NAN,
-        })
-    }
-
-    /// How much of the budget is spent.
-    fn fraction(&self, monitor: &mut dyn Monitor) -> f64 {
-        self.budget.fraction(self.step, monitor)
-    }
-
+impl Session<'_> {
     fn step(&mut self, monitor: &mut dyn Monitor) -> Result<(), TrainingError> {
-        let fraction = self.fraction(monitor);
-        let batch = self.rows.batch(self.recipe, self.seed, self.step)?;
+        let fraction = self.descent.fraction(monitor);
+        let batch = self.rows.batch(self.recipe, self.seed, self.descent.step)?;
         let nats = self.network.loss(self.rows, &batch)?;
-        self.loss = nats.f_double_value(&[])? / std::f64::consts::LN_2;
-        let rise = f64::from(self.step + 1) / f64::from(RISE);
-        let rate = self.recipe.rate * self.calm * rise.min(cosine(fraction) + RATE_FLOOR);
+        let bits = nats.f_double_value(&[])? / std::f64::consts::LN_2;
+        let rate = self.descent.rate(self.recipe.rate, fraction);
         // Of one variable: the limit on the gradient's length is for losses of such a size.
         let loss = nats / self.rows.order.len() as f64;
         let parameters = self.network.parameters();
-        let moved = self.loss.is_finite() && self.adam.step(&parameters, &loss, rate, self.moments + 1)?;
-        self.step += 1;
-        self.moments += 1;
-        let validation = Some(self.best).filter(|bits| *bits < UNMEASURED);
-        self.curve.add(self.step, monitor.spent(), self.loss, validation);
-        if !moved {
-            self.rewind()?;
-        } else {
+        if self.descent.step(&parameters, (&loss, bits), rate, monitor)? {
             self.network.decay(1.0 - rate * self.recipe.decay)?;
-            if self.step.is_multiple_of(self.recipe.interval) {
-                self.settle()?;
+            if self.descent.step.is_multiple_of(self.recipe.interval) {
+                self.descent.settle(&parameters, self.measure()?)?;
             }
         }
-        self.report(monitor)
-    }
-
-    /// Makes a checkpoint if things have become better, goes back to the last one if they have become worse.
-    fn settle(&mut self) -> Result<(), TrainingError> {
-        let bits = self.measure()?;
-        if !bits.is_finite() || bits >= self.best * TOLERANCE {
-            return self.rewind();
-        }
-        if bits < self.best {
-            self.best = bits;
-            self.checkpoint = Snapshot::of(&self.network.parameters(), &self.adam, self.moments);
-        }
-        Ok(())
+        self.descent.report(monitor, Phase::Float)
     }
 
     /// Bits for each validation row, variable after variable in the order in which rows are drawn.
@@ -188,53 +118,23 @@ impl<'a> Session<'a> {
         })
     }
 
-    fn rewind(&mut self) -> Result<(), TrainingError> {
-        self.checkpoint.restore(&self.network.parameters(), &self.adam)?;
-        self.moments = self.checkpoint.moments;
-        self.calm /= 2.0;
-        self.rewinds += 1;
-        if self.rewinds > MAX_REWINDS {
-            return Err(TrainingError::Diverged { rewinds: self.rewinds });
-        }
-        Ok(())
-    }
-
-    fn report(&self, monitor: &mut dyn Monitor) -> Result<(), TrainingError> {
-        let (fraction, spent) = (self.fraction(monitor), monitor.spent());
-        let progress = Progress {
-            phase: Phase::Float,
-            step: self.step,
-            fraction,
-            left: left(fraction, spent),
-            loss: self.loss,
-            validation: self.best,
-            rewinds: self.rewinds,
-        };
-        match monitor.progress(&progress) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(TrainingError::Cancelled),
-        }
-    }
-
     /// Ends with the weights of now, or with clearly better ones of before.
     fn finish(mut self, coded: &Coded, monitor: &mut dyn Monitor) -> Result<Trained, TrainingError> {
         if !self.rows.order.is_empty() {
             let bits = self.measure()?;
-            if bits.is_finite() && bits <= self.best * SLACK {
-                self.best = bits;
+            if bits.is_finite() && bits <= self.descent.best * SLACK {
+                self.descent.best = bits;
             } else {
-                self.checkpoint.restore(&self.network.parameters(), &self.adam)?;
+                self.descent.restore(&self.network.parameters())?;
             }
         }
-        let cpu = monitor.spent();
-        let measured = Some(self.best).filter(|bits| *bits < UNMEASURED);
-        Ok(Trained {
-            model: RowsModel::new(coded, &self.network.export()?)?,
-            validation: measured.unwrap_or(0.0),
-            steps: self.step,
-            rewinds: self.rewinds,
-            cpu,
-            curve: self.curve.finish(self.step, cpu, measured),
-        })
+        let model = RowsModel::new(coded, &self.network.export()?)?;
+        let (steps, rewinds) = (self.descent.step, self.descent.rewinds);
+        let came = self.descent.finish(monitor);
+        let validation = came.measured.unwrap_or(0.0);
+        Ok(Trained { model, validation, steps, rewinds, cpu: came.cpu, curve: came.curve })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,19 +36,30 @@ fn zeros(length: usize) -> Result<Tensor, TrainingError> {
     Ok(Tensor::f_from_slice(&vec![0f32; length])?.set_requires_grad(true))
 }
 
+/// `[rows, heads]`: the logarithm of each wanted code's probability, of `logits: [rows, codes]` and `wanted: [rows, heads]`.
+pub(super) fn log_likelihoods(logits: &Tensor, heads: &[(i64, i64)], wanted: &Tensor) -> Result<Tensor, TrainingError> {
+    let mut logs = Vec::with_capacity(heads.len());
+    for ((first, codes), place) in heads.iter().zip(0i64..) {
+        let own = logits.f_narrow(1, *first, *codes)?.f_log_softmax(1, Kind::Float)?;
+        logs.push(own.f_gather(1, &wanted.f_narrow(1, place, 1)?, false)?);
+    }
+    Ok(Tensor::f_cat(&logs, 1)?)
+}
+
+/// `[rows, width]`: sums of `table: [codes, width]`'s rows, of `codes: [rows, n]`.
+pub(super) fn bags(table: &Tensor, codes: &Tensor, offsets: &Tensor) -> Result<Tensor, TrainingError> {
+    /// Sums of a bag.
+    const SUM: i64 = 0;
+    let (sums, ..) = Tensor::f_embedding_bag(table, codes, offsets, false, SUM, false, None::<&Tensor>, false)?;
+    Ok(sums)
+}
+
 impl Network {
     /// The network before it has learned anything but how frequent each code is.
     pub fn new(rows: &Rows<'_>, recipe: &Recipe, seed: u64) -> Result<Self, TrainingError> {
         let mut rng = generator(seed, Purpose::Weights);
-        let codes = rows.first[rows.first.len() - 1];
+        let codes = rows.codes();
         let (width, inner) = (recipe.width, recipe.inner);
-        let mut logs = vec![0f32; codes];
-        for variable in 0..rows.first.len() - 1 {
-            let counts = rows.counts(variable);
-            let all = counts.iter().map(|count| f64::from(*count) + 0.5).sum::<f64>();
-            let own = logs[rows.first[variable]..].iter_mut();
-            own.zip(counts).for_each(|(log, count)| *log = ((f64::from(count) + 0.5) / all).ln() as f32);
-        }
         // About half of the variables are known at a time.
         let known = (rows.order.len() as f64 / 2.0).max(1.0);
         let blocks = (0..recipe.blocks).map(|_| {
@@ -65,7 +76,7 @@ impl Network {
             embedding: random([codes, width], known.sqrt().recip(), &mut rng)?,
             bias: zeros(width)?,
             output: random([codes, width], CALM * (1.0 / width as f64).sqrt(), &mut rng)?,
-            output_bias: Tensor::f_from_slice(&logs)?.set_requires_grad(true),
+            output_bias: Tensor::f_from_slice(&rows.logs())?.set_requires_grad(true),
         })
     }
 
@@ -89,18 +100,7 @@ impl Network {
 
     /// `[rows, codes]`: the logits of all codes.
     pub fn logits(&self, batch: &Batch) -> Result<Tensor, TrainingError> {
-        /// Sums of a bag.
-        const SUM: i64 = 0;
-        let (sums, ..) = Tensor::f_embedding_bag(
-            &self.embedding,
-            &batch.known,
-            &batch.offsets,
-            false,
-            SUM,
-            false,
-            None::<&Tensor>,
-            false,
-        )?;
+        let sums = bags(&self.embedding, &batch.known, &batch.offsets)?;
         let mut hidden = (sums + &self.bias).f_relu()?;
         for [down, bias, up] in &self.blocks {
             let inner = (hidden.f_matmul(down)? + bias).f_relu()?;
@@ -112,14 +112,8 @@ impl Network {
     /// The mean over rows of what is asked for, weighted: nats.
     pub fn loss(&self, rows: &Rows<'_>, batch: &Batch) -> Result<Tensor, TrainingError> {
         let logits = self.logits(batch)?;
-        let mut losses = Vec::with_capacity(rows.order.len());
-        for (place, variable) in rows.order.iter().enumerate() {
-            let (first, codes) = (rows.first[*variable], rows.first[*variable + 1] - rows.first[*variable]);
-            let own = logits.f_narrow(1, first as i64, codes as i64)?.f_log_softmax(1, Kind::Float)?;
-            losses.push(own.f_gather(1, &batch.wanted.f_narrow(1, place as i64, 1)?, false)?);
-        }
-        let losses = Tensor::f_cat(&losses, 1)?;
-        Ok(-((losses * &batch.weights).f_sum(Kind::Float)? / batch.wanted.size()[0] as f64))
+        let logs = log_likelihoods(&logits, &rows.heads(), &batch.wanted)?;
+        Ok(-((logs * &batch.weights).f_sum(Kind::Float)? / batch.wanted.size()[0] as f64))
     }
 
     /// The weights, for the artefact.

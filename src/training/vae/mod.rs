@@ -12,7 +12,6 @@ mod network;
 mod recipe;
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
@@ -20,14 +19,12 @@ use tch::{Tensor, no_grad};
 
 pub use recipe::Recipe;
 
-use super::adam::Adam;
 use super::affine::{floats, normals};
-use super::budget::{cosine, left};
-use super::curve::Curve;
-use super::snapshot::Snapshot;
+use super::descent::Descent;
 use super::{Budget, TrainingError, use_one_thread};
-use crate::model::vae::{Class, FEWEST, VaeParts, contrast, fit, half_light};
-use crate::model::{CurvePoint, Monitor, Phase, Progress};
+use crate::model::mixture::{FEWEST, fit};
+use crate::model::vae::{Class, VaeParts, contrast, half_light};
+use crate::model::{CurvePoint, Monitor, Phase, VaeError};
 use crate::payload::image::Shape;
 use batches::{Batches, Purpose, generator};
 use network::Network;
@@ -41,21 +38,6 @@ const MIN_IMAGES: usize = 32;
 
 /// Images that are encoded at once.
 const ENCODED: usize = 512;
-
-/// Steps in which the rate rises.
-const RISE: u32 = 100;
-
-/// What is left of the rate at the end.
-const RATE_FLOOR: f64 = 3e-3;
-
-/// How much worse than the best is worse, and not chance.
-const TOLERANCE: f64 = 1.05;
-
-/// Stands for a loss that was not measured yet.
-const UNMEASURED: f64 = f64::MAX;
-
-/// After so many rewinds a training is given up.
-const MAX_REWINDS: u32 = 8;
 
 /// What is learned from.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +102,7 @@ pub fn train(
         return Err(TrainingError::Data(format!("{images} images and {steps} steps: it takes 32 and 1 at least")));
     }
     let mut session = Session::new(data, images, recipe, seed, budget)?;
-    while session.fraction(monitor) < 1.0 {
+    while session.descent.fraction(monitor) < 1.0 {
         session.step(monitor)?;
     }
     session.finish(monitor)
@@ -135,17 +117,8 @@ struct Session<'a> {
     measured: [Tensor; 2],
     recipe: &'a Recipe,
     seed: u64,
-    budget: Budget,
     network: Network,
-    adam: Adam,
-    step: u32,
-    moments: u32,
-    rewinds: u32,
-    calm: f64,
-    best: f64,
-    checkpoint: Snapshot,
-    curve: Curve,
-    loss: f64,
+    descent: Descent,
 }
 
 impl<'a> Session<'a> {
@@ -164,31 +137,8 @@ impl<'a> Session<'a> {
         let measured =
             [batches.images(&validation, 0, &mut rng)?, normals(validation.len(), recipe.latents, &mut rng)?];
         let network = Network::new(data.shape.samples(), recipe, &mut generator(seed, Purpose::Weights))?;
-        let adam = Adam::new(&network.parameters())?;
-        Ok(Self {
-            checkpoint: Snapshot::of(&network.parameters(), &adam, 0),
-            data,
-            images,
-            batches,
-            measured,
-            recipe,
-            seed,
-            budget,
-            network,
-            adam,
-            step: 0,
-            moments: 0,
-            rewinds: 0,
-            calm: 1.0,
-            best: UNMEASURED,
-            curve: Curve::default(),
-            loss: f64::NAN,
-        })
-    }
-
-    /// How much of the budget is spent.
-    fn fraction(&self, monitor: &mut dyn Monitor) -> f64 {
-        self.budget.fraction(self.step, monitor)
+        let descent = Descent::new(&network.parameters(), budget)?;
+        Ok(Self { data, images, batches, measured, recipe, seed, network, descent })
     }
 
     /// The loss of images, bits for each sample.
@@ -199,92 +149,41 @@ impl<'a> Session<'a> {
     }
 
     fn step(&mut self, monitor: &mut dyn Monitor) -> Result<(), TrainingError> {
-        let fraction = self.fraction(monitor);
-        let mut rng = generator(self.seed, Purpose::Step(self.step));
-        let numbers = self.batches.numbers(self.step).to_vec();
+        let fraction = self.descent.fraction(monitor);
+        let mut rng = generator(self.seed, Purpose::Step(self.descent.step));
+        let numbers = self.batches.numbers(self.descent.step).to_vec();
         let images = self.batches.images(&numbers, self.recipe.shift, &mut rng)?;
         let loss = self.bits(&images, &normals(numbers.len(), self.recipe.latents, &mut rng)?)?;
-        self.loss = loss.f_double_value(&[])?;
-        let rise = f64::from(self.step + 1) / f64::from(RISE);
-        let rate = self.recipe.rate * self.calm * rise.min(cosine(fraction) + RATE_FLOOR);
-        let parameters = self.network.parameters();
-        let moved = self.loss.is_finite() && self.adam.step(&parameters, &loss, rate, self.moments + 1)?;
-        self.step += 1;
-        self.moments += 1;
-        let validation = Some(self.best).filter(|bits| *bits < UNMEASURED);
-        self.curve.add(self.step, monitor.spent(), self.loss, validation);
-        if !moved {
-            self.rewind()?;
-        } else if self.step.is_multiple_of(self.recipe.interval) {
+        let bits = loss.f_double_value(&[])?;
+        let rate = self.descent.rate(self.recipe.rate, fraction);
+        let moved = self.descent.step(&self.network.parameters(), (&loss, bits), rate, monitor)?;
+        if moved && self.descent.step.is_multiple_of(self.recipe.interval) {
             self.settle()?;
         }
-        self.report(monitor, Phase::Float)
+        self.descent.report(monitor, Phase::Float)
     }
 
-    /// Makes a checkpoint if things have become better, goes back to the last one if they have become worse.
+    /// Measures validation images.
     fn settle(&mut self) -> Result<(), TrainingError> {
         let [images, normals] = &self.measured;
         let bits = no_grad(|| self.bits(images, normals))?.f_double_value(&[])?;
-        if !bits.is_finite() || bits >= self.best * TOLERANCE {
-            return self.rewind();
-        }
-        if bits < self.best {
-            self.best = bits;
-            self.checkpoint = Snapshot::of(&self.network.parameters(), &self.adam, self.moments);
-        }
-        Ok(())
-    }
-
-    fn rewind(&mut self) -> Result<(), TrainingError> {
-        self.checkpoint.restore(&self.network.parameters(), &self.adam)?;
-        self.moments = self.checkpoint.moments;
-        self.calm /= 2.0;
-        self.rewinds += 1;
-        match self.rewinds > MAX_REWINDS {
-            true => Err(TrainingError::Diverged { rewinds: self.rewinds }),
-            false => Ok(()),
-        }
-    }
-
-    fn report(&self, monitor: &mut dyn Monitor, phase: Phase) -> Result<(), TrainingError> {
-        let (fraction, spent) = (self.fraction(monitor), monitor.spent());
-        let progress = Progress {
-            phase,
-            step: self.step,
-            fraction,
-            left: left(fraction, spent),
-            loss: self.loss,
-            validation: self.best,
-            rewinds: self.rewinds,
-        };
-        match monitor.progress(&progress) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(TrainingError::Cancelled),
-        }
+        self.descent.settle(&self.network.parameters(), bits)
     }
 
     /// Ends with the best that was measured, and fits the mixtures.
     fn finish(mut self, monitor: &mut dyn Monitor) -> Result<Trained, TrainingError> {
         self.settle()?;
-        self.checkpoint.restore(&self.network.parameters(), &self.adam)?;
-        self.report(monitor, Phase::Calibration)?;
+        self.descent.restore(&self.network.parameters())?;
+        self.descent.report(monitor, Phase::Calibration)?;
         let mut rng = generator(self.seed, Purpose::Mixture);
         let posterior = self.posterior(&mut rng)?;
         let (classes, left_out) = self.classes(&posterior, &mut rng)?;
         let parts = VaeParts { shape: self.data.shape, classes, decoder: self.network.export()? };
         let contrast = contrast(&parts, half_light(self.data.images))?;
-        let cpu = monitor.spent();
-        let measured = Some(self.best).filter(|bits| *bits < UNMEASURED);
-        Ok(Trained {
-            parts: parts.with_contrast(contrast)?,
-            contrast,
-            validation: self.best,
-            left_out,
-            steps: self.step,
-            rewinds: self.rewinds,
-            cpu,
-            curve: self.curve.finish(self.step, cpu, measured),
-        })
+        let parts = parts.with_contrast(contrast)?;
+        let Descent { step: steps, rewinds, best: validation, .. } = self.descent;
+        let came = self.descent.finish(monitor);
+        Ok(Trained { parts, contrast, validation, left_out, steps, rewinds, cpu: came.cpu, curve: came.curve })
     }
 
     /// Samples of all images' posteriors, `[images, draws, L]`.
@@ -316,7 +215,7 @@ impl<'a> Session<'a> {
             }
             let of = |number: &usize| &posterior[number * draws * latents..][..draws * latents];
             let samples: Vec<f32> = members.iter().flat_map(of).copied().collect();
-            let mixture = fit(&samples, latents, draws, options, rng)?;
+            let mixture = fit(&samples, latents, draws, options, rng).map_err(VaeError::from)?;
             classes.push(Class { label: label.cloned(), images: members.len() as u32, mixture });
         }
         Ok((classes, left_out))

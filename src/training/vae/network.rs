@@ -1,12 +1,12 @@
 //! Encoder and decoder as libtorch sees them.
 
 use rand_chacha::ChaCha8Rng;
-use tch::{Kind, Reduction, Tensor, no_grad};
+use tch::{Kind, Reduction, Tensor};
 
 use super::Recipe;
-use crate::model::vae::Linear;
+use crate::model::perceptron::Linear;
 use crate::training::TrainingError;
-use crate::training::affine::{Affine, floats};
+use crate::training::affine::Affine;
 
 /// Log-variances of the posterior stay within this, so that none overflows.
 const MOST: f64 = 12.0;
@@ -77,11 +77,8 @@ impl Network {
 
     /// The decoder's layers.
     pub fn export(&self) -> Result<[Linear; 3], TrainingError> {
-        let layer = |layer: &Affine| -> Result<Linear, TrainingError> {
-            no_grad(|| Ok(Linear::new(floats(&layer.weight)?, floats(&layer.bias)?)?))
-        };
         let [first, second, last] = &self.decoder;
-        Ok([layer(first)?, layer(second)?, layer(last)?])
+        Ok([first.export()?, second.export()?, last.export()?])
     }
 }
 

@@ -1,7 +1,10 @@
 //! Whole trainings, of images that are drawn here.
 
+use std::ops::ControlFlow;
+
 use super::*;
-use crate::model::VaeModel;
+use crate::model::{Progress, VaeModel};
+use crate::training::descent::UNMEASURED;
 use crate::training::layer::uniform;
 
 /// Counts steps, and ends the training when it is told to.
@@ -120,7 +123,7 @@ fn numbers_that_are_none_lead_back_to_the_best() {
     let mut session = Session::new(data, 90, &recipe, 1, Budget { steps: 100, cpu: None }).unwrap();
     let mut watch = Watch::default();
     (0..10).for_each(|_| session.step(&mut watch).unwrap());
-    assert!(session.best < UNMEASURED);
+    assert!(session.descent.best < UNMEASURED);
     let spoil = |session: &Session<'_>, by: f64| {
         no_grad(|| {
             for parameter in session.network.parameters() {
@@ -130,14 +133,15 @@ fn numbers_that_are_none_lead_back_to_the_best() {
     };
     spoil(&session, f64::NAN);
     session.step(&mut watch).unwrap();
-    assert_eq!((session.rewinds, session.step), (1, 11));
+    assert_eq!((session.descent.rewinds, session.descent.step), (1, 11));
     session.step(&mut watch).unwrap();
-    assert!(session.loss.is_finite());
+    assert!(session.descent.loss.is_finite());
     spoil(&session, -30.0);
     session.settle().unwrap();
-    assert_eq!(session.rewinds, 2);
-    (2..MAX_REWINDS).for_each(|_| session.rewind().unwrap());
-    assert!(matches!(session.rewind(), Err(TrainingError::Diverged { rewinds: 9 })));
+    assert_eq!(session.descent.rewinds, 2);
+    let rewind = |session: &mut Session<'_>| session.descent.rewind(&session.network.parameters());
+    (2..8).for_each(|_| rewind(&mut session).unwrap());
+    assert!(matches!(rewind(&mut session), Err(TrainingError::Diverged { rewinds: 9 })));
     let model = session.finish(&mut watch);
     assert!(model.unwrap().parts.classes[0].label.is_none(), "without labels there is one class");
 }

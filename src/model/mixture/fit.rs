@@ -6,10 +6,9 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
-use super::mixture::triangle;
-use super::{MAX_COMPONENTS, Mixture, VaeError};
+use super::{MAX_COMPONENTS, Mixture, MixtureError, triangle};
 
-/// The fewest images that a class, and each of its Gaussians, is made of: a model holds nothing that fewer records had.
+/// The fewest records that a mixture, and each of its Gaussians, is made of: a model holds nothing that fewer records had.
 pub const FEWEST: usize = 5;
 
 /// The sum of a mixture's weights, about.
@@ -23,8 +22,8 @@ const RISE: f64 = 1e-4;
 pub struct Fit {
     /// Gaussians at most.
     pub components: usize,
-    /// Images of a Gaussian at least, so that its covariance is one of many; `FEWEST` at least.
-    pub images: usize,
+    /// Records of a Gaussian at least, so that its covariance is one of many; `FEWEST` at least.
+    pub members: usize,
     /// Rounds at most.
     pub rounds: usize,
     /// Added to each variance.
@@ -33,32 +32,32 @@ pub struct Fit {
 
 impl Default for Fit {
     fn default() -> Self {
-        Self { components: 10, images: 60, rounds: 60, floor: 1e-3 }
+        Self { components: 10, members: 60, rounds: 60, floor: 1e-3 }
     }
 }
 
-/// The mixture of `samples: [images * draws, L]`: samples of each image's posterior, `draws` of each image, one after the other.
+/// The mixture of `samples: [records * draws, L]`: samples of each record's posterior, `draws` of each record, one after the other.
 pub fn fit(
     samples: &[f32],
     latents: usize,
     draws: usize,
     options: &Fit,
     rng: &mut ChaCha8Rng,
-) -> Result<Mixture, VaeError> {
+) -> Result<Mixture, MixtureError> {
     let (latents, draws) = (latents.max(1), draws.max(1));
     let rows = samples.len() / latents;
-    let images = rows / draws;
-    if images < FEWEST {
-        return Err(VaeError::TooFew { found: images });
+    let records = rows / draws;
+    if records < FEWEST {
+        return Err(MixtureError::TooFew { found: records });
     }
     let samples: Vec<f64> = samples[..rows * latents].iter().map(|value| f64::from(*value)).collect();
     let most = options.components.clamp(1, MAX_COMPONENTS);
-    let components = (images / options.images.max(FEWEST)).clamp(1, most);
+    let components = (records / options.members.max(FEWEST)).clamp(1, most);
     let mut shares = begin(&samples, latents, components, rng);
     let mut gaussians = Vec::new();
     let mut before = f64::NEG_INFINITY;
     for _ in 0..options.rounds.max(1) {
-        // A Gaussian of fewer images gives its own up to the others, in the next expectation.
+        // A Gaussian of fewer records gives its own up to the others, in the next expectation.
         let least = (FEWEST * draws) as f64;
         gaussians = maximise(&samples, latents, &shares, options.floor, least);
         if gaussians.is_empty() {
@@ -230,18 +229,18 @@ mod tests {
     }
 
     #[test]
-    fn no_gaussian_is_of_fewer_images_than_it_may_be() {
+    fn no_gaussian_is_of_fewer_records_than_it_may_be() {
         let mut samples = drawn(&Mixture::new(vec![1], vec![0.0; 3], vec![1.0, 0.0, 1.0, 0.0, 0.0, 1.0]).unwrap(), 500);
-        // Four images far away, with two draws each.
+        // Four records far away, with two draws each.
         samples.extend([90.0; 24]);
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let options = Fit { components: 8, images: FEWEST, ..Fit::default() };
+        let options = Fit { components: 8, members: FEWEST, ..Fit::default() };
         let found = fit(&samples, 3, 2, &options, &mut rng).unwrap();
         let total: u32 = found.weights().iter().sum();
         for (weight, mean) in found.weights().iter().zip(found.means().chunks_exact(3)) {
             assert!(f64::from(*weight) / f64::from(total) >= 0.98 * 5.0 / 254.0);
             assert!(mean[0] < 80.0, "a Gaussian of the four: {mean:?}");
         }
-        assert_eq!(fit(&samples[..24], 3, 2, &options, &mut rng), Err(VaeError::TooFew { found: 4 }));
+        assert_eq!(fit(&samples[..24], 3, 2, &options, &mut rng), Err(MixtureError::TooFew { found: 4 }));
     }
 }

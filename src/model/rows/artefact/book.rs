@@ -1,175 +1,15 @@
-//! A model of rows as bytes: a safetensors file, written by training, read without trust.
-//!
-//! Weights are tensors of `f32`. The codebook is packed into a tensor of bytes, and so are the structural zeros.
+//! A codebook as bytes.
 
-use std::collections::HashMap;
-
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
-use serde::{Deserialize, Serialize};
-
-use super::bin::Bin;
-use super::codebook::{Code, Codebook, Field, Fork, MAX_OCCURRENCES, Variable};
-use super::learn::columns;
-use super::network::{BlockWeights, Weights};
-use super::zeros::Zeros;
-use super::{MAX_BLOCKS, MAX_CODES, MAX_FIELDS, RowsError};
-use crate::frame::{FrameError, Reader, put_signed, put_varint};
+use super::invalid;
+use crate::frame::{Reader, put_signed, put_varint};
+use crate::model::rows::bin::Bin;
+use crate::model::rows::codebook::{Code, Codebook, Field, Fork, MAX_OCCURRENCES, Variable};
+use crate::model::rows::learn::columns;
+use crate::model::rows::{MAX_CODES, MAX_FIELDS, RowsError};
 use crate::payload::fields::{Grammar, Kind};
 
-/// Most bytes of an artefact.
-pub const MAX_ARTEFACT_BYTES: usize = 64 << 20;
-/// Most bytes of a file's header.
-const MAX_HEADER_BYTES: u64 = 64 << 10;
-/// Most bytes of a codebook.
-const MAX_BOOK_BYTES: usize = 16 << 20;
-/// The metadata's key.
-const KEY: &str = "latentd";
-/// The format's version.
-pub(super) const VERSION: u32 = 1;
-/// What the metadata calls it, so that it is told from other safetensors files.
-const FAMILY: &str = "autoregressive";
-/// zstd's level: artefacts are written once.
-const LEVEL: i32 = 19;
-
-/// What is no tensor.
-#[derive(Debug, Serialize, Deserialize)]
-struct Outline {
-    version: u32,
-    family: String,
-}
-
-/// What an artefact holds.
-pub(super) struct Parts {
-    pub book: Codebook,
-    pub order: Vec<u16>,
-    pub zeros: Zeros,
-    pub weights: Weights,
-}
-
-fn invalid(what: impl std::fmt::Display) -> RowsError {
-    RowsError::Invalid(what.to_string())
-}
-
-impl From<FrameError> for RowsError {
-    fn from(error: FrameError) -> Self {
-        invalid(format_args!("its codebook is damaged: {error}"))
-    }
-}
-
-/// Writes an artefact.
-pub(super) fn write(book: &Codebook, order: &[u16], zeros: &Zeros, weights: &Weights) -> Vec<u8> {
-    let pack =
-        |bytes: &[u8]| zstd::bulk::compress(bytes, LEVEL).expect("zstd has a level 19, and memory for megabytes");
-    let (width, inner, codes) = (weights.width, weights.inner, book.codes());
-    let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
-    for (name, bytes) in [("codebook", pack(&book_bytes(book, order))), ("zeros", pack(&zeros.bytes()))] {
-        tensors.push((name.to_owned(), Dtype::U8, vec![bytes.len()], bytes));
-    }
-    let mut put = |name: String, shape: Vec<usize>, values: &[f32]| {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        tensors.push((name, Dtype::F32, shape, bytes));
-    };
-    put("embedding".to_owned(), vec![codes, width], &weights.embedding);
-    put("bias".to_owned(), vec![width], &weights.bias);
-    for (number, block) in weights.blocks.iter().enumerate() {
-        put(format!("block.{number}.down"), vec![width, inner], &block.down);
-        put(format!("block.{number}.bias"), vec![inner], &block.bias);
-        put(format!("block.{number}.up"), vec![inner, width], &block.up);
-    }
-    put("output".to_owned(), vec![codes, width], &weights.output);
-    put("output.bias".to_owned(), vec![codes], &weights.output_bias);
-    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
-        let view = TensorView::new(*dtype, shape.clone(), bytes);
-        (name.as_str(), view.expect("each tensor has the bytes of its shape"))
-    });
-    let outline = Outline { version: VERSION, family: FAMILY.to_owned() };
-    let outline = serde_json::to_string(&outline).expect("numbers and texts are JSON");
-    let metadata = HashMap::from([(KEY.to_owned(), outline)]);
-    safetensors::serialize(views, Some(metadata)).expect("tensors of a few megabytes fit a file")
-}
-
-/// Reads an artefact.
-pub(super) fn read(artefact: &[u8]) -> Result<Parts, RowsError> {
-    if artefact.len() > MAX_ARTEFACT_BYTES {
-        return Err(invalid(format_args!("it has {} bytes, over the cap of {MAX_ARTEFACT_BYTES}", artefact.len())));
-    }
-    // The header is parsed whole, so that its length is looked at first.
-    let header = artefact.first_chunk().map(|length| u64::from_le_bytes(*length));
-    if header.is_none_or(|length| length > MAX_HEADER_BYTES) {
-        return Err(invalid("it does not begin like a safetensors file with a header of 64 KiB at most"));
-    }
-    let (_, metadata) = SafeTensors::read_metadata(artefact).map_err(invalid)?;
-    let outline = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-    let outline = outline.ok_or_else(|| invalid("its metadata has no key `latentd`"))?;
-    let outline: Outline = serde_json::from_str(outline).map_err(invalid)?;
-    if outline.family != FAMILY {
-        return Err(invalid(format_args!("it is of the family `{}`", outline.family.escape_debug())));
-    }
-    if outline.version != VERSION {
-        return Err(RowsError::Version { version: outline.version });
-    }
-    let file = Tensors(SafeTensors::deserialize(artefact).map_err(invalid)?);
-    let (book, order) = read_book(&file.unpacked("codebook", MAX_BOOK_BYTES)?)?;
-    let codes = book.codes();
-    let zeros = file.unpacked("zeros", Zeros::size(codes))?;
-    let zeros = Zeros::parse(codes, &zeros).ok_or_else(|| invalid("its zeros are not of its codes"))?;
-    let embedding = file.get("embedding", Dtype::F32, 2)?;
-    let width = embedding.shape()[1];
-    let mut blocks = Vec::new();
-    let mut inner = 1;
-    for number in 0..=MAX_BLOCKS {
-        let name = format!("block.{number}.down");
-        if file.0.tensor(&name).is_err() {
-            break;
-        }
-        inner = file.get(&name, Dtype::F32, 2)?.shape()[1];
-        let [bias, up] = ["bias", "up"].map(|what| file.floats(&format!("block.{number}.{what}")));
-        blocks.push(BlockWeights { down: file.floats(&name)?, bias: bias?, up: up? });
-    }
-    let weights = Weights {
-        width,
-        inner,
-        embedding: file.floats("embedding")?,
-        bias: file.floats("bias")?,
-        blocks,
-        output: file.floats("output")?,
-        output_bias: file.floats("output.bias")?,
-    };
-    weights.check(codes)?;
-    Ok(Parts { book, order, zeros, weights })
-}
-
-/// A file's tensors.
-struct Tensors<'a>(SafeTensors<'a>);
-
-impl<'a> Tensors<'a> {
-    /// A tensor of this type and rank.
-    fn get(&self, name: &str, dtype: Dtype, rank: usize) -> Result<TensorView<'a>, RowsError> {
-        let tensor = self.0.tensor(name).map_err(|_| invalid(format_args!("it has no tensor `{name}`")))?;
-        match tensor.dtype() == dtype && tensor.shape().len() == rank {
-            true => Ok(tensor),
-            false => Err(invalid(format_args!("its tensor `{name}` is of another type or rank"))),
-        }
-    }
-
-    fn floats(&self, name: &str) -> Result<Vec<f32>, RowsError> {
-        let tensor = self.0.tensor(name).map_err(|_| invalid(format_args!("it has no tensor `{name}`")))?;
-        if tensor.dtype() != Dtype::F32 {
-            return Err(invalid(format_args!("its tensor `{name}` is of another type")));
-        }
-        Ok(tensor.data().as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
-    }
-
-    fn unpacked(&self, name: &str, most: usize) -> Result<Vec<u8>, RowsError> {
-        let packed = self.get(name, Dtype::U8, 1)?;
-        zstd::bulk::decompress(packed.data(), most)
-            .map_err(|error| invalid(format_args!("its tensor `{name}` does not unpack: {error}")))
-    }
-}
-
 /// The codebook and the order in which its variables are drawn.
-pub(super) fn book_bytes(book: &Codebook, order: &[u16]) -> Vec<u8> {
+pub fn write(book: &Codebook, order: &[u16]) -> Vec<u8> {
     let mut bytes = Vec::new();
     book.grammar.write(&mut bytes);
     let put = |number: usize, bytes: &mut Vec<u8>| put_varint(number as u64, bytes);
@@ -253,7 +93,8 @@ fn optional(input: &mut Reader<'_>, limit: usize) -> Result<Option<u16>, RowsErr
     Ok(capped(input, limit)?.checked_sub(1).map(|number| number as u16))
 }
 
-pub(super) fn read_book(bytes: &[u8]) -> Result<(Codebook, Vec<u16>), RowsError> {
+/// Reads what [`write`] has written, from anywhere.
+pub fn read(bytes: &[u8]) -> Result<(Codebook, Vec<u16>), RowsError> {
     let input = &mut Reader::new(bytes, 0);
     let grammar = Grammar::read(input).map_err(invalid)?;
     let (names, column_of) = columns(&grammar);

@@ -1,7 +1,29 @@
-//! Which latents a class has.
+//! Mixtures of Gaussians: which latents what is real has, as an encoder sees it.
+//!
+//! A decoder that was trained beside an encoder is drawn from with latents of such a mixture: what an encoder makes of real records lies
+//! elsewhere than the prior that it was trained with (*ex-post density estimation*; Ghosh et al. 2020, arXiv:1903.12436).
 
-use super::{MAX_COMPONENTS, VaeError};
-use crate::model::chance::Chance;
+mod fit;
+
+use super::chance::Chance;
+pub use fit::{FEWEST, Fit, fit};
+
+/// Most Gaussians of a mixture.
+pub const MAX_COMPONENTS: usize = 256;
+
+/// Why there is no mixture.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MixtureError {
+    /// These numbers are none.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// There are too few records to fit one to.
+    #[error("{found} records are too few to draw others like them: at least {FEWEST} are needed")]
+    TooFew {
+        /// How many there are.
+        found: usize,
+    },
+}
 
 /// A mixture of Gaussians with full covariances.
 ///
@@ -20,18 +42,18 @@ pub struct Mixture {
 
 impl Mixture {
     /// A mixture of these Gaussians.
-    pub fn new(weights: Vec<u32>, means: Vec<f32>, factors: Vec<f32>) -> Result<Self, VaeError> {
+    pub fn new(weights: Vec<u32>, means: Vec<f32>, factors: Vec<f32>) -> Result<Self, MixtureError> {
         let components = weights.len();
         let total = weights.iter().map(|weight| u64::from(*weight)).sum();
         if !(1..=MAX_COMPONENTS).contains(&components) || total == 0 {
-            return Err(VaeError::invalid("a mixture does not have 1 to 256 components, or all weigh nothing"));
+            return Err(MixtureError::Invalid("a mixture does not have 1 to 256 components, or all weigh nothing"));
         }
         let latents = means.len() / components;
         if latents == 0 || means.len() != components * latents || factors.len() != components * triangle(latents) {
-            return Err(VaeError::invalid("a mixture's means and covariances are not of the same latents"));
+            return Err(MixtureError::Invalid("a mixture's means and covariances are not of the same latents"));
         }
         if !means.iter().chain(&factors).all(|value| value.is_finite()) {
-            return Err(VaeError::invalid("a mixture has what is no number"));
+            return Err(MixtureError::Invalid("a mixture has what is no number"));
         }
         Ok(Self { weights, means, factors, total })
     }
