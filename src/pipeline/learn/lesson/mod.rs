@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use super::pace::{Counts, Pace};
 use super::renewal::Decision;
 use super::study::Study;
-use super::{Curriculum, Learner, Load, Stream, Trainer, TrainerError};
+use super::{Curriculum, Learner, Lecture, Load, Stream, Trainer, TrainerError};
 use crate::codec::CodecError;
 use crate::cost::Prices;
 use crate::pipeline::augment::{Examiner, ExaminerError, Subject as Examinee};
@@ -63,6 +63,9 @@ pub struct LessonParts {
     pub threads: Arc<Semaphore>,
 }
 
+/// What a training comes to.
+type Lectured = Result<Lecture, TrainerError>;
+
 /// The loop.
 pub struct Lesson {
     parts: LessonParts,
@@ -72,7 +75,7 @@ pub struct Lesson {
     known: Option<Activation>,
     looked: Option<Instant>,
     switched: Option<Instant>,
-    study: Option<Study>,
+    study: Option<Study<Lectured>>,
     saved: Instant,
     told: Instant,
     /// Whether there is a training of this pipeline that was begun and not ended is known.

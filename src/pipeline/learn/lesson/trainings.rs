@@ -1,15 +1,18 @@
 //! Trainings: begun, watched, gone on with, and what they lead to.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Lesson, LessonError, LessonParts};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Lectured, Lesson, LessonError, LessonParts};
 use crate::model::manifest::metric;
 use crate::pipeline::learn::renewal::{Cause, Decision, Wait};
 use crate::pipeline::learn::study::{Beginning, Bookmark, Plan, Study};
-use crate::pipeline::learn::{Outcome, Samples, Stream};
+use crate::pipeline::learn::{Assignment, Outcome, Samples, Stream};
 use crate::registry::{Registry, RegistryError, Unfinished};
-use crate::telemetry::{ProgressReport, TrainingReport, unix_millis};
+use crate::telemetry::{ProgressReport, TrainingReport, thread_cpu_seconds, unix_millis};
 
 /// How often the registry is told how far a training is that takes minutes.
 const SAVE: Duration = Duration::from_secs(10);
@@ -54,7 +57,7 @@ impl Lesson {
             target: "latentd", pipeline = self.parts.settings.name, cause = cause.name(),
             warm = matches!(beginning, Beginning::Warm(_)), "training: {}", Decision::Train(cause)
         );
-        self.study = Some(Study::begin(&self.thread_name(), plan, assignment, beginning, permit)?);
+        self.study = Some(self.study(plan, assignment, beginning, permit)?);
         (self.saved, self.told) = (Instant::now(), Instant::now());
         Ok(())
     }
@@ -80,7 +83,7 @@ impl Lesson {
             "training: goes on with one that was not ended"
         );
         let assignment = self.trainer.assignment(stream, samples);
-        self.study = Some(Study::begin(&self.thread_name(), plan, assignment, Beginning::At(bookmark), Some(permit))?);
+        self.study = Some(self.study(plan, assignment, Beginning::At(bookmark), Some(permit))?);
         (self.saved, self.told) = (Instant::now(), Instant::now());
         Ok(())
     }
@@ -99,8 +102,20 @@ impl Lesson {
         }
     }
 
-    fn thread_name(&self) -> String {
-        format!("{}-train", self.parts.settings.name)
+    fn study(
+        &self,
+        plan: Plan,
+        assignment: Assignment,
+        beginning: Beginning,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> io::Result<Study<Lectured>> {
+        let name = format!("{}-train", self.parts.settings.name);
+        let (long, earlier) = (assignment.curriculum.is_long(), beginning.spent());
+        Study::begin(&name, plan, long, beginning, permit, move |start, monitor| {
+            let mut lecture = assignment.work(&thread_cpu_seconds, start, monitor)?;
+            lecture.took_cpu(earlier.as_secs_f64());
+            Ok(lecture)
+        })
     }
 
     /// Tells the registry something of a training that does without it if need be.
@@ -174,11 +189,10 @@ impl Lesson {
     }
 
     /// Does what a training led to.
-    fn conclude(&mut self, study: Study, stream: &Stream) -> Result<(), LessonError> {
+    fn conclude(&mut self, study: Study<Lectured>, stream: &Stream) -> Result<(), LessonError> {
         let (plan, took, long) = (study.plan().clone(), study.took(), self.parts.curriculum.is_long());
-        let unchanged = study.setup() == self.trainer.setup();
         let done = study.end().ok_or(LessonError::Broken).and_then(|lecture| Ok(lecture?)).and_then(|mut lecture| {
-            if !unchanged {
+            if lecture.against.as_ref() != self.trainer.setup() {
                 lecture.outcome = Outcome::Keep("something else was put to use meanwhile".to_owned());
             }
             let published = match &lecture.outcome {
