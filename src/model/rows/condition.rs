@@ -1,7 +1,8 @@
 //! What a condition fixes.
 
 use super::RowsModel;
-use super::codebook::{Code, Field};
+use super::codebook::{Cells, Code, Field};
+use crate::engine::exp;
 use crate::model::generator::{Condition, DrawError};
 use crate::payload::fields::{Kind, Scan};
 
@@ -41,6 +42,68 @@ impl RowsModel {
             })?;
         }
         Ok(fixed)
+    }
+
+    /// Whether a record has what is fixed.
+    pub(super) fn meets(&self, fixed: &Fixed, record: &[u8], cells: &mut Cells) -> bool {
+        if u32::try_from(record.len()).is_err() || !cells.find(&self.book, record) {
+            return false;
+        }
+        self.book.fields.iter().zip(&cells.cells).zip(&fixed.values).all(|((field, cell), wanted)| {
+            let Some(wanted) = wanted else { return true };
+            let Some((_, start, end)) = *cell else { return false };
+            let found = &record[start as usize..end as usize];
+            found == wanted || field.kind.parse(found).is_some_and(|number| field.kind.parse(wanted) == Some(number))
+        })
+    }
+
+    /// The classes of a field: texts and numbers with codes of their own, each with its share of what is drawn first under a
+    /// condition on others. What is rare, absent or NULL is no class.
+    pub(super) fn classes_of(&self, name: &str, condition: &Condition) -> Result<Vec<(String, f64)>, DrawError> {
+        let fixed = self.fixed(condition)?;
+        let book = &self.book;
+        let is_meant = |field: &&Field| book.variables[usize::from(field.variable)].name == *name;
+        let Some(field) = book.fields.iter().find(is_meant) else {
+            // Says what there is.
+            let wanted = Condition::from([(name.to_owned(), String::new())]);
+            return Err(self.fixed(&wanted).err().unwrap_or(DrawError::Unconditional("autoregressive")));
+        };
+        let no_classes = |detail: &str| DrawError::NoClasses { field: name.to_owned(), detail: detail.to_owned() };
+        if condition.contains_key(name) {
+            return Err(no_classes("a condition says what it is"));
+        }
+        let variable = usize::from(field.variable);
+        let logits = self.logits(&fixed.codes, variable);
+        let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut classes = Vec::new();
+        for (code, logit) in book.variables[variable].codes.iter().zip(logits) {
+            let class = match code {
+                Code::Text { slot, text } => read(book.grammar.slots()[usize::from(*slot)].scan, text),
+                Code::Number { bin, .. } => match (bin.atoms.as_slice(), bin.edges.is_empty()) {
+                    ([(number, _)], true) => {
+                        let mut text = Vec::new();
+                        field.kind.append(*number, &mut text).and_then(|()| String::from_utf8(text).ok())
+                    }
+                    _ => return Err(no_classes("it has numbers of a range")),
+                },
+                Code::Texts { .. } => return Err(no_classes("it has too many texts to tell them apart")),
+                Code::Sequence { .. } => return Err(no_classes("its values go on with each record")),
+                Code::Time { .. } => return Err(no_classes("it has times")),
+                Code::Absent | Code::Null { .. } | Code::Part(_) | Code::Literal(_) | Code::Rare => None,
+            };
+            let Some(class) = class else { continue };
+            let mut with = condition.clone();
+            with.insert(name.to_owned(), class.clone());
+            if self.fixed(&with).is_ok() {
+                classes.push((class, f64::from(exp(logit - most))));
+            }
+        }
+        let sum: f64 = classes.iter().map(|(_, share)| share).sum();
+        if classes.is_empty() || sum <= 0.0 {
+            return Err(no_classes("none of its values was seen five times"));
+        }
+        classes.iter_mut().for_each(|(_, share)| *share /= sum);
+        Ok(classes)
     }
 
     /// Fixes a field; why not, if it cannot be.
@@ -159,6 +222,17 @@ impl RowsModel {
             (false, more) => format!("it may be {} and {more} more", texts.join(", ")),
         }
     }
+}
+
+/// A value as a user writes it, whom [`written`] understands.
+fn read(scan: Scan, value: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(value).ok()?;
+    let plain = match scan {
+        Scan::JsonString => serde_json::from_str(&format!("\"{text}\"")).ok()?,
+        Scan::CsvQuoted => text.replace("\"\"", "\""),
+        _ => text.to_owned(),
+    };
+    (written(scan, &plain) == value).then_some(plain)
 }
 
 /// A value as a record of this syntax has it.

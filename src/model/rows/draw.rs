@@ -1,7 +1,7 @@
 //! Records drawn from the model: ancestral sampling, many rows at once.
 
 use super::RowsModel;
-use super::codebook::{Code, Field};
+use super::codebook::{Cells, Code, Field};
 use super::condition::Fixed;
 use super::network::Known;
 use super::writer::Draft;
@@ -42,19 +42,29 @@ impl Generator for RowsModel {
         count: u32,
         records: &mut Vec<Vec<u8>>,
     ) -> Result<(), DrawError> {
+        let first = run.wrapping_mul(u64::from(RUN));
+        let numbers: Vec<u64> = (0..count.min(RUN)).map(|row| first.wrapping_add(u64::from(row))).collect();
+        self.draw_numbers(seed, condition, &numbers, records)
+    }
+
+    fn draw_numbers(
+        &self,
+        seed: u64,
+        condition: &Condition,
+        numbers: &[u64],
+        records: &mut Vec<Vec<u8>>,
+    ) -> Result<(), DrawError> {
         let fixed = self.fixed(condition)?;
-        let number = |row: usize| run.wrapping_mul(u64::from(RUN)).wrapping_add(row as u64);
-        let count = count.min(RUN) as usize;
-        let mut chances: Vec<Chance> = (0..count).map(|row| Chance::of(seed, number(row))).collect();
-        let mut drawn: Vec<Option<Vec<u8>>> = vec![None; count];
+        let mut chances: Vec<Chance> = numbers.iter().map(|number| Chance::of(seed, *number)).collect();
+        let mut drawn: Vec<Option<Vec<u8>>> = vec![None; numbers.len()];
         let (mut table, mut draft) = (Table::default(), Draft::default());
-        let mut pending: Vec<usize> = (0..count).collect();
+        let mut pending: Vec<usize> = (0..numbers.len()).collect();
         for _ in 0..TRIES {
             self.draw_codes(&fixed, &pending, &mut chances, &mut table);
             let codes = table.codes.chunks_exact(self.book.variables.len());
             for (row, codes) in pending.iter().zip(codes) {
                 let mut record = Vec::new();
-                if self.write(&fixed, number(*row), codes, &mut chances[*row], &mut draft, &mut record) {
+                if self.write(&fixed, numbers[*row], codes, &mut chances[*row], &mut draft, &mut record) {
                     drawn[*row] = Some(record);
                 }
             }
@@ -64,7 +74,17 @@ impl Generator for RowsModel {
                 return Ok(());
             }
         }
-        Err(DrawError::NotWhole { seed, index: number(pending[0]) })
+        Err(DrawError::NotWhole { seed, index: numbers[pending[0]] })
+    }
+
+    fn classes(&self, field: &str, condition: &Condition) -> Result<Vec<(String, f64)>, DrawError> {
+        self.classes_of(field, condition)
+    }
+
+    fn matching<'a>(&self, condition: &Condition, records: &[&'a [u8]]) -> Result<Vec<&'a [u8]>, DrawError> {
+        let fixed = self.fixed(condition)?;
+        let mut cells = Cells::default();
+        Ok(records.iter().copied().filter(|record| self.meets(&fixed, record, &mut cells)).collect())
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{CpuTime, lock};
 use crate::model::{Monitor, Progress, Span, Start};
+use crate::telemetry::ProgressReport;
 
 /// How much lower than others a thread ranks that trains for minutes: where records need all of the CPU, it gets about a tenth
 /// of a core.
@@ -198,9 +199,19 @@ impl<R: Send + 'static> Study<R> {
         self.begun.elapsed()
     }
 
-    /// How far it is, and the CPU time that it has had.
-    pub fn progress(&self) -> Option<(Progress, Duration)> {
-        lock(&self.desk.seen).progress
+    /// How far it is, for the API.
+    pub fn report(&self) -> Option<ProgressReport> {
+        let (progress, spent) = lock(&self.desk.seen).progress?;
+        Some(ProgressReport {
+            phase: progress.phase.name().to_owned(),
+            fraction: progress.fraction,
+            step: progress.step,
+            loss: progress.loss,
+            validation: progress.validated(),
+            rewinds: progress.rewinds,
+            cpu_seconds: spent.as_secs_f64(),
+            cpu_seconds_left: progress.left.as_secs_f64(),
+        })
     }
 
     /// The newest place to go on from, once.

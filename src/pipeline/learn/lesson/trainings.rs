@@ -8,14 +8,18 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Lectured, Lesson, LessonError, LessonParts};
 use crate::model::manifest::metric;
+use crate::pipeline::learn::generator::Reason;
 use crate::pipeline::learn::renewal::{Cause, Decision, Wait};
 use crate::pipeline::learn::study::{Beginning, Bookmark, Plan, Study};
 use crate::pipeline::learn::{Assignment, Outcome, Samples, Stream};
 use crate::registry::{Registry, RegistryError, Unfinished};
-use crate::telemetry::{ProgressReport, TrainingReport, thread_cpu_seconds, unix_millis};
+use crate::telemetry::{TrainingReport, thread_cpu_seconds, unix_millis};
 
 /// How often the registry is told how far a training is that takes minutes.
 const SAVE: Duration = Duration::from_secs(10);
+
+/// A stream has moved when a model of now saves such a share of what the one before it takes.
+const MOVED: f64 = 0.05;
 
 /// How often a line is logged of it.
 const TOLD: Duration = Duration::from_secs(60);
@@ -53,6 +57,9 @@ impl Lesson {
                 (plan, self.warmth())
             }
         };
+        if let (Some(course), Cause::Asked) = (&mut self.course, cause) {
+            course.wish(Reason::Asked);
+        }
         tracing::info!(
             target: "latentd", pipeline = self.parts.settings.name, cause = cause.name(),
             warm = matches!(beginning, Beginning::Warm(_)), "training: {}", Decision::Train(cause)
@@ -147,16 +154,7 @@ impl Lesson {
     /// Tells how far a training is.
     fn watch(&mut self) {
         let Some(study) = &self.study else { return };
-        let training = study.progress().map(|(progress, spent)| ProgressReport {
-            phase: progress.phase.name().to_owned(),
-            fraction: progress.fraction,
-            step: progress.step,
-            loss: progress.loss,
-            validation: progress.validated(),
-            rewinds: progress.rewinds,
-            cpu_seconds: spent.as_secs_f64(),
-            cpu_seconds_left: progress.left.as_secs_f64(),
-        });
+        let training = study.report();
         if let Some(training) = &training {
             self.parts.status.metrics().set_training(Some((training.fraction, training.loss)));
             if self.told.elapsed() >= TOLD {
@@ -239,6 +237,10 @@ impl Lesson {
                 );
                 if let Some(bytes) = lecture.metrics.get(metric::CANDIDATE) {
                     self.parts.status.metrics().set_bytes_per_record("holdout", *bytes);
+                }
+                let has_moved = published.is_some() && lecture.gain.is_some_and(|gain| gain >= MOVED);
+                if let Some(course) = self.course.as_mut().filter(|_| has_moved) {
+                    course.wish(Reason::Moved);
                 }
                 let (cpu_seconds, choice) = (lecture.cpu_seconds, lecture.choice.clone());
                 self.trainer.trained(at, took, stream.records, lecture, published);
