@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use latentd::admin::{
     ActionError, Actions, AdminHandle, AdminServer, AdminSettings, GenerateRequest, Generated, GeneratedRecord,
-    ReloadSummary, openapi, Role,
-    Role,
+    ReloadSummary, Role, openapi,
 };
 use latentd::telemetry::{EventKind, PipelineInfo, PipelineState, StatusBoard, families};
 use serde_json::{Value, json};
@@ -70,7 +69,8 @@ impl Actions for Daemon {
         if request.count > 1_000 {
             return Err(ActionError::Invalid("write 1 to 1000".to_owned()));
         }
-        let record = GeneratedRecord { index: 0, condition: BTreeMap::new(), value: Some("{}".to_owned()), value_base64: None };
+        let record =
+            GeneratedRecord { index: 0, condition: BTreeMap::new(), value: Some("{}".to_owned()), value_base64: None };
         Ok(Generated {
             model: "m".to_owned(),
             generator: "columns".to_owned(),

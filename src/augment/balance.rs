@@ -132,9 +132,11 @@ mod tests {
             count: u32,
             records: &mut Vec<Vec<u8>>,
         ) -> Result<(), DrawError> {
-            records.extend((0..count).map(|place| {
-                format!("{seed} {} {}", condition["class"], run * 100 + u64::from(place)).into_bytes()
-            }));
+            records.extend(
+                (0..count).map(|place| {
+                    format!("{seed} {} {}", condition["class"], run * 100 + u64::from(place)).into_bytes()
+                }),
+            );
             Ok(())
         }
     }

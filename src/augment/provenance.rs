@@ -132,8 +132,15 @@ impl Lineage {
         fixed.push((header::USE, self.usage.name().to_owned()));
         fixed.push((header::CONTENT_TYPE, self.content_type.to_owned()));
         let (model, condition) = (self.model, Condition::new());
-        let mut headers =
-            Headers { model, fixed, condition, written: None, id: String::new(), seed: String::new(), index: String::new() };
+        let mut headers = Headers {
+            model,
+            fixed,
+            condition,
+            written: None,
+            id: String::new(),
+            seed: String::new(),
+            index: String::new(),
+        };
         headers.under(&self.condition);
         headers
     }

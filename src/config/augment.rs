@@ -21,7 +21,8 @@ struct Where(Condition);
 
 impl Read for Where {
     fn read(node: &Node) -> Result<Self, String> {
-        let what = "this must be a table of fields with a text, a number or a boolean each, such as `{ carrier = \"UA\" }`";
+        let what =
+            "this must be a table of fields with a text, a number or a boolean each, such as `{ carrier = \"UA\" }`";
         let Value::Table(table) = &node.value else { return Err(what.to_owned()) };
         let mut condition = Condition::new();
         for (field, entry) in table {

@@ -11,8 +11,8 @@ use super::section::{Notes, Placed, Read, Section, Word, Words, nearest};
 use crate::codec::{Algorithm, CodecSpec, ParseCodecSpecError};
 use crate::payload::image::{Shape, ShapeError};
 use crate::pipeline::{
-    AugmentSettings, AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, GeneratorChoice, Layout,
-    LearnSettings, MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
+    AugmentSettings, AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, GeneratorChoice,
+    Layout, LearnSettings, MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
 };
 use crate::units::ByteSize;
 

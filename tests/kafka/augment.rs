@@ -222,6 +222,59 @@ fn a_generator_is_learned_beside_the_codec_takes_over_through_kills_and_is_taken
     assert!(manifest.config["records"].as_u64().is_some_and(|records| records >= 5_000), "{manifest:?}");
 }
 
+#[test]
+fn records_are_drawn_under_a_condition_with_rare_classes_filled_up_or_not_at_all() {
+    let broker = &shared();
+    broker.create("wanted", 2, &[]);
+    let feed = Feed::adult(broker, "wanted");
+    let tables = "[pipelines.wanted]\noperation = \"generate\"\nfrom = \"wanted\"\nto = \"wanted.augmented\"\n\
+                  commit_interval = \"100ms\"\n[pipelines.wanted.augment]\nrate = 0.2\ncpu = \"8s\"\n\
+                  where = { income = \">50K\" }\nbalance = \"race\"\n";
+    let daemon = Daemon::start(broker, "wanted", tables);
+    let told = until_drawn_by(&daemon, "wanted", "autoregressive");
+    println!("{told}");
+    daemon.until("records published", PATIENCE, || (published(&daemon) > 500.0).then_some(()));
+    // As the pipeline draws, as somebody else wants it, and what cannot be.
+    let drawn = |body: &str| -> (u16, Value) {
+        let (status, answer) = daemon.post_body("/api/v1/pipelines/wanted/generate", body);
+        (status, serde_json::from_str(&answer).unwrap())
+    };
+    let row = |record: &Value| -> Value { serde_json::from_str(record["value"].as_str().unwrap()).unwrap() };
+    let (status, answer) = drawn("{\"count\": 20}");
+    assert_eq!(status, 200, "{answer}");
+    for record in answer["records"].as_array().unwrap() {
+        let row = row(record);
+        assert!(row["income"] == ">50K" && record["where"]["income"] == ">50K", "{record}");
+        assert_eq!(row["race"], record["where"]["race"]);
+    }
+    let (status, answer) = drawn("{\"count\": 20, \"where\": {\"sex\": \"Female\"}}");
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer["records"].as_array().unwrap().iter().all(|record| row(record)["sex"] == "Female"), "{answer}");
+    let (status, answer) = drawn("{\"where\": {\"sex\": \"Neither\"}}");
+    assert!(status == 422 && answer["detail"].as_str().unwrap().contains("is never `Neither`"), "{answer}");
+    feed.stop();
+    let registry = Registry::open(&format!("file://{}", daemon.registry().display()), &BTreeMap::new()).unwrap();
+    daemon.stop();
+
+    let (mut generators, mut classes) = (BTreeMap::new(), BTreeMap::new());
+    let records = all(broker, "wanted.augmented");
+    for (number, record) in records.iter().enumerate() {
+        let origin = origin(record);
+        let row: Value = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
+        let race = row["race"].as_str().unwrap().to_owned();
+        assert_eq!(row["income"], ">50K", "{row}");
+        assert_eq!((&origin.condition["income"], &origin.condition["race"]), (&">50K".to_owned(), &race));
+        *classes.entry(race).or_insert(0usize) += 1;
+        if number % 29 == 0 {
+            assert_eq!(redraw(&mut generators, &registry, &origin), record.value.as_deref().unwrap());
+        }
+    }
+    println!("{classes:?}");
+    // Nine of ten real ones are white: of those there are enough.
+    assert!(!classes.contains_key("White") && classes.len() >= 2, "{classes:?}");
+    assert!(classes.values().all(|count| count * 10 > records.len()), "{classes:?}");
+}
+
 /// Rows whose columns belong to different records.
 fn shuffled() -> Vec<Vec<u8>> {
     let text = std::fs::read_to_string(tools::data("adult.jsonl").unwrap()).unwrap();

@@ -7,6 +7,7 @@ use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc};
 
 use super::GenerateArgs;
+use crate::augment::Balance;
 use crate::cli::UsageError;
 use crate::cli::output::Output;
 use crate::model::{Condition, Generator, VaeModel};
@@ -21,6 +22,8 @@ const MOST_SHEET: usize = 1 << 28;
 /// Draws: samples alone, or a PNG sheet where the output's name ends so.
 pub fn draw(args: &GenerateArgs, model: &VaeModel, condition: &Condition) -> anyhow::Result<()> {
     model.admits(condition).map_err(|error| UsageError::new(format!("--where: {error}")))?;
+    let balance = args.balance.as_deref().map(|field| Balance::new(model, field, condition, f64::INFINITY));
+    let balance = balance.transpose().map_err(|error| UsageError::new(format!("--balance: {error}")))?;
     if args.against.is_some() {
         let message =
             "--against judges records of fields: images are judged as docs/generation.md says under \"Images\"";
@@ -39,7 +42,10 @@ pub fn draw(args: &GenerateArgs, model: &VaeModel, condition: &Condition) -> any
         }
         left -= count;
         drawn.clear();
-        model.draw(args.seed, condition, run, count as u32, &mut drawn)?;
+        match &balance {
+            Some(balance) => balance.draw(model, args.seed, run, count as u32, &mut drawn)?,
+            None => model.draw(args.seed, condition, run, count as u32, &mut drawn)?,
+        }
         if is_sheet {
             images.append(&mut drawn);
             let bytes = images.len() * model.shape().samples();

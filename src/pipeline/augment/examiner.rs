@@ -71,6 +71,8 @@ pub struct ExaminerParts {
     pub by: String,
     /// What shows how it stands.
     pub status: Arc<PipelineStatus>,
+    /// What time it is.
+    pub clock: fn() -> Instant,
 }
 
 /// Judges.
@@ -233,14 +235,15 @@ impl Examiner {
             generator,
             trained_on,
             balance: balance.ok().flatten().map(Arc::new),
-            due: Instant::now(),
+            due: (self.parts.clock)(),
             number: 0,
             standing: Err("the model was not judged yet".to_owned()),
             settled: false,
             fallen: false,
         };
         if let Some(error) = refused {
-            examined.standing = Ok(Standing::refused(AugmentReport { reason: error.to_string(), ..examined.shown("blocked") }));
+            examined.standing =
+                Ok(Standing::refused(AugmentReport { reason: error.to_string(), ..examined.shown("blocked") }));
         } else if settings.gates == Gates::Off {
             let reason = "`gates` is \"off\": nothing is judged".to_owned();
             examined.standing = Ok(Standing::unjudged(AugmentReport { reason, ..examined.shown("publishing") }));
@@ -251,7 +254,7 @@ impl Examiner {
         if !self.examined[place].settled {
             // Whoever judged it before may have done so minutes ago; until it is judged again, that counts.
             self.adopt(place)?;
-            self.examined[place].due = Instant::now();
+            self.examined[place].due = (self.parts.clock)();
         }
         Ok(place)
     }
@@ -259,7 +262,7 @@ impl Examiner {
     /// Judges a model when it is time, or asks what others found.
     fn consider(&mut self, place: usize, judges: bool, learner: &Learner) -> Result<(), ExaminerError> {
         let one = &self.examined[place];
-        if one.settled || Instant::now() < one.due {
+        if one.settled || (self.parts.clock)() < one.due {
             return Ok(());
         }
         if judges { self.judge(place, learner) } else { self.adopt(place) }
@@ -271,7 +274,8 @@ impl Examiner {
         let samples = Samples::of(&learner.snapshot(), HOLDOUT_BYTES);
         let (learned, holdout) = (samples.learned(), samples.holdout());
         let one = &mut self.examined[place];
-        let (began, cpu) = (Instant::now(), thread_cpu_seconds());
+        let (clock, cpu) = (self.parts.clock, thread_cpu_seconds());
+        let began = clock();
         let train: Vec<&[u8]> = newest(&learned, TRAIN_BYTES).iter().flat_map(|run| run.values()).collect();
         let holdout: Vec<&[u8]> = holdout.iter().flat_map(|run| run.values()).collect();
         // What is drawn under a condition is compared with real records that meet it.
@@ -293,7 +297,7 @@ impl Examiner {
         one.number += 1;
         one.due = began + EVERY;
         let examined = examine(&*one.generator, &settings.condition, one.number, &train, &holdout, options);
-        one.due = Instant::now() + EVERY.max(began.elapsed() * REST);
+        one.due = clock() + EVERY.max(clock().saturating_duration_since(began) * REST);
         let (report, judge) = match examined {
             Ok(examined) => examined,
             Err(error) => {
@@ -342,7 +346,7 @@ impl Examiner {
         let one = &mut self.examined[place];
         let model = one.model;
         let newest = runtime.block_on(registry.newest_report(&model))?;
-        one.due = Instant::now() + ASK;
+        one.due = (self.parts.clock)() + ASK;
         let Some((id, bytes)) = newest else { return Ok(()) };
         let damaged = |detail: String| ExaminerError::Report { model, detail };
         let read: Read = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
@@ -398,10 +402,9 @@ impl Examiner {
                 });
                 let none = match failed {
                     Some(error) => AugmentReport { reason: error.to_string(), ..state("blocked") },
-                    None => AugmentReport {
-                        reason: "no model is in use that draws records".to_owned(),
-                        ..state("waiting")
-                    },
+                    None => {
+                        AugmentReport { reason: "no model is in use that draws records".to_owned(), ..state("waiting") }
+                    }
                 };
                 (None, shown.unwrap_or(none))
             }

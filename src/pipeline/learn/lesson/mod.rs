@@ -15,7 +15,9 @@ use tokio::sync::Semaphore;
 use super::pace::{Counts, Pace};
 use super::renewal::Decision;
 use super::study::Study;
-use super::{Course, CourseError, CourseParts, Curriculum, Learner, Lecture, Load, Reason, Stream, Trainer, TrainerError};
+use super::{
+    Course, CourseError, CourseParts, Curriculum, Learner, Lecture, Load, Reason, Stream, Trainer, TrainerError,
+};
 use crate::codec::CodecError;
 use crate::cost::Prices;
 use crate::pipeline::augment::{Examiner, ExaminerError, Subject as Examinee};
