@@ -69,7 +69,7 @@ enum Action {
     },
     /// Take a pipeline's last promotion back
     Rollback {
-        /// The pipeline
+        /// The pipeline; PIPELINE/generator for what it draws from beside its codec
         pipeline: String,
     },
     /// Write a model with its manifest into one file

@@ -37,6 +37,9 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Judging takes no more than one part in so many of the time.
 const REST: u32 = 50;
 
+/// So many warnings in a row say that a model that passed is worse than it was: one may be chance.
+const WARNINGS: u32 = 2;
+
 /// How often another process's reports are asked for.
 const ASK: Duration = Duration::from_secs(10);
 
@@ -98,6 +101,8 @@ struct Examined {
     standing: Result<Standing, String>,
     /// Whether that stands for good.
     settled: bool,
+    /// Warnings in a row since it passed last; nothing before it has.
+    warnings: Option<u32>,
     /// Whether it was found to be worse than before, or not fit at all, since somebody asked.
     fallen: bool,
 }
@@ -239,6 +244,7 @@ impl Examiner {
             number: 0,
             standing: Err("the model was not judged yet".to_owned()),
             settled: false,
+            warnings: None,
             fallen: false,
         };
         if let Some(error) = refused {
@@ -319,9 +325,12 @@ impl Examiner {
         let json = serde_json::to_vec_pretty(&filed)
             .map_err(|error| ExaminerError::Report { model, detail: error.to_string() })?;
         let id = runtime.block_on(registry.keep_report(&model, at_ms, json.into()))?;
-        let before = one.standing.as_ref().ok().map(|standing| standing.verdict);
-        one.fallen |= report.verdict == Verdict::Block
-            || (report.verdict == Verdict::Warn && before.is_some_and(|before| before == Verdict::Pass));
+        one.warnings = match report.verdict {
+            Verdict::Pass => Some(0),
+            Verdict::Warn => one.warnings.map(|warnings| warnings + 1),
+            Verdict::Block => one.warnings,
+        };
+        one.fallen |= report.verdict == Verdict::Block || one.warnings == Some(WARNINGS);
         let publishes = if report.verdict == Verdict::Block { "blocked" } else { "publishing" };
         one.standing = Ok(Standing {
             verdict: report.verdict,
