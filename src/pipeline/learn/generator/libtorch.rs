@@ -13,11 +13,13 @@ use crate::training::rows::{Recipe, train};
 
 impl Drawing {
     /// Learns a generator; `Err` of the inner kind says why there is none yet.
-    pub fn train(&self, samples: &Samples, monitor: &mut dyn Monitor) -> Result<Result<Drawn, String>, SubjectError> {
-        let coded = match rows::learn(&learned(samples)) {
+    pub fn train(&self, samples: Samples, monitor: &mut dyn Monitor) -> Result<Result<Drawn, String>, SubjectError> {
+        let coded = match rows::learn(&learned(&samples)) {
             Ok(coded) => coded,
             Err(error) => return Ok(Err(error.to_string())),
         };
+        // As codes they take little; what the reservoir gives up meanwhile is to be free.
+        drop(samples);
         let budget = Budget { steps: u32::MAX, cpu: Some(self.cpu) };
         let trained = train(&coded, &Recipe::default(), self.seed, budget, monitor)?;
         let metrics = BTreeMap::from([

@@ -21,8 +21,8 @@ use crate::model::{CurvePoint, Family};
 use crate::pipeline::settings::{GeneratorChoice, Payload, Settings};
 
 /// Most bytes of records, and most of them, that one is learned from. What a training takes of memory follows from them.
-const MOST_BYTES: usize = 24 << 20;
-const MOST_RECORDS: usize = 100_000;
+const MOST_BYTES: usize = 16 << 20;
+const MOST_RECORDS: usize = 50_000;
 
 /// What is learned to draw from: rows of fields, value by value. How is in `libtorch`, or in `without` where this program is built
 /// without it.

@@ -7,8 +7,8 @@ use crate::pipeline::learn::subject::SubjectError;
 
 impl Drawing {
     /// Says that this program cannot.
-    pub fn train(&self, samples: &Samples, _monitor: &mut dyn Monitor) -> Result<Result<Drawn, String>, SubjectError> {
-        let records = learned(samples).len();
+    pub fn train(&self, samples: Samples, _monitor: &mut dyn Monitor) -> Result<Result<Drawn, String>, SubjectError> {
+        let records = learned(&samples).len();
         Ok(Err(format!(
             "this latentd was built without libtorch, which would train on {records} records: build it with the feature `training`"
         )))
