@@ -125,10 +125,11 @@ impl Course {
             }
         })?;
         let Some(activation) = newest else { return Ok(()) };
+        // First, so that a registry that fails takes nothing away.
+        let model = activation.model.map(|id| runtime.block_on(registry.load(&id))).transpose()?;
         self.in_use = None;
         self.timetable.gone();
-        if let Some(id) = activation.model {
-            let model = runtime.block_on(registry.load(&id))?;
+        if let Some((id, model)) = activation.model.zip(model) {
             let family = model.manifest.family;
             let any = self.parts.settings.augment.as_ref().is_some_and(|own| own.generator == GeneratorChoice::Auto);
             if family == self.drawing.family() || (any && is_generative(&family)) {
