@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be had fails the test, in helpers too")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use latentd::admin::{
     ActionError, Actions, AdminHandle, AdminServer, AdminSettings, GenerateRequest, Generated, GeneratedRecord,
-    ReloadSummary, openapi,
+    ReloadSummary, Role, openapi,
 };
 use latentd::telemetry::{EventKind, PipelineInfo, PipelineState, StatusBoard, families};
 use serde_json::{Value, json};
@@ -69,7 +69,8 @@ impl Actions for Daemon {
         if request.count > 1_000 {
             return Err(ActionError::Invalid("write 1 to 1000".to_owned()));
         }
-        let record = GeneratedRecord { index: 0, value: Some("{}".to_owned()), value_base64: None };
+        let record =
+            GeneratedRecord { index: 0, condition: BTreeMap::new(), value: Some("{}".to_owned()), value_base64: None };
         Ok(Generated {
             model: "m".to_owned(),
             generator: "columns".to_owned(),
@@ -80,8 +81,8 @@ impl Actions for Daemon {
             records: vec![record],
         })
     }
-    fn rollback(&self, pipeline: &str) -> Result<Value, ActionError> {
-        self.note(format!("rollback {pipeline}"));
+    fn rollback(&self, pipeline: &str, of: Role) -> Result<Value, ActionError> {
+        self.note(format!("rollback {pipeline} {of:?}"));
         match pipeline {
             "flights" => Ok(json!({ "model": null, "change": "rollback" })),
             _ => Err(ActionError::Invalid(format!("pipeline `{pipeline}` uses no model"))),
@@ -214,7 +215,8 @@ fn the_api_shows_pipelines_and_models_and_acts() {
     for (path, asked) in [
         ("/api/v1/models/abcd/promote", "promote abcd in None"),
         ("/api/v1/models/abcd/promote?pipeline=trips", "promote abcd in Some(\"trips\")"),
-        ("/api/v1/pipelines/flights/rollback", "rollback flights"),
+        ("/api/v1/pipelines/flights/rollback", "rollback flights Codec"),
+        ("/api/v1/pipelines/flights/rollback?of=generator", "rollback flights Generator"),
         ("/api/v1/pipelines/flights/generate", "generate 10 of flights"),
     ] {
         let (status, _, body) = server.ask("POST", path, &[]);

@@ -1,20 +1,27 @@
 //! What becomes of models when their own output comes back to them, without Kafka: nothing while the tap refuses it, and with the
-//! guard off each learns from the one before it.
+//! guard off each learns from the one before it. And of a licence when the stream is no longer what was learned: it is taken back.
 
 #![cfg(feature = "daemon")]
 #![allow(clippy::unwrap_used, reason = "what cannot be had fails the test, in helpers too")]
 
 mod tools;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
 use latentd::augment::{Headers, Lineage, Usage};
 use latentd::codec::ModelId;
 use latentd::config;
-use latentd::model::{ColumnsModel, Condition, Family, open_generator};
+use latentd::model::{ColumnsModel, Condition, Family, Manifest, open_generator};
+use latentd::pipeline::augment::Subject as Examinee;
 use latentd::pipeline::learn::{Learner, Tap};
-use latentd::pipeline::{Augmentation, Settings};
+use latentd::pipeline::{Augmentation, Examiner, ExaminerParts, Settings};
 use latentd::quality::{GateName, Judge, Options};
 use latentd::record::{HeaderRefs, RecordRef, Timestamp, TopicPartition};
-use latentd::telemetry::{PipelineInfo, StatusBoard};
+use latentd::registry::Registry;
+use latentd::telemetry::{PipelineInfo, PipelineStatus, StatusBoard};
 
 /// Real rows in each generation, and generated ones that are put among them.
 const REAL: usize = 6_000;
@@ -56,16 +63,7 @@ fn tapped(
     real: &[Vec<u8>],
 ) -> (Vec<Vec<u8>>, u64) {
     let board = StatusBoard::new("1");
-    let status = board.add(PipelineInfo {
-        name: "p".to_owned(),
-        operation: "compress".to_owned(),
-        from: vec!["a".to_owned()],
-        to: "b".to_owned(),
-        codec: None,
-        layout: None,
-        delivery: "exactly-once".to_owned(),
-        several_topics: false,
-    });
+    let status = status(&board);
     let learner = Learner::new(settings().learn.unwrap().reservoir, 1, status.metrics().clone());
     let mut tap = Tap::new(learner.clone(), RUN);
     if let Some(augmentation) = augmentation {
@@ -124,6 +122,77 @@ fn generations(guarded: bool) -> Vec<f64> {
         found.push(judge.judge(&drawn).unwrap().gate(GateName::C2stAuc).unwrap().value);
     }
     found
+}
+
+/// A pipeline's status.
+fn status(board: &StatusBoard) -> Arc<PipelineStatus> {
+    board.add(PipelineInfo {
+        name: "p".to_owned(),
+        operation: "compress".to_owned(),
+        from: vec!["a".to_owned()],
+        to: "b".to_owned(),
+        codec: None,
+        layout: None,
+        delivery: "exactly-once".to_owned(),
+        several_topics: false,
+    })
+}
+
+/// Seconds that the examiner's clock is ahead.
+static AHEAD: AtomicU64 = AtomicU64::new(0);
+
+#[test]
+fn a_stream_that_changes_takes_the_licence_back_at_the_next_judgement() {
+    let real = rows("adult.jsonl", 24_000);
+    // The same values in rows to which they do not belong.
+    let cells = |row: &[u8]| -> Vec<String> {
+        let text = std::str::from_utf8(row).unwrap();
+        text[1..text.len() - 1].split(",\"").map(str::to_owned).collect()
+    };
+    let table: Vec<Vec<String>> = real[..6_000].iter().map(|row| cells(row)).collect();
+    let mixed = |row: usize| -> Vec<u8> {
+        let cell = |column: usize| table[(row * 7 + column * 997) % table.len()][column].as_str();
+        format!("{{{}}}", (0..table[0].len()).map(cell).collect::<Vec<_>>().join(",\"")).into_bytes()
+    };
+    let board = StatusBoard::new("1");
+    let status = status(&board);
+    let learner = Learner::new(settings().learn.unwrap().reservoir, 1, status.metrics().clone());
+    let (mut tap, mut count) = (Tap::new(learner.clone(), RUN), 0);
+    real[..12_000].iter().for_each(|row| show(&mut tap, &mut count, row, HeaderRefs::new()));
+    tap.at_boundary();
+
+    let learned: Vec<&[u8]> = real[..9_000].iter().map(Vec::as_slice).collect();
+    let model = ColumnsModel::train(&learned, &Default::default());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let registry = Registry::open("memory:///", &BTreeMap::new()).unwrap();
+    let manifest = Manifest::new(model.artefact(), Family::COLUMNS, "p", "2026-01-01T00:00:00Z");
+    runtime.block_on(registry.publish(&manifest, model.artefact().to_vec())).unwrap();
+    let augmentation = Augmentation::new(settings().augment.unwrap(), "/latentd/test/p".to_owned());
+    let mut examiner = Examiner::new(ExaminerParts {
+        augmentation: augmentation.clone(),
+        pipeline: "p".to_owned(),
+        registry,
+        runtime: runtime.handle().clone(),
+        by: "test/0".to_owned(),
+        status: Arc::clone(&status),
+        clock: || Instant::now() + Duration::from_secs(AHEAD.load(Ordering::Relaxed)),
+    });
+    let artefact = model.artefact().clone();
+    let subjects = [Examinee { model: model.id(), family: Family::COLUMNS, artefact }];
+    examiner.look(&subjects, true, &learner).unwrap();
+    assert!(augmentation.licence().is_some() && !examiner.has_fallen(&model.id()), "{:?}", status.snapshot().augment);
+
+    (0..12_000).for_each(|row| show(&mut tap, &mut count, &mixed(row), HeaderRefs::new()));
+    tap.at_boundary();
+    examiner.look(&subjects, true, &learner).unwrap();
+    assert!(augmentation.licence().is_some(), "it is not time yet");
+    AHEAD.store(3600, Ordering::Relaxed);
+    examiner.look(&subjects, true, &learner).unwrap();
+    let told = status.snapshot().augment.unwrap();
+    println!("{}", told.reason);
+    assert!(augmentation.licence().is_none() && told.state == "blocked", "{told:?}");
+    assert!(examiner.has_fallen(&model.id()) && !examiner.has_fallen(&model.id()), "it is told once");
+    assert!(told.reason.contains("`c2st_auc` is") || told.reason.contains("`column_pairs` is"), "{}", told.reason);
 }
 
 #[test]

@@ -188,11 +188,19 @@ fn options_that_limit_each_other_are_checked_together() {
         ),
         (
             "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\ngenerator = \"gan\"\n",
-            "`gan` is not in this release",
+            "no pipeline of this release learns `gan`",
         ),
         (
-            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\nwhere = { carrier = \"UA\" }\n",
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\ngenerator = \"columns\"\nwhere = { carrier = \"UA\" }\n",
             "draws under no condition",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\nwhere = { carrier = [1] }\n",
+            "a table of fields with a text, a number or a boolean each",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\nwhere = { a = true }\nbalance = \"a\"\n",
+            "there is nothing to balance",
         ),
         (
             "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\ndelivery = \"at-least-once\"\n",

@@ -21,7 +21,7 @@ use latentd::model::{ColumnsCodec, ColumnsModel, Dictionary, Family, Manifest, S
 use latentd::record::{HeaderRefs, RecordRef, Timestamp};
 use latentd::registry::{
     CacheSettings, Change, Expect, GcPolicy, KeptWhy, ModelCache, Published, Registry, RegistryError, Signature,
-    Unfinished,
+    Unfinished, generator_of, log_of,
 };
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -678,6 +678,33 @@ async fn a_folder_keeps_nothing_of_a_writer_that_was_killed_half_way() {
     std::fs::write(unfinished.join("artefact#1"), b"half").unwrap();
     let second = publish(&registry, 1).await;
     registry.load(&second).await.unwrap();
+}
+
+/// What a pipeline draws from beside its codec has changes and rollbacks of its own.
+#[tokio::test]
+async fn a_generator_is_in_use_by_a_log_of_its_own() {
+    let registry = open("memory:///");
+    let codec = publish(&registry, 0).await;
+    registry.set_active("p", &codec, Expect::Anything, &signature(1)).await.unwrap();
+    let mut manifest = Manifest::new(b"rows", Family::AUTOREGRESSIVE, "p", "2026-11-24T20:17:45Z");
+    manifest.seed = 1;
+    registry.publish(&manifest, Bytes::from_static(b"rows")).await.unwrap();
+    let log = log_of("p", &manifest.family);
+    assert_eq!((log.as_str(), log_of(&log, &manifest.family)), ("p/generator", log.clone()));
+    assert_eq!(
+        (log_of("p", &Family::COLUMNS), log_of("p", &Family::ZSTD_DICTIONARY)),
+        ("p".to_owned(), "p".to_owned())
+    );
+    let drawn = registry.set_active(&log, &manifest.model, Expect::Model(None), &signature(2)).await.unwrap();
+    assert_eq!((drawn.sequence, drawn.previous), (1, None));
+    assert_eq!(registry.active("p").await.unwrap().unwrap().model, Some(codec));
+    let in_use: Vec<String> = registry.pipelines().await.unwrap().into_iter().map(|active| active.pipeline).collect();
+    assert_eq!(in_use, ["p", "p/generator"]);
+    // Neither is removed while it is in use, and a rollback of one is none of the other.
+    let policy = GcPolicy::new(SystemTime::now() + Duration::from_secs(365 * 86_400), GcPolicy::SHORTEST);
+    assert!(registry.gc(&policy).await.unwrap().removed.is_empty());
+    assert_eq!(registry.rollback(&generator_of("p"), &signature(3)).await.unwrap().model, None);
+    assert_eq!(registry.active("p").await.unwrap().unwrap().model, Some(codec));
 }
 
 /// Other programs read the folder: the dictionary lies in it as `zstd -D` takes it.

@@ -26,7 +26,18 @@ pub trait Actions: Send + Sync + 'static {
     /// Draws records from the model that a pipeline publishes from. Publishes nothing.
     fn generate(&self, pipeline: &str, request: &GenerateRequest) -> Result<Generated, ActionError>;
     /// Takes a pipeline's last promotion back; what is in force then.
-    fn rollback(&self, pipeline: &str) -> Result<Value, ActionError>;
+    fn rollback(&self, pipeline: &str, of: Role) -> Result<Value, ActionError>;
+}
+
+/// What a pipeline uses a model for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// To code, and to draw from it where it draws.
+    #[default]
+    Codec,
+    /// Only to draw from it.
+    Generator,
 }
 
 /// What a reload changed, by the names of pipelines.
@@ -64,9 +75,9 @@ pub struct GenerateRequest {
     /// What all chance comes from.
     #[serde(default)]
     pub seed: u64,
-    /// The values that fields are to have, by their paths.
+    /// The values that fields are to have, by their paths; without it records are drawn as the pipeline draws them.
     #[serde(default, rename = "where")]
-    pub condition: BTreeMap<String, String>,
+    pub condition: Option<BTreeMap<String, String>>,
 }
 
 fn ten() -> u32 {
@@ -98,6 +109,9 @@ pub struct Generated {
 pub struct GeneratedRecord {
     /// Its number under the seed.
     pub index: u64,
+    /// The condition under which it was drawn, where there was one.
+    #[serde(rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
+    pub condition: BTreeMap<String, String>,
     /// The record, where it is text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,

@@ -12,6 +12,6 @@ mod problem;
 mod routes;
 mod server;
 
-pub use actions::{ActionError, Actions, GenerateRequest, Generated, GeneratedRecord, ReloadSummary};
+pub use actions::{ActionError, Actions, GenerateRequest, Generated, GeneratedRecord, ReloadSummary, Role};
 pub use routes::openapi;
 pub use server::{AdminError, AdminHandle, AdminServer, AdminSettings};

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 
-use super::actions::{ActionError, Actions, GenerateRequest, Generated, ReloadSummary};
+use super::actions::{ActionError, Actions, GenerateRequest, Generated, ReloadSummary, Role};
 use super::events::{self, LISTENERS};
 use super::problem::Problem;
 use super::{guard, page};
@@ -256,13 +256,27 @@ async fn promote(
     act(&shared, &uri, move |actions| actions.promote(&id, promotion.pipeline.as_deref())).await.map(Json)
 }
 
+/// What is rolled back.
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+struct Rollback {
+    /// What the model is for: `codec` unless it is written, or `generator`
+    #[serde(default)]
+    #[param(inline)]
+    of: Role,
+}
+
 /// Take a pipeline's last promotion back; running daemons take the model before it at their next look
-#[utoipa::path(post, path = "/api/v1/pipelines/{name}/rollback", tag = "models", params(("name" = String, Path, description = "The pipeline")),
+#[utoipa::path(post, path = "/api/v1/pipelines/{name}/rollback", tag = "models", params(("name" = String, Path, description = "The pipeline"), Rollback),
     responses((status = 200, description = "What is in force", body = Value), (status = 404, description = "There is no such pipeline", body = Problem),
         (status = 409, description = "Somebody else changed it at the same time", body = Problem),
         (status = 422, description = "It uses no model", body = Problem), (status = 503, description = "The registry does not answer", body = Problem)))]
-async fn rollback(State(shared): State<Shared>, Path(name): Path<String>, uri: Uri) -> Result<Json<Value>, Problem> {
-    act(&shared, &uri, move |actions| actions.rollback(&name)).await.map(Json)
+async fn rollback(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    Query(rollback): Query<Rollback>,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
+    act(&shared, &uri, move |actions| actions.rollback(&name, rollback.of)).await.map(Json)
 }
 
 /// Read the configuration again: a bad one changes nothing and says why

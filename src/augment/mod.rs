@@ -1,12 +1,14 @@
 //! Generated records that can be traced, drawn again and kept apart: what is said of each ([`Lineage`]), how many there may be
-//! ([`Quota`]), and how they are known when they come back ([`Emitted`], [`is_generated`]).
+//! ([`Quota`]), of which class ([`Balance`]), and how they are known when they come back ([`Emitted`], [`is_generated`]).
 //!
 //! Pure: the parts of a pipeline that draw and publish are in `pipeline/augment`.
 
+mod balance;
 mod emitted;
 mod provenance;
 mod quota;
 
+pub use balance::Balance;
 pub use emitted::Emitted;
 pub use provenance::{
     EVENT_TYPE, Headers, Lineage, Origin, ProvenanceError, SPEC_VERSION, Usage, header, is_generated, seed_of,

@@ -123,11 +123,6 @@ impl Lineage {
             (header::MODEL, self.model.to_string()),
             (header::GENERATOR, self.generator.to_owned()),
         ];
-        if !self.condition.is_empty() {
-            // A map of texts is written without a failure.
-            let condition = serde_json::to_string(&self.condition).unwrap_or_default();
-            fixed.push((header::CONDITION, condition));
-        }
         if !self.trained_on.is_empty() {
             fixed.push((header::TRAINED_ON, spans(&self.trained_on)));
         }
@@ -136,7 +131,18 @@ impl Lineage {
         }
         fixed.push((header::USE, self.usage.name().to_owned()));
         fixed.push((header::CONTENT_TYPE, self.content_type.to_owned()));
-        Headers { model: self.model, fixed, id: String::new(), seed: String::new(), index: String::new() }
+        let (model, condition) = (self.model, Condition::new());
+        let mut headers = Headers {
+            model,
+            fixed,
+            condition,
+            written: None,
+            id: String::new(),
+            seed: String::new(),
+            index: String::new(),
+        };
+        headers.under(&self.condition);
+        headers
     }
 }
 
@@ -154,12 +160,26 @@ fn spans(spans: &[Span]) -> String {
 pub struct Headers {
     model: ModelId,
     fixed: Vec<(&'static str, String)>,
+    condition: Condition,
+    /// The condition as JSON, where there is one.
+    written: Option<String>,
     id: String,
     seed: String,
     index: String,
 }
 
 impl Headers {
+    /// The next records were drawn under this condition.
+    pub fn under(&mut self, condition: &Condition) {
+        if self.condition != *condition {
+            self.condition.clone_from(condition);
+            // A map of texts is written without a failure.
+            self.written = Some(condition)
+                .filter(|condition| !condition.is_empty())
+                .map(|condition| serde_json::to_string(condition).unwrap_or_default());
+        }
+    }
+
     /// The headers of a record.
     pub fn of(&mut self, seed: u64, index: u64) -> Vec<HeaderRef<'_>> {
         let id = self.model.to_string();
@@ -168,8 +188,10 @@ impl Headers {
         self.seed = seed.to_string();
         self.index = index.to_string();
         let own = [(header::ID, &self.id), (header::SEED, &self.seed), (header::INDEX, &self.index)];
+        let condition = self.written.as_ref().map(|condition| (header::CONDITION, condition));
         let fixed = self.fixed.iter().map(|(name, value)| (*name, value));
-        own.into_iter().chain(fixed).map(|(name, value)| HeaderRef { name, value: Some(value.as_bytes()) }).collect()
+        let all = own.into_iter().chain(condition).chain(fixed);
+        all.map(|(name, value)| HeaderRef { name, value: Some(value.as_bytes()) }).collect()
     }
 }
 
@@ -269,19 +291,19 @@ mod tests {
             "ce_id",
             "ce_latentdseed",
             "ce_latentdindex",
+            "ce_latentdcondition",
             "ce_specversion",
             "ce_source",
             "ce_type",
             "ce_latentdmodel",
             "ce_latentdgenerator",
-            "ce_latentdcondition",
             "ce_latentdtrainedon",
             "ce_latentdreport",
             "ce_latentduse",
             "content-type",
         ];
         assert_eq!(names, expected);
-        assert!(is_generated(&of) && !is_generated(&of[..3]));
+        assert!(is_generated(&of) && !is_generated(&of[..4]));
         let text = |name: &str| {
             let header = of.iter().find(|header| header.name == name).unwrap();
             std::str::from_utf8(header.value.unwrap()).unwrap().to_owned()

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::show::{print_json, table};
+use crate::augment::Balance;
 use crate::cli::{Format, UsageError};
 use crate::config::{self, Config};
-use crate::pipeline::{Answer, survey};
-use crate::registry::Registry;
+use crate::model::open_generator;
+use crate::pipeline::{Answer, Settings, survey};
+use crate::registry::{Registry, RegistryError, generator_of};
 
 /// Validate a configuration and print it resolved, with the origin of every value
 #[derive(Debug, clap::Args)]
@@ -87,6 +89,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
 fn ask(config: &Config) -> anyhow::Result<Vec<Finding>> {
     let mut findings = vec![registry(config)?];
     for settings in &config.pipelines {
+        findings.extend(condition(config, settings)?);
         let group = format!("{}.{}", config.daemon.name, settings.name);
         for answer in survey(settings, &config.kafka, &group) {
             let (ok, warning, finding) = match answer {
@@ -100,10 +103,50 @@ fn ask(config: &Config) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
+fn open(config: &Config) -> Result<Registry, RegistryError> {
+    let options = config.registry.options.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+    Registry::open(config.registry.url.as_str(), &options.collect())
+}
+
+/// Whether the generator that a pipeline draws from can do what is asked of it: nothing where nothing is.
+fn condition(config: &Config, settings: &Settings) -> anyhow::Result<Option<Finding>> {
+    let Some(augment) = settings.augment.as_ref().filter(|augment| augment.is_conditional()) else { return Ok(None) };
+    let runtime = tokio::runtime::Runtime::new()?;
+    let in_use = open(config).and_then(|registry| {
+        runtime.block_on(async {
+            let active = registry.active(&generator_of(&settings.name)).await?;
+            match active.and_then(|activation| activation.model) {
+                Some(id) => registry.load(&id).await.map(Some),
+                None => Ok(None),
+            }
+        })
+    });
+    let answer = match in_use {
+        Ok(None) => Ok((true, "no generator is learned yet: whether it can be asked so is seen then".to_owned())),
+        Ok(Some(model)) => open_generator(&model.manifest.family, &model.artefact)
+            .map_err(|error| error.to_string())
+            .and_then(|generator| {
+                let admitted = generator.admits(&augment.condition).and_then(|()| match &augment.balance {
+                    Some(field) => {
+                        Balance::new(&*generator, field, &augment.condition, augment.drawn_for_each()).map(drop)
+                    }
+                    None => Ok(()),
+                });
+                admitted.map_err(|error| error.to_string())
+            })
+            .map(|()| (false, "the generator in use draws under `where` and `balance`".to_owned())),
+        Err(error) => Err(error.to_string()),
+    };
+    let (ok, warning, finding) = match answer {
+        Ok((warning, finding)) => (true, warning, finding),
+        Err(error) => (false, false, error),
+    };
+    Ok(Some(Finding { about: settings.name.clone(), ok, warning, finding }))
+}
+
 fn registry(config: &Config) -> anyhow::Result<Finding> {
     let url = config.registry.url.as_str();
-    let options = config.registry.options.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
-    let answer = match Registry::open(url, &options.collect()) {
+    let answer = match open(config) {
         Ok(registry) => tokio::runtime::Runtime::new()?.block_on(registry.list()),
         Err(error) => Err(error),
     };

@@ -14,6 +14,7 @@ use super::output::Output;
 use super::records::RecordMode;
 use super::redraw::redraw;
 use super::{Format, UsageError};
+use crate::augment::Balance;
 use crate::model::rows::is_of_rows;
 use crate::model::{
     Condition, Dictionary, Family, Generator, Manifest, RowsDecoder, RowsModel, VaeModel, open_generator,
@@ -43,6 +44,9 @@ pub struct GenerateArgs {
     /// Records with this value in this field, with a model that `latentd train --generator` made; may be repeated
     #[arg(long = "where", value_name = "FIELD=VALUE")]
     conditions: Vec<String>,
+    /// Draw the classes of this field evenly, with a model that `latentd train --generator` made
+    #[arg(long, value_name = "FIELD", conflicts_with_all = ["from_headers", "against"])]
+    balance: Option<String>,
     /// Draw records again from their headers: a file with an object a line, as `latentd cat -f json` prints records of a topic,
     /// or `-`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "seed", "against"])]
@@ -144,6 +148,8 @@ fn draw(
     condition: &Condition,
 ) -> anyhow::Result<()> {
     generator.admits(condition).map_err(|error| UsageError::new(format!("--where: {error}")))?;
+    let balance = args.balance.as_deref().map(|field| Balance::new(generator, field, condition, f64::INFINITY));
+    let balance = balance.transpose().map_err(|error| UsageError::new(format!("--balance: {error}")))?;
     let judge = args.against.as_deref().map(|real| judge::by(args, real)).transpose()?;
     // What is judged is not printed, unless to a file.
     let mut out = match (&judge, &args.output) {
@@ -158,7 +164,10 @@ fn draw(
         }
         left -= count;
         records.clear();
-        generator.draw(args.seed, condition, run, count as u32, &mut records)?;
+        match &balance {
+            Some(balance) => balance.draw(generator, args.seed, run, count as u32, &mut records)?,
+            None => generator.draw(args.seed, condition, run, count as u32, &mut records)?,
+        }
         for record in &mut records {
             if let Some(out) = &mut out {
                 out.write_all(record)?;

@@ -74,12 +74,10 @@ fn find(origin: &Origin, model: Option<&str>, registry: &RegistryArgs) -> anyhow
     Ok(generator)
 }
 
-/// The record of a number: those before it in its run are drawn too.
+/// The record of a number.
 fn draw(generator: &dyn Generator, origin: &Origin) -> anyhow::Result<Vec<u8>> {
-    let length = u64::from(generator.run_length().max(1));
-    let (run, number) = (origin.index / length, origin.index % length);
     let mut records = Vec::new();
-    generator.draw(origin.seed, &origin.condition, run, u32::try_from(number)? + 1, &mut records)?;
+    generator.draw_numbers(origin.seed, &origin.condition, &[origin.index], &mut records)?;
     records.pop().context("the generator drew no record")
 }
 

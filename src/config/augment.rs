@@ -6,20 +6,50 @@ use super::node::{Node, Value};
 use super::resolve::lasting;
 use super::section::{Notes, Placed, Read, Section, Word, Words};
 use crate::augment::Rate;
+use crate::model::Condition;
 use crate::pipeline::{AugmentSettings, Gates, GeneratorChoice, Operation, TopicTemplate};
 
-/// A generator, or one of the plan that this release does not have.
+/// A generator, or one that no pipeline of this release learns.
 #[derive(Clone, Copy)]
 enum Wanted {
     Is(GeneratorChoice),
     Later(&'static str),
 }
 
+/// The values that fields are to have.
+struct Where(Condition);
+
+impl Read for Where {
+    fn read(node: &Node) -> Result<Self, String> {
+        let what =
+            "this must be a table of fields with a text, a number or a boolean each, such as `{ carrier = \"UA\" }`";
+        let Value::Table(table) = &node.value else { return Err(what.to_owned()) };
+        let mut condition = Condition::new();
+        for (field, entry) in table {
+            let value = match &entry.node.value {
+                Value::String(text) => text.clone(),
+                Value::Integer(number) => number.to_string(),
+                Value::Float(number) => number.to_string(),
+                Value::Boolean(is) => is.to_string(),
+                _ => return Err(what.to_owned()),
+            };
+            condition.insert(field.clone(), value);
+        }
+        if condition.is_empty() {
+            return Err("this names no field: leave it out".to_owned());
+        }
+        Ok(Self(condition))
+    }
+    fn placeholder() -> Self {
+        Self(Condition::new())
+    }
+}
+
 impl Words for Wanted {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("auto", Self::Is(GeneratorChoice::Auto)),
         ("columns", Self::Is(GeneratorChoice::Columns)),
-        ("autoregressive", Self::Later("autoregressive")),
+        ("autoregressive", Self::Is(GeneratorChoice::Autoregressive)),
         ("vae", Self::Later("vae")),
         ("gan", Self::Later("gan")),
     ];
@@ -76,17 +106,27 @@ pub fn resolve(
     let generator = match wanted.value.0 {
         Wanted::Is(generator) => generator,
         Wanted::Later(name) => {
-            let message = format!("`{name}` is not in this release: take `auto` or `columns`");
+            let message = format!(
+                "no pipeline of this release learns `{name}`, `latentd train` does: take `auto`, `columns` or `autoregressive`"
+            );
             notes.problem(wanted.key.as_str(), &wanted.origin, message);
             GeneratorChoice::Auto
         }
     };
-    for name in ["where", "balance"] {
-        if let Some(node) = section.below(name) {
-            let message =
-                "the generator `columns` draws under no condition, and this release has no other: leave this out";
-            notes.problem(format!("{}.{name}", section.path()), &node.origin, message);
-        }
+    let condition: Option<Placed<Where>> = section.optional("where", false, notes);
+    let balance: Option<Placed<String>> = section.optional("balance", false, notes);
+    let places = [
+        condition.as_ref().map(|condition| (&condition.key, &condition.origin)),
+        balance.as_ref().map(|balance| (&balance.key, &balance.origin)),
+    ];
+    for (key, origin) in places.into_iter().flatten().filter(|_| generator == GeneratorChoice::Columns) {
+        let message = "the generator `columns` draws under no condition: take `auto` or `autoregressive`";
+        notes.problem(key.as_str(), origin, message);
+    }
+    let condition = condition.map_or_else(Condition::new, |condition| condition.value.0);
+    if let Some(balance) = balance.as_ref().filter(|balance| condition.contains_key(&balance.value)) {
+        let message = format!("`where` says what `{}` is: there is nothing to balance", balance.value);
+        notes.problem(balance.key.as_str(), &balance.origin, message);
     }
     let rate: Placed<Rate> = section.get("rate", notes);
     let share: Placed<f64> = section.get("share", notes);
@@ -107,15 +147,19 @@ pub fn resolve(
     let gates: Placed<Word<Gates>> = section.get("gates", notes);
     let target: Option<Placed<String>> = section.optional("target", false, notes);
     let seed: Placed<u64> = section.get("seed", notes);
+    let cpu = lasting(section.get("cpu", notes), Duration::from_secs(1), Duration::from_secs(86_400), notes);
     section.finish(notes);
     let value = AugmentSettings {
         to: own.value,
         generator,
+        condition,
+        balance: balance.map(|balance| balance.value),
         rate: rate.value,
         share: share.value,
         gates: gates.value.0,
         target: target.map(|target| target.value),
         seed: seed.value,
+        cpu,
     };
     Placed { value, key: own.key, origin: own.origin }
 }

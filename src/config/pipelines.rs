@@ -11,8 +11,8 @@ use super::section::{Notes, Placed, Read, Section, Word, Words, nearest};
 use crate::codec::{Algorithm, CodecSpec, ParseCodecSpecError};
 use crate::payload::image::{Shape, ShapeError};
 use crate::pipeline::{
-    AugmentSettings, AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, Layout,
-    LearnSettings, MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
+    AugmentSettings, AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, GeneratorChoice,
+    Layout, LearnSettings, MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
 };
 use crate::units::ByteSize;
 
@@ -260,7 +260,11 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         notes.problem(delivery.key.as_str(), &delivery.origin, message);
     }
     if let Some(node) = augment_node.filter(|_| operation == Operation::Compress) {
-        let draws = choice.is(Algorithm::Columns) || (is_auto && learn_node.is_some());
+        let generator = augmented.as_ref().map(|augmented| augmented.value.generator);
+        // What is learned beside the codec needs records that are kept to learn from, and no more.
+        let draws = choice.is(Algorithm::Columns)
+            || (is_auto && learn_node.is_some())
+            || (generator == Some(GeneratorChoice::Autoregressive) && learns(choice) && learn_node.is_some());
         if !draws {
             let message = format!(
                 "records are drawn from a model of fields, and `{choice}` makes none: write `codec = \"columns\"`, or `auto`, and \

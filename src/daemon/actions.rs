@@ -10,10 +10,10 @@ use serde_json::Value;
 use tokio::runtime::{Handle, Runtime};
 
 use super::pipelines::{Common, PipelineSet, StartError};
-use crate::admin::{ActionError, Actions, GenerateRequest, Generated, GeneratedRecord, ReloadSummary};
+use crate::admin::{ActionError, Actions, GenerateRequest, Generated, GeneratedRecord, ReloadSummary, Role};
 use crate::config::{self, Config};
 use crate::model::DrawError;
-use crate::registry::{Expect, Registry, RegistryError, Signature};
+use crate::registry::{Expect, Registry, RegistryError, Signature, generator_of, log_of};
 use crate::telemetry::{EventKind, PipelineState, PipelineStatus};
 
 /// How long the registry may take to answer.
@@ -231,13 +231,14 @@ impl Actions for DaemonActions {
     }
 
     fn promote(&self, id: &str, pipeline: Option<&str>) -> Result<Value, ActionError> {
-        let (id, pipeline) = self.ask(async {
+        let (id, family, pipeline) = self.ask(async {
             let id = self.registry.resolve(id).await?;
             let manifest = self.registry.manifest(&id).await?;
-            Ok((id, pipeline.map_or(manifest.pipeline, str::to_owned)))
+            Ok((id, manifest.family, pipeline.map_or(manifest.pipeline, str::to_owned)))
         })?;
         self.known(&pipeline)?;
-        json(&self.ask(self.registry.set_active(&pipeline, &id, Expect::Anything, &self.signature()))?)
+        let log = log_of(&pipeline, &family);
+        json(&self.ask(self.registry.set_active(&log, &id, Expect::Anything, &self.signature()))?)
     }
 
     fn generate(&self, pipeline: &str, request: &GenerateRequest) -> Result<Generated, ActionError> {
@@ -257,12 +258,17 @@ impl Actions for DaemonActions {
             )));
         };
         let invalid = |error: DrawError| ActionError::Invalid(error.to_string());
-        licence.generator.admits(&request.condition).map_err(invalid)?;
+        if let Some(condition) = &request.condition {
+            licence.generator.admits(condition).map_err(invalid)?;
+        }
         let length = licence.generator.run_length().max(1);
         let (mut drawn, mut bytes, mut records) = (Vec::new(), 0, Vec::new());
         for run in 0..request.count.div_ceil(length) {
             let count = (request.count - run * length).min(length);
-            let draw = licence.generator.draw(request.seed, &request.condition, run.into(), count, &mut drawn);
+            let draw = match &request.condition {
+                Some(condition) => licence.generator.draw(request.seed, condition, run.into(), count, &mut drawn),
+                None => licence.draw(request.seed, run.into(), count, &mut drawn),
+            };
             draw.map_err(|error| ActionError::Failed(error.to_string()))?;
             for record in drawn.drain(..) {
                 bytes += record.len();
@@ -274,7 +280,10 @@ impl Actions for DaemonActions {
                     Ok(text) => (Some(text), None),
                     Err(error) => (None, Some(BASE64.encode(error.as_bytes()))),
                 };
-                records.push(GeneratedRecord { index: records.len() as u64, value, value_base64 });
+                let index = records.len() as u64;
+                let condition = request.condition.as_ref();
+                let condition = condition.unwrap_or_else(|| licence.condition(request.seed, index)).clone();
+                records.push(GeneratedRecord { index, condition, value, value_base64 });
             }
         }
         let lineage = &licence.lineage;
@@ -289,9 +298,13 @@ impl Actions for DaemonActions {
         })
     }
 
-    fn rollback(&self, pipeline: &str) -> Result<Value, ActionError> {
+    fn rollback(&self, pipeline: &str, of: Role) -> Result<Value, ActionError> {
         self.known(pipeline)?;
-        json(&self.ask(self.registry.rollback(pipeline, &self.signature()))?)
+        let log = match of {
+            Role::Codec => pipeline.to_owned(),
+            Role::Generator => generator_of(pipeline),
+        };
+        json(&self.ask(self.registry.rollback(&log, &self.signature()))?)
     }
 }
 

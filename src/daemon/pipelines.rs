@@ -142,6 +142,7 @@ impl PipelineSet {
                 runtime: self.runtime.clone(),
                 by: by.clone(),
                 status: Arc::clone(status),
+                clock: Instant::now,
             })
         });
         let lesson = match (curriculum, &learner) {

@@ -29,6 +29,14 @@ pub enum DrawError {
         /// What it may be.
         detail: String,
     },
+    /// What a field has are no classes.
+    #[error("nothing is balanced over `{field}`: {detail}")]
+    NoClasses {
+        /// The field's path.
+        field: String,
+        /// What it has instead.
+        detail: String,
+    },
     /// This kind of model draws under no condition.
     #[error("a model of the family `{family}` draws under no condition: {why}")]
     Unconditional {
@@ -71,4 +79,45 @@ pub trait Generator: Send + Sync {
         count: u32,
         records: &mut Vec<Vec<u8>>,
     ) -> Result<(), DrawError>;
+
+    /// Appends the records with these numbers.
+    fn draw_numbers(
+        &self,
+        seed: u64,
+        condition: &Condition,
+        numbers: &[u64],
+        records: &mut Vec<Vec<u8>>,
+    ) -> Result<(), DrawError> {
+        // Those before it in its run are drawn in vain: whose records do not follow from one another does better.
+        let length = u64::from(self.run_length().max(1));
+        let mut run = Vec::new();
+        for number in numbers {
+            run.clear();
+            self.draw(seed, condition, number / length, (number % length) as u32 + 1, &mut run)?;
+            records.extend(run.pop());
+        }
+        Ok(())
+    }
+
+    /// The classes of a field, one at least, under a condition on others: each a value that a condition may ask for, and its share of
+    /// what is drawn.
+    fn classes(&self, field: &str, condition: &Condition) -> Result<Vec<(String, f64)>, DrawError> {
+        // Whoever draws under no condition says why.
+        let mut asked = condition.clone();
+        asked.insert(field.to_owned(), String::new());
+        self.admits(&asked)?;
+        Err(DrawError::NoClasses { field: field.to_owned(), detail: "the model knows none".to_owned() })
+    }
+
+    /// Those of some real records that meet a condition.
+    fn matching<'a>(&self, condition: &Condition, records: &[&'a [u8]]) -> Result<Vec<&'a [u8]>, DrawError> {
+        self.admits(condition)?;
+        match condition.is_empty() {
+            true => Ok(records.to_vec()),
+            false => {
+                let why = "it cannot tell which real records meet one";
+                Err(DrawError::Unconditional { family: self.name(), why })
+            }
+        }
+    }
 }

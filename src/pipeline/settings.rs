@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::augment::Rate;
 use crate::codec::{Algorithm, CodecSpec};
+use crate::model::Condition;
 use crate::payload::image::Shape;
 use crate::units::ByteSize;
 
@@ -232,10 +233,12 @@ pub struct LearnSettings {
 /// Which models records are drawn from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GeneratorChoice {
-    /// Whatever of this release draws best: `columns`.
+    /// A generator once one is learned whose records may be published, and the model of fields that the codec has until then.
     Auto,
     /// The model of fields that the codec has.
     Columns,
+    /// A network that is learned beside the codec, which draws value by value.
+    Autoregressive,
 }
 
 /// What decides whether drawn records are published.
@@ -254,6 +257,10 @@ pub struct AugmentSettings {
     pub to: TopicTemplate,
     /// What draws them.
     pub generator: GeneratorChoice,
+    /// The values that fields are to have.
+    pub condition: Condition,
+    /// A field whose rare classes are filled up.
+    pub balance: Option<String>,
     /// How many.
     pub rate: Rate,
     /// Most of them for each real one.
@@ -264,6 +271,23 @@ pub struct AugmentSettings {
     pub target: Option<String>,
     /// What all chance comes from.
     pub seed: u64,
+    /// CPU time of the training of a generator.
+    pub cpu: Duration,
+}
+
+impl AugmentSettings {
+    /// Records that are drawn for each real one, as far as it is known; the most that there may be, where time says it.
+    pub fn drawn_for_each(&self) -> f64 {
+        match self.rate {
+            Rate::PerRecord(rate) => rate.min(self.share),
+            Rate::PerTime { .. } => self.share,
+        }
+    }
+
+    /// Whether records are drawn under a condition: of a generator, then, since the model that the codec has draws under none.
+    pub fn is_conditional(&self) -> bool {
+        !self.condition.is_empty() || self.balance.is_some()
+    }
 }
 
 /// Everything one pipeline is told.

@@ -10,6 +10,7 @@ use super::models::{MAX_SMALL, to_json};
 use super::{Registry, RegistryError, Result, layout};
 use crate::codec::ModelId;
 use crate::model::manifest::is_pipeline_name;
+use crate::model::{Family, is_generative};
 
 const VERSION: u32 = 1;
 
@@ -51,6 +52,21 @@ pub struct Activation {
 struct InForce {
     model: Option<ModelId>,
     codec: Option<String>,
+}
+
+/// What follows a pipeline's name in that of the log of its generator. No pipeline has a name with a slash.
+const GENERATOR: &str = "/generator";
+
+/// The log that says which generator a pipeline draws from beside its codec: like that of a pipeline, with changes and rollbacks of
+/// its own.
+pub fn generator_of(pipeline: &str) -> String {
+    format!("{pipeline}{GENERATOR}")
+}
+
+/// The log of a pipeline that a model of a family belongs to: what codes nothing and only draws is a generator.
+pub fn log_of(pipeline: &str, family: &Family) -> String {
+    let draws_only = is_generative(family) && family.algorithm().is_none();
+    if draws_only && !pipeline.ends_with(GENERATOR) { generator_of(pipeline) } else { pipeline.to_owned() }
 }
 
 /// What kind of change it was.

@@ -10,6 +10,7 @@
 //! models/<p>/<id>/report-<ms>-<r>.json   what was found of records drawn from it, when; <r> is the report's id
 //! dictionaries/<number>.json             which model a zstd dictionary number names
 //! active/<pipeline>/<sequence>.json      which model the pipeline uses since when, by whom; the highest counts
+//! active/<pipeline>%2Fgenerator/...       the same for what it draws from beside its codec, where it learns that
 //! trainings/<pipeline>/samples           what a training learns from that has not ended
 //! trainings/<pipeline>/progress          how far it is
 //! ```
@@ -37,7 +38,7 @@ mod reports;
 mod store;
 mod trainings;
 
-pub use active::{Activation, Change, Expect, Signature};
+pub use active::{Activation, Change, Expect, Signature, generator_of, log_of};
 pub use cache::{CacheSettings, ModelCache};
 pub use error::RegistryError;
 pub use gc::{GcPolicy, GcReport, KeptModel, KeptWhy, RemovedModel};

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::learning::{ProgressReport, TrainingReport};
+
 /// How generating stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct AugmentReport {
@@ -43,4 +45,24 @@ pub struct GateReport {
     pub verdict: String,
     /// What it means, in words.
     pub explanation: String,
+}
+
+/// How the learning of a generator stands, beside that of the codec.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct GeneratorReport {
+    /// `train` or `wait`.
+    pub decision: String,
+    /// Why, from a closed set: `first`, `grown`, `moved`, `fallen`, `age`, `asked`, `too_little`, `too_soon`, `fresh`, `busy`, `elsewhere`.
+    pub cause: String,
+    /// Why, in words.
+    pub reason: String,
+    /// The generator in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// How far the training under way is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<ProgressReport>,
+    /// How the last training ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<TrainingReport>,
 }

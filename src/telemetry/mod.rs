@@ -21,7 +21,7 @@ mod snapshot;
 mod state;
 mod worker_status;
 
-pub use augmenting::{AugmentReport, GateReport};
+pub use augmenting::{AugmentReport, GateReport, GeneratorReport};
 pub use board::{Hold, NotReady, Readiness, StatusBoard};
 pub use clock::{thread_cpu_seconds, unix_millis};
 pub use events::{Event, EventId, EventKind, Events, Heard, Subscription};

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::augmenting::AugmentReport;
+use super::augmenting::{AugmentReport, GeneratorReport};
 use super::clock::unix_millis;
 use super::condition::Condition;
 use super::events::{EventKind, Events};
@@ -84,6 +84,7 @@ pub(super) struct Now {
     learning: Option<LearningReport>,
     choice: Option<ChoiceReport>,
     augment: Option<AugmentReport>,
+    generator: Option<GeneratorReport>,
     last_error: Option<ErrorReport>,
     pub(super) last_commit_ms: Option<i64>,
     lives: u64,
@@ -114,6 +115,7 @@ impl PipelineStatus {
                 learning: None,
                 choice: None,
                 augment: None,
+                generator: None,
                 last_error: None,
                 last_commit_ms: None,
                 lives: 0,
@@ -285,7 +287,9 @@ impl PipelineStatus {
         let gates = report.gates.iter().map(|gate| (gate.gate.as_str(), gate.value, gate.threshold));
         self.metrics.set_gates(report.state == "blocked", gates);
         let same = before.is_some_and(|before| {
-            before.state == report.state && (report.state != "blocked" || before.reason == report.reason)
+            before.state == report.state
+                && before.model == report.model
+                && (report.state != "blocked" || before.reason == report.reason)
         });
         if same {
             return;
@@ -300,6 +304,11 @@ impl PipelineStatus {
         }
         let kind = EventKind::Augment { state: report.state, reason: report.reason, model };
         self.events.publish(Some(name), kind);
+    }
+
+    /// How the learning of a generator stands.
+    pub fn set_generator(&self, report: GeneratorReport) {
+        self.lock().generator = Some(report);
     }
 
     /// Something outside of a worker went wrong, and the pipeline goes on. Logged, but not too often.
@@ -375,6 +384,7 @@ impl PipelineStatus {
             learning: now.learning.clone(),
             choice: now.choice.clone(),
             augment: now.augment.clone(),
+            generator: now.generator.clone(),
             last_error: now.last_error.clone(),
             workers,
         }

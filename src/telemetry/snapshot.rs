@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::augmenting::AugmentReport;
+use super::augmenting::{AugmentReport, GeneratorReport};
 use super::clock::unix_millis;
 use super::learning::{ChoiceReport, LearningReport};
 use super::rates::{Rates, Totals};
@@ -98,6 +98,9 @@ pub struct PipelineSnapshot {
     /// How its generating stands, where it generates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<AugmentReport>,
+    /// How the learning of its generator stands, where it learns one beside its codec.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generator: Option<GeneratorReport>,
     /// The newest error outside of a worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<ErrorReport>,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use latentd::augment::Origin;
 use latentd::codec::ModelId;
@@ -133,6 +133,146 @@ fn generated_records_are_published_once_with_their_lineage_over_workers_and_kill
     let kept = runtime.block_on(registry.report(&model, &report)).unwrap().unwrap();
     let kept: Value = serde_json::from_slice(&kept).unwrap();
     assert!(kept["report"]["gates"].as_array().unwrap().len() > 5, "{kept}");
+}
+
+/// How the learning of the generator stands.
+fn generator(daemon: &Daemon, pipeline: &str) -> Option<Value> {
+    let (_, pipeline) = daemon.json(&format!("/api/v1/pipelines/{pipeline}"))?;
+    Some(pipeline["generator"].clone()).filter(Value::is_object)
+}
+
+/// Waits until records of this family are published, and says from what.
+fn until_drawn_by(daemon: &Daemon, pipeline: &str, family: &str) -> Value {
+    daemon.until(family, PATIENCE, || {
+        state(daemon, pipeline).filter(|told| told["state"] == "publishing" && told["generator"] == family)
+    })
+}
+
+#[test]
+fn a_generator_is_learned_beside_the_codec_takes_over_through_kills_and_is_taken_back() {
+    let broker = &shared();
+    broker.create("learned", 2, &[]);
+    let feed = Feed::adult(broker, "learned");
+    let tables = tables("learned") + "cpu = \"8s\"\n";
+    let mut daemon = Daemon::with_kafka(broker, "learned", SESSION, &tables);
+    let begun = Instant::now();
+    // At first from the model that the codec has.
+    until_drawn_by(&daemon, "learned", "columns");
+    println!("from `columns` after {:?}", begun.elapsed());
+    daemon.until("records published", PATIENCE, || (published(&daemon) > 200.0).then_some(()));
+    // Killed in a training, of which nothing is kept.
+    daemon.until("a training of a generator", PATIENCE, || {
+        let training = generator(&daemon, "learned")?["training"].clone();
+        training["step"].as_u64().filter(|step| *step > 20)
+    });
+    daemon.kill();
+    daemon.restart();
+    let told = until_drawn_by(&daemon, "learned", "autoregressive");
+    println!("from `autoregressive` after {:?}: {}", begun.elapsed(), generator(&daemon, "learned").unwrap());
+    assert!(told["verdict"] == "pass" || told["verdict"] == "warn", "{told}");
+    for gate in ["c2st_auc", "column_shapes", "column_pairs", "coverage", "dcr_share", "valid_share"] {
+        let label = format!("gate=\"{gate}\"");
+        let value = daemon.metric("latentd_gate_value", &[&label]).unwrap_or_else(|| panic!("no value of {gate}"));
+        println!("{gate}: {value:.3}, {:?}", daemon.metric("latentd_gate_threshold", &[&label]));
+    }
+    daemon.until("records published", PATIENCE, || (published(&daemon) > 500.0).then_some(()));
+    // Killed while it publishes: it goes on with the generator that the registry names.
+    daemon.kill();
+    daemon.restart();
+    let again = until_drawn_by(&daemon, "learned", "autoregressive");
+    assert_eq!(again["model"], told["model"]);
+    daemon.until("records published", PATIENCE, || (published(&daemon) > 500.0).then_some(()));
+    // Taken back by hand, and put to use again.
+    let (status, body) = daemon.post("/api/v1/pipelines/learned/rollback?of=generator");
+    assert_eq!(status, 200, "{body}");
+    until_drawn_by(&daemon, "learned", "columns");
+    let id = told["model"].as_str().unwrap();
+    let (status, body) = daemon.post(&format!("/api/v1/models/{id}/promote"));
+    assert!(status == 200 && body.contains("learned/generator"), "{body}");
+    until_drawn_by(&daemon, "learned", "autoregressive");
+    let sent: usize = feed.stop().values().map(Vec::len).sum();
+    daemon.until("nothing left to read", PATIENCE, || {
+        (daemon.metric("latentd_lag_records", &[]) == Some(0.0)).then_some(())
+    });
+    let registry = Registry::open(&format!("file://{}", daemon.registry().display()), &BTreeMap::new()).unwrap();
+    daemon.stop();
+
+    let records = all(broker, "learned.augmented");
+    println!("{} generated records beside {sent}", records.len());
+    let (mut ids, mut families, mut generators) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+    for record in &records {
+        let id = header_text(record, "ce_id").unwrap().to_owned();
+        assert!(ids.insert(id.clone()), "{id} is there twice");
+        let origin = origin(record);
+        let many = families.entry(origin.generator.clone()).or_insert(0usize);
+        *many += 1;
+        let row: Value = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
+        assert!(row["age"].is_u64() && row["income"].is_string(), "{row}");
+        if many.is_multiple_of(29) {
+            assert_eq!(redraw(&mut generators, &registry, &origin), record.value.as_deref().unwrap());
+        }
+    }
+    println!("{families:?}");
+    assert!(families["columns"] > 200 && families["autoregressive"] > 1_000, "{families:?}");
+    // What it is, and where it comes from.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let manifest = runtime.block_on(registry.manifest(&id.parse().unwrap())).unwrap();
+    assert_eq!((manifest.family.as_str(), manifest.pipeline.as_str()), ("autoregressive", "learned"));
+    assert!(!manifest.window.is_empty() && !manifest.curve.is_empty(), "{manifest:?}");
+    assert!(manifest.config["records"].as_u64().is_some_and(|records| records >= 5_000), "{manifest:?}");
+}
+
+#[test]
+fn records_are_drawn_under_a_condition_with_rare_classes_filled_up_or_not_at_all() {
+    let broker = &shared();
+    broker.create("wanted", 2, &[]);
+    let feed = Feed::adult(broker, "wanted");
+    let tables = "[pipelines.wanted]\noperation = \"generate\"\nfrom = \"wanted\"\nto = \"wanted.augmented\"\n\
+                  commit_interval = \"100ms\"\n[pipelines.wanted.augment]\nrate = 0.2\ncpu = \"8s\"\n\
+                  where = { income = \">50K\" }\nbalance = \"race\"\n";
+    let daemon = Daemon::start(broker, "wanted", tables);
+    let told = until_drawn_by(&daemon, "wanted", "autoregressive");
+    println!("{told}");
+    daemon.until("records published", PATIENCE, || (published(&daemon) > 500.0).then_some(()));
+    // As the pipeline draws, as somebody else wants it, and what cannot be.
+    let drawn = |body: &str| -> (u16, Value) {
+        let (status, answer) = daemon.post_body("/api/v1/pipelines/wanted/generate", body);
+        (status, serde_json::from_str(&answer).unwrap())
+    };
+    let row = |record: &Value| -> Value { serde_json::from_str(record["value"].as_str().unwrap()).unwrap() };
+    let (status, answer) = drawn("{\"count\": 20}");
+    assert_eq!(status, 200, "{answer}");
+    for record in answer["records"].as_array().unwrap() {
+        let row = row(record);
+        assert!(row["income"] == ">50K" && record["where"]["income"] == ">50K", "{record}");
+        assert_eq!(row["race"], record["where"]["race"]);
+    }
+    let (status, answer) = drawn("{\"count\": 20, \"where\": {\"sex\": \"Female\"}}");
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer["records"].as_array().unwrap().iter().all(|record| row(record)["sex"] == "Female"), "{answer}");
+    let (status, answer) = drawn("{\"where\": {\"sex\": \"Neither\"}}");
+    assert!(status == 422 && answer["detail"].as_str().unwrap().contains("is never `Neither`"), "{answer}");
+    feed.stop();
+    let registry = Registry::open(&format!("file://{}", daemon.registry().display()), &BTreeMap::new()).unwrap();
+    daemon.stop();
+
+    let (mut generators, mut classes) = (BTreeMap::new(), BTreeMap::new());
+    let records = all(broker, "wanted.augmented");
+    for (number, record) in records.iter().enumerate() {
+        let origin = origin(record);
+        let row: Value = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
+        let race = row["race"].as_str().unwrap().to_owned();
+        assert_eq!(row["income"], ">50K", "{row}");
+        assert_eq!((&origin.condition["income"], &origin.condition["race"]), (&">50K".to_owned(), &race));
+        *classes.entry(race).or_insert(0usize) += 1;
+        if number % 29 == 0 {
+            assert_eq!(redraw(&mut generators, &registry, &origin), record.value.as_deref().unwrap());
+        }
+    }
+    println!("{classes:?}");
+    // Nine of ten real ones are white: of those there are enough.
+    assert!(!classes.contains_key("White") && classes.len() >= 3, "{classes:?}");
+    assert!(classes["Other"] * 5 > records.len() && classes["Amer-Indian-Eskimo"] * 5 > records.len(), "{classes:?}");
 }
 
 /// Rows whose columns belong to different records.

@@ -132,6 +132,12 @@ impl Daemon {
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
+    /// The same with a body.
+    pub fn post_body(&self, path: &str, body: &str) -> (u16, String) {
+        let mut response = agent().post(format!("http://127.0.0.1:{}{path}", self.admin)).send(body).unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
     /// What it says as JSON.
     pub fn json(&self, path: &str) -> Option<(u16, Value)> {
         let (status, body) = self.get(path)?;

@@ -47,7 +47,8 @@ impl Feed {
         Self::start(broker, topic, images.map(Bytes::copy_from_slice).collect(), 50)
     }
 
-    fn start(broker: &Broker, topic: &'static str, values: Vec<Bytes>, chunk: usize) -> Self {
+    /// Such values, over and over, so many every 50 ms.
+    pub fn start(broker: &Broker, topic: &'static str, values: Vec<Bytes>, chunk: usize) -> Self {
         let producer: BaseProducer =
             broker.client().set("enable.idempotence", "true").set("linger.ms", "5").create().unwrap();
         let stop = Arc::new(AtomicBool::new(false));

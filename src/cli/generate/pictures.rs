@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 
 use super::{GenerateArgs, Subject};
+use crate::augment::Balance;
 use crate::cli::UsageError;
 use crate::cli::output::Output;
 #[cfg(feature = "training")]
@@ -22,6 +23,8 @@ const MOST_JUDGED: ByteSize = ByteSize::mib(512);
 /// Draws: samples alone, or a PNG sheet where the output's name ends so. With --against, judges.
 pub fn draw(args: &GenerateArgs, subject: &Subject, model: &VaeModel, condition: &Condition) -> anyhow::Result<()> {
     model.admits(condition).map_err(|error| UsageError::new(format!("--where: {error}")))?;
+    let balance = args.balance.as_deref().map(|field| Balance::new(model, field, condition, f64::INFINITY));
+    let balance = balance.transpose().map_err(|error| UsageError::new(format!("--balance: {error}")))?;
     let is_sheet = args
         .output
         .as_ref()
@@ -40,7 +43,10 @@ pub fn draw(args: &GenerateArgs, subject: &Subject, model: &VaeModel, condition:
         }
         left -= count;
         drawn.clear();
-        model.draw(args.seed, condition, run, count as u32, &mut drawn)?;
+        match &balance {
+            Some(balance) => balance.draw(model, args.seed, run, count as u32, &mut drawn)?,
+            None => model.draw(args.seed, condition, run, count as u32, &mut drawn)?,
+        }
         if let Some(out) = out.as_mut().filter(|_| !is_sheet) {
             drawn.iter().try_for_each(|image| out.write_all(image))?;
         }

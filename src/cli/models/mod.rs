@@ -24,7 +24,7 @@ use crate::codec::{LearnedCodecs, MissingModel, ModelId, ModelRef, ModelSource, 
 use crate::config::{self, Config};
 use crate::model::package::{self, PackageError};
 use crate::model::{Dictionary, Family, Learned, Manifest};
-use crate::registry::{Activation, CacheSettings, Expect, GcPolicy, ModelCache, Registry, Signature};
+use crate::registry::{Activation, CacheSettings, Expect, GcPolicy, ModelCache, Registry, Signature, log_of};
 
 /// Which registry.
 #[derive(Debug, Clone, clap::Args)]
@@ -72,7 +72,7 @@ enum Action {
     },
     /// Take a pipeline's last promotion back
     Rollback {
-        /// The pipeline
+        /// The pipeline; PIPELINE/generator for what it draws from beside its codec
         pipeline: String,
     },
     /// Write a model with its manifest into one file
@@ -229,8 +229,8 @@ async fn act(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
         Action::Promote { id, pipeline } => {
             let id = registry.resolve(id).await?;
             let manifest = registry.manifest(&id).await?;
-            let pipeline = pipeline.as_deref().unwrap_or(&manifest.pipeline);
-            changed(args, &registry.set_active(pipeline, &id, Expect::Anything, &signature()).await?)
+            let pipeline = log_of(pipeline.as_deref().unwrap_or(&manifest.pipeline), &manifest.family);
+            changed(args, &registry.set_active(&pipeline, &id, Expect::Anything, &signature()).await?)
         }
         Action::Rollback { pipeline } => changed(args, &registry.rollback(pipeline, &signature()).await?),
         Action::Export { id, output } => {

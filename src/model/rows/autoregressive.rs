@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::RowsError;
 use super::artefact::autoregressive as artefact;
 use super::condition::Fixed;
-use super::draw::{RUN, Table};
+use super::draw::{RUN, Table, numbers_of};
 use super::learn::Coded;
 use super::network::{Known, Network, Weights};
 use super::scheme::Scheme;
@@ -143,12 +143,30 @@ impl Generator for RowsModel {
         count: u32,
         records: &mut Vec<Vec<u8>>,
     ) -> Result<(), DrawError> {
+        self.draw_numbers(seed, condition, &numbers_of(run, count), records)
+    }
+
+    fn draw_numbers(
+        &self,
+        seed: u64,
+        condition: &Condition,
+        numbers: &[u64],
+        records: &mut Vec<Vec<u8>>,
+    ) -> Result<(), DrawError> {
         let fixed = self.scheme.fixed(condition)?;
         let mut known = Known::default();
         let fill = |chances: &mut [&mut Chance], table: &mut Table| {
             self.draw_codes(&fixed, chances, table, &mut known);
         };
-        self.scheme.draw(seed, &fixed, [run, u64::from(count)], fill, records)
+        self.scheme.draw(seed, &fixed, numbers, fill, records)
+    }
+
+    fn classes(&self, field: &str, condition: &Condition) -> Result<Vec<(String, f64)>, DrawError> {
+        self.scheme.classes_of(field, condition, |known, variable| self.logits(known, variable))
+    }
+
+    fn matching<'a>(&self, condition: &Condition, records: &[&'a [u8]]) -> Result<Vec<&'a [u8]>, DrawError> {
+        self.scheme.matching(condition, records)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a condition fixes.
 
-use super::codebook::{Code, Codebook, Field};
+use super::codebook::{Cells, Code, Codebook, Field};
 use super::scheme::Scheme;
+use crate::engine::exp;
 use crate::model::generator::{Condition, DrawError};
 use crate::payload::fields::{Kind, Scan};
 
@@ -32,9 +33,7 @@ impl Scheme {
         for (name, value) in condition {
             let is_meant = |field: &&Field| book.variables[usize::from(field.variable)].name == *name;
             let Some(number) = book.fields.iter().position(|field| is_meant(&field)) else {
-                let names = book.fields.iter().map(|field| &*book.variables[usize::from(field.variable)].name);
-                let known = names.collect::<Vec<_>>().join(", ");
-                return Err(DrawError::UnknownField { field: name.clone(), known });
+                return Err(self.unknown(name));
             };
             self.fix(number, value, &mut fixed).map_err(|detail| DrawError::Impossible {
                 field: name.clone(),
@@ -48,6 +47,84 @@ impl Scheme {
             })?;
         }
         Ok(fixed)
+    }
+
+    /// Says which fields there are.
+    fn unknown(&self, name: &str) -> DrawError {
+        let names = self.book.fields.iter().map(|field| &*self.book.variables[usize::from(field.variable)].name);
+        DrawError::UnknownField { field: name.to_owned(), known: names.collect::<Vec<_>>().join(", ") }
+    }
+
+    /// Those of some records that have what a condition asks for.
+    pub(super) fn matching<'a>(&self, condition: &Condition, records: &[&'a [u8]]) -> Result<Vec<&'a [u8]>, DrawError> {
+        let fixed = self.fixed(condition)?;
+        let mut cells = Cells::default();
+        Ok(records.iter().copied().filter(|record| self.meets(&fixed, record, &mut cells)).collect())
+    }
+
+    /// Whether a record has what is fixed.
+    fn meets(&self, fixed: &Fixed, record: &[u8], cells: &mut Cells) -> bool {
+        if u32::try_from(record.len()).is_err() || !cells.find(&self.book, record) {
+            return false;
+        }
+        self.book.fields.iter().zip(&cells.cells).zip(&fixed.values).all(|((field, cell), wanted)| {
+            let Some(wanted) = wanted else { return true };
+            let Some((_, start, end)) = *cell else { return false };
+            let found = &record[start as usize..end as usize];
+            found == wanted || field.kind.parse(found).is_some_and(|number| field.kind.parse(wanted) == Some(number))
+        })
+    }
+
+    /// The classes of a field: texts and numbers with codes of their own, each with its share of what is drawn first under a
+    /// condition on others, by the logits of a variable's codes where some are known. What is rare, absent or NULL is no class.
+    pub(super) fn classes_of(
+        &self,
+        name: &str,
+        condition: &Condition,
+        logits: impl FnOnce(&[Option<u16>], usize) -> Vec<f32>,
+    ) -> Result<Vec<(String, f64)>, DrawError> {
+        let fixed = self.fixed(condition)?;
+        let book = &self.book;
+        let is_meant = |field: &&Field| book.variables[usize::from(field.variable)].name == *name;
+        let Some(field) = book.fields.iter().find(is_meant) else {
+            return Err(self.unknown(name));
+        };
+        let no_classes = |detail: &str| DrawError::NoClasses { field: name.to_owned(), detail: detail.to_owned() };
+        if condition.contains_key(name) {
+            return Err(no_classes("a condition says what it is"));
+        }
+        let variable = usize::from(field.variable);
+        let logits = logits(&fixed.codes, variable);
+        let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut classes = Vec::new();
+        for (code, logit) in book.variables[variable].codes.iter().zip(logits) {
+            let class = match code {
+                Code::Text { slot, text } => read(book.grammar.slots()[usize::from(*slot)].scan, text),
+                Code::Number { bin, .. } => match (bin.atoms.as_slice(), bin.edges.is_empty()) {
+                    ([(number, _)], true) => {
+                        let mut text = Vec::new();
+                        field.kind.append(*number, &mut text).and_then(|()| String::from_utf8(text).ok())
+                    }
+                    _ => return Err(no_classes("it has numbers of a range")),
+                },
+                Code::Texts { .. } => return Err(no_classes("it has too many texts to tell them apart")),
+                Code::Sequence { .. } => return Err(no_classes("its values go on with each record")),
+                Code::Time { .. } => return Err(no_classes("it has times")),
+                Code::Absent | Code::Null { .. } | Code::Part(_) | Code::Literal(_) | Code::Rare => None,
+            };
+            let Some(class) = class else { continue };
+            let mut with = condition.clone();
+            with.insert(name.to_owned(), class.clone());
+            if self.fixed(&with).is_ok() {
+                classes.push((class, f64::from(exp(logit - most))));
+            }
+        }
+        let sum: f64 = classes.iter().map(|(_, share)| share).sum();
+        if classes.is_empty() || sum <= 0.0 {
+            return Err(no_classes("none of its values was seen five times"));
+        }
+        classes.iter_mut().for_each(|(_, share)| *share /= sum);
+        Ok(classes)
     }
 
     /// Fixes a field; why not, if it cannot be.
@@ -166,6 +243,17 @@ impl Scheme {
             (false, more) => format!("it may be {} and {more} more", texts.join(", ")),
         }
     }
+}
+
+/// A value as a user writes it, whom [`written`] understands.
+fn read(scan: Scan, value: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(value).ok()?;
+    let plain = match scan {
+        Scan::JsonString => serde_json::from_str(&format!("\"{text}\"")).ok()?,
+        Scan::CsvQuoted => text.replace("\"\"", "\""),
+        _ => text.to_owned(),
+    };
+    (written(scan, &plain) == value).then_some(plain)
 }
 
 /// A value as a record of this syntax has it.

@@ -14,7 +14,7 @@ use super::MAX_WIDTH;
 use super::RowsError;
 use super::artefact::decoder as artefact;
 use super::condition::Fixed;
-use super::draw::{RUN, Table};
+use super::draw::{RUN, Table, numbers_of};
 use super::learn::Coded;
 use super::network::MAX_WEIGHT;
 use super::scheme::Scheme;
@@ -208,10 +208,20 @@ impl Generator for RowsDecoder {
         count: u32,
         records: &mut Vec<Vec<u8>>,
     ) -> Result<(), DrawError> {
+        self.draw_numbers(seed, condition, &numbers_of(run, count), records)
+    }
+
+    fn draw_numbers(
+        &self,
+        seed: u64,
+        condition: &Condition,
+        numbers: &[u64],
+        records: &mut Vec<Vec<u8>>,
+    ) -> Result<(), DrawError> {
         self.admits(condition)?;
         let fixed = Fixed::nothing(&self.scheme.book);
         let fill = |chances: &mut [&mut Chance], table: &mut Table| self.draw_codes(chances, table);
-        self.scheme.draw(seed, &fixed, [run, u64::from(count)], fill, records)
+        self.scheme.draw(seed, &fixed, numbers, fill, records)
     }
 }
 

@@ -15,6 +15,12 @@ pub(super) const RUN: u32 = 256;
 /// How often a record is drawn that the grammar has no way for.
 const TRIES: usize = 16;
 
+/// The numbers of the first records of a run.
+pub(super) fn numbers_of(run: u64, count: u32) -> Vec<u64> {
+    let first = run.wrapping_mul(u64::from(RUN));
+    (0..count.min(RUN)).map(|row| first.wrapping_add(u64::from(row))).collect()
+}
+
 /// Rows as they are filled. Used again for the next: its memory stays.
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -52,21 +58,19 @@ impl Table {
 }
 
 impl Scheme {
-    /// Draws the records of a run: `fill` draws the codes of a table's rows, each by its own chance.
+    /// Draws the records with these numbers: `fill` draws the codes of a table's rows, each by its own chance.
     pub fn draw(
         &self,
         seed: u64,
         fixed: &Fixed,
-        [run, count]: [u64; 2],
+        numbers: &[u64],
         mut fill: impl FnMut(&mut [&mut Chance], &mut Table),
         records: &mut Vec<Vec<u8>>,
     ) -> Result<(), DrawError> {
-        let number = |row: usize| run.wrapping_mul(u64::from(RUN)).wrapping_add(row as u64);
-        let count = count.min(u64::from(RUN)) as usize;
-        let mut chances: Vec<Chance> = (0..count).map(|row| Chance::of(seed, number(row))).collect();
-        let mut drawn: Vec<Option<Vec<u8>>> = vec![None; count];
+        let mut chances: Vec<Chance> = numbers.iter().map(|number| Chance::of(seed, *number)).collect();
+        let mut drawn: Vec<Option<Vec<u8>>> = vec![None; numbers.len()];
         let (mut table, mut draft) = (Table::default(), Draft::default());
-        let mut pending: Vec<usize> = (0..count).collect();
+        let mut pending: Vec<usize> = (0..numbers.len()).collect();
         for _ in 0..TRIES {
             let of_pending = chances.iter_mut().zip(&drawn).filter(|(_, drawn)| drawn.is_none());
             let mut of_pending: Vec<&mut Chance> = of_pending.map(|(chance, _)| chance).collect();
@@ -74,7 +78,7 @@ impl Scheme {
             fill(&mut of_pending, &mut table);
             for (row, codes) in pending.iter().zip(table.codes.chunks_exact(table.variables)) {
                 let mut record = Vec::with_capacity(draft.longest);
-                if self.write(fixed, number(*row), codes, &mut chances[*row], &mut draft, &mut record) {
+                if self.write(fixed, numbers[*row], codes, &mut chances[*row], &mut draft, &mut record) {
                     draft.longest = draft.longest.max(record.len());
                     drawn[*row] = Some(record);
                 }
@@ -85,7 +89,7 @@ impl Scheme {
                 return Ok(());
             }
         }
-        Err(DrawError::NotWhole { seed, index: number(pending[0]) })
+        Err(DrawError::NotWhole { seed, index: numbers[pending[0]] })
     }
 
     /// Draws a code of a variable in a row by its logits, which the first of `logits` are: none that is rare, and none that is

@@ -237,6 +237,48 @@ fn every_record_drawn_under_a_condition_meets_it() {
 }
 
 #[test]
+fn the_real_records_that_meet_a_condition_are_found() {
+    let (model, records) = (model(), records());
+    let records: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
+    assert_eq!(model.matching(&Condition::new(), &records).unwrap(), records);
+    let asked = condition(&[("city", "Split"), ("out", "null")]);
+    let found = model.matching(&asked, &records).unwrap();
+    let meets = |record: &&&[u8]| parsed(record)["city"] == "Split" && parsed(record)["out"].is_null();
+    assert_eq!(found, records.iter().filter(meets).copied().collect::<Vec<_>>());
+    assert!(found.len() > 100 && model.matching(&condition(&[("city", "Rijeka")]), &records).is_err());
+}
+
+#[test]
+fn a_field_of_few_values_has_classes_and_any_numbers_are_drawn_under_each() {
+    let model = model();
+    let classes = model.classes("city", &Condition::new()).unwrap();
+    let names: std::collections::BTreeSet<&str> = classes.iter().map(|(class, _)| class.as_str()).collect();
+    assert_eq!(names, ["Pula", "Split", "Zagreb"].into(), "what is rare is none");
+    assert!((classes.iter().map(|(_, share)| share).sum::<f64>() - 1.0).abs() < 1e-9);
+    // As likely as the network says that they are where nothing is known, relative to one another.
+    let variable = model.scheme.book.variables.iter().position(|variable| variable.name == "city").unwrap();
+    let logits = model.logits(&vec![None; model.scheme.book.variables.len()], variable);
+    let logit = |class: &str| {
+        let is_class = |code: &Code| matches!(code, Code::Text { text, .. } if text == class.as_bytes());
+        logits[model.scheme.book.variables[variable].codes.iter().position(is_class).unwrap()]
+    };
+    for (class, share) in &classes {
+        let expected = f64::from(logit(class) - logit(&classes[0].0)).exp();
+        assert!((share / classes[0].1 - expected).abs() < 1e-4 * expected, "{class}: {classes:?}");
+    }
+    for field in ["out", "id", "at", "town"] {
+        let error = model.classes(field, &Condition::new()).unwrap_err();
+        assert!(matches!(error, DrawError::NoClasses { .. } | DrawError::UnknownField { .. }), "{field}: {error}");
+    }
+    assert!(model.classes("city", &condition(&[("city", "Pula")])).is_err());
+    let asked = condition(&[("city", "Pula")]);
+    let of_pula = drawn(&model, &asked);
+    let mut some = Vec::new();
+    model.draw_numbers(3, &asked, &[700, 5, 1023], &mut some).unwrap();
+    assert_eq!(some, [&of_pula[700], &of_pula[5], &of_pula[1023]].map(Vec::clone));
+}
+
+#[test]
 fn what_cannot_be_says_why() {
     let model = model();
     let error = |fields: &[(&str, &str)]| model.admits(&condition(fields)).unwrap_err();

@@ -84,15 +84,41 @@ impl Generator for VaeModel {
         count: u32,
         records: &mut Vec<Vec<u8>>,
     ) -> Result<(), DrawError> {
+        let first = run.wrapping_mul(u64::from(RUN));
+        let numbers: Vec<u64> = (0..count.min(RUN)).map(|row| first.wrapping_add(u64::from(row))).collect();
+        self.draw_numbers(seed, condition, &numbers, records)
+    }
+
+    fn draw_numbers(
+        &self,
+        seed: u64,
+        condition: &Condition,
+        numbers: &[u64],
+        records: &mut Vec<Vec<u8>>,
+    ) -> Result<(), DrawError> {
         let classes = self.admitted(condition)?;
         let mut latents = Vec::new();
-        for row in 0..count.min(RUN) {
-            let mut chance = Chance::of(seed, run.wrapping_mul(u64::from(RUN)).wrapping_add(u64::from(row)));
+        for number in numbers {
+            let mut chance = Chance::of(seed, *number);
             by_chance(classes, &mut chance).mixture.draw(&mut chance, &mut latents);
         }
         let logits = self.decode(&latents);
         records.extend(logits.chunks_exact(self.shape.samples()).map(|logits| self.samples(logits)));
         Ok(())
+    }
+
+    fn classes(&self, field: &str, condition: &Condition) -> Result<Vec<(String, f64)>, DrawError> {
+        let no_classes = |detail: &str| DrawError::NoClasses { field: field.to_owned(), detail: detail.to_owned() };
+        if condition.contains_key(field) {
+            return Err(no_classes("a condition says what it is"));
+        }
+        if field != LABEL {
+            return Err(DrawError::UnknownField { field: field.to_owned(), known: LABEL.to_owned() });
+        }
+        let all: u64 = self.classes.iter().map(|class| u64::from(class.images)).sum();
+        let of = |class: &Class| Some((class.label.clone()?, f64::from(class.images) / all as f64));
+        let classes: Vec<(String, f64)> = self.classes.iter().filter_map(of).collect();
+        if classes.is_empty() { Err(no_classes("the images that it learned from had no labels")) } else { Ok(classes) }
     }
 }
 

@@ -140,6 +140,7 @@ impl Augmenter {
                 continue;
             }
             let index = run.wrapping_mul(u64::from(length)).wrapping_add(number as u64);
+            headers.under(licence.condition(seed, index));
             let headers = headers.of(seed, index);
             let out = OutRecord {
                 topic: &to.topic,

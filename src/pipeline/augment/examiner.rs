@@ -1,7 +1,8 @@
 //! Decides whether what a model draws is published: judges each model before anything of it is, and again and again while it is.
 //!
-//! Of all processes of a group one judges, the one that trains; its reports go to the registry, beside the model, and the
-//! others do what the newest of them says.
+//! Several models may be drawn from: of those the first that may be published is, in the order in which they are wanted. Of all
+//! processes of a group one judges, the one that trains; its reports go to the registry, beside the model, and the others do what
+//! the newest of them says.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,15 +10,16 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
+use super::shown::{self, word};
 use super::{Augmentation, Licence};
-use crate::augment::{Lineage, Usage};
+use crate::augment::{Balance, Lineage, Usage};
 use crate::codec::ModelId;
-use crate::model::{Condition, Family, Generator, GeneratorError, Span, is_generative, open_generator};
+use crate::model::{Condition, DrawError, Family, Generator, GeneratorError, Span, is_generative, open_generator};
 use crate::pipeline::learn::{Learner, Samples, newest};
 use crate::pipeline::settings::Gates;
-use crate::quality::{Gate, Judge, Options, QualityError, Report, Verdict};
+use crate::quality::{Judge, Options, QualityError, Report, Verdict};
 use crate::registry::{Registry, RegistryError};
-use crate::telemetry::{AugmentReport, GateReport, PipelineStatus, thread_cpu_seconds, unix_millis};
+use crate::telemetry::{AugmentReport, PipelineStatus, thread_cpu_seconds, unix_millis};
 
 /// Most real records of a kind, and drawn ones, that are compared.
 const ROWS: usize = 5_000;
@@ -35,8 +37,14 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Judging takes no more than one part in so many of the time.
 const REST: u32 = 50;
 
+/// So many warnings in a row say that a model that passed is worse than it was: one may be chance.
+const WARNINGS: u32 = 2;
+
 /// How often another process's reports are asked for.
 const ASK: Duration = Duration::from_secs(10);
+
+/// Pause after there were too few records to judge by.
+const COUNT: Duration = Duration::from_secs(2);
 
 /// The version of reports in the registry.
 const VERSION: u32 = 1;
@@ -66,23 +74,47 @@ pub struct ExaminerParts {
     pub by: String,
     /// What shows how it stands.
     pub status: Arc<PipelineStatus>,
+    /// What time it is.
+    pub clock: fn() -> Instant,
 }
 
 /// Judges.
 pub struct Examiner {
     parts: ExaminerParts,
-    current: Option<Examined>,
+    examined: Vec<Examined>,
+    /// What is published from: the model, and the report that lets it.
+    granted: Option<(ModelId, Option<String>)>,
+    told: Option<AugmentReport>,
 }
 
-/// The model in question.
+/// A model in question.
 struct Examined {
     model: ModelId,
     generator: Arc<dyn Generator>,
     trained_on: Vec<Span>,
+    balance: Option<Arc<Balance>>,
     /// When it is judged, or asked for, next.
     due: Instant,
     /// The number of the next judgement: each draws other records.
     number: u64,
+    /// What was found; nothing yet, and why.
+    standing: Result<Standing, String>,
+    /// Whether that stands for good.
+    settled: bool,
+    /// Warnings in a row since it passed last; nothing before it has.
+    warnings: Option<u32>,
+    /// Whether it was found to be worse than before, or not fit at all, since somebody asked.
+    fallen: bool,
+}
+
+/// What was found of a model.
+#[derive(Clone)]
+struct Standing {
+    verdict: Verdict,
+    usage: Usage,
+    report: Option<String>,
+    judge: Option<Arc<Judge>>,
+    shown: AugmentReport,
 }
 
 /// Why nothing was decided.
@@ -94,9 +126,9 @@ pub enum ExaminerError {
     /// The model draws nothing.
     #[error(transparent)]
     Generator(#[from] GeneratorError),
-    /// The model draws no whole records.
+    /// The model draws no whole records, or none that meet the condition.
     #[error(transparent)]
-    Draw(#[from] crate::model::DrawError),
+    Draw(#[from] DrawError),
     /// It cannot be judged.
     #[error(transparent)]
     Quality(#[from] QualityError),
@@ -117,6 +149,8 @@ struct Filed<'a> {
     model: ModelId,
     pipeline: &'a str,
     generator: &'a str,
+    #[serde(rename = "where", skip_serializing_if = "Condition::is_empty")]
+    condition: &'a Condition,
     at_ms: i64,
     by: &'a str,
     report: &'a Report,
@@ -126,6 +160,8 @@ struct Filed<'a> {
 #[derive(Debug, Deserialize)]
 struct Read {
     version: u32,
+    #[serde(default, rename = "where")]
+    condition: Condition,
     at_ms: i64,
     report: Ruling,
 }
@@ -139,180 +175,309 @@ struct Ruling {
 impl Examiner {
     /// Nothing is judged yet.
     pub fn new(parts: ExaminerParts) -> Self {
-        Self { parts, current: None }
+        Self { parts, examined: Vec::new(), granted: None, told: None }
     }
 
-    /// Looks at the model in use, and decides when it is time. `judges` says whether this process does it itself.
-    pub fn look(&mut self, subject: Option<&Subject>, judges: bool, learner: &Learner) -> Result<(), ExaminerError> {
-        let Some(subject) = subject.filter(|subject| is_generative(&subject.family)) else {
-            if self.current.take().is_some() {
-                self.parts.augmentation.grant(None);
+    /// Looks at the models that may be drawn from, the one that is wanted most first, and decides when it is time. `judges` says whether
+    /// this process does it itself.
+    pub fn look(&mut self, subjects: &[Subject], judges: bool, learner: &Learner) -> Result<(), ExaminerError> {
+        // What a model may, another has to earn.
+        self.examined.retain(|one| subjects.iter().any(|subject| subject.model == one.model));
+        let mut failed = None;
+        for subject in subjects.iter().filter(|subject| is_generative(&subject.family)) {
+            let considered = self.open(subject).and_then(|place| self.consider(place, judges, learner));
+            if let Err(error) = considered {
+                failed.get_or_insert(error);
             }
-            self.tell("waiting", "no model is in use that draws records");
-            return Ok(());
+            // Of what is wanted less nothing is drawn.
+            if self.publishes(&subject.model) {
+                break;
+            }
+        }
+        self.settle(subjects, failed.as_ref());
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Judges a model that is not in use yet: nothing where nothing is judged, or there is too little to judge by. What is found
+    /// counts if it is put to use next.
+    pub fn try_out(&mut self, subject: &Subject, learner: &Learner) -> Result<Option<Verdict>, ExaminerError> {
+        let place = self.open(subject)?;
+        self.consider(place, true, learner)?;
+        let gates = self.parts.augmentation.settings().gates;
+        let standing = self.examined[place].standing.as_ref().ok().filter(|_| gates == Gates::Default);
+        Ok(standing.map(|standing| standing.verdict))
+    }
+
+    /// Whether what a model draws may be published.
+    pub fn publishes(&self, model: &ModelId) -> bool {
+        let found = self.examined.iter().find(|one| one.model == *model);
+        found.is_some_and(|one| one.standing.as_ref().is_ok_and(|standing| standing.verdict != Verdict::Block))
+    }
+
+    /// Whether a model was found to be worse than before, or blocked, since this was asked last.
+    pub fn has_fallen(&mut self, model: &ModelId) -> bool {
+        let found = self.examined.iter_mut().find(|one| one.model == *model);
+        found.is_some_and(|one| std::mem::take(&mut one.fallen))
+    }
+
+    /// The place of a model among those in question.
+    fn open(&mut self, subject: &Subject) -> Result<usize, ExaminerError> {
+        if let Some(place) = self.examined.iter().position(|one| one.model == subject.model) {
+            return Ok(place);
+        }
+        let generator = open_generator(&subject.family, &subject.artefact)?;
+        let ExaminerParts { registry, runtime, augmentation, .. } = &self.parts;
+        let trained_on = runtime.block_on(registry.manifest(&subject.model))?.window;
+        let settings = augmentation.settings();
+        let balance = match &settings.balance {
+            _ if generator.admits(&settings.condition).is_err() => Ok(None),
+            None => Ok(None),
+            Some(field) => Balance::new(&*generator, field, &settings.condition, settings.drawn_for_each()).map(Some),
         };
-        if self.current.as_ref().is_none_or(|current| current.model != subject.model) {
-            // What a model may, the next one has to earn.
-            self.parts.augmentation.grant(None);
-            self.current = None;
-            let generator = open_generator(&subject.family, &subject.artefact)
-                .inspect_err(|error| self.tell("blocked", &error.to_string()))?;
-            let ExaminerParts { registry, runtime, .. } = &self.parts;
-            let trained_on = runtime.block_on(registry.manifest(&subject.model))?.window;
-            let (model, due) = (subject.model, Instant::now());
-            self.current = Some(Examined { model, generator, trained_on, due, number: 0 });
-            if self.parts.augmentation.settings().gates == Gates::Off {
-                self.license(Usage::NotForTraining, None, None);
-                self.tell("publishing", "`gates` is \"off\": nothing is judged");
-            } else {
-                // Whoever judged it before may have done so minutes ago; until it is judged again, that counts.
-                self.adopt()?;
-            }
+        let refused = generator.admits(&settings.condition).err().or(balance.as_ref().err().cloned());
+        let mut examined = Examined {
+            model: subject.model,
+            generator,
+            trained_on,
+            balance: balance.ok().flatten().map(Arc::new),
+            due: (self.parts.clock)(),
+            number: 0,
+            standing: Err("the model was not judged yet".to_owned()),
+            settled: false,
+            warnings: None,
+            fallen: false,
+        };
+        if let Some(error) = refused {
+            examined.standing =
+                Ok(Standing::refused(AugmentReport { reason: error.to_string(), ..examined.shown("blocked") }));
+        } else if settings.gates == Gates::Off {
+            let reason = "`gates` is \"off\": nothing is judged".to_owned();
+            examined.standing = Ok(Standing::unjudged(AugmentReport { reason, ..examined.shown("publishing") }));
         }
-        let is_due = self.current.as_ref().is_some_and(|current| Instant::now() >= current.due);
-        if self.parts.augmentation.settings().gates == Gates::Off || !is_due {
-            return Ok(());
+        examined.settled = examined.standing.is_ok();
+        self.examined.push(examined);
+        let place = self.examined.len() - 1;
+        if !self.examined[place].settled {
+            // Whoever judged it before may have done so minutes ago; until it is judged again, that counts.
+            self.adopt(place)?;
+            self.examined[place].due = (self.parts.clock)();
         }
-        if judges { self.judge(learner) } else { self.adopt() }
+        Ok(place)
     }
 
-    /// Judges what the model draws now by the newest real records.
-    fn judge(&mut self, learner: &Learner) -> Result<(), ExaminerError> {
+    /// Judges a model when it is time, or asks what others found.
+    fn consider(&mut self, place: usize, judges: bool, learner: &Learner) -> Result<(), ExaminerError> {
+        let one = &self.examined[place];
+        if one.settled || (self.parts.clock)() < one.due {
+            return Ok(());
+        }
+        if judges { self.judge(place, learner) } else { self.adopt(place) }
+    }
+
+    /// Judges what a model draws now by the newest real records.
+    fn judge(&mut self, place: usize, learner: &Learner) -> Result<(), ExaminerError> {
+        let settings = self.parts.augmentation.settings().clone();
         let samples = Samples::of(&learner.snapshot(), HOLDOUT_BYTES);
         let (learned, holdout) = (samples.learned(), samples.holdout());
+        let one = &mut self.examined[place];
+        let (clock, cpu) = (self.parts.clock, thread_cpu_seconds());
+        let began = clock();
         let train: Vec<&[u8]> = newest(&learned, TRAIN_BYTES).iter().flat_map(|run| run.values()).collect();
         let holdout: Vec<&[u8]> = holdout.iter().flat_map(|run| run.values()).collect();
-        let Some(current) = &mut self.current else { return Ok(()) };
+        // What is drawn under a condition is compared with real records that meet it.
+        let train = one.generator.matching(&settings.condition, &train)?;
+        let holdout = one.generator.matching(&settings.condition, &holdout)?;
         if train.len() < FEWEST || holdout.len() < FEWEST {
-            if self.parts.augmentation.licence().is_none() {
-                let reason = format!(
-                    "{} and {} real records were seen: {FEWEST} on either side are needed to judge by",
+            one.due = began + COUNT;
+            let which = if settings.condition.is_empty() { "" } else { " that meet `where`" };
+            if let Err(reason) = &mut one.standing {
+                *reason = format!(
+                    "{} and {} real records{which} were seen: {FEWEST} on either side are needed to judge by",
                     train.len(),
                     holdout.len()
                 );
-                self.tell("waiting", &reason);
             }
             return Ok(());
         }
-        let (began, cpu) = (Instant::now(), thread_cpu_seconds());
-        let options =
-            Options { rows: ROWS, seed: current.number, target: self.parts.augmentation.settings().target.clone() };
-        current.number += 1;
-        current.due = began + EVERY;
-        let (generator, number) = (Arc::clone(&current.generator), current.number);
-        let examined = examine(&*generator, number, &train, &holdout, options);
-        if let Some(current) = &mut self.current {
-            current.due = Instant::now() + EVERY.max(began.elapsed() * REST);
-        }
-        let (report, judge) = examined.inspect_err(|error| {
-            // What cannot be judged is not published.
-            self.parts.augmentation.grant(None);
-            self.tell("blocked", &error.to_string());
-        })?;
-        tracing::info!(
-            target: "latentd", pipeline = self.parts.pipeline, verdict = word(report.verdict),
-            cpu_seconds = thread_cpu_seconds() - cpu, "generated records: judged"
-        );
-        let id = self.file(&report)?;
-        let usage = if report.for_training { Usage::Training } else { Usage::NotForTraining };
-        let state = if report.verdict == Verdict::Block {
-            self.parts.augmentation.grant(None);
-            "blocked"
-        } else {
-            self.license(usage, Some(id.clone()), Some(Arc::new(judge)));
-            "publishing"
+        let options = Options { rows: ROWS, seed: one.number, target: settings.target.clone() };
+        one.number += 1;
+        one.due = began + EVERY;
+        let examined = examine(&*one.generator, &settings.condition, one.number, &train, &holdout, options);
+        one.due = clock() + EVERY.max(clock().saturating_duration_since(began) * REST);
+        let (report, judge) = match examined {
+            Ok(examined) => examined,
+            Err(error) => {
+                // What cannot be judged is not published.
+                let shown = AugmentReport { reason: error.to_string(), ..one.shown("blocked") };
+                one.standing = Ok(Standing::refused(shown));
+                one.fallen = true;
+                return Err(error);
+            }
         };
-        self.parts.status.set_augment(AugmentReport {
-            report: Some(id),
-            verdict: Some(word(report.verdict).to_owned()),
-            judged_ms: Some(unix_millis()),
-            gates: report.gates.iter().map(shown).collect(),
-            ..self.report(state, &reason(&report))
+        tracing::info!(
+            target: "latentd", pipeline = self.parts.pipeline, generator = one.generator.name(),
+            verdict = word(report.verdict), cpu_seconds = thread_cpu_seconds() - cpu, "generated records: judged"
+        );
+        let ExaminerParts { registry, runtime, pipeline, by, .. } = &self.parts;
+        let (model, at_ms) = (one.model, unix_millis());
+        let (generator, condition) = (one.generator.name(), &settings.condition);
+        let filed = Filed { version: VERSION, model, pipeline, generator, condition, at_ms, by, report: &report };
+        let json = serde_json::to_vec_pretty(&filed)
+            .map_err(|error| ExaminerError::Report { model, detail: error.to_string() })?;
+        let id = runtime.block_on(registry.keep_report(&model, at_ms, json.into()))?;
+        one.warnings = match report.verdict {
+            Verdict::Pass => Some(0),
+            Verdict::Warn => one.warnings.map(|warnings| warnings + 1),
+            Verdict::Block => one.warnings,
+        };
+        one.fallen |= report.verdict == Verdict::Block || one.warnings == Some(WARNINGS);
+        let publishes = if report.verdict == Verdict::Block { "blocked" } else { "publishing" };
+        one.standing = Ok(Standing {
+            verdict: report.verdict,
+            usage: if report.for_training { Usage::Training } else { Usage::NotForTraining },
+            report: Some(id.clone()),
+            judge: Some(Arc::new(judge)),
+            shown: AugmentReport {
+                reason: shown::reason(&report),
+                report: Some(id),
+                verdict: Some(word(report.verdict).to_owned()),
+                judged_ms: Some(at_ms),
+                gates: report.gates.iter().map(shown::gate).collect(),
+                ..one.shown(publishes)
+            },
         });
         Ok(())
     }
 
     /// Does what the newest report of whoever judges says.
-    fn adopt(&mut self) -> Result<(), ExaminerError> {
-        let Some(current) = &mut self.current else { return Ok(()) };
-        let model = current.model;
-        let ExaminerParts { registry, runtime, .. } = &self.parts;
-        let Some((id, bytes)) = runtime.block_on(registry.newest_report(&model))? else {
-            self.tell("waiting", "the model was not judged yet");
-            return Ok(());
-        };
-        current.due = Instant::now() + ASK;
+    fn adopt(&mut self, place: usize) -> Result<(), ExaminerError> {
+        let ExaminerParts { registry, runtime, augmentation, .. } = &self.parts;
+        let one = &mut self.examined[place];
+        let model = one.model;
+        let newest = runtime.block_on(registry.newest_report(&model))?;
+        one.due = (self.parts.clock)() + ASK;
+        let Some((id, bytes)) = newest else { return Ok(()) };
         let damaged = |detail: String| ExaminerError::Report { model, detail };
         let read: Read = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         if read.version > VERSION {
             return Err(damaged(format!("its version is {}: use a newer latentd", read.version)));
         }
-        let Ruling { verdict, for_training } = read.report;
-        let passes = verdict == word(Verdict::Pass) || verdict == word(Verdict::Warn);
-        if passes {
-            let usage = if for_training { Usage::Training } else { Usage::NotForTraining };
-            self.license(usage, Some(id.clone()), None);
-        } else {
-            self.parts.augmentation.grant(None);
+        if read.condition != augmentation.settings().condition {
+            // Of records under another condition.
+            return Ok(());
         }
-        let (state, reason) = match passes {
-            true => ("publishing", "the newest report in the registry says so"),
-            false => ("blocked", "the newest report in the registry says so"),
-        };
-        self.parts.status.set_augment(AugmentReport {
-            report: Some(id),
-            verdict: Some(verdict),
-            judged_ms: Some(read.at_ms),
-            ..self.report(state, reason)
+        let Ruling { verdict, for_training } = read.report;
+        let known = [Verdict::Pass, Verdict::Warn].into_iter().find(|known| word(*known) == verdict);
+        let publishes = if known.is_some() { "publishing" } else { "blocked" };
+        one.standing = Ok(Standing {
+            verdict: known.unwrap_or(Verdict::Block),
+            usage: if for_training { Usage::Training } else { Usage::NotForTraining },
+            report: Some(id.clone()),
+            judge: None,
+            shown: AugmentReport {
+                reason: "the newest report in the registry says so".to_owned(),
+                report: Some(id),
+                verdict: Some(verdict),
+                judged_ms: Some(read.at_ms),
+                ..one.shown(publishes)
+            },
         });
         Ok(())
     }
 
-    /// Keeps a report beside its model; the report's id.
-    fn file(&self, report: &Report) -> Result<String, ExaminerError> {
-        let Some(current) = &self.current else { return Ok(String::new()) };
-        let ExaminerParts { registry, runtime, pipeline, by, .. } = &self.parts;
-        let (model, at_ms) = (current.model, unix_millis());
-        let filed = Filed { version: VERSION, model, pipeline, generator: current.generator.name(), at_ms, by, report };
-        let json = serde_json::to_vec_pretty(&filed)
-            .map_err(|error| ExaminerError::Report { model, detail: error.to_string() })?;
-        Ok(runtime.block_on(registry.keep_report(&model, at_ms, json.into()))?)
-    }
-
-    fn license(&self, usage: Usage, report: Option<String>, judge: Option<Arc<Judge>>) {
-        let Some(current) = &self.current else { return };
-        let lineage = Lineage {
-            source: self.parts.augmentation.source().to_owned(),
-            model: current.model,
-            generator: current.generator.name(),
-            condition: Condition::new(),
-            trained_on: current.trained_on.clone(),
-            report,
-            usage,
-            content_type: current.generator.content_type(),
+    /// Lets the first model that may be published be published, or none, and says so.
+    fn settle(&mut self, subjects: &[Subject], failed: Option<&ExaminerError>) {
+        let place = |subject: &Subject| self.examined.iter().find(|one| one.model == subject.model);
+        let examined: Vec<&Examined> = subjects.iter().filter_map(place).collect();
+        let chosen = examined.iter().position(|one| self.publishes(&one.model));
+        let (granted, mut shown) = match chosen.and_then(|chosen| examined.get(chosen)) {
+            Some(one) => match &one.standing {
+                Ok(standing) => {
+                    let granted = (one.model, standing.report.clone());
+                    if self.granted.as_ref() != Some(&granted) {
+                        self.parts.augmentation.grant(Some(Arc::new(self.licence(one, standing))));
+                    }
+                    (Some(granted), standing.shown.clone())
+                }
+                Err(reason) => (None, AugmentReport { reason: reason.clone(), ..one.shown("waiting") }),
+            },
+            None => {
+                if self.granted.is_some() {
+                    self.parts.augmentation.grant(None);
+                }
+                let shown = examined.first().map(|one| match &one.standing {
+                    Ok(standing) => standing.shown.clone(),
+                    Err(reason) => AugmentReport { reason: reason.clone(), ..one.shown("waiting") },
+                });
+                let none = match failed {
+                    Some(error) => AugmentReport { reason: error.to_string(), ..state("blocked") },
+                    None => {
+                        AugmentReport { reason: "no model is in use that draws records".to_owned(), ..state("waiting") }
+                    }
+                };
+                (None, shown.unwrap_or(none))
+            }
         };
-        let generator = Arc::clone(&current.generator);
-        self.parts.augmentation.grant(Some(Arc::new(Licence { generator, lineage, judge })));
+        let others = examined.iter().enumerate().filter(|(place, _)| *place < chosen.unwrap_or(examined.len()));
+        for one in others.map(|(_, one)| *one).filter(|one| Some(one.model.to_string()) != shown.model) {
+            let reason = one.standing.as_ref().map_or_else(String::as_str, |standing| standing.shown.reason.as_str());
+            shown.reason = format!("{}; not from `{}`: {reason}", shown.reason, one.generator.name());
+        }
+        self.granted = granted;
+        self.tell(shown);
     }
 
-    fn report(&self, state: &str, reason: &str) -> AugmentReport {
-        AugmentReport {
-            state: state.to_owned(),
-            reason: reason.to_owned(),
-            model: self.current.as_ref().map(|current| current.model.to_string()),
-            generator: self.current.as_ref().map(|current| current.generator.name().to_owned()),
-            ..AugmentReport::default()
+    fn licence(&self, one: &Examined, standing: &Standing) -> Licence {
+        let augmentation = &self.parts.augmentation;
+        let lineage = Lineage {
+            source: augmentation.source().to_owned(),
+            model: one.model,
+            generator: one.generator.name(),
+            condition: augmentation.settings().condition.clone(),
+            trained_on: one.trained_on.clone(),
+            report: standing.report.clone(),
+            usage: standing.usage,
+            content_type: one.generator.content_type(),
+        };
+        let (generator, balance) = (Arc::clone(&one.generator), one.balance.clone());
+        Licence { generator, lineage, balance, judge: standing.judge.clone() }
+    }
+
+    fn tell(&mut self, report: AugmentReport) {
+        if self.told.as_ref() != Some(&report) {
+            self.parts.status.set_augment(report.clone());
+            self.told = Some(report);
         }
     }
+}
 
-    fn tell(&self, state: &str, reason: &str) {
-        self.parts.status.set_augment(self.report(state, reason));
+impl Examined {
+    fn shown(&self, word: &str) -> AugmentReport {
+        let (model, generator) = (Some(self.model.to_string()), Some(self.generator.name().to_owned()));
+        AugmentReport { model, generator, ..state(word) }
     }
+}
+
+impl Standing {
+    /// It cannot do what is asked of it.
+    fn refused(shown: AugmentReport) -> Self {
+        Self { verdict: Verdict::Block, usage: Usage::NotForTraining, report: None, judge: None, shown }
+    }
+
+    /// Nobody looks.
+    fn unjudged(shown: AugmentReport) -> Self {
+        Self { verdict: Verdict::Pass, ..Self::refused(shown) }
+    }
+}
+
+fn state(word: &str) -> AugmentReport {
+    AugmentReport { state: word.to_owned(), ..AugmentReport::default() }
 }
 
 /// Judges a generator by real records, some of which it may have learned from.
 fn examine(
     generator: &dyn Generator,
+    condition: &Condition,
     number: u64,
     train: &[&[u8]],
     holdout: &[&[u8]],
@@ -324,46 +489,9 @@ fn examine(
     let (mut drawn, length) = (Vec::new(), u64::from(generator.run_length().max(1)));
     for run in 0..count.div_ceil(length) {
         let count = (count - run * length).min(length) as u32;
-        generator.draw(number, &Condition::new(), run, count, &mut drawn)?;
+        generator.draw(number, condition, run, count, &mut drawn)?;
     }
     let drawn: Vec<&[u8]> = drawn.iter().map(Vec::as_slice).collect();
     let report = judge.judge(&drawn)?;
     Ok((report, judge))
-}
-
-/// Why a report says what it says.
-fn reason(report: &Report) -> String {
-    let blocking: Vec<String> =
-        report.blocking().map(|gate| format!("`{}` is {:.3}: {}", gate.name, gate.value, gate.explanation)).collect();
-    match report.verdict {
-        Verdict::Block => blocking.join("; "),
-        Verdict::Warn => {
-            let warns: Vec<String> = report
-                .gates
-                .iter()
-                .filter(|gate| gate.verdict == Verdict::Warn)
-                .map(|gate| format!("`{}` is {:.3}", gate.name, gate.value))
-                .collect();
-            format!("no gate blocks; worse than it should be: {}", warns.join(", "))
-        }
-        Verdict::Pass => "all gates pass".to_owned(),
-    }
-}
-
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Warn => "warn",
-        Verdict::Block => "block",
-    }
-}
-
-fn shown(gate: &Gate) -> GateReport {
-    GateReport {
-        gate: gate.name.to_string(),
-        value: gate.value,
-        threshold: gate.threshold(),
-        verdict: word(gate.verdict).to_owned(),
-        explanation: gate.explanation.clone(),
-    }
 }

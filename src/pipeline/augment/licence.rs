@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::augment::{Headers, Lineage};
-use crate::model::{DrawError, Generator};
+use crate::augment::{Balance, Headers, Lineage};
+use crate::model::{Condition, DrawError, Generator};
 use crate::quality::Judge;
 
 /// Leave to publish: given after a report that does not block, and taken back by the next that does.
@@ -13,6 +13,8 @@ pub struct Licence {
     pub generator: Arc<dyn Generator>,
     /// What each record says of itself.
     pub lineage: Lineage,
+    /// What says under which condition each record is drawn, where classes are filled up; otherwise the lineage does.
+    pub balance: Option<Arc<Balance>>,
     /// Who says whether a record is valid: nobody where the report was another process's, or where there are no gates.
     pub judge: Option<Arc<Judge>>,
 }
@@ -25,7 +27,15 @@ impl Licence {
 
     /// Appends the first records of a run.
     pub fn draw(&self, seed: u64, run: u64, count: u32, records: &mut Vec<Vec<u8>>) -> Result<(), DrawError> {
-        self.generator.draw(seed, &self.lineage.condition, run, count, records)
+        match &self.balance {
+            Some(balance) => balance.draw(&*self.generator, seed, run, count, records),
+            None => self.generator.draw(seed, &self.lineage.condition, run, count, records),
+        }
+    }
+
+    /// The condition under which a record is drawn.
+    pub fn condition(&self, seed: u64, number: u64) -> &Condition {
+        self.balance.as_ref().map_or(&self.lineage.condition, |balance| balance.of(seed, number))
     }
 
     /// Whether a record may be published.

@@ -4,6 +4,7 @@
 mod augmenter;
 mod examiner;
 mod licence;
+mod shown;
 
 pub use augmenter::Augmenter;
 pub use examiner::{Examiner, ExaminerError, ExaminerParts, Subject};

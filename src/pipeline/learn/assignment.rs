@@ -39,6 +39,8 @@ pub struct Lecture {
     pub metrics: BTreeMap<String, f64>,
     /// How it went, where it took minutes.
     pub curve: Vec<CurvePoint>,
+    /// What was in use when it began: what it was judged against.
+    pub against: Option<Setup>,
     /// The choice, where there is one.
     pub choice: Option<Choice>,
     /// What it was made from.
@@ -105,6 +107,7 @@ impl Assignment {
             None => self.choice(&learned, &holdout, clock, start, monitor)?,
         };
         lecture.sample_bytes = self.sample_bytes;
+        lecture.against.clone_from(&self.setup);
         let after = match &lecture.outcome {
             Outcome::Take(better) => Some(&better.setup),
             Outcome::Keep(_) => self.setup.as_ref(),
@@ -235,6 +238,7 @@ impl Lecture {
             cpu_seconds: 0.0,
             metrics: BTreeMap::new(),
             curve: Vec::new(),
+            against: None,
             choice: None,
             contest: None,
             sample_bytes: 0,

@@ -3,7 +3,8 @@
 //! What is learned is a zstd dictionary, a model of fields or one of images ([`Subject`]), or, with `codec = "auto"`, which codec is cheapest
 //! ([`Curriculum`]). The loop is the one that every learned codec goes through: tap, reservoir, training, challenge on the
 //! newest records, publication, swap at a transaction boundary; [`Renewal`] says when. [`Trainer`] is the loop without its
-//! clock, its registry and its threads: a training is an [`Assignment`], which a thread of its own works on (`study`).
+//! clock, its registry and its threads: a training is an [`Assignment`], which a thread of its own works on (`study`). A pipeline that
+//! generates learns to draw beside it ([`Course`]).
 
 mod assignment;
 mod audition;
@@ -12,6 +13,7 @@ mod choice;
 mod contest;
 mod cpu_time;
 mod curriculum;
+mod generator;
 mod images;
 mod lesson;
 mod pace;
@@ -31,6 +33,7 @@ pub use choice::{Bar, Candidate, Choice, Load, Tried};
 pub use contest::Better;
 pub use cpu_time::CpuTime;
 pub use curriculum::Curriculum;
+pub use generator::{Course, CourseError, CourseParts, Drawing, Drawn, Reason, Rest, Timetable};
 pub use images::{Images, SEED};
 pub use lesson::{Lesson, LessonParts};
 pub use publication::Publication;

@@ -10,10 +10,9 @@ use std::{io, mem};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::assignment::{Assignment, Lecture, TrainerError};
-use super::{CpuTime, Setup, lock};
+use super::{CpuTime, lock};
 use crate::model::{Monitor, Progress, Span, Start};
-use crate::telemetry::thread_cpu_seconds;
+use crate::telemetry::ProgressReport;
 
 /// How much lower than others a thread ranks that trains for minutes: where records need all of the CPU, it gets about a tenth
 /// of a core.
@@ -91,16 +90,14 @@ pub struct Bookmark {
     pub state: Vec<u8>,
 }
 
-/// A training under way.
-pub struct Study {
+/// A training under way, which comes to an `R`.
+pub struct Study<R> {
     plan: Plan,
-    /// What was in use when it began.
-    setup: Option<Setup>,
     begun: Instant,
     /// Whether it asks whether to go on.
     asks: bool,
     desk: Arc<Desk>,
-    thread: JoinHandle<Result<Lecture, TrainerError>>,
+    thread: JoinHandle<R>,
 }
 
 /// What the thread that trains and the one that watches it have in common.
@@ -151,39 +148,45 @@ pub enum Beginning {
     Warm(Vec<u8>),
 }
 
-impl Study {
-    /// Begins. The permit, which limits how many train at the same time, is given back at the end.
+impl Beginning {
+    /// CPU time that the same training has had before.
+    pub fn spent(&self) -> Duration {
+        match self {
+            Self::At(bookmark) if !bookmark.state.is_empty() => bookmark.spent,
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl<R: Send + 'static> Study<R> {
+    /// Begins the `work`; `long` says that it takes minutes, and asks whether to go on. The permit, which limits how many train at
+    /// the same time, is given back at the end.
     pub fn begin(
         name: &str,
         plan: Plan,
-        assignment: Assignment,
+        long: bool,
         beginning: Beginning,
         permit: Option<OwnedSemaphorePermit>,
+        work: impl FnOnce(Start<'_>, &mut dyn Monitor) -> R + Send + 'static,
     ) -> io::Result<Self> {
         let desk = Arc::new(Desk::default());
         let own = Arc::clone(&desk);
-        let (setup, long) = (assignment.setup.clone(), assignment.curriculum.is_long());
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let _permit = permit;
             if long {
                 // Refused is no reason not to train.
                 let _ = rustix::process::nice(NICE);
             }
-            let earlier = match &beginning {
-                Beginning::At(bookmark) if !bookmark.state.is_empty() => bookmark.spent,
-                _ => Duration::ZERO,
-            };
+            let earlier = beginning.spent();
             let start = match &beginning {
                 Beginning::At(bookmark) if !bookmark.state.is_empty() => Start::Resume(&bookmark.state),
                 Beginning::Warm(state) => Start::Warm(state),
                 Beginning::Anew | Beginning::At(_) => Start::Anew,
             };
             let mut watch = Watch { desk: own, earlier, time: CpuTime::begin() };
-            let mut lecture = assignment.work(&thread_cpu_seconds, start, &mut watch)?;
-            lecture.took_cpu(earlier.as_secs_f64());
-            Ok(lecture)
+            work(start, &mut watch)
         })?;
-        Ok(Self { plan, setup, begun: Instant::now(), asks: long, desk, thread })
+        Ok(Self { plan, begun: Instant::now(), asks: long, desk, thread })
     }
 
     /// What is known of it.
@@ -191,19 +194,24 @@ impl Study {
         &self.plan
     }
 
-    /// What was in use when it began: what it is judged against.
-    pub fn setup(&self) -> Option<&Setup> {
-        self.setup.as_ref()
-    }
-
     /// How long it has gone on here.
     pub fn took(&self) -> Duration {
         self.begun.elapsed()
     }
 
-    /// How far it is, and the CPU time that it has had.
-    pub fn progress(&self) -> Option<(Progress, Duration)> {
-        lock(&self.desk.seen).progress
+    /// How far it is, for the API.
+    pub fn report(&self) -> Option<ProgressReport> {
+        let (progress, spent) = lock(&self.desk.seen).progress?;
+        Some(ProgressReport {
+            phase: progress.phase.name().to_owned(),
+            fraction: progress.fraction,
+            step: progress.step,
+            loss: progress.loss,
+            validation: progress.validated(),
+            rewinds: progress.rewinds,
+            cpu_seconds: spent.as_secs_f64(),
+            cpu_seconds_left: progress.left.as_secs_f64(),
+        })
     }
 
     /// The newest place to go on from, once.
@@ -217,7 +225,7 @@ impl Study {
     }
 
     /// What came of it; `None` if its thread broke down.
-    pub fn end(self) -> Option<Result<Lecture, TrainerError>> {
+    pub fn end(self) -> Option<R> {
         self.thread.join().ok()
     }
 

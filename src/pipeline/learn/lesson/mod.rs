@@ -15,13 +15,15 @@ use tokio::sync::Semaphore;
 use super::pace::{Counts, Pace};
 use super::renewal::Decision;
 use super::study::Study;
-use super::{Curriculum, Learner, Load, Stream, Trainer, TrainerError};
+use super::{
+    Course, CourseError, CourseParts, Curriculum, Learner, Lecture, Load, Reason, Stream, Trainer, TrainerError,
+};
 use crate::codec::CodecError;
 use crate::cost::Prices;
 use crate::pipeline::augment::{Examiner, ExaminerError, Subject as Examinee};
 use crate::pipeline::holdings::Holdings;
 use crate::pipeline::pulse::Pulse;
-use crate::pipeline::settings::Settings;
+use crate::pipeline::settings::{GeneratorChoice, Settings};
 use crate::registry::{Activation, Registry, RegistryError, Signature};
 use crate::telemetry::{LearningReport, PipelineStatus, ProgressReport, PublishedKind, thread_cpu_seconds};
 
@@ -63,6 +65,9 @@ pub struct LessonParts {
     pub threads: Arc<Semaphore>,
 }
 
+/// What a training comes to.
+type Lectured = Result<Lecture, TrainerError>;
+
 /// The loop.
 pub struct Lesson {
     parts: LessonParts,
@@ -72,7 +77,9 @@ pub struct Lesson {
     known: Option<Activation>,
     looked: Option<Instant>,
     switched: Option<Instant>,
-    study: Option<Study>,
+    study: Option<Study<Lectured>>,
+    /// What is learned to draw from beside the codec.
+    course: Option<Course>,
     saved: Instant,
     told: Instant,
     /// Whether there is a training of this pipeline that was begun and not ended is known.
@@ -90,6 +97,8 @@ enum LessonError {
     Codec(#[from] CodecError),
     #[error("records are not generated: {0}")]
     Examiner(#[from] ExaminerError),
+    #[error("no generator was learned: {0}")]
+    Course(#[from] CourseError),
     #[error("no thread to train on: {0}")]
     Thread(#[from] std::io::Error),
     #[error("the thread that trained broke down: this is an error of latentd, please report it")]
@@ -100,9 +109,20 @@ impl Lesson {
     /// A loop that has not started.
     pub fn new(parts: LessonParts) -> Self {
         let trainer = Trainer::new(parts.curriculum.clone(), parts.prices, parts.learner.clone());
+        let course = Course::new(CourseParts {
+            learner: parts.learner.clone(),
+            settings: parts.settings.clone(),
+            learn: parts.curriculum.learn(),
+            registry: parts.registry.clone(),
+            runtime: parts.runtime.clone(),
+            by: parts.by.clone(),
+            status: Arc::clone(&parts.status),
+            threads: Arc::clone(&parts.threads),
+        });
         let now = Instant::now();
         Self {
             parts,
+            course,
             trainer,
             begun: now,
             pace: Pace::default(),
@@ -121,6 +141,7 @@ impl Lesson {
         if let Err(error) = self.follow() {
             self.complain("registry", &error);
         }
+        self.follow_course();
     }
 
     /// Runs until asked to stop.
@@ -137,6 +158,9 @@ impl Lesson {
             }
         }
         self.leave();
+        if let Some(course) = &mut self.course {
+            course.leave();
+        }
     }
 
     fn complain(&self, kind: &'static str, error: &LessonError) {
@@ -179,9 +203,11 @@ impl Lesson {
             // First, so that an error is no reason to ask again at once.
             self.looked = Some(Instant::now());
             self.pace.sample(self.now(), self.counts());
+            self.follow_course();
             self.follow()?;
         }
         self.examine();
+        self.draw();
         if !self.trains() {
             self.leave();
             self.looked_back = false;
@@ -228,15 +254,51 @@ impl Lesson {
         let Some(examiner) = &mut self.parts.examiner else { return };
         let model = self.known.as_ref().and_then(|known| known.model);
         let setup = self.trainer.setup();
-        let subject = setup.zip(model).and_then(|(setup, model)| {
+        let own = setup.zip(model).and_then(|(setup, model)| {
             Some(Examinee { model, family: setup.family()?, artefact: Arc::clone(setup.artefact.as_ref()?) })
         });
+        let augment = self.parts.settings.augment.as_ref();
+        let draws = augment.is_some_and(|augment| match augment.generator {
+            GeneratorChoice::Auto => !augment.is_conditional(),
+            GeneratorChoice::Columns => true,
+            GeneratorChoice::Autoregressive => false,
+        });
+        // What is learned for nothing else draws better than what codes.
+        let learned = self.course.as_ref().and_then(Course::in_use).cloned();
+        let subjects: Vec<Examinee> = learned.into_iter().chain(own.filter(|_| draws)).collect();
         let judges = match self.parts.settings.from.first_topic() {
             Some(topic) => self.parts.holdings.hold_first_of(topic),
             None => self.parts.holdings.hold_a_first(),
         };
-        if let Err(error) = examiner.look(subject.as_ref(), judges, &self.parts.learner) {
+        let looked = examiner.look(&subjects, judges, &self.parts.learner);
+        if let Some(course) = &mut self.course
+            && let Some(in_use) = course.in_use()
+            && examiner.has_fallen(&in_use.model)
+        {
+            course.wish(Reason::Fallen);
+        }
+        if let Err(error) = looked {
             self.complain("augment", &error.into());
+        }
+    }
+
+    /// Lets the generator be learned that is drawn from beside the codec.
+    fn draw(&mut self) {
+        let (trains, at) = (self.trains(), self.now());
+        let Some(course) = &mut self.course else { return };
+        if !trains {
+            return course.rest();
+        }
+        if let Err(error) = course.step(at, self.parts.examiner.as_mut()) {
+            self.complain("generator", &error.into());
+        }
+    }
+
+    /// Takes the generator that somebody else put to use.
+    fn follow_course(&mut self) {
+        let at = self.now();
+        if let Some(Err(error)) = self.course.as_mut().map(|course| course.follow(at)) {
+            self.complain("registry", &error.into());
         }
     }
 

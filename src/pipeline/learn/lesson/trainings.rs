@@ -1,18 +1,25 @@
 //! Trainings: begun, watched, gone on with, and what they lead to.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Lesson, LessonError, LessonParts};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Lectured, Lesson, LessonError, LessonParts};
 use crate::model::manifest::metric;
+use crate::pipeline::learn::generator::Reason;
 use crate::pipeline::learn::renewal::{Cause, Decision, Wait};
 use crate::pipeline::learn::study::{Beginning, Bookmark, Plan, Study};
-use crate::pipeline::learn::{Outcome, Samples, Stream};
+use crate::pipeline::learn::{Assignment, Outcome, Samples, Stream};
 use crate::registry::{Registry, RegistryError, Unfinished};
-use crate::telemetry::{ProgressReport, TrainingReport, unix_millis};
+use crate::telemetry::{TrainingReport, thread_cpu_seconds, unix_millis};
 
 /// How often the registry is told how far a training is that takes minutes.
 const SAVE: Duration = Duration::from_secs(10);
+
+/// A stream has moved when a model of now saves such a share of what the one before it takes.
+const MOVED: f64 = 0.05;
 
 /// How often a line is logged of it.
 const TOLD: Duration = Duration::from_secs(60);
@@ -50,11 +57,14 @@ impl Lesson {
                 (plan, self.warmth())
             }
         };
+        if let (Some(course), Cause::Asked) = (&mut self.course, cause) {
+            course.wish(Reason::Asked);
+        }
         tracing::info!(
             target: "latentd", pipeline = self.parts.settings.name, cause = cause.name(),
             warm = matches!(beginning, Beginning::Warm(_)), "training: {}", Decision::Train(cause)
         );
-        self.study = Some(Study::begin(&self.thread_name(), plan, assignment, beginning, permit)?);
+        self.study = Some(self.study(plan, assignment, beginning, permit)?);
         (self.saved, self.told) = (Instant::now(), Instant::now());
         Ok(())
     }
@@ -80,7 +90,7 @@ impl Lesson {
             "training: goes on with one that was not ended"
         );
         let assignment = self.trainer.assignment(stream, samples);
-        self.study = Some(Study::begin(&self.thread_name(), plan, assignment, Beginning::At(bookmark), Some(permit))?);
+        self.study = Some(self.study(plan, assignment, Beginning::At(bookmark), Some(permit))?);
         (self.saved, self.told) = (Instant::now(), Instant::now());
         Ok(())
     }
@@ -99,8 +109,20 @@ impl Lesson {
         }
     }
 
-    fn thread_name(&self) -> String {
-        format!("{}-train", self.parts.settings.name)
+    fn study(
+        &self,
+        plan: Plan,
+        assignment: Assignment,
+        beginning: Beginning,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> io::Result<Study<Lectured>> {
+        let name = format!("{}-train", self.parts.settings.name);
+        let (long, earlier) = (assignment.curriculum.is_long(), beginning.spent());
+        Study::begin(&name, plan, long, beginning, permit, move |start, monitor| {
+            let mut lecture = assignment.work(&thread_cpu_seconds, start, monitor)?;
+            lecture.took_cpu(earlier.as_secs_f64());
+            Ok(lecture)
+        })
     }
 
     /// Tells the registry something of a training that does without it if need be.
@@ -132,16 +154,7 @@ impl Lesson {
     /// Tells how far a training is.
     fn watch(&mut self) {
         let Some(study) = &self.study else { return };
-        let training = study.progress().map(|(progress, spent)| ProgressReport {
-            phase: progress.phase.name().to_owned(),
-            fraction: progress.fraction,
-            step: progress.step,
-            loss: progress.loss,
-            validation: progress.validated(),
-            rewinds: progress.rewinds,
-            cpu_seconds: spent.as_secs_f64(),
-            cpu_seconds_left: progress.left.as_secs_f64(),
-        });
+        let training = study.report();
         if let Some(training) = &training {
             self.parts.status.metrics().set_training(Some((training.fraction, training.loss)));
             if self.told.elapsed() >= TOLD {
@@ -174,11 +187,10 @@ impl Lesson {
     }
 
     /// Does what a training led to.
-    fn conclude(&mut self, study: Study, stream: &Stream) -> Result<(), LessonError> {
+    fn conclude(&mut self, study: Study<Lectured>, stream: &Stream) -> Result<(), LessonError> {
         let (plan, took, long) = (study.plan().clone(), study.took(), self.parts.curriculum.is_long());
-        let unchanged = study.setup() == self.trainer.setup();
         let done = study.end().ok_or(LessonError::Broken).and_then(|lecture| Ok(lecture?)).and_then(|mut lecture| {
-            if !unchanged {
+            if lecture.against.as_ref() != self.trainer.setup() {
                 lecture.outcome = Outcome::Keep("something else was put to use meanwhile".to_owned());
             }
             let published = match &lecture.outcome {
@@ -225,6 +237,10 @@ impl Lesson {
                 );
                 if let Some(bytes) = lecture.metrics.get(metric::CANDIDATE) {
                     self.parts.status.metrics().set_bytes_per_record("holdout", *bytes);
+                }
+                let has_moved = published.is_some() && lecture.gain.is_some_and(|gain| gain >= MOVED);
+                if let Some(course) = self.course.as_mut().filter(|_| has_moved) {
+                    course.wish(Reason::Moved);
                 }
                 let (cpu_seconds, choice) = (lecture.cpu_seconds, lecture.choice.clone());
                 self.trainer.trained(at, took, stream.records, lecture, published);

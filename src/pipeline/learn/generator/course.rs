@@ -1,0 +1,323 @@
+//! The generator of one pipeline: trained when it is time, tried by the examiner, put to use, and followed where another process
+//! puts one to use.
+//!
+//! A training that is ended before it is done begins anew: it takes a minute or two, and nothing of it is kept.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::timetable::{Reason, Rest, Timetable};
+use super::{Drawing, Drawn, MOST_BYTES, MOST_RECORDS};
+use crate::codec::ModelId;
+use crate::model::{Manifest, Monitor, Start, is_generative};
+use crate::pipeline::augment::{Examiner, Subject as Examinee};
+use crate::pipeline::learn::study::{Beginning, Plan, Study};
+use crate::pipeline::learn::subject::SubjectError;
+use crate::pipeline::learn::{Learner, Publication, Samples};
+use crate::pipeline::settings::{GeneratorChoice, LearnSettings, Settings};
+use crate::quality::Verdict;
+use crate::registry::{Activation, Change, Expect, Registry, RegistryError, Signature, generator_of};
+use crate::telemetry::{
+    GeneratorReport, PipelineStatus, ProgressReport, TrainingReport, thread_cpu_seconds, unix_millis,
+};
+
+/// Most bytes of the newest records that are held back from a training, to judge what comes of it.
+const HOLDOUT_BYTES: usize = 4 << 20;
+
+/// What came of a training, and the CPU time that it took.
+type Trained = Result<(Result<Drawn, String>, f64), SubjectError>;
+
+/// What a course is made from.
+pub struct CourseParts {
+    /// What the workers show their records to.
+    pub learner: Learner,
+    /// What the pipeline is told.
+    pub settings: Settings,
+    /// How it learns.
+    pub learn: LearnSettings,
+    /// Where models go.
+    pub registry: Registry,
+    /// What runs the registry's requests.
+    pub runtime: Handle,
+    /// Who changes models: name and instance of the process.
+    pub by: String,
+    /// What shows how it stands.
+    pub status: Arc<PipelineStatus>,
+    /// A permit for each training of minutes that may go on at the same time, in all pipelines together.
+    pub threads: Arc<Semaphore>,
+}
+
+/// The generator of one pipeline.
+pub struct Course {
+    parts: CourseParts,
+    drawing: Drawing,
+    timetable: Timetable,
+    /// The generator's log in the registry.
+    log: String,
+    known: Option<Activation>,
+    in_use: Option<Examinee>,
+    study: Option<Study<Trained>>,
+    last: Option<TrainingReport>,
+}
+
+/// Why a course led to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CourseError {
+    /// The registry does not answer.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The training failed.
+    #[error(transparent)]
+    Training(#[from] SubjectError),
+    /// The operating system refused a thread.
+    #[error("no thread to train a generator on: {0}")]
+    Thread(#[from] std::io::Error),
+    /// Its thread panicked.
+    #[error("the thread that trained a generator broke down: this is an error of latentd, please report it")]
+    Broken,
+}
+
+/// What a training led to.
+enum Outcome {
+    Replaced,
+    Kept(String),
+    Nothing(String),
+}
+
+impl Outcome {
+    fn told(self) -> (&'static str, Option<String>) {
+        match self {
+            Self::Replaced => ("replaced", None),
+            Self::Kept(why) => ("kept", Some(why)),
+            Self::Nothing(why) => ("nothing", Some(why)),
+        }
+    }
+}
+
+impl Course {
+    /// A course that has not begun, where the pipeline learns to draw beside its codec.
+    pub fn new(parts: CourseParts) -> Option<Self> {
+        let drawing = Drawing::of(&parts.settings)?;
+        let (timetable, log) = (Timetable::new(parts.learn.every), generator_of(&parts.settings.name));
+        Some(Self { parts, drawing, timetable, log, known: None, in_use: None, study: None, last: None })
+    }
+
+    /// The generator in use.
+    pub fn in_use(&self) -> Option<&Examinee> {
+        self.in_use.as_ref()
+    }
+
+    /// There is a sign that another one is needed.
+    pub fn wish(&mut self, reason: Reason) {
+        self.timetable.wish(reason);
+    }
+
+    /// Takes what somebody else put to use.
+    pub fn follow(&mut self, at: Duration) -> Result<(), CourseError> {
+        let CourseParts { registry, runtime, .. } = &self.parts;
+        let newest = runtime.block_on(async {
+            match &self.known {
+                Some(known) => registry.newer(known).await,
+                None => registry.active(&self.log).await,
+            }
+        })?;
+        let Some(activation) = newest else { return Ok(()) };
+        // First, so that a registry that fails takes nothing away.
+        let model = activation.model.map(|id| runtime.block_on(registry.load(&id))).transpose()?;
+        self.in_use = None;
+        self.timetable.gone();
+        if let Some((id, model)) = activation.model.zip(model) {
+            let family = model.manifest.family;
+            let any = self.parts.settings.augment.as_ref().is_some_and(|own| own.generator == GeneratorChoice::Auto);
+            if family == self.drawing.family() || (any && is_generative(&family)) {
+                let records = model.manifest.config.get("records").and_then(serde_json::Value::as_u64);
+                self.timetable.taken(at, records);
+                self.in_use = Some(Examinee { model: id, family, artefact: model.artefact.as_ref().into() });
+            } else {
+                tracing::info!(
+                    pipeline = self.parts.settings.name, model = %id, family = %family,
+                    "the registry's generator is of another family and is not used"
+                );
+            }
+        }
+        if activation.change == Change::Rollback {
+            self.timetable.held(at);
+        }
+        self.known = Some(activation);
+        Ok(())
+    }
+
+    /// Begins a training when it is time, and looks after one that is under way.
+    pub fn step(&mut self, at: Duration, examiner: Option<&mut Examiner>) -> Result<(), CourseError> {
+        if let Some(study) = self.study.take_if(|study| study.has_ended()) {
+            self.parts.status.metrics().set_training(None);
+            return self.conclude(study, at, examiner);
+        }
+        if self.study.is_some() {
+            self.watch();
+            return Ok(());
+        }
+        let (seen, _) = self.parts.learner.seen();
+        match self.timetable.decide(at, seen, self.available()) {
+            Ok(reason) => self.begin(reason),
+            Err(rest) => {
+                self.tell("wait", rest.name(), rest.to_string(), None);
+                Ok(())
+            }
+        }
+    }
+
+    /// Says that another process trains; ends a training that is that one's from here on.
+    pub fn rest(&mut self) {
+        self.leave();
+        self.tell("wait", "elsewhere", "the process that holds the topic's first partition trains".to_owned(), None);
+    }
+
+    /// Ends a training before it is done.
+    pub fn leave(&mut self) {
+        if let Some(study) = self.study.take() {
+            drop(study.cancel());
+            self.parts.status.metrics().set_training(None);
+            tracing::info!(
+                target: "latentd", pipeline = self.parts.settings.name, "training of a generator: ended before it was done"
+            );
+        }
+    }
+
+    /// About how many records a training would learn from now.
+    fn available(&self) -> u64 {
+        let (records, bytes) = self.parts.learner.seen();
+        let most = self.parts.learn.reservoir.bytes().min(MOST_BYTES as u64 * 5 / 4);
+        let share = (most as f64 / bytes.max(1) as f64).min(1.0);
+        // A fifth of what is kept judges.
+        ((records as f64 * share * 0.8) as u64).min(MOST_RECORDS as u64)
+    }
+
+    fn begin(&mut self, reason: Reason) -> Result<(), CourseError> {
+        let Ok(permit) = Arc::clone(&self.parts.threads).try_acquire_owned() else {
+            self.tell("wait", Rest::Busy.name(), Rest::Busy.to_string(), None);
+            return Ok(());
+        };
+        self.tell("train", reason.name(), reason.to_string(), None);
+        let samples = Samples::of(&self.parts.learner.snapshot(), HOLDOUT_BYTES);
+        let plan = Plan::new(reason.name(), serde_json::Value::Null, self.parts.learner.spans(), &[]);
+        tracing::info!(
+            target: "latentd", pipeline = self.parts.settings.name, cause = reason.name(), "training of a generator: {reason}"
+        );
+        let (name, drawing) = (format!("{}-draw", self.parts.settings.name), self.drawing);
+        let work = move |_: Start<'_>, monitor: &mut dyn Monitor| -> Trained {
+            let begun = thread_cpu_seconds();
+            let drawn = drawing.train(samples, monitor)?;
+            Ok((drawn, thread_cpu_seconds() - begun))
+        };
+        self.study = Some(Study::begin(&name, plan, true, Beginning::Anew, Some(permit), work)?);
+        Ok(())
+    }
+
+    /// Tells how far a training is.
+    fn watch(&self) {
+        let Some(study) = &self.study else { return };
+        let training = study.report();
+        if let Some(training) = &training {
+            self.parts.status.metrics().set_training(Some((training.fraction, training.loss)));
+        }
+        self.tell("train", &study.plan().cause, "a training is under way".to_owned(), training);
+    }
+
+    /// Does what a training led to.
+    fn conclude(
+        &mut self,
+        study: Study<Trained>,
+        at: Duration,
+        examiner: Option<&mut Examiner>,
+    ) -> Result<(), CourseError> {
+        let (plan, took) = (study.plan().clone(), study.took());
+        let trained = study.end().ok_or(CourseError::Broken).and_then(|trained| Ok(trained?));
+        let mut cpu_seconds = 0.0;
+        let done = trained.and_then(|(drawn, cpu)| {
+            cpu_seconds = cpu;
+            match drawn {
+                Ok(drawn) => self.put_to_use(drawn, &plan, at, examiner),
+                Err(reason) => Ok(Outcome::Nothing(reason)),
+            }
+        });
+        self.timetable.trained(at, took, matches!(done, Ok(Outcome::Replaced)));
+        let (done, outcome, detail) = match done {
+            Ok(outcome) => {
+                let (word, detail) = outcome.told();
+                (Ok(()), word, detail)
+            }
+            Err(error) => {
+                let detail = error.to_string();
+                (Err(error), "failed", Some(detail))
+            }
+        };
+        tracing::info!(
+            target: "latentd", pipeline = self.parts.settings.name, cause = plan.cause, outcome,
+            seconds = took.as_secs_f64(), cpu_seconds,
+            "trained a generator{}", detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default()
+        );
+        self.parts.status.metrics().training(outcome);
+        let (cause, outcome) = (plan.cause, outcome.to_owned());
+        self.last = Some(TrainingReport { at_ms: unix_millis(), cause, outcome, detail, cpu_seconds });
+        done
+    }
+
+    /// Publishes a generator, lets it be judged, and puts it to use: one that is blocked takes the place of none that is not.
+    fn put_to_use(
+        &mut self,
+        drawn: Drawn,
+        plan: &Plan,
+        at: Duration,
+        examiner: Option<&mut Examiner>,
+    ) -> Result<Outcome, CourseError> {
+        let CourseParts { registry, runtime, settings, learner, by, .. } = &self.parts;
+        let signature =
+            Signature { by: by.clone(), at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string() };
+        let parent = self.known.as_ref().and_then(|known| known.model);
+        let family = self.drawing.family();
+        let mut manifest =
+            Manifest::new(&drawn.artefact, family.clone(), settings.name.as_str(), signature.at.as_str());
+        manifest.parent = parent;
+        manifest.window.clone_from(&plan.window);
+        manifest.seed = self.drawing.seed();
+        manifest.config = self.drawing.config(drawn.records);
+        manifest.metrics = drawn.metrics;
+        manifest.curve = drawn.curve;
+        let publication = Publication { manifest, artefact: drawn.artefact };
+        let artefact = runtime.block_on(publication.publish(registry))?.artefact;
+        let candidate = Examinee { model: ModelId::of(&artefact), family, artefact };
+        let blocked = examiner.and_then(|examiner| {
+            let verdict = examiner.try_out(&candidate, learner);
+            let holds = self.in_use.as_ref().is_some_and(|in_use| examiner.publishes(&in_use.model));
+            match verdict {
+                Ok(Some(Verdict::Block)) if holds => Some("what it draws is blocked".to_owned()),
+                Err(error) if holds => Some(error.to_string()),
+                Ok(_) | Err(_) => None,
+            }
+        });
+        if let Some(why) = blocked {
+            return Ok(Outcome::Kept(why));
+        }
+        let expected = Expect::Model(parent);
+        let activation = runtime.block_on(registry.set_active(&self.log, &candidate.model, expected, &signature))?;
+        self.known = Some(activation);
+        self.in_use = Some(candidate);
+        self.timetable.taken(at, Some(drawn.records));
+        Ok(Outcome::Replaced)
+    }
+
+    fn tell(&self, decision: &str, cause: &str, reason: String, training: Option<ProgressReport>) {
+        self.parts.status.set_generator(GeneratorReport {
+            decision: decision.to_owned(),
+            cause: cause.to_owned(),
+            reason,
+            model: self.in_use.as_ref().map(|in_use| in_use.model.to_string()),
+            training,
+            last: self.last.clone(),
+        });
+    }
+}
