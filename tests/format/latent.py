@@ -203,8 +203,8 @@ def decode_column(model, data, count):
 
 def decode_frame(model, frame):
     reader = Reader(frame)
-    if frame[:1] == b"\xc1":
-        reader.take(4)
+    if frame[:1] in (b"\xc1", b"\xfc"):
+        reader.take(4 if frame[:1] == b"\xc1" else 3)
         return {"content": decode_record(model, reader.rest()).hex()}
     check(reader.take(2) == b"\x91\x4c", "no magic")
     flags, codec = reader.byte(), reader.byte()

@@ -9,9 +9,9 @@ use latentd::record::{Record, Timestamp};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// The models, by name: `digits` has a latent and five wrappings, `tiles` has colours and no latent, `dots` has neither, and a name
-/// that short frames have.
-pub const MODELS: [&str; 3] = ["digits", "tiles", "dots"];
+/// The models, by name: `digits` has a latent and five wrappings, `tiles` has colours and no latent, `dots` and `specks` have neither. Records of
+/// `dots` have frames of four bytes, those of `specks` of three.
+pub const MODELS: [&str; 4] = ["digits", "tiles", "dots", "specks"];
 
 /// Images that tables are counted on.
 const COUNTED: u64 = 400;

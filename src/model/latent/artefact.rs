@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Autoencoder, LatentError, LatentParts, MAX_LIMIT, MAX_TABLES, MAX_WRAPPINGS, OTHERS, SampleTables};
 use crate::engine::{CausalNet, Dense, MAX_NEIGHBOURS, Neighbour, OUTPUTS, Output};
-use crate::frame::SHORT_MAGIC;
+use crate::frame::SHORTEST_MAGIC;
 use crate::payload::image::{Png, Settings, Shape, Wrapping};
 
 /// Most bytes of an artefact.
@@ -125,7 +125,7 @@ struct Out {
     bytes: Vec<u8>,
 }
 
-/// Writes an artefact. Its id begins with [`SHORT_MAGIC`].
+/// Writes an artefact. Its id begins with [`SHORTEST_MAGIC`].
 pub(super) fn write(parts: &LatentParts) -> Vec<u8> {
     let (shape, tables) = (parts.shape(), parts.tables());
     let outline = Outline {
@@ -173,22 +173,38 @@ pub(super) fn write(parts: &LatentParts) -> Vec<u8> {
     salted(safetensors::serialize(views, Some(metadata)).expect("tensors of a few megabytes fit a file"))
 }
 
-/// A file with the first salt that makes its id begin with [`SHORT_MAGIC`].
+/// A file with the first salt, of those from its own on, that makes its id begin with [`SHORTEST_MAGIC`].
 fn salted(mut file: Vec<u8>) -> Vec<u8> {
-    let (header, metadata) = SafeTensors::read_metadata(&file).expect("the file was written by the same library");
-    let (start, end) = metadata.info(SALT).expect("the file has a salt").data_offsets;
-    // Behind the header's length, and the header.
-    let [start, end] = [start, end].map(|at| size_of::<u64>() + header + at);
+    let Some(place) = place_of_salt(&file) else { return file };
     let mut before = blake3::Hasher::new();
-    before.update(&file[..start]);
+    before.update(&file[..place.start]);
+    let first = u16::from_le_bytes([file[place.start], file[place.start + 1]]);
     // One in 256 does: that none of all does is less likely than that a memory fails.
-    for salt in 0..=u16::MAX {
-        file[start..end].copy_from_slice(&salt.to_le_bytes());
-        if before.clone().update(&file[start..]).finalize().as_bytes()[0] == SHORT_MAGIC {
+    for salt in (0..=u16::MAX).map(|more| first.wrapping_add(more)) {
+        file[place.clone()].copy_from_slice(&salt.to_le_bytes());
+        if before.clone().update(&file[place.start..]).finalize().as_bytes()[0] == SHORTEST_MAGIC {
             break;
         }
     }
     file
+}
+
+/// The same model with another id that begins as well; none where it has no salt.
+pub(super) fn resalted(artefact: &[u8]) -> Option<Vec<u8>> {
+    let place = place_of_salt(artefact)?;
+    let mut file = artefact.to_vec();
+    let salt = u16::from_le_bytes([file[place.start], file[place.start + 1]]).wrapping_add(1);
+    file[place].copy_from_slice(&salt.to_le_bytes());
+    Some(salted(file))
+}
+
+/// Where a file's salt lies.
+fn place_of_salt(file: &[u8]) -> Option<std::ops::Range<usize>> {
+    let (header, metadata) = SafeTensors::read_metadata(file).ok()?;
+    let (start, end) = metadata.info(SALT)?.data_offsets;
+    // Behind the header's length, and the header.
+    let [start, end] = [start, end].map(|at| size_of::<u64>() + header + at);
+    (end.checked_sub(start)? == size_of::<u16>() && end <= file.len()).then_some(start..end)
 }
 
 fn put_layer(name: &str, layer: &Dense, tensors: &mut Vec<Out>) {

@@ -12,7 +12,7 @@ use crate::engine::{CausalNet, Dense, Kernel, Name, Neighbour, Output};
 use crate::payload::image::{Opened, Png, Settings};
 
 /// A model with weights of chance.
-pub(super) fn model(seed: u64, shape: Shape, latents: usize, features: usize) -> LatentModel {
+pub(crate) fn model(seed: u64, shape: Shape, latents: usize, features: usize) -> LatentModel {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut dense = |inputs: usize, outputs: usize, exponent: u8| {
         let weights = (0..inputs * outputs).map(|_| rng.next_u32() as u8 as i8).collect();
