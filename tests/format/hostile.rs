@@ -119,7 +119,7 @@ fn algorithm(byte: u8) -> Algorithm {
 /// The models of the golden files.
 struct GoldenModels;
 
-const MODELS: [(Algorithm, &[u8]); 8] = [
+const MODELS: [(Algorithm, &[u8]); 9] = [
     (Algorithm::Columns, include_bytes!("../golden/v1/columns/records.model")),
     (Algorithm::Columns, include_bytes!("../golden/v1/columns/blocks.model")),
     (Algorithm::Columns, include_bytes!("../golden/v1/columns/places-alone.model")),
@@ -128,6 +128,7 @@ const MODELS: [(Algorithm, &[u8]); 8] = [
     (Algorithm::Latent, include_bytes!("../golden/v1/latent/tiles.model")),
     (Algorithm::Latent, include_bytes!("../golden/v1/latent/dots.model")),
     (Algorithm::Latent, include_bytes!("../golden/v1/latent/specks.model")),
+    (Algorithm::Latent, include_bytes!("../golden/v1/latent/stars.model")),
 ];
 
 fn model(byte: u8) -> (Algorithm, &'static [u8]) {

@@ -10,6 +10,7 @@
 mod artefact;
 mod codec;
 mod parts;
+mod peaks;
 mod samples;
 mod tables;
 
@@ -21,6 +22,7 @@ pub use parts::{
     Autoencoder, LATENT_ZERO, LatentError, LatentParts, MAX_FEATURES, MAX_LATENTS, MAX_LIMIT, MAX_WEIGHTS, MAX_WIDTH,
     MAX_WRAPPINGS, raise,
 };
+pub use peaks::{LEAST_THRESHOLD, MAX_CONTEXTS, Peaks};
 pub use tables::{MAX_TABLES, OTHERS, SampleTables, frequencies};
 
 use crate::codec::ModelId;
