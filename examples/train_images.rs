@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use latentd::codec::Codec;
+use latentd::engine::Kernel;
 use latentd::model::latent::{LatentCodec, LatentModel};
 use latentd::model::manifest::metric;
 use latentd::model::{Family, Manifest, Monitor, Progress, Start, package};
@@ -70,8 +71,8 @@ fn images(path: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Bytes that these images take as records, and seconds of CPU to encode and to decode them.
-fn measure(model: &Arc<LatentModel>, images: &[u8]) -> anyhow::Result<(usize, [f64; 2])> {
-    let mut codec = LatentCodec::new(Arc::clone(model));
+fn measure(model: &Arc<LatentModel>, kernel: Kernel, images: &[u8]) -> anyhow::Result<(usize, [f64; 2])> {
+    let mut codec = LatentCodec::with_kernel(Arc::clone(model), kernel);
     let samples = model.shape().samples();
     let (begun, mut coded) = (thread_cpu(), Vec::new());
     for image in images.chunks_exact(samples) {
@@ -107,9 +108,11 @@ fn main() -> anyhow::Result<()> {
             "width" => recipe.width = value.parse()?,
             "features" => recipe.features = value.parse()?,
             "neighbours" => recipe.neighbours = value.parse()?,
+            "ahead" => recipe.ahead = value.parse()?,
             "hidden" => recipe.hidden = value.parse()?,
             "positions" => recipe.positions = value.parse()?,
             "scales" => recipe.scales = value.parse()?,
+            "peaks" => recipe.peaks = value.parse()?,
             "batch" => recipe.batch = value.parse()?,
             "rate" => recipe.rate = value.parse()?,
             "float" => recipe.float = value.parse()?,
@@ -150,14 +153,16 @@ fn main() -> anyhow::Result<()> {
         std::fs::write(path, package::pack(&manifest.to_json()?, model.artefact())?)?;
     }
     if let Some(images) = test {
-        let (bytes, seconds) = measure(&model, &images)?;
-        let megabytes = images.len() as f64 / 1e6;
-        println!(
-            "test: {bytes} bytes, {:.4} bits a sample as records; {:.1} MB/s encoded, {:.1} decoded",
-            bytes as f64 * 8.0 / images.len() as f64,
-            megabytes / seconds[0],
-            megabytes / seconds[1],
-        );
+        for kernel in Kernel::here() {
+            let (bytes, seconds) = measure(&model, kernel, &images)?;
+            let megabytes = images.len() as f64 / 1e6;
+            println!(
+                "test: {bytes} bytes, {:.4} bits a sample as records without frames; {kernel}: {:.1} MB/s encoded, {:.1} decoded",
+                bytes as f64 * 8.0 / images.len() as f64,
+                megabytes / seconds[0],
+                megabytes / seconds[1],
+            );
+        }
     }
     Ok(())
 }

@@ -118,6 +118,17 @@ impl ModelFolder {
         let models = self.folder.join("models");
         let folders = match model {
             ModelRef::Prefix(prefix) => entries(&models.join(format!("{:08x}", u32::from_be_bytes(prefix))))?,
+            ModelRef::Short([a, b, c]) => {
+                let beginning = format!("{a:02x}{b:02x}{c:02x}");
+                let mut folders = Vec::new();
+                for shard in entries(&models)? {
+                    let name = shard.file_name().and_then(|name| name.to_str());
+                    if name.is_some_and(|name| name.starts_with(&beginning)) {
+                        folders.extend(entries(&shard)?);
+                    }
+                }
+                folders
+            }
             ModelRef::ZstdDictionary(number) => {
                 let pointer = self.folder.join("dictionaries").join(format!("{number:010}.json"));
                 let id = or_none(read(&pointer))?.and_then(|json| named_model(&json));
@@ -145,18 +156,19 @@ impl ModelSource for ModelFolder {
         let missing = |looked_in: String, retriable| MissingModel { model, looked_in, retriable };
         let mut found =
             self.find(model).map_err(|error| missing(format!("folder `{folder}` cannot be read: {error}"), true))?;
-        match (found.pop(), found.len()) {
-            (Some(artefact), 0) => Ok(artefact.into()),
-            (None, _) => Err(missing(format!("folder `{folder}` has none, as a registry or as exported files"), false)),
-            (Some(_), others) => Err(missing(format!("folder `{folder}` has {} that fit", others + 1), false)),
+        if found.len() > 1 {
+            let ids: Vec<String> = found.iter().map(|artefact| ModelId::of(artefact).to_string()).collect();
+            return Err(missing(format!("folder `{folder}` has {} that fit: {}", ids.len(), ids.join(", ")), false));
         }
+        let none = || missing(format!("folder `{folder}` has none, as a registry or as exported files"), false);
+        found.pop().map(Arc::from).ok_or_else(none)
     }
 }
 
 /// Whether an artefact is what a frame names.
 fn names(artefact: &[u8], model: ModelRef) -> bool {
     match model {
-        ModelRef::Prefix(prefix) => ModelId::of(artefact).prefix() == prefix,
+        ModelRef::Prefix(_) | ModelRef::Short(_) => model.begins(&ModelId::of(artefact)),
         ModelRef::ZstdDictionary(number) => Dictionary::parse(artefact).is_ok_and(|found| found.id() == number),
     }
 }

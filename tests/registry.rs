@@ -69,6 +69,7 @@ suite! {
     a_change_whose_answer_was_lost_is_made_once,
     a_change_from_a_stale_belief_is_refused,
     what_nothing_needs_any_more_is_removed_and_nothing_else,
+    a_short_name_stays_with_the_model_that_had_it_first,
     a_training_is_gone_on_with_by_whoever_comes_next_and_forgotten_when_it_has_ended,
     a_model_of_fields_stays_as_long_as_its_topic_keeps_what_it_coded,
     a_cache_finds_models_as_frames_name_them,
@@ -493,6 +494,42 @@ async fn what_nothing_needs_any_more_is_removed_and_nothing_else(registry: Regis
     assert!(matches!(registry.gc(&policy).await, Err(RegistryError::Invalid { .. })));
     // Publishing what was removed is publishing a new model.
     publish(&registry, 0).await;
+}
+
+async fn a_short_name_stays_with_the_model_that_had_it_first(registry: Registry) {
+    // Any bytes will do for an artefact: the registry looks at its id alone.
+    let artefacts: Vec<(ModelId, Vec<u8>)> = (0u32..)
+        .map(|at| at.to_le_bytes().to_vec())
+        .map(|bytes| (ModelId::of(&bytes), bytes))
+        .filter(|(id, _)| id.short_name().is_some())
+        .take(2)
+        .collect();
+    let manifest = |bytes: &[u8]| Manifest::new(bytes, Family::LATENT, "images", "2026-11-24T20:00:00Z");
+    let (first, bytes) = &artefacts[0];
+    let name = first.short_name().unwrap();
+    for expected in [Published::New, Published::Already] {
+        assert_eq!(registry.publish(&manifest(bytes), bytes.clone()).await.unwrap(), expected);
+        assert_eq!(registry.load_ref(ModelRef::Short(name)).await.unwrap().manifest.model, *first);
+    }
+    let now = humantime::parse_rfc3339("2027-11-24T20:00:00Z").unwrap();
+    registry.gc(&GcPolicy::new(now, Duration::from_secs(3600))).await.unwrap();
+    let error = registry.load_ref(ModelRef::Short(name)).await.unwrap_err();
+    assert!(
+        matches!(error, RegistryError::NotFound { .. }) && error.to_string().contains(&first.to_string()),
+        "{error}"
+    );
+
+    // Another model that had the name would be taken for the one that is gone.
+    let (second, bytes) = &artefacts[1];
+    let [a, b, c] = second.short_name().unwrap();
+    let path = Path::from(format!("names/{a:02x}{b:02x}{c:02x}.json"));
+    registry.objects().put(&path, format!("{{\"model\":\"{first}\"}}").into()).await.unwrap();
+    let error = registry.publish(&manifest(bytes), bytes.clone()).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Taken { owner, .. } if owner == *first), "{error}");
+    assert!(matches!(registry.load(second).await, Err(RegistryError::NotFound { .. })));
+    // Other families' frames carry four bytes.
+    let columns = Manifest::new(bytes, Family::COLUMNS, "rows", "2026-11-24T20:00:00Z");
+    registry.publish(&columns, bytes.clone()).await.unwrap();
 }
 
 async fn a_training_is_gone_on_with_by_whoever_comes_next_and_forgotten_when_it_has_ended(registry: Registry) {

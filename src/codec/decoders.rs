@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Algorithm, Codec, CodecError, CodecSpec, ModelPrefix, ModelRef, ModelSource, build};
+use super::{Algorithm, Codec, CodecError, CodecSpec, ModelRef, ModelSource, build};
 
 /// Codecs with a model that a worker keeps.
 const KEPT: usize = 4;
@@ -13,7 +13,7 @@ pub struct Decoders {
     /// By frame byte.
     made: [Option<Box<dyn Codec>>; Algorithm::TABLE],
     /// Those with a model, the latest used first.
-    learned: Vec<((Algorithm, ModelPrefix), Box<dyn Codec>)>,
+    learned: Vec<((Algorithm, ModelRef), Box<dyn Codec>)>,
 }
 
 impl Decoders {
@@ -28,10 +28,10 @@ impl Decoders {
     pub fn codec(
         &mut self,
         algorithm: Algorithm,
-        model: Option<ModelPrefix>,
+        model: Option<ModelRef>,
     ) -> Result<&mut (dyn Codec + 'static), CodecError> {
-        if let Some(prefix) = model {
-            return self.learned(algorithm, prefix);
+        if let Some(model) = model {
+            return self.learned(algorithm, model);
         }
         if Algorithm::LEARNED.contains(&algorithm) {
             return Err(algorithm.corrupt("its frame names no model"));
@@ -47,15 +47,15 @@ impl Decoders {
     }
 
     /// The codec of a model that a frame names, fetched and made if need be.
-    fn learned(&mut self, algorithm: Algorithm, prefix: ModelPrefix) -> Result<&mut (dyn Codec + 'static), CodecError> {
-        match self.learned.iter().position(|(known, _)| *known == (algorithm, prefix)) {
+    fn learned(&mut self, algorithm: Algorithm, model: ModelRef) -> Result<&mut (dyn Codec + 'static), CodecError> {
+        match self.learned.iter().position(|(known, _)| *known == (algorithm, model)) {
             Some(0) => {}
             Some(position) => self.learned[..=position].rotate_right(1),
             None => {
-                let artefact = self.models.artefact(ModelRef::Prefix(prefix))?;
+                let artefact = self.models.artefact(model)?;
                 let codec = self.models.learned().open(algorithm, &artefact)?;
                 self.learned.truncate(KEPT - 1);
-                self.learned.insert(0, ((algorithm, prefix), codec));
+                self.learned.insert(0, ((algorithm, model), codec));
             }
         }
         Ok(&mut *self.learned[0].1)

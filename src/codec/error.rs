@@ -70,6 +70,7 @@ impl std::fmt::Display for ModelRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Prefix(p) => write!(f, "`{:02x}{:02x}{:02x}{:02x}…`", p[0], p[1], p[2], p[3]),
+            Self::Short(n) => write!(f, "`{:02x}{:02x}{:02x}…`", n[0], n[1], n[2]),
             Self::ZstdDictionary(id) => write!(f, "for zstd dictionary id {id}"),
         }
     }

@@ -43,6 +43,7 @@ pub use zstd::{ZstdCodec, ZstdDictCodec};
 
 use std::sync::Arc;
 
+use crate::frame::{Guard, SHORTEST_MAGIC};
 use block::{RowSink, Rows};
 
 /// A coder. Holds its contexts, so it is `&mut`; one per worker thread.
@@ -200,6 +201,10 @@ impl ModelId {
     pub fn prefix(&self) -> ModelPrefix {
         [self.0[0], self.0[1], self.0[2], self.0[3]]
     }
+    /// What the shortest frames carry, where the id begins as they do.
+    pub fn short_name(&self) -> Option<ShortName> {
+        (self.0[0] == SHORTEST_MAGIC).then_some([self.0[0], self.0[1], self.0[2]])
+    }
 }
 
 impl std::fmt::Display for ModelId {
@@ -249,13 +254,38 @@ pub struct ParseModelIdError {
     text: String,
 }
 
+/// The first three bytes of a [`ModelId`]: what the shortest frames carry.
+pub type ShortName = [u8; 3];
+
 /// How a stream names the model it was written with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ModelRef {
     /// The prefix in one of our frames.
     Prefix(ModelPrefix),
+    /// The name in one of our shortest frames. A registry gives it to one model, and never to another one.
+    Short(ShortName),
     /// The dictionary id in a zstd frame header.
     ZstdDictionary(u32),
+}
+
+impl ModelRef {
+    /// What a frame names.
+    pub const fn of(guard: Guard) -> Option<Self> {
+        match guard {
+            Guard::Checksum(_) => None,
+            Guard::Model(prefix) => Some(Self::Prefix(prefix)),
+            Guard::ShortModel(name) => Some(Self::Short(name)),
+        }
+    }
+
+    /// Whether these are the first bytes of a model's id. A dictionary's number is none of them.
+    pub fn begins(self, id: &ModelId) -> bool {
+        match self {
+            Self::Prefix(prefix) => id.prefix() == prefix,
+            Self::Short(name) => id.short_name() == Some(name),
+            Self::ZstdDictionary(_) => false,
+        }
+    }
 }
 
 /// Where a decoder finds the artefacts that streams name. Implemented by the registry; pure code sees only this.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::block::{BlockReader, DecodeLimits};
 use super::seal::{Coding, Opened, open, sniff};
-use super::{Algorithm, CONTENT_ENCODING, CodecError, Decoders, ModelSource};
+use super::{Algorithm, CONTENT_ENCODING, CodecError, Decoders, ModelRef, ModelSource};
 use crate::record::{HeaderRefs, RecordRef};
 
 /// Restores records, whatever mixture of codecs, layouts and ways to name them a topic holds.
@@ -63,7 +63,7 @@ impl Restorer {
             }
             Coding::Frame => match open(value)? {
                 Opened::Record(frame) => {
-                    let decoder = self.decoders.codec(frame.algorithm, frame.header.model())?;
+                    let decoder = self.decoders.codec(frame.algorithm, ModelRef::of(frame.header.guard))?;
                     decoder.decode(frame.body, limit, &mut self.decoded)?;
                     frame.check(&self.decoded)?;
                     frame.algorithm

@@ -82,7 +82,7 @@ pub fn seal(algorithm: Algorithm, model: Option<ModelPrefix>, coded: &[u8], raw:
     if !bare {
         let mut header = FrameHeader { kind: Kind::Record, codec: algorithm as u8, guard: Guard::Checksum(0) };
         header.guard = Guard::Checksum(frame::record_checksum(raw, &header.prefix(), coded));
-        output.extend_from_slice(&header.to_bytes());
+        header.write(output);
     }
     output.extend_from_slice(coded);
 }
@@ -128,7 +128,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::codec::{CodecSpec, ModelSource, NoModels, build};
+    use crate::codec::{CodecSpec, ModelRef, ModelSource, NoModels, build};
 
     #[test]
     fn a_value_that_begins_like_a_skippable_frame_is_plain() {
@@ -165,7 +165,14 @@ mod tests {
 
     #[test]
     fn a_raw_value_that_looks_coded_is_framed() {
-        let frames = [&[0x91, 0x4c][..], &[0x91, 0x4c, 0x10, 0, 0, 0, 0, 0], &[0xc1], &[0xc1, 0, 0, 0, 0]];
+        let frames = [
+            &[0x91, 0x4c][..],
+            &[0x91, 0x4c, 0x10, 0, 0, 0, 0, 0],
+            &[0xc1],
+            &[0xc1, 0, 0, 0, 0],
+            &[0xfc],
+            &[0xfc, 0, 0, 0],
+        ];
         for raw in frames.into_iter().chain([&b"BZhello"[..], &[0x1f, 0x8b, 0x08, 0]]) {
             let mut sealed = Vec::new();
             seal(Algorithm::Identity, None, raw, raw, &mut sealed);
@@ -178,18 +185,24 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_a_model_with_a_short_name_takes_four_bytes_more() {
+    fn a_record_of_a_model_with_a_short_name_takes_three_or_four_bytes_more() {
         for (algorithm, model, more) in [
+            (Algorithm::Latent, [0xfc, 2, 3, 4], 3),
             (Algorithm::Latent, [0xc1, 2, 3, 4], 4),
             (Algorithm::Latent, [0xc0, 2, 3, 4], 8),
             (Algorithm::Columns, [0xc1, 2, 3, 4], 8),
+            (Algorithm::Columns, [0xfc, 2, 3, 4], 8),
         ] {
             let mut sealed = Vec::new();
             seal(algorithm, Some(model), b"coded", b"a value", &mut sealed);
             assert_eq!((sealed.len(), sniff(&sealed)), (5 + more, Some(Coding::Frame)));
             let Ok(Opened::Record(frame)) = open(&sealed) else { panic!("{algorithm} {model:?}") };
-            let found = (frame.algorithm, frame.header.model(), frame.body);
-            assert_eq!(found, (algorithm, Some(model), &b"coded"[..]));
+            let named = match more {
+                3 => ModelRef::Short([0xfc, 2, 3]),
+                _ => ModelRef::Prefix(model),
+            };
+            let found = (frame.algorithm, ModelRef::of(frame.header.guard), frame.body);
+            assert_eq!(found, (algorithm, Some(named), &b"coded"[..]));
         }
         assert_eq!(frame::SHORT_CODEC, Algorithm::Latent as u8);
     }

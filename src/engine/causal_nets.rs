@@ -35,6 +35,29 @@ struct Channel {
     empty: Option<Vec<Name>>,
 }
 
+/// The samples before one, 0 outside of the image.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    stride: usize,
+}
+
+impl<'a> Around<'a> {
+    /// In the middle of three rows of three zeroes.
+    #[cfg(test)]
+    pub fn of_zeroes(bytes: &'a [u8; 9]) -> Self {
+        Self { bytes, at: 4, stride: 3 }
+    }
+
+    /// The sample of the same channel so many rows and columns away: one that the sample's net looks at.
+    #[inline(always)]
+    pub fn at(self, row: i8, column: i8) -> u8 {
+        let away = isize::from(row) * self.stride as isize + isize::from(column);
+        self.bytes[self.at.wrapping_add_signed(away)]
+    }
+}
+
 /// Samples that are evaluated together at most.
 const TOGETHER: usize = 64;
 
@@ -112,14 +135,14 @@ impl CausalNets {
         self
     }
 
-    /// Encodes an image: `put` is given each sample and the name of its distribution, in the order of coding. [`Planes::features`] are the
-    /// image's.
+    /// Encodes an image: `put` is given each sample, the name of its distribution and what lies around it, in the order of coding.
+    /// [`Planes::features`] are the image's.
     ///
     /// # Panics
     ///
     /// If there are more or fewer samples or features, or the processor does not have the kernel.
     #[inline]
-    pub fn encode(&self, kernel: Kernel, planes: &mut Planes, image: &[u8], mut put: impl FnMut(Name, u8)) {
+    pub fn encode(&self, kernel: Kernel, planes: &mut Planes, image: &[u8], mut put: impl FnMut(Name, u8, Around<'_>)) {
         self.begin(planes);
         let (height, width) = (self.frame.height, self.frame.width);
         assert_eq!(image.len(), height * width * self.channels.len(), "an image has as many samples as its shape");
@@ -131,19 +154,27 @@ impl CausalNets {
         for channel in &self.channels {
             let Planes { bytes, features, names, waiting } = &mut *planes;
             channel.names(kernel, bytes, features, 0..names.len(), waiting, names);
-            for (sample, name) in channel.samples.iter().zip(names) {
-                put(*name, image[*sample as usize]);
+            for ((sample, place), name) in channel.samples.iter().zip(&channel.places).zip(names) {
+                let around = Around { bytes, at: place.at as usize, stride: self.frame.stride() };
+                put(*name, image[*sample as usize], around);
             }
         }
     }
 
-    /// Decodes an image: `next` gives a sample for the name of its distribution, in the order of coding. [`Planes::features`] are the image's.
+    /// Decodes an image: `next` gives a sample for the name of its distribution and what lies around it, in the order of coding.
+    /// [`Planes::features`] are the image's.
     ///
     /// # Panics
     ///
     /// If there are more or fewer samples or features, or the processor does not have the kernel.
     #[inline]
-    pub fn decode(&self, kernel: Kernel, planes: &mut Planes, image: &mut [u8], mut next: impl FnMut(Name) -> u8) {
+    pub fn decode(
+        &self,
+        kernel: Kernel,
+        planes: &mut Planes,
+        image: &mut [u8],
+        mut next: impl FnMut(Name, Around<'_>) -> u8,
+    ) {
         self.begin(planes);
         let samples = self.frame.height * self.frame.width * self.channels.len();
         assert_eq!(image.len(), samples, "an image has as many samples as its shape");
@@ -156,7 +187,8 @@ impl CausalNets {
                 let names = &mut planes.names[..places.len()];
                 channel.names(kernel, &planes.bytes, &planes.features, front.clone(), &mut planes.waiting, names);
                 for ((place, sample), name) in places.iter().zip(&channel.samples[front]).zip(names) {
-                    let value = next(*name);
+                    let around = Around { bytes: &planes.bytes, at: place.at as usize, stride: self.frame.stride() };
+                    let value = next(*name, around);
                     planes.bytes[place.at as usize] = value;
                     image[*sample as usize] = value;
                 }

@@ -24,7 +24,7 @@ mod net;
 mod output;
 
 pub use causal::{CausalNet, MAX_HIDDEN, MAX_NEIGHBOURS, MAX_OFFSET, Name, Neighbour};
-pub use causal_nets::{CausalNets, Planes};
+pub use causal_nets::{Around, CausalNets, Planes};
 pub use dense::{Dense, MAX_EXPONENT};
 pub use error::EngineError;
 pub use floats::{FLOAT_LANES, add_products, exp, padded};

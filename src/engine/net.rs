@@ -152,7 +152,8 @@ impl Frame {
         Self { height, width, channels: nets.len(), above, below, side }
     }
 
-    fn stride(&self) -> usize {
+    /// From one row to the next.
+    pub fn stride(&self) -> usize {
         self.width + self.side
     }
 

@@ -147,7 +147,7 @@ fn order(nets: &CausalNets, plane: usize, channels: usize, features: usize) -> V
     let mut digits = |digit: fn(usize) -> usize| {
         let image: Vec<u8> = (0..samples).map(|sample| digit(sample) as u8).collect();
         let mut seen = Vec::new();
-        nets.encode(Kernel::Portable, &mut planes, &image, |_, sample| seen.push(usize::from(sample)));
+        nets.encode(Kernel::Portable, &mut planes, &image, |_, sample, _| seen.push(usize::from(sample)));
         seen
     };
     let (low, high) = (digits(|sample| sample % 256), digits(|sample| sample / 256));
@@ -195,13 +195,13 @@ fn nets_give_what_their_definition_gives_at_once_and_front_by_front() {
         {
             planes.features.clone_from(&bytes);
             let mut put = Vec::new();
-            all.encode(kernel, &mut planes, &image, |table, sample| put.push((table, sample)));
+            all.encode(kernel, &mut planes, &image, |table, sample, _| put.push((table, sample)));
             let samples = order.iter().map(|sample| image[*sample]);
             assert!(put.into_iter().eq(expected.iter().copied().zip(samples)), "{kernel} {height}x{width}x{channels}");
             // What is in memory of an image before must not matter.
             let mut decoded = vec![0; image.len()];
             let mut asked = Vec::new();
-            all.decode(kernel, &mut planes, &mut decoded, |table| {
+            all.decode(kernel, &mut planes, &mut decoded, |table, _| {
                 asked.push(table);
                 image[order[asked.len() - 1]]
             });

@@ -1,4 +1,4 @@
-//! The bytes that every frame begins with: eight of them, or four.
+//! The bytes that every frame begins with: eight of them, four or three.
 //!
 //! | byte | holds |
 //! |---|---|
@@ -13,10 +13,11 @@
 //! `b3` is no codec for ever. gzip, zstd, LZ4, xz and bzip2 begin with magics of their own. No UTF-8 text begins with
 //! `91` either.
 //!
-//! A record that a model coded may be worth less than eight bytes. Where its codec is that of [`SHORT_CODEC`] and the model's id
-//! begins with [`SHORT_MAGIC`], as the ids of such models are made to, its frame begins with the first four bytes of that
-//! id and nothing else: magic, version, codec and model in one. No UTF-8 text holds a `c1`, no message of MessagePack begins with one, and the
-//! magics of the standard streams that travel without a frame begin with other bytes.
+//! A record that a model coded may be worth less than eight bytes. Where its codec is that of [`SHORT_CODEC`] its frame may be the
+//! first bytes of the model's id and nothing else: magic, version, codec and model in one. Ids are made to begin with
+//! [`SHORTEST_MAGIC`], and three bytes of them are a frame; those that begin with [`SHORT_MAGIC`], as they were made
+//! before, have frames of four. No UTF-8 text holds either byte, no message of MessagePack begins with `c1` and none of
+//! Protocol Buffers or CBOR with `fc`, and the magics of the standard streams that travel without a frame begin with other bytes.
 
 use super::FrameError;
 
@@ -35,14 +36,14 @@ pub const CHECKSUM_AT: usize = 4;
 /// The codec byte that makes a frame readable as raw deflate, and so never names a codec.
 pub const RESERVED_CODEC_BYTE: u8 = !MAGIC[1];
 
-/// The first byte of a short frame.
+/// The first byte of a frame of three bytes.
+pub const SHORTEST_MAGIC: u8 = 0xfc;
+
+/// The first byte of a frame of four bytes.
 pub const SHORT_MAGIC: u8 = 0xc1;
 
 /// The codec whose records have short frames.
 pub const SHORT_CODEC: u8 = 13;
-
-/// Length of a short frame's header.
-pub const SHORT_HEADER_LEN: usize = 4;
 
 const BLOCK: u8 = 1;
 const MODEL: u8 = 2;
@@ -56,7 +57,7 @@ pub enum Kind {
     Block,
 }
 
-/// What the last four bytes of the header hold.
+/// What the header says beside kind and codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Guard {
     /// The codec needs no model: the checksum of the decoded content and of every other byte of the frame.
@@ -64,6 +65,8 @@ pub enum Guard {
     /// The first four bytes of the model's id. In a record the codec itself must notice damage then; a block has its
     /// checksum right after the header.
     Model([u8; 4]),
+    /// The first three bytes of the model's id, which are the whole header.
+    ShortModel([u8; 3]),
 }
 
 /// A frame's header.
@@ -80,9 +83,13 @@ pub struct FrameHeader {
 impl FrameHeader {
     /// Reads the header of `bytes`; also returns what follows it.
     pub fn parse(bytes: &[u8]) -> Result<(Self, &[u8]), FrameError> {
-        if bytes.first() == Some(&SHORT_MAGIC) {
-            let (model, body) = bytes.split_first_chunk().ok_or(FrameError::Truncated { at: bytes.len() })?;
-            return Ok((Self { kind: Kind::Record, codec: SHORT_CODEC, guard: Guard::Model(*model) }, body));
+        if let Some(&first @ (SHORTEST_MAGIC | SHORT_MAGIC)) = bytes.first() {
+            let named = match first {
+                SHORTEST_MAGIC => bytes.split_first_chunk().map(|(name, body)| (Guard::ShortModel(*name), body)),
+                _ => bytes.split_first_chunk().map(|(name, body)| (Guard::Model(*name), body)),
+            };
+            let (guard, body) = named.ok_or(FrameError::Truncated { at: bytes.len() })?;
+            return Ok((Self { kind: Kind::Record, codec: SHORT_CODEC, guard }, body));
         }
         let seen = bytes.len().min(MAGIC.len());
         if bytes.is_empty() || bytes[..seen] != MAGIC[..seen] {
@@ -109,65 +116,55 @@ impl FrameHeader {
         Ok((header, body))
     }
 
-    /// Whether the four bytes of the model's id say all of it.
-    pub fn is_short(&self) -> bool {
-        let short = Self { kind: Kind::Record, codec: SHORT_CODEC, guard: self.guard };
-        *self == short && matches!(self.guard, Guard::Model([SHORT_MAGIC, ..]))
-    }
-
-    /// Appends the header, in four bytes where these say all of it.
+    /// Appends the header, in three or four bytes where these say all of it.
     pub fn write(self, output: &mut Vec<u8>) {
-        match self.guard {
-            Guard::Model(model) if self.is_short() => output.extend_from_slice(&model),
-            _ => output.extend_from_slice(&self.to_bytes()),
-        }
+        let is_short = self.kind == Kind::Record && self.codec == SHORT_CODEC;
+        let tail = match self.guard {
+            Guard::Checksum(checksum) => checksum.to_le_bytes(),
+            Guard::Model([SHORTEST_MAGIC, name @ .., _]) if is_short => {
+                return output.extend_from_slice(&[SHORTEST_MAGIC, name[0], name[1]]);
+            }
+            Guard::Model(name @ [SHORT_MAGIC, ..]) if is_short => return output.extend_from_slice(&name),
+            Guard::Model(name) => name,
+            Guard::ShortModel(name) => return output.extend_from_slice(&name),
+        };
+        output.extend_from_slice(&self.prefix());
+        output.extend_from_slice(&tail);
     }
 
-    /// The header in eight bytes, which every frame may have.
-    pub fn to_bytes(self) -> [u8; HEADER_LEN] {
+    /// The bytes before checksum or model of a header of eight bytes.
+    pub fn prefix(self) -> [u8; CHECKSUM_AT] {
         debug_assert_ne!(self.codec, RESERVED_CODEC_BYTE, "codec byte b3 is reserved for ever");
         let kind = match self.kind {
             Kind::Record => 0,
             Kind::Block => BLOCK,
         };
-        let (model, tail) = match self.guard {
-            Guard::Checksum(checksum) => (0, checksum.to_le_bytes()),
-            Guard::Model(prefix) => (MODEL, prefix),
-        };
-        let flags = VERSION << 4 | kind | model;
-        [MAGIC[0], MAGIC[1], flags, self.codec, tail[0], tail[1], tail[2], tail[3]]
-    }
-
-    /// The bytes before checksum or model.
-    pub fn prefix(self) -> [u8; CHECKSUM_AT] {
-        let [a, b, c, d, ..] = self.to_bytes();
-        [a, b, c, d]
-    }
-
-    /// The model that the frame names.
-    pub const fn model(&self) -> Option<[u8; 4]> {
-        match self.guard {
-            Guard::Checksum(_) => None,
-            Guard::Model(prefix) => Some(prefix),
-        }
+        let model = if matches!(self.guard, Guard::Checksum(_)) { 0 } else { MODEL };
+        [MAGIC[0], MAGIC[1], VERSION << 4 | kind | model, self.codec]
     }
 }
 
 /// Whether `bytes` begin with a frame's magic, whatever follows.
 pub fn starts_like_a_frame(bytes: &[u8]) -> bool {
-    bytes.starts_with(&MAGIC) || bytes.first() == Some(&SHORT_MAGIC)
+    bytes.starts_with(&MAGIC) || matches!(bytes.first(), Some(&(SHORT_MAGIC | SHORTEST_MAGIC)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn written(header: FrameHeader) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        header.write(&mut bytes);
+        bytes
+    }
+
     #[test]
     fn every_header_reads_back() {
         for kind in [Kind::Record, Kind::Block] {
             for guard in [Guard::Checksum(0x0403_0201), Guard::Model([1, 2, 3, 4])] {
                 let header = FrameHeader { kind, codec: 7, guard };
-                let mut bytes = header.to_bytes().to_vec();
+                let mut bytes = written(header);
                 assert_eq!(bytes[4..], [1, 2, 3, 4]);
                 bytes.extend_from_slice(b"body");
                 assert_eq!(FrameHeader::parse(&bytes), Ok((header, &b"body"[..])));
@@ -176,35 +173,40 @@ mod tests {
     }
 
     #[test]
-    fn four_bytes_of_a_model_are_a_header_where_they_say_all() {
+    fn the_first_bytes_of_a_model_are_a_header_where_they_say_all() {
         let header = |kind, codec, guard| FrameHeader { kind, codec, guard };
-        let short = header(Kind::Record, SHORT_CODEC, Guard::Model([SHORT_MAGIC, 2, 3, 4]));
-        let mut bytes = Vec::new();
-        short.write(&mut bytes);
-        assert_eq!(bytes, [SHORT_MAGIC, 2, 3, 4]);
-        for cut in 1..SHORT_HEADER_LEN {
-            assert!(starts_like_a_frame(&bytes[..cut]));
-            assert_eq!(FrameHeader::parse(&bytes[..cut]), Err(FrameError::Truncated { at: cut }));
-        }
-        bytes.push(9);
-        assert_eq!(FrameHeader::parse(&bytes), Ok((short, &[9][..])));
-        // Written before there were short ones, or by who does not know them.
-        assert_eq!(FrameHeader::parse(&short.to_bytes()), Ok((short, &[][..])));
-        for long in [
-            header(Kind::Block, SHORT_CODEC, short.guard),
-            header(Kind::Record, SHORT_CODEC - 1, short.guard),
-            header(Kind::Record, SHORT_CODEC, Guard::Model([0x91, 0x4c, 3, 4])),
-            header(Kind::Record, SHORT_CODEC, Guard::Checksum(0x0403_02c1)),
+        let record = |guard| header(Kind::Record, SHORT_CODEC, guard);
+        for (model, read, frame) in [
+            ([SHORT_MAGIC, 2, 3, 4], Guard::Model([SHORT_MAGIC, 2, 3, 4]), &[SHORT_MAGIC, 2, 3, 4][..]),
+            ([SHORTEST_MAGIC, 2, 3, 4], Guard::ShortModel([SHORTEST_MAGIC, 2, 3]), &[SHORTEST_MAGIC, 2, 3]),
         ] {
-            let mut bytes = Vec::new();
-            long.write(&mut bytes);
-            assert_eq!((bytes.len(), FrameHeader::parse(&bytes)), (HEADER_LEN, Ok((long, &[][..]))));
+            let mut bytes = written(record(Guard::Model(model)));
+            assert_eq!(bytes, frame);
+            assert_eq!(written(record(read)), frame);
+            for cut in 1..bytes.len() {
+                assert!(starts_like_a_frame(&bytes[..cut]));
+                assert_eq!(FrameHeader::parse(&bytes[..cut]), Err(FrameError::Truncated { at: cut }));
+            }
+            bytes.push(9);
+            assert_eq!(FrameHeader::parse(&bytes), Ok((record(read), &[9][..])));
+            // Written before there were short ones, or by who does not know them.
+            let long = [&[0x91, 0x4c, 0x12, SHORT_CODEC][..], &model].concat();
+            assert_eq!(FrameHeader::parse(&long), Ok((record(Guard::Model(model)), &[][..])));
+            for long in [
+                header(Kind::Block, SHORT_CODEC, Guard::Model(model)),
+                header(Kind::Record, SHORT_CODEC - 1, Guard::Model(model)),
+                record(Guard::Model([0x91, 0x4c, 3, 4])),
+                record(Guard::Checksum(u32::from_le_bytes(model))),
+            ] {
+                let bytes = written(long);
+                assert_eq!((bytes.len(), FrameHeader::parse(&bytes)), (HEADER_LEN, Ok((long, &[][..]))));
+            }
         }
     }
 
     #[test]
     fn a_header_cut_at_any_byte_is_truncated() {
-        let bytes = FrameHeader { kind: Kind::Record, codec: 7, guard: Guard::Checksum(9) }.to_bytes();
+        let bytes = written(FrameHeader { kind: Kind::Record, codec: 7, guard: Guard::Checksum(9) });
         for cut in 1..HEADER_LEN {
             assert_eq!(FrameHeader::parse(&bytes[..cut]), Err(FrameError::Truncated { at: cut }));
         }
@@ -213,9 +215,9 @@ mod tests {
 
     #[test]
     fn other_versions_reserved_flags_and_the_reserved_codec_are_told_apart() {
-        let good = FrameHeader { kind: Kind::Block, codec: 0, guard: Guard::Checksum(0) }.to_bytes();
+        let good = written(FrameHeader { kind: Kind::Block, codec: 0, guard: Guard::Checksum(0) });
         let with = |at: usize, byte: u8| {
-            let mut bytes = good;
+            let mut bytes = good.clone();
             bytes[at] = byte;
             FrameHeader::parse(&bytes).map(|_| ()).unwrap_err()
         };

@@ -17,8 +17,8 @@ pub use bits::{Bit, BitDecoder, BitEncoder};
 pub use digest::{Digest, checksum, record_checksum};
 pub use error::FrameError;
 pub use header::{
-    CHECKSUM_AT, FrameHeader, Guard, HEADER_LEN, Kind, MAGIC, RESERVED_CODEC_BYTE, SHORT_CODEC, SHORT_HEADER_LEN,
-    SHORT_MAGIC, VERSION, starts_like_a_frame,
+    CHECKSUM_AT, FrameHeader, Guard, HEADER_LEN, Kind, MAGIC, RESERVED_CODEC_BYTE, SHORT_CODEC, SHORT_MAGIC,
+    SHORTEST_MAGIC, VERSION, starts_like_a_frame,
 };
 pub use integers::{IntegerDecoder, IntegerEncoder, IntegerModels, UnknownShape};
 pub use kafka_batch::{BATCH_HEADER_LEN, BatchCompression, RecordBatch, record_len};

@@ -110,7 +110,8 @@ struct Use {
 
 impl Registry {
     /// Removes what the policy lets go: the manifest first, so that a model that is half removed is one that does not
-    /// exist, and is finished by the next run.
+    /// exist, and is finished by the next run. Names of frames of three bytes stay: what a removed model coded must not be
+    /// taken for another's.
     pub async fn gc(&self, policy: &GcPolicy) -> Result<GcReport> {
         if policy.unused_for < GcPolicy::SHORTEST {
             let detail = "models younger than an hour are never removed: they may be on their way into use".to_owned();
@@ -219,7 +220,7 @@ impl Registry {
             let dry_run = policy.dry_run;
             let sweep = move || {
                 let mut swept = Vec::new();
-                for part in ["models", "dictionaries", "active"] {
+                for part in ["models", "dictionaries", "names", "active"] {
                     sweep_folder(&folder.join(part), before, dry_run, &mut swept);
                 }
                 swept

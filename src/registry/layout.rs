@@ -2,7 +2,7 @@
 
 use object_store::path::Path;
 
-use crate::codec::{ModelId, ModelPrefix};
+use crate::codec::{ModelId, ModelPrefix, ShortName};
 
 /// Says that this is a registry. Without it "no such model" may only mean that a volume is not mounted.
 pub(super) fn marker() -> Path {
@@ -95,6 +95,11 @@ pub(super) fn dictionary(id: u32) -> Path {
     dictionaries().join(format!("{id:010}.json"))
 }
 
+/// What the name in a frame of three bytes names.
+pub(super) fn short_name([a, b, c]: ShortName) -> Path {
+    Path::from("names").join(format!("{a:02x}{b:02x}{c:02x}.json"))
+}
+
 /// The folder of all active pointers.
 pub(super) fn all_active() -> Path {
     Path::from("active")
@@ -129,6 +134,7 @@ mod tests {
         assert_eq!(shard(id.prefix()).as_ref(), "models/abababab");
         assert_eq!(shard([0, 0, 0, 7]).as_ref(), "models/00000007");
         assert_eq!(dictionary(32768).as_ref(), "dictionaries/0000032768.json");
+        assert_eq!(short_name([0xfc, 0, 0x1b]).as_ref(), "names/fc001b.json");
         assert_eq!(activation("flights", 7).as_ref(), "active/flights/0000000007.json");
         assert_eq!(activation("../a/b", 7).as_ref(), "active/..%2Fa%2Fb/0000000007.json");
         assert_eq!(active("..").as_ref(), "active/%2E%2E");

@@ -9,6 +9,7 @@
 //! models/<p>/<id>/state                  what the next training begins with that starts from it, where that helps
 //! models/<p>/<id>/report-<ms>-<r>.json   what was found of records drawn from it, when; <r> is the report's id
 //! dictionaries/<number>.json             which model a zstd dictionary number names
+//! names/<name>.json                      which model the name in a frame of three bytes names; it stays when the model goes
 //! active/<pipeline>/<sequence>.json      which model the pipeline uses since when, by whom; the highest counts
 //! active/<pipeline>%2Fgenerator/...       the same for what it draws from beside its codec, where it learns that
 //! trainings/<pipeline>/samples           what a training learns from that has not ended

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::chain;
 use super::{Registry, RegistryError, Result, layout};
-use crate::codec::{ModelId, ModelPrefix, ModelRef};
+use crate::codec::{ModelId, ModelPrefix, ModelRef, ShortName};
 use crate::model::{Dictionary, Family, Manifest, manifest, package};
 
 /// Largest artefact that is read. Models are a few megabytes; this only keeps a damaged manifest from asking for all
@@ -57,14 +57,46 @@ struct Marker {
     version: u32,
 }
 
-/// Content of a dictionary number's object.
+/// Content of the object of a dictionary's number, or of a short name.
 #[derive(Serialize, Deserialize)]
-struct DictionaryNumber {
+struct Named {
     model: ModelId,
 }
 
+/// What streams name one model by, beside the beginning of its id.
+#[derive(Clone, Copy, Debug)]
+enum Claim {
+    /// A zstd dictionary's number.
+    Dictionary(u32),
+    /// The name in a frame of three bytes: one of 65,536, so that chance does not keep two models apart.
+    Short(ShortName),
+}
+
+impl Claim {
+    /// The short name that records of a model have.
+    fn of(manifest: &Manifest) -> Option<Self> {
+        manifest.model.short_name().filter(|_| manifest.family == Family::LATENT).map(Self::Short)
+    }
+
+    fn object(self) -> object_store::path::Path {
+        match self {
+            Self::Dictionary(number) => layout::dictionary(number),
+            Self::Short(name) => layout::short_name(name),
+        }
+    }
+}
+
+impl std::fmt::Display for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Dictionary(number) => write!(f, "the zstd dictionary number {number}"),
+            Self::Short([a, b, c]) => write!(f, "the short name {a:02x}{b:02x}{c:02x}"),
+        }
+    }
+}
+
 impl Registry {
-    /// Publishes a model: artefact first, then the dictionary's number, the manifest last.
+    /// Publishes a model: artefact first, then the dictionary's number or the short name, the manifest last.
     ///
     /// Publishing the same model again is safe, also after an earlier attempt died half-way or the store lost some of
     /// it: that completes or repairs it. Two publishers of the same artefact end with one model, and the manifest of one of them.
@@ -84,34 +116,34 @@ impl Registry {
             true => Some(Dictionary::parse(&artefact)?.id()),
             false => None,
         };
+        let claims: Vec<Claim> = dictionary.map(Claim::Dictionary).into_iter().chain(Claim::of(manifest)).collect();
         self.mark().await?;
         match self.stored_whole(&model).await? {
-            Some(true) => return Ok(Published::Already),
+            Some(true) => {
+                self.claim_all(&claims, model).await?;
+                return Ok(Published::Already);
+            }
             Some(false) => {
                 self.store.put(&layout::artefact(&model), artefact).await?;
-                if let Some(id) = dictionary {
-                    self.claim_number(id, model).await?;
-                }
+                self.claim_all(&claims, model).await?;
                 self.store.put(&layout::manifest(&model), json).await?;
                 return Ok(Published::Repaired);
             }
             None => {}
         }
         // Frames must find this model and no other by what they carry. Checked before anything is written; what two
-        // publishers do in the same moment, the dictionary's number settles below, and for the prefix it takes a
-        // coincidence of 32 bits in the same second, which a reader then reports as ambiguous.
+        // publishers do in the same moment, the claims settle below, and for the prefix it takes a coincidence of 32 bits in
+        // the same second, which a reader then reports as ambiguous.
         if let Some(owner) = self.with_prefix(model.prefix()).await?.into_iter().find(|other| *other != model) {
             let what = format!("the prefix {:08x}", u32::from_be_bytes(model.prefix()));
             return Err(RegistryError::Taken { what, owner });
         }
-        if let Some(id) = dictionary {
-            self.check_number(id, model).await?;
+        for claim in &claims {
+            self.check_claim(*claim, model).await?;
         }
         // Without a manifest nobody reads what may lie there from an attempt that died, so it is simply written over.
         self.store.put(&layout::artefact(&model), artefact).await?;
-        if let Some(id) = dictionary {
-            self.claim_number(id, model).await?;
-        }
+        self.claim_all(&claims, model).await?;
         match self.store.put_new(&layout::manifest(&model), json).await? {
             true => Ok(Published::New),
             false => Ok(Published::Already),
@@ -159,8 +191,17 @@ impl Registry {
                 };
                 self.load(&id).await
             }
+            ModelRef::Short(name) => match self.claimed(Claim::Short(name)).await? {
+                Some(id) if model.begins(&id) => self.load(&id).await,
+                Some(id) => {
+                    let object = self.store.url_of(&layout::short_name(name));
+                    let detail = format!("it names model {id}, which does not begin so");
+                    Err(RegistryError::Corrupt { object, detail })
+                }
+                None => Err(self.no_model(format!("model {model}")).await),
+            },
             ModelRef::ZstdDictionary(number) => {
-                let Some(id) = self.numbered(number).await? else {
+                let Some(id) = self.claimed(Claim::Dictionary(number)).await? else {
                     return Err(self.no_model(format!("model {model}")).await);
                 };
                 let loaded = self.load(&id).await?;
@@ -284,34 +325,35 @@ impl Registry {
             .collect())
     }
 
-    /// The model that a dictionary number names, whether or not it is published.
-    async fn numbered(&self, number: u32) -> Result<Option<ModelId>> {
-        let path = layout::dictionary(number);
+    /// The model that has claimed this, whether or not it is published.
+    async fn claimed(&self, claim: Claim) -> Result<Option<ModelId>> {
+        let path = claim.object();
         let Some(object) = self.store.get(&path, MAX_SMALL).await? else { return Ok(None) };
-        Ok(Some(self.read_json::<DictionaryNumber>(&path, &object.bytes)?.model))
+        Ok(Some(self.read_json::<Named>(&path, &object.bytes)?.model))
     }
 
-    async fn check_number(&self, number: u32, model: ModelId) -> Result<()> {
-        match self.numbered(number).await? {
-            Some(owner) if owner != model => {
-                Err(RegistryError::Taken { what: format!("the zstd dictionary number {number}"), owner })
-            }
+    async fn check_claim(&self, claim: Claim, model: ModelId) -> Result<()> {
+        match self.claimed(claim).await? {
+            Some(owner) if owner != model => Err(RegistryError::Taken { what: claim.to_string(), owner }),
             _ => Ok(()),
         }
     }
 
-    /// Makes a dictionary number name this model.
-    async fn claim_number(&self, number: u32, model: ModelId) -> Result<()> {
-        let path = layout::dictionary(number);
-        let content = to_json(&DictionaryNumber { model });
-        if self.store.put_new(&path, content.clone()).await? {
-            return Ok(());
+    /// Makes all these name this model.
+    async fn claim_all(&self, claims: &[Claim], model: ModelId) -> Result<()> {
+        for claim in claims {
+            let path = claim.object();
+            let content = to_json(&Named { model });
+            if self.store.put_new(&path, content.clone()).await? {
+                continue;
+            }
+            match self.check_claim(*claim, model).await {
+                // Damaged: what it named cannot be told, and this model is the one that carries it.
+                Err(RegistryError::Corrupt { .. }) => self.store.put(&path, content).await?,
+                checked => checked?,
+            }
         }
-        match self.check_number(number, model).await {
-            // Damaged: what it named cannot be told, and this model is the one that carries the number.
-            Err(RegistryError::Corrupt { .. }) => self.store.put(&path, content).await,
-            checked => checked,
-        }
+        Ok(())
     }
 
     async fn manifest_json(&self, model: &ModelId) -> Result<Bytes> {
@@ -372,7 +414,7 @@ impl Registry {
 
 /// The model in the content of a dictionary number's object.
 pub(super) fn numbered_model(json: &[u8]) -> Option<ModelId> {
-    serde_json::from_slice::<DictionaryNumber>(json).ok().map(|number| number.model)
+    serde_json::from_slice::<Named>(json).ok().map(|number| number.model)
 }
 
 /// One of the registry's own small objects as JSON.

@@ -233,6 +233,7 @@ pub fn all() -> Result<Vec<Case>> {
         content("values/unnamed-identity-like-bzip2", "identity", None, b"BZh is how this text begins"),
         content("values/unnamed-identity-like-a-frame", "identity", None, b"\x91L\x10\x00\x00\x00\x00\x00"),
         content("values/unnamed-identity-like-a-short-frame", "identity", None, b"\xc1 is how these bytes begin"),
+        content("values/unnamed-identity-like-the-shortest-frame", "identity", None, b"\xfc is how these bytes begin"),
         content("values/unnamed-zlib-of-nothing", "zlib", None, b""),
         // Long enough for codes of twelve bits and a full table.
         content("values/named-lzw-long", "lzw", Some("x-lzw"), &long),

@@ -452,6 +452,7 @@ TOKENS = {
 MAGICS = [
     ("914c", "latentd"),
     ("c1", "latentd"),
+    ("fc", "latentd"),
     ("1f8b08", "gzip"),
     ("28b52ffd", "zstd"),
     ("04224d18", "lz4"),

@@ -240,7 +240,8 @@ impl Golden {
 
 /// Whether these bytes of a frame are a record's that names a model: such a frame has no checksum.
 pub fn is_unchecked(frame: &[u8]) -> bool {
-    FrameHeader::parse(frame).is_ok_and(|(header, _)| header.kind == Kind::Record && header.model().is_some())
+    FrameHeader::parse(frame)
+        .is_ok_and(|(header, _)| header.kind == Kind::Record && !matches!(header.guard, Guard::Checksum(_)))
 }
 
 /// What should be there.
@@ -336,7 +337,7 @@ impl ModelSource for GoldenModels {
         let found = match model {
             ModelRef::ZstdDictionary(asked) if Some(asked) == id => Some(&self.dictionary),
             ModelRef::ZstdDictionary(_) => None,
-            ModelRef::Prefix(prefix) => self.learned.iter().find(|model| ModelId::of(model).prefix() == prefix),
+            named => self.learned.iter().find(|model| named.begins(&ModelId::of(model))),
         };
         found.cloned().ok_or_else(|| MissingModel { model, looked_in: FOLDER.to_owned(), retriable: false })
     }

@@ -119,7 +119,7 @@ fn algorithm(byte: u8) -> Algorithm {
 /// The models of the golden files.
 struct GoldenModels;
 
-const MODELS: [(Algorithm, &[u8]); 7] = [
+const MODELS: [(Algorithm, &[u8]); 9] = [
     (Algorithm::Columns, include_bytes!("../golden/v1/columns/records.model")),
     (Algorithm::Columns, include_bytes!("../golden/v1/columns/blocks.model")),
     (Algorithm::Columns, include_bytes!("../golden/v1/columns/places-alone.model")),
@@ -127,6 +127,8 @@ const MODELS: [(Algorithm, &[u8]); 7] = [
     (Algorithm::Latent, include_bytes!("../golden/v1/latent/digits.model")),
     (Algorithm::Latent, include_bytes!("../golden/v1/latent/tiles.model")),
     (Algorithm::Latent, include_bytes!("../golden/v1/latent/dots.model")),
+    (Algorithm::Latent, include_bytes!("../golden/v1/latent/specks.model")),
+    (Algorithm::Latent, include_bytes!("../golden/v1/latent/stars.model")),
 ];
 
 fn model(byte: u8) -> (Algorithm, &'static [u8]) {
@@ -135,7 +137,7 @@ fn model(byte: u8) -> (Algorithm, &'static [u8]) {
 
 impl ModelSource for GoldenModels {
     fn artefact(&self, asked: ModelRef) -> Result<Arc<[u8]>, MissingModel> {
-        let found = MODELS.into_iter().find(|(_, model)| asked == ModelRef::Prefix(ModelId::of(model).prefix()));
+        let found = MODELS.into_iter().find(|(_, model)| asked.begins(&ModelId::of(model)));
         let missing = MissingModel { model: asked, looked_in: "the golden models".to_owned(), retriable: false };
         found.map(|(_, model)| model.into()).ok_or(missing)
     }
@@ -371,5 +373,7 @@ fn forge(records: &[Record], tampering: &[Tamper], gathered: Option<&[u8]>, meth
     digest.bytes(&header.prefix());
     digest.bytes(&body);
     header.guard = Guard::Checksum(digest.finish());
-    [&header.to_bytes()[..], &body].concat()
+    let mut frame = Vec::new();
+    header.write(&mut frame);
+    [frame, body].concat()
 }

@@ -56,7 +56,7 @@ class Model:
         length = int.from_bytes(artefact[:8], "little")
         header, data = json.loads(artefact[8 : 8 + length]), artefact[8 + length :]
         outline = json.loads(header.pop("__metadata__")["latentd"])
-        check(outline["version"] == 2, "it has another version")
+        check(outline["version"] in (2, 3), "it has another version")
         tensors = {}
         for name, entry in header.items():
             begin, end = entry["data_offsets"]
@@ -84,6 +84,11 @@ class Model:
         numbers = [int.from_bytes(packed[at : at + 2], "little") for at in range(0, len(packed), 2)]
         self.tables = [numbers[at : at + 255] for at in range(0, len(numbers), 255)]
         self.zeroes = tensors["zeroes"][1]
+        self.peaks = outline.get("peaks")
+        if self.peaks:
+            packed, values = unpack(bytes(tensors["peaks"][1])), 256 - self.peaks["threshold"]
+            numbers = [int.from_bytes(packed[at : at + 2], "little") for at in range(0, len(packed), 2)]
+            self.peak_tables = [numbers[at : at + values] for at in range(0, len(numbers), values)]
         self.wrappings = outline["wrappings"]
 
     def order(self, channel):
@@ -97,6 +102,9 @@ class Model:
 
 
 # --- images (14.3) ----------------------------------------------------------------------------------------------------
+
+
+PEAK_NEIGHBOURS = [(0, -1), (-1, 0), (-1, 1), (-1, -1), (0, -2), (-2, 0)]
 
 
 def symbol(stream, frequencies):
@@ -132,7 +140,18 @@ def decode_image(model, stream):
             position, scale = clamp(position, 0, model.positions - 1), clamp(scale, 0, model.scales - 1)
             zero = model.zeroes[clamp(zero, 0, 255)]
             if symbol(stream, [zero, 65536 - zero]):
-                image[channel][row][column] = 1 + symbol(stream, model.tables[position * model.scales + scale])
+                table = model.tables[position * model.scales + scale]
+                if not model.peaks:
+                    image[channel][row][column] = 1 + symbol(stream, table)
+                    continue
+                threshold, context = model.peaks["threshold"], 0
+                value = 1 + symbol(stream, table[: threshold - 1] + [sum(table[threshold - 1 :])])
+                if value == threshold:
+                    for up, left in PEAK_NEIGHBOURS[: model.peaks["near"]]:
+                        digit = max(sample(channel, row + up, column + left) - threshold + 1, 0)
+                        context = context * (257 - threshold) + digit
+                    value += symbol(stream, model.peak_tables[context])
+                image[channel][row][column] = value
     rows = [
         bytes(plane[row][column] for column in range(model.width) for plane in image) for row in range(model.height)
     ]
@@ -203,8 +222,8 @@ def decode_column(model, data, count):
 
 def decode_frame(model, frame):
     reader = Reader(frame)
-    if frame[:1] == b"\xc1":
-        reader.take(4)
+    if frame[:1] in (b"\xc1", b"\xfc"):
+        reader.take(4 if frame[:1] == b"\xc1" else 3)
         return {"content": decode_record(model, reader.rest()).hex()}
     check(reader.take(2) == b"\x91\x4c", "no magic")
     flags, codec = reader.byte(), reader.byte()

@@ -3,15 +3,19 @@
 use anyhow::Result;
 use latentd::engine::{CausalNet, Dense, Neighbour, Output};
 use latentd::model::LatentParts;
-use latentd::model::latent::{Autoencoder, LatentModel, OTHERS, SampleTables, frequencies};
+use latentd::model::latent::{Autoencoder, LatentModel, OTHERS, Peaks, SampleTables, frequencies};
 use latentd::payload::image::{Opened, Png, Settings, Shape, Wrapping};
 use latentd::record::{Record, Timestamp};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// The models, by name: `digits` has a latent and five wrappings, `tiles` has colours and no latent, `dots` has neither, and a name
-/// that short frames have.
-pub const MODELS: [&str; 3] = ["digits", "tiles", "dots"];
+/// The models, by name: `digits` has a latent and five wrappings, `tiles` has colours and no latent, `dots`, `specks` and `stars` have neither.
+/// Records of `dots` have frames of four bytes, those of `specks` and `stars` of three; `stars` has peaks.
+pub const MODELS: [&str; 5] = ["digits", "tiles", "dots", "specks", "stars"];
+
+/// The peaks of `stars`.
+const THRESHOLD: u8 = 250;
+const NEAR: usize = 3;
 
 /// Images that tables are counted on.
 const COUNTED: u64 = 400;
@@ -42,7 +46,10 @@ pub fn images(name: &str, seeds: std::ops::Range<u64>) -> Vec<Vec<u8>> {
                 // How far from a line through a point.
                 let distance = ((column - x) * down - (row - y) * across).abs();
                 for channel in 0..shape.channels() as i32 {
-                    samples.push((level - 40 * channel - 60 * distance).clamp(0, 255) as u8);
+                    let value = (level - 40 * channel - 60 * distance).clamp(0, 255) as u8;
+                    // Bright, and seldom as bright as the one beside it.
+                    let peak = name == "stars" && value > 150 + (row * column % 7) as u8;
+                    samples.push(if peak { THRESHOLD + ((level + row) % 6) as u8 } else { value });
                 }
             }
         }
@@ -96,6 +103,20 @@ fn output(rng: &mut ChaCha8Rng, inputs: usize) -> Result<Output> {
     Ok(Output::new(weights, [16_000, 8000, 300_000], [12, 12, 11])?)
 }
 
+/// The peaks of a model: likeliest as the sample to the left.
+fn peaks(name: &str) -> Result<Option<Peaks>> {
+    if name != "stars" {
+        return Ok(None);
+    }
+    let values = 256 - usize::from(THRESHOLD);
+    let tables = (0..(values + 1).pow(NEAR as u32)).map(|context| {
+        let left = context / (values + 1).pow(NEAR as u32 - 1);
+        let counts = (0..values).map(|value| if value + 1 == left { 40 } else { 1 + (context % 5) as u32 });
+        frequencies(&counts.collect::<Vec<u32>>())
+    });
+    Ok(Some(Peaks::new(THRESHOLD, NEAR, tables.collect::<Result<Vec<_>, _>>()?.concat())?))
+}
+
 /// A model with networks of chance, and tables that are counted with them.
 pub fn model(name: &str) -> Result<LatentModel> {
     let shape = shape(name);
@@ -116,6 +137,9 @@ pub fn model(name: &str) -> Result<LatentModel> {
     for channel in 0..shape.channels() as i8 {
         let mut neighbours =
             vec![near(0, 0, -1), near(0, -1, 2), near(0, -1, -1), near(0, -1, 0), near(0, -2, 0), near(0, 0, -6)];
+        if name == "stars" {
+            neighbours.push(near(0, -1, 1));
+        }
         neighbours.extend((1..=channel).flat_map(|back| [near(-back, 0, 0), near(-back, 1, 1)]));
         let inputs = neighbours.len() + if autoencoder.is_some() { features } else { 0 };
         nets.push(CausalNet::new(neighbours, dense(rng, inputs, 10, 8)?, output(rng, 10)?)?);
@@ -149,7 +173,7 @@ pub fn model(name: &str) -> Result<LatentModel> {
             }
         }
     }
-    let tables = SampleTables::from_counts(POSITIONS, SCALES, &zeroes, &counts)?;
+    let tables = SampleTables::from_counts(POSITIONS, SCALES, &zeroes, &counts)?.with_peaks(peaks(name)?);
     let mut parts = LatentParts::new(shape, autoencoder, nets, tables)?;
     if name == "digits" {
         let other = Wrapping::Pnm { header: b"P5 8 8 255\n".to_vec() };

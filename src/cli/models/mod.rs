@@ -179,7 +179,9 @@ impl ModelSource for One {
 /// A source of models that has just this one: a dictionary, or any learned codec's.
 pub fn one(model: &str, registry: &RegistryArgs) -> anyhow::Result<Arc<dyn ModelSource>> {
     let (_, artefact) = open(model, registry)?;
-    let mut names = vec![ModelRef::Prefix(ModelId::of(&artefact).prefix())];
+    let id = ModelId::of(&artefact);
+    let mut names = vec![ModelRef::Prefix(id.prefix())];
+    names.extend(id.short_name().map(ModelRef::Short));
     names.extend(Dictionary::parse(&artefact).ok().map(|dictionary| ModelRef::ZstdDictionary(dictionary.id())));
     Ok(Arc::new(One { names, artefact }))
 }

@@ -93,7 +93,7 @@ impl BlockBuilder {
         let model = if codec.columns().is_some() { codec.model() } else { None };
         let guard = model.map_or(Guard::Checksum(0), |model| Guard::Model(model.prefix()));
         let header = FrameHeader { kind: Kind::Block, codec: codec.algorithm() as u8, guard };
-        output.extend_from_slice(&header.to_bytes());
+        header.write(output);
         if model.is_some() {
             output.extend_from_slice(&[0; CHECKSUM_LEN]);
         }

@@ -2,7 +2,7 @@
 
 use super::columns::{Columns, Records, Strings};
 use super::{CHECKSUM_LEN, FRAMED, HEADERS, KEYS, Method, NULL, RowSink, Rows, VALUES};
-use crate::codec::{Algorithm, Codec, CodecError, Column, Decoders, IdentityCodec};
+use crate::codec::{Algorithm, Codec, CodecError, Column, Decoders, IdentityCodec, ModelRef};
 use crate::frame::{Digest, FrameError, FrameHeader, Guard, HEADER_LEN, IntegerDecoder, IntegerModels, Kind, Reader};
 
 /// Bounds of what decoding may make.
@@ -56,7 +56,7 @@ impl<'a> Parts<'a> {
         let mut rest = Reader::new(block, HEADER_LEN);
         let checksum = match header.guard {
             Guard::Checksum(checksum) => checksum,
-            Guard::Model(_) => rest.u32()?,
+            Guard::Model(_) | Guard::ShortModel(_) => rest.u32()?,
         };
         Ok(Self { block, header, checksum, body: rest.at() })
     }
@@ -89,7 +89,7 @@ impl BlockReader {
     pub fn decode(&mut self, block: &[u8], decoders: &mut Decoders, limits: &DecodeLimits) -> Result<(), CodecError> {
         self.rows.clear();
         let parts = Parts::of(block)?;
-        let codec = decoders.codec(parts.algorithm()?, parts.header.model())?;
+        let codec = decoders.codec(parts.algorithm()?, ModelRef::of(parts.header.guard))?;
         self.emptied(|reader| reader.read(parts, codec, limits))
     }
 

@@ -7,7 +7,6 @@
 
 use std::arch::x86_64::*;
 
-use super::super::causal::{MAX_FEATURES, MAX_NEIGHBOURS};
 use super::super::net::NetLayout;
 use super::super::{Name, OUTPUTS};
 use super::{Active, Block, LANES, Lanes, Place, STRIP, four};
@@ -97,23 +96,16 @@ fn blocks<const COUNT: usize>(
     }
 }
 
-/// Groups of four inputs of a net at most: each neighbour may have its own.
-const MAX_GROUPS: usize = MAX_NEIGHBOURS + MAX_FEATURES / 4;
-
-/// A group of inputs that is not 0 in all of some samples, and the inputs: four numbers of 16 bits.
-type Group<const COUNT: usize> = (u32, [i64; COUNT]);
-
 /// See [`super::names`].
 #[target_feature(enable = "avx2")]
 pub(super) fn names(net: &NetLayout, planes: &[u8], features: &[u8], places: &[Place], names: &mut [Name]) {
     let (pairs, rest) = places.as_chunks::<2>();
     let (names_of_pairs, names_of_rest) = names.as_chunks_mut::<2>();
-    let mut active = [(0, [0; 2]); MAX_GROUPS];
     for (places, names) in pairs.iter().zip(names_of_pairs) {
-        *names = some_names(net, planes, features, places, &mut active);
+        *names = some_names(net, planes, features, places);
     }
     if let ([place], [name]) = (rest, names_of_rest) {
-        [*name] = some_names(net, planes, features, &[*place], &mut [(0, [0]); MAX_GROUPS]);
+        [*name] = some_names(net, planes, features, &[*place]);
     }
 }
 
@@ -125,33 +117,18 @@ fn some_names<const COUNT: usize>(
     planes: &[u8],
     features: &[u8],
     places: &[Place; COUNT],
-    active: &mut [Group<COUNT>; MAX_GROUPS],
 ) -> [Name; COUNT] {
-    let mut count = 0;
-    let mut add = |group: u32, bytes: &[u8], at: [usize; COUNT]| {
-        let (number, inputs) = &mut active[count];
-        let mut seen = 0;
-        for (inputs, at) in inputs.iter_mut().zip(at) {
-            let four = _mm_cvtsi32_si128(i32::from_le_bytes(four(bytes, at)));
-            *inputs = _mm_cvtsi128_si64(_mm_cvtepu8_epi16(four));
-            seen |= *inputs;
-        }
-        *number = group;
-        // Without a branch: where strokes begin and end is as good as random.
-        count += usize::from(seen != 0);
-    };
-    for (group, offset) in (0..).zip(&net.neighbours) {
-        add(group, planes, places.each_ref().map(|place| place.at.wrapping_add(*offset) as usize));
-    }
-    for (group, offset) in (net.neighbours.len() as u32..).zip(&net.features) {
-        add(group, features, places.each_ref().map(|place| (place.features + offset) as usize));
-    }
-    let active = &active[..count];
     let mut outputs = [[_mm256_setzero_si256(); OUTPUTS]; COUNT];
     for part in &net.strips {
         let [low, high] = part.start.each_ref().map(|lanes| lanes.0.as_chunks::<8>().0);
         let mut sums = [[load(&low[0]), load(&low[1]), load(&high[0]), load(&high[1])]; COUNT];
-        add_groups(&part.wide, active, &mut sums);
+        let (near, own) = part.wide.split_at(net.neighbours.len());
+        for (offset, wide) in net.neighbours.iter().zip(near) {
+            add_group(wide, planes, places.each_ref().map(|place| place.at.wrapping_add(*offset) as usize), &mut sums);
+        }
+        for (offset, wide) in net.features.iter().zip(own) {
+            add_group(wide, features, places.each_ref().map(|place| (place.features + offset) as usize), &mut sums);
+        }
         let shift = part.shift.each_ref().map(|lanes| lanes.0.as_chunks::<8>().0);
         for half in 0..2 {
             let weights = part.output_packed.each_ref().map(|weights| sixteen(&weights[half]));
@@ -173,31 +150,30 @@ fn some_names<const COUNT: usize>(
     names
 }
 
-/// Adds the products of some groups to the sums of each sample. Not inlined: with what its caller holds, sums would not all
-/// stay in registers.
-#[inline(never)]
+/// Adds the products of four inputs of each sample to its sums. Groups of zeroes are not left out: to find them takes longer.
+#[inline]
 #[target_feature(enable = "avx2")]
-fn add_groups<const COUNT: usize>(
-    wide: &[[[i16; 2 * STRIP]; 2]],
-    active: &[Group<COUNT>],
+fn add_group<const COUNT: usize>(
+    wide: &[[i16; 2 * STRIP]; 2],
+    bytes: &[u8],
+    at: [usize; COUNT],
     sums: &mut [[__m256i; PARTS]; COUNT],
 ) {
-    let mut held = *sums;
-    for (group, inputs) in active {
-        for (half, weights) in wide[*group as usize].iter().enumerate() {
-            let mut pair = [_mm256_setzero_si256(); COUNT];
-            for (pair, inputs) in pair.iter_mut().zip(inputs) {
-                *pair = _mm256_set1_epi32((inputs >> (32 * half)) as i32);
-            }
-            for (part, weights) in weights.as_chunks::<16>().0.iter().enumerate() {
-                let weights = sixteen(weights);
-                for (held, pair) in held.iter_mut().zip(pair) {
-                    held[part] = _mm256_add_epi32(held[part], _mm256_madd_epi16(pair, weights));
-                }
+    // The first two bytes of each four as numbers of 16 bits, and the others.
+    let spread = [0x80_01_80_00_u32, 0x80_03_80_02].map(|bytes| _mm256_set1_epi32(bytes.cast_signed()));
+    let inputs = at.map(|at| _mm256_set1_epi32(i32::from_le_bytes(four(bytes, at))));
+    for (weights, spread) in wide.iter().zip(spread) {
+        let mut pairs = [_mm256_setzero_si256(); COUNT];
+        for (pair, inputs) in pairs.iter_mut().zip(inputs) {
+            *pair = _mm256_shuffle_epi8(inputs, spread);
+        }
+        for (part, weights) in weights.as_chunks::<16>().0.iter().enumerate() {
+            let weights = sixteen(weights);
+            for (sums, pair) in sums.iter_mut().zip(pairs) {
+                sums[part] = _mm256_add_epi32(sums[part], _mm256_madd_epi16(pair, weights));
             }
         }
     }
-    *sums = held;
 }
 
 /// The name that eight sums of each output make.

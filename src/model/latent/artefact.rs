@@ -9,9 +9,9 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::{Autoencoder, LatentError, LatentParts, MAX_LIMIT, MAX_TABLES, MAX_WRAPPINGS, OTHERS, SampleTables};
+use super::{Autoencoder, LatentError, LatentParts, MAX_LIMIT, MAX_TABLES, MAX_WRAPPINGS, OTHERS, Peaks, SampleTables};
 use crate::engine::{CausalNet, Dense, MAX_NEIGHBOURS, Neighbour, OUTPUTS, Output};
-use crate::frame::SHORT_MAGIC;
+use crate::frame::SHORTEST_MAGIC;
 use crate::payload::image::{Png, Settings, Shape, Wrapping};
 
 /// Most bytes of an artefact.
@@ -23,8 +23,8 @@ const MAX_HEADER_BYTES: u64 = 64 << 10;
 /// The metadata's key.
 const KEY: &str = "latentd";
 
-/// The format's version.
-const VERSION: u32 = 2;
+/// The format's version, without peaks and with them.
+const VERSIONS: [u32; 2] = [2, 3];
 
 /// The tensor that says nothing, and that makes the model's id begin as those do that short frames name.
 const SALT: &str = "salt";
@@ -45,7 +45,18 @@ struct Outline {
     limit: Option<u8>,
     positions: u16,
     scales: u16,
+    /// Only in version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    peaks: Option<PeakForm>,
     wrappings: Vec<Form>,
+}
+
+/// The highest values, whose frequencies are a tensor.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PeakForm {
+    threshold: u8,
+    near: usize,
 }
 
 /// A wrapping. A header's bytes are characters of Latin-1.
@@ -125,17 +136,18 @@ struct Out {
     bytes: Vec<u8>,
 }
 
-/// Writes an artefact. Its id begins with [`SHORT_MAGIC`].
+/// Writes an artefact. Its id begins with [`SHORTEST_MAGIC`].
 pub(super) fn write(parts: &LatentParts) -> Vec<u8> {
     let (shape, tables) = (parts.shape(), parts.tables());
     let outline = Outline {
-        version: VERSION,
+        version: VERSIONS[usize::from(tables.peaks().is_some())],
         height: shape.height(),
         width: shape.width(),
         channels: shape.channels(),
         limit: parts.autoencoder().map(|autoencoder| autoencoder.limit),
         positions: tables.positions(),
         scales: tables.scales(),
+        peaks: tables.peaks().map(|peaks| PeakForm { threshold: peaks.threshold(), near: peaks.near() }),
         wrappings: parts.wrappings().iter().map(Form::from).collect(),
     };
     let outline = serde_json::to_string(&outline).expect("numbers and texts are JSON");
@@ -160,9 +172,8 @@ pub(super) fn write(parts: &LatentParts) -> Vec<u8> {
     }
     let bytes = tables.zeroes().iter().flat_map(|frequency| frequency.to_le_bytes()).collect();
     tensors.push(Out { name: "zeroes".to_owned(), dtype: Dtype::U16, shape: vec![tables.zeroes().len()], bytes });
-    let raw: Vec<u8> = tables.frequencies().iter().flat_map(|frequency| frequency.to_le_bytes()).collect();
-    let packed = zstd::bulk::compress(&raw, LEVEL).expect("zstd has a level 19, and memory for a few megabytes");
-    tensors.push(Out { name: "tables".to_owned(), dtype: Dtype::U8, shape: vec![packed.len()], bytes: packed });
+    tensors.push(packed("tables", tables.frequencies()));
+    tensors.extend(tables.peaks().map(|peaks| packed("peaks", peaks.frequencies())));
     let salt = vec![0; size_of::<u16>()];
     tensors.push(Out { name: SALT.to_owned(), dtype: Dtype::U8, shape: vec![salt.len()], bytes: salt });
     let views = tensors.iter().map(|tensor| {
@@ -173,22 +184,45 @@ pub(super) fn write(parts: &LatentParts) -> Vec<u8> {
     salted(safetensors::serialize(views, Some(metadata)).expect("tensors of a few megabytes fit a file"))
 }
 
-/// A file with the first salt that makes its id begin with [`SHORT_MAGIC`].
+/// Many numbers of 16 bits.
+fn packed(name: &str, numbers: &[u16]) -> Out {
+    let raw: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let bytes = zstd::bulk::compress(&raw, LEVEL).expect("zstd has a level 19, and memory for a few megabytes");
+    Out { name: name.to_owned(), dtype: Dtype::U8, shape: vec![bytes.len()], bytes }
+}
+
+/// A file with the first salt, of those from its own on, that makes its id begin with [`SHORTEST_MAGIC`].
 fn salted(mut file: Vec<u8>) -> Vec<u8> {
-    let (header, metadata) = SafeTensors::read_metadata(&file).expect("the file was written by the same library");
-    let (start, end) = metadata.info(SALT).expect("the file has a salt").data_offsets;
-    // Behind the header's length, and the header.
-    let [start, end] = [start, end].map(|at| size_of::<u64>() + header + at);
+    let Some(place) = place_of_salt(&file) else { return file };
     let mut before = blake3::Hasher::new();
-    before.update(&file[..start]);
+    before.update(&file[..place.start]);
+    let first = u16::from_le_bytes([file[place.start], file[place.start + 1]]);
     // One in 256 does: that none of all does is less likely than that a memory fails.
-    for salt in 0..=u16::MAX {
-        file[start..end].copy_from_slice(&salt.to_le_bytes());
-        if before.clone().update(&file[start..]).finalize().as_bytes()[0] == SHORT_MAGIC {
+    for salt in (0..=u16::MAX).map(|more| first.wrapping_add(more)) {
+        file[place.clone()].copy_from_slice(&salt.to_le_bytes());
+        if before.clone().update(&file[place.start..]).finalize().as_bytes()[0] == SHORTEST_MAGIC {
             break;
         }
     }
     file
+}
+
+/// The same model with another id that begins as well; none where it has no salt.
+pub(super) fn resalted(artefact: &[u8]) -> Option<Vec<u8>> {
+    let place = place_of_salt(artefact)?;
+    let mut file = artefact.to_vec();
+    let salt = u16::from_le_bytes([file[place.start], file[place.start + 1]]).wrapping_add(1);
+    file[place].copy_from_slice(&salt.to_le_bytes());
+    Some(salted(file))
+}
+
+/// Where a file's salt lies.
+fn place_of_salt(file: &[u8]) -> Option<std::ops::Range<usize>> {
+    let (header, metadata) = SafeTensors::read_metadata(file).ok()?;
+    let (start, end) = metadata.info(SALT)?.data_offsets;
+    // Behind the header's length, and the header.
+    let [start, end] = [start, end].map(|at| size_of::<u64>() + header + at);
+    (end.checked_sub(start)? == size_of::<u16>() && end <= file.len()).then_some(start..end)
 }
 
 fn put_layer(name: &str, layer: &Dense, tensors: &mut Vec<Out>) {
@@ -244,10 +278,19 @@ pub(super) fn read(artefact: &[u8]) -> Result<LatentParts, LatentError> {
     if tables > MAX_TABLES {
         return Err(LatentError::invalid(format_args!("it has {tables} tables, over the cap of {MAX_TABLES}")));
     }
-    let raw = zstd::bulk::decompress(file.get("tables", Dtype::U8, 1)?.data(), tables * 2 * OTHERS);
-    let raw = raw.map_err(|error| LatentError::invalid(format_args!("its tables do not unpack: {error}")))?;
     let zeroes = numbers(file.get("zeroes", Dtype::U16, 1)?.data());
-    let tables = SampleTables::new(outline.positions, outline.scales, zeroes, numbers(&raw))?;
+    let frequencies = file.packed("tables", tables * OTHERS)?;
+    let peaks = match &outline.peaks {
+        Some(PeakForm { threshold, near }) => {
+            let (values, contexts) = Peaks::size(*threshold, *near)?;
+            Some(Peaks::new(*threshold, *near, file.packed("peaks", contexts * values)?)?)
+        }
+        None => None,
+    };
+    if (outline.version == VERSIONS[0]) != peaks.is_none() {
+        return Err(LatentError::invalid("models of version 3 have peaks, and those of version 2 have none"));
+    }
+    let tables = SampleTables::new(outline.positions, outline.scales, zeroes, frequencies)?.with_peaks(peaks);
     if outline.wrappings.len() > MAX_WRAPPINGS {
         return Err(LatentError::invalid("it has more than 16 wrappings"));
     }
@@ -262,7 +305,7 @@ fn check_version(outline: &str) -> Result<(), LatentError> {
         version: u32,
     }
     let Versioned { version } = serde_json::from_str(outline).map_err(LatentError::invalid)?;
-    if version == VERSION { Ok(()) } else { Err(LatentError::Version { version: version.to_string() }) }
+    if VERSIONS.contains(&version) { Ok(()) } else { Err(LatentError::Version { version: version.to_string() }) }
 }
 
 /// Numbers of 16 bits.
@@ -282,6 +325,14 @@ impl<'a> Tensors<'a> {
             true => Ok(tensor),
             false => Err(LatentError::invalid(format_args!("its tensor `{name}` is of another type or rank"))),
         }
+    }
+
+    /// Numbers of 16 bits in a zstd frame, so many at most.
+    fn packed(&self, name: &str, most: usize) -> Result<Vec<u16>, LatentError> {
+        let raw = zstd::bulk::decompress(self.get(name, Dtype::U8, 1)?.data(), 2 * most);
+        let raw =
+            raw.map_err(|error| LatentError::invalid(format_args!("its tensor `{name}` does not unpack: {error}")))?;
+        Ok(numbers(&raw))
     }
 
     fn signed(tensor: &TensorView<'a>) -> impl Iterator<Item = i8> {

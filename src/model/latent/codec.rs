@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::{Latent, LatentModel, raise};
 use crate::codec::{Algorithm, Codec, CodecError, Column, ColumnCodec, ColumnRef, ModelId};
-use crate::engine::{Kernel, Name, Planes, Scratch};
+use crate::engine::{Around, Kernel, Name, Planes, Scratch};
 use crate::entropy::{Decoder, Encoder};
 use crate::frame::{Reader, put_varint};
 use crate::model::plain::{Plain, ZSTD_MAGIC};
@@ -65,7 +65,7 @@ impl Images {
         model: &LatentModel,
         value: &[u8],
         encoder: &mut Encoder,
-        mut weigh: impl FnMut(Name, u8),
+        mut weigh: impl FnMut(Name, u8, Around<'_>),
     ) -> bool {
         let mut wrappings = model.wrappings.iter();
         let Some(wrapping) = wrappings.position(|one| one.open(value, model.shape, &mut self.opened)) else {
@@ -83,9 +83,9 @@ impl Images {
             }
             self.generate(model, latent);
         }
-        model.nets.encode(self.kernel, &mut self.planes, &self.opened.samples, |name, sample| {
-            model.samples.encode(name, sample, encoder);
-            weigh(name, sample);
+        model.nets.encode(self.kernel, &mut self.planes, &self.opened.samples, |name, sample, around| {
+            model.samples.encode(name, sample, around, encoder);
+            weigh(name, sample, around);
         });
         true
     }
@@ -121,8 +121,8 @@ impl Images {
         self.opened.samples.resize(model.shape.samples(), 0);
         // By value: a decoder whose address is given away cannot live in registers.
         let mut local = *decoder;
-        model.nets.decode(self.kernel, &mut self.planes, &mut self.opened.samples, |name| {
-            model.samples.decode(name, &mut local)
+        model.nets.decode(self.kernel, &mut self.planes, &mut self.opened.samples, |name, around| {
+            model.samples.decode(name, around, &mut local)
         });
         *decoder = local;
         let start = output.len();
@@ -187,7 +187,7 @@ impl LatentCodec {
     pub(super) fn names_of(&mut self, value: &[u8]) -> Vec<(Name, u8)> {
         let model = Arc::clone(&self.model);
         let mut seen = Vec::new();
-        assert!(self.images.encode(&model, value, &mut self.encoder, |name, sample| seen.push((name, sample))));
+        assert!(self.images.encode(&model, value, &mut self.encoder, |name, sample, _| seen.push((name, sample))));
         seen
     }
 
@@ -200,8 +200,8 @@ impl LatentCodec {
         for (number, value) in values_of(values).enumerate() {
             let given = self.encoder.len();
             let mut bits = 0;
-            let is_image = self.images.encode(&model, value, &mut self.encoder, |name, sample| {
-                bits += u64::from(model.samples.least_bits(name, sample));
+            let is_image = self.images.encode(&model, value, &mut self.encoder, |name, sample, around| {
+                bits += u64::from(model.samples.least_bits(name, sample, around));
             });
             if is_image && bits <= 8 * value.len() as u64 {
                 continue;
@@ -293,7 +293,7 @@ impl Codec for LatentCodec {
         let model = Arc::clone(&self.model);
         let start = output.len();
         self.encoder.clear();
-        if self.images.encode(&model, input, &mut self.encoder, |_, _| {}) {
+        if self.images.encode(&model, input, &mut self.encoder, |_, _, _| {}) {
             self.encoder.finish::<1>(output);
             let written = output.len() - start;
             let mistakable = output[start..].starts_with(&ZSTD_MAGIC);

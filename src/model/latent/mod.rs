@@ -10,6 +10,7 @@
 mod artefact;
 mod codec;
 mod parts;
+mod peaks;
 mod samples;
 mod tables;
 
@@ -21,6 +22,7 @@ pub use parts::{
     Autoencoder, LATENT_ZERO, LatentError, LatentParts, MAX_FEATURES, MAX_LATENTS, MAX_LIMIT, MAX_WEIGHTS, MAX_WIDTH,
     MAX_WRAPPINGS, raise,
 };
+pub use peaks::{LEAST_THRESHOLD, MAX_CONTEXTS, Peaks};
 pub use tables::{MAX_TABLES, OTHERS, SampleTables, frequencies};
 
 use crate::codec::ModelId;
@@ -51,8 +53,8 @@ struct Latent {
 }
 
 impl LatentModel {
-    /// The model of these parts. The same parts make the same artefact, whose records have short frames
-    /// ([`crate::frame::SHORT_MAGIC`]).
+    /// The model of these parts. The same parts make the same artefact, whose records have frames of three bytes
+    /// ([`crate::frame::SHORTEST_MAGIC`]).
     pub fn new(parts: &LatentParts) -> Self {
         Self::of(parts, artefact::write(parts).into())
     }
@@ -114,6 +116,12 @@ impl LatentModel {
     }
 }
 
+/// The same model's artefact under another id, whose records have frames of three bytes too: where the name in these frames is
+/// taken. It is none where the artefact has no salt, which was written before there were such frames, or is no artefact.
+pub fn resalted(artefact: &[u8]) -> Option<Vec<u8>> {
+    artefact::resalted(artefact)
+}
+
 impl std::fmt::Debug for LatentModel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "LatentModel {{ id: {}, shape: {}, bytes: {} }}", self.id, self.shape, self.artefact.len())
@@ -121,4 +129,4 @@ impl std::fmt::Debug for LatentModel {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

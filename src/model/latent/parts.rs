@@ -1,6 +1,6 @@
 //! What training makes and the artefact holds.
 
-use super::SampleTables;
+use super::{Peaks, SampleTables};
 use crate::engine::{CausalNet, Dense, EngineError, Name};
 use crate::payload::image::{Shape, ShapeError, Wrapping};
 
@@ -62,7 +62,7 @@ pub enum LatentError {
     #[error("this is no latent model: {0}")]
     Invalid(String),
     /// Another release wrote it.
-    #[error("the latent model has version {version}, and this release reads version 2")]
+    #[error("the latent model has version {version}, and this release reads versions 2 and 3")]
     Version {
         /// What it says.
         version: String,
@@ -153,6 +153,9 @@ impl LatentParts {
         for (channel, net) in nets.iter().enumerate() {
             if net.features() != features {
                 return Err(LatentError::invalid("a net takes another number of features than there are"));
+            }
+            if tables.peaks().is_some_and(|peaks| peaks.near() > Peaks::most_near(net.neighbours())) {
+                return Err(LatentError::invalid("its peaks are told from neighbours that a net does not look at"));
             }
             let outside = |back: i8| usize::from(back.unsigned_abs()) > channel;
             if net.neighbours().iter().any(|neighbour| outside(neighbour.channel)) {

@@ -1,6 +1,6 @@
 //! The distributions that samples are coded with.
 
-use super::LatentError;
+use super::{LatentError, Peaks};
 use crate::engine::ZERO_LEVELS;
 use crate::entropy::Table;
 
@@ -27,6 +27,7 @@ pub struct SampleTables {
     scales: u16,
     zeroes: Box<[u16]>,
     frequencies: Box<[u16]>,
+    peaks: Option<Peaks>,
 }
 
 impl SampleTables {
@@ -54,7 +55,17 @@ impl SampleTables {
                 return Err(LatentError::invalid(format_args!("table {number} has a symbol that cannot be coded")));
             }
         }
-        Ok(Self { positions, scales, zeroes: zeroes.into(), frequencies: frequencies.into() })
+        Ok(Self { positions, scales, zeroes: zeroes.into(), frequencies: frequencies.into(), peaks: None })
+    }
+
+    /// These tables, of which samples from a threshold on have no more than their sum: which one it is, its neighbours tell.
+    pub fn with_peaks(self, peaks: Option<Peaks>) -> Self {
+        Self { peaks, ..self }
+    }
+
+    /// The highest values, if neighbours tell them.
+    pub fn peaks(&self) -> Option<&Peaks> {
+        self.peaks.as_ref()
     }
 
     /// Tables from counts of samples, as they fit those counts best: `zeroes: [256]` of those that are 0 and that are not, and

@@ -12,7 +12,7 @@ use crate::engine::{CausalNet, Dense, Kernel, Name, Neighbour, Output};
 use crate::payload::image::{Opened, Png, Settings};
 
 /// A model with weights of chance.
-pub(super) fn model(seed: u64, shape: Shape, latents: usize, features: usize) -> LatentModel {
+pub(crate) fn model(seed: u64, shape: Shape, latents: usize, features: usize) -> LatentModel {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut dense = |inputs: usize, outputs: usize, exponent: u8| {
         let weights = (0..inputs * outputs).map(|_| rng.next_u32() as u8 as i8).collect();
@@ -251,6 +251,45 @@ fn files_of_images_come_back_to_the_same_bytes() {
 }
 
 #[test]
+fn peaks_come_back_and_take_what_their_neighbours_leave() {
+    let shape: Shape = "9x8".parse().unwrap();
+    let parts = model(5, shape, 0, 0).parts();
+    let with = |threshold: u8, near: usize| {
+        let values = 256 - usize::from(threshold);
+        let digits = |digits: u32| (values + 1).pow(digits);
+        // Most likely as the one before.
+        let tables = (0..digits(near as u32)).map(|context| {
+            let before = context / digits(near as u32 - 1);
+            frequencies(&(1..=values).map(|value| if value == before { 50_000 } else { 1 }).collect::<Vec<u32>>())
+                .unwrap()
+        });
+        let peaks = Peaks::new(threshold, near, tables.collect::<Vec<_>>().concat()).unwrap();
+        let tables = parts.tables().clone().with_peaks(Some(peaks));
+        LatentParts::new(shape, None, parts.nets().to_vec(), tables)
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut noise = |from: u32| (0..shape.samples()).map(|_| (from + rng.next_u32() % (256 - from)) as u8).collect();
+    let mut images: Vec<Vec<u8>> = [0, 200, 248, 250, 253, 254].map(&mut noise).to_vec();
+    images.extend([vec![255; shape.samples()], vec![253; shape.samples()]]);
+    for (threshold, near) in [(254, 1), (252, 2), (250, 4), (248, 5)] {
+        let model = LatentModel::new(&with(threshold, near).unwrap());
+        assert_eq!(model.parts(), with(threshold, near).unwrap());
+        let mut codec = LatentCodec::new(Arc::new(LatentModel::parse(model.artefact()).unwrap()));
+        through(&mut codec, &images);
+        let mut bytes = |image: &[u8]| {
+            let mut column = Column::default();
+            column.push(image);
+            let mut coded = Vec::new();
+            codec.encode_modelled(column.as_ref(), &mut coded).unwrap();
+            coded.len()
+        };
+        // Those of a kind are not told from one another.
+        assert!(bytes(&images[7]) <= bytes(&images[4]));
+    }
+    assert!(with(252, 6).is_err(), "the net does not look two rows up");
+}
+
+#[test]
 fn streams_cut_at_any_byte_or_with_a_bit_flipped_never_panic() {
     let shape: Shape = "8x8".parse().unwrap();
     let mut codec = LatentCodec::new(Arc::new(model(1, shape, 4, 2)));
@@ -290,8 +329,11 @@ fn artefacts_that_were_cut_or_changed_are_refused_or_read_without_a_panic() {
         let changed = [&artefact[..at], to.as_bytes(), &artefact[at + from.len()..]].concat();
         LatentModel::parse(&changed).unwrap_err()
     };
-    assert!(matches!(text(r#"\"version\":2"#, r#"\"version\":1"#), LatentError::Version { .. }));
+    for other in ["1", "4"] {
+        assert!(matches!(text(r#"\"version\":2"#, &format!(r#"\"version\":{other}"#)), LatentError::Version { .. }));
+    }
     for (from, to) in [
+        (r#"\"version\":2"#, r#"\"version\":3"#),
         (r#"\"height\":8"#, r#"\"height\":9"#),
         (r#"\"channels\":1"#, r#"\"channels\":3"#),
         (r#"\"limit\":20"#, r#"\"limit\":99"#),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::baseline::Baseline;
-use crate::codec::{self, Algorithm, Codec, CodecError, CodecSpec, Decoders, ModelPrefix, ModelSource};
+use crate::codec::{self, Algorithm, Codec, CodecError, CodecSpec, Decoders, ModelPrefix, ModelRef, ModelSource};
 use crate::pipeline::augment::Augmentation;
 use crate::pipeline::deliver::SlotId;
 use crate::pipeline::learn::{Curriculum, Learner, Setup, Tap};
@@ -141,7 +141,7 @@ impl Coder {
 
     fn comes_back(&mut self, algorithm: Algorithm, encoded: &[u8], value: &[u8]) -> bool {
         self.checked.clear();
-        let decoder = self.verifier.codec(algorithm, self.model());
+        let decoder = self.verifier.codec(algorithm, self.model().map(ModelRef::Prefix));
         let decoded = decoder.and_then(|decoder| decoder.decode(encoded, value.len(), &mut self.checked));
         decoded.is_ok() && self.checked == value
     }

@@ -1,5 +1,6 @@
 //! What the integer networks say of images, counted: the tables that samples and latent numbers are coded with.
 
+use super::peaks::ChosenPeaks;
 use crate::engine::{CausalNet, CausalNets, Kernel, Layer, Planes, Scratch, ZERO_LEVELS};
 use crate::model::latent::{Autoencoder, LatentError, OTHERS, SampleTables, frequencies, raise};
 use crate::payload::image::Shape;
@@ -76,7 +77,7 @@ impl Counter {
                 fourth.relu(kernel, &hidden, &mut scratch, &mut planes.features);
             }
             let (zeroes, samples) = (&mut counts.zeroes, &mut counts.samples);
-            self.nets.encode(kernel, &mut planes, image, |name, value| {
+            self.nets.encode(kernel, &mut planes, image, |name, value, _| {
                 zeroes[usize::from(name.zero())][usize::from(value != 0)] += 1;
                 if value != 0 {
                     samples[usize::from(name.table()) * OTHERS + usize::from(value) - 1] += 1;
@@ -94,6 +95,19 @@ pub(super) struct Expected {
     pub zeroes: Vec<f64>,
     /// `[tables, 255]`: distributions of those that are not.
     pub samples: Vec<f64>,
+}
+
+/// What is counted of each value where all from a threshold on are one: that has the counts of all.
+fn merged<T: Copy + Default + std::ops::AddAssign>(counts: &[T], threshold: u8) -> Vec<T> {
+    let mut merged = counts.to_vec();
+    let first = usize::from(threshold) - 1;
+    for table in merged.chunks_exact_mut(OTHERS) {
+        let (all, others) = table[first..].split_first_mut().expect("a threshold is a value");
+        for other in others {
+            *all += std::mem::take(other);
+        }
+    }
+    merged
 }
 
 /// Tables of counts, and what they take.
@@ -114,16 +128,20 @@ pub(super) fn calibrate(
     expected: &Expected,
     training: &Counts,
     validation: &Counts,
+    peaks: Option<ChosenPeaks>,
 ) -> Result<Calibrated, LatentError> {
-    let counts: Vec<f64> = training.samples.iter().map(|count| f64::from(*count)).collect();
+    let threshold = peaks.as_ref().map_or(u8::MAX, |chosen| chosen.peaks.threshold());
+    let (trained, validated) = (merged(&training.samples, threshold), merged(&validation.samples, threshold));
+    let expected_samples = merged(&expected.samples, threshold);
+    let counts: Vec<f64> = trained.iter().map(|count| f64::from(*count)).collect();
     let shared = shared(&counts, [positions, scales].map(usize::from));
     let mut best: Option<(f64, Vec<f64>)> = None;
     for share in SHARES {
         for weight in WEIGHTS {
             let mut smoothed = Vec::with_capacity(counts.len());
-            let all = counts.iter().zip(&shared).zip(&expected.samples);
+            let all = counts.iter().zip(&shared).zip(&expected_samples);
             smoothed.extend(all.map(|((count, near), expected)| count + near * share + expected * weight));
-            let tables = smoothed.chunks_exact(OTHERS).zip(validation.samples.chunks_exact(OTHERS));
+            let tables = smoothed.chunks_exact(OTHERS).zip(validated.chunks_exact(OTHERS));
             let bits = tables.map(|(table, counts)| cost(table, counts)).sum();
             if best.as_ref().is_none_or(|(least, _)| bits < *least) {
                 best = Some((bits, smoothed));
@@ -147,7 +165,9 @@ pub(super) fn calibrate(
     }
     let (flags, zeroes) = best.expect("there are weights to choose from");
     let zeroes: Vec<u32> = zeroes.iter().flat_map(|table| whole(table)).collect();
+    let which = peaks.as_ref().map_or(0.0, |chosen| chosen.bits);
     let tables = SampleTables::from_counts(positions, scales, zeroes.as_chunks().0, &smoothed)?;
+    let tables = tables.with_peaks(peaks.map(|chosen| chosen.peaks));
     let mut latents = Vec::with_capacity(training.latents.len());
     for counts in training.latents.chunks_exact(levels.max(1)) {
         let smoothed: Vec<u32> = counts.iter().map(|count| count.saturating_mul(4) + 1).collect();
@@ -155,7 +175,7 @@ pub(super) fn calibrate(
     }
     let bits = latents.chunks_exact(levels.max(1)).zip(validation.latents.chunks_exact(levels.max(1)));
     let bits = bits.map(|(table, counts)| cost(&table.iter().map(|f| f64::from(*f)).collect::<Vec<_>>(), counts)).sum();
-    Ok(Calibrated { tables, latents, bits: [bits, samples + flags] })
+    Ok(Calibrated { tables, latents, bits: [bits, samples + flags + which] })
 }
 
 /// For each table the counts of those beside it, `[positions, scales, 255]`.
@@ -183,13 +203,13 @@ fn shared(counts: &[f64], [positions, scales]: [usize; 2]) -> Vec<f64> {
 }
 
 /// Counts with parts as whole ones, as fine as leaves room in 32 bits.
-fn whole(counts: &[f64]) -> Vec<u32> {
+pub(super) fn whole(counts: &[f64]) -> Vec<u32> {
     let fineness = (f64::from(u32::MAX >> 1) / (counts.iter().sum::<f64>() + 1.0)).min(FINENESS);
     counts.iter().map(|count| (count * fineness).round() as u32).collect()
 }
 
 /// Bits of so many of each symbol, with these counts for frequencies.
-fn cost(table: &[f64], counts: &[u32]) -> f64 {
+pub(super) fn cost(table: &[f64], counts: &[u32]) -> f64 {
     if counts.iter().all(|count| *count == 0) {
         return 0.0;
     }

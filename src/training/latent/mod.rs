@@ -1,5 +1,6 @@
 //! Trains a model of small images ([`crate::model::latent`]).
 //!
+//! 0. **Peaks.** If it pays, the highest values are told from one another by their neighbours, and are one value for what follows.
 //! 1. **Floats.** The network learns to tell each sample from its neighbours (and the latent, where there is one): the bits that it
 //!    takes are the loss. Samples are told with logistic distributions over bins whose edges are learned.
 //! 2. **Integers.** Weights and outputs are rounded as the artefact rounds them, and the gradient goes through the rounding.
@@ -12,6 +13,7 @@ mod batches;
 mod calibrate;
 mod checkpoint;
 mod network;
+mod peaks;
 mod recipe;
 
 use std::ops::ControlFlow;
@@ -27,13 +29,14 @@ use super::budget::{cosine, left};
 use super::curve::Curve;
 use super::epochs::Epochs;
 use super::{TrainingError, use_one_thread};
-use crate::model::latent::{Autoencoder, LatentParts};
+use crate::model::latent::{Autoencoder, LatentParts, Peaks};
 use crate::model::{CurvePoint, Monitor, Phase, Progress, Start};
 use crate::payload::image::Shape;
 use batches::{Batch, Images, Purpose, generator};
 use calibrate::{Calibrated, Counter, calibrate};
 use checkpoint::{Checkpoint, State};
 use network::Network;
+use peaks::ChosenPeaks;
 
 /// The least images to learn from.
 const MIN_IMAGES: usize = 32;
@@ -120,7 +123,10 @@ pub fn train(
         let (found, steps) = (training.len(), budget.steps);
         return Err(TrainingError::Data(format!("{found} images and {steps} steps: it takes 32 and 1 at least")));
     }
-    let mut session = Session::new(&training, &validation, recipe, seed, budget)?;
+    let near = (0..data.shape.channels()).map(|channel| Peaks::most_near(&recipe.neighbours_of(channel))).min();
+    let near = near.filter(|_| recipe.peaks).unwrap_or(0);
+    let peaks = peaks::choose([data.training, data.validation], data.shape, near)?;
+    let mut session = Session::new(&training, &validation, recipe, seed, budget, peaks)?;
     match start {
         Start::Anew => {}
         Start::Resume(bytes) => session.go_on_from(bytes)?,
@@ -144,6 +150,7 @@ struct Session<'a> {
     budget: Budget,
     epochs: Epochs,
     network: Network,
+    peaks: Option<ChosenPeaks>,
     adam: Adam,
     state: State,
     checkpoint: Checkpoint,
@@ -157,9 +164,10 @@ impl<'a> Session<'a> {
         recipe: &'a Recipe,
         seed: u64,
         budget: Budget,
+        peaks: Option<ChosenPeaks>,
     ) -> Result<Self, TrainingError> {
         let shape = training.shape();
-        let network = Network::new(shape, recipe, seed)?;
+        let network = Network::new(shape, recipe, peaks.as_ref().map(|chosen| chosen.peaks.threshold()), seed)?;
         let adam = Adam::new(&network.parameters())?;
         let mut hash = blake3::Hasher::new();
         hash.update(format!("{shape} {recipe:?} {seed} {}", budget.steps).as_bytes());
@@ -191,6 +199,7 @@ impl<'a> Session<'a> {
             seed,
             budget,
             network,
+            peaks,
             adam,
             state,
         })
@@ -316,7 +325,7 @@ impl<'a> Session<'a> {
         let (training, validation) = (counter.count(self.training.raw()), counter.count(self.validation.raw()));
         let levels = autoencoder.as_ref().map_or(0, Autoencoder::levels);
         let Calibrated { tables, latents, bits } =
-            calibrate(places, levels, &self.network.expected()?, &training, &validation)?;
+            calibrate(places, levels, &self.network.expected()?, &training, &validation, self.peaks.take())?;
         let autoencoder = autoencoder.map(|mut autoencoder| {
             autoencoder.frequencies = latents;
             autoencoder

@@ -53,6 +53,8 @@ pub(super) struct Network {
     nets: Vec<[Layer; 2]>,
     /// `[255]`: the logarithms of the gaps between bins.
     edges: Tensor,
+    /// Values from this on are one: neighbours tell which it is.
+    threshold: Option<u8>,
     /// Whether it computes with integers.
     quantised: bool,
 }
@@ -78,7 +80,9 @@ pub(super) struct Bits {
 
 impl Network {
     /// The network before it has learned anything.
-    pub fn new(shape: Shape, recipe: &Recipe, seed: u64) -> Result<Self, TrainingError> {
+    ///
+    /// Values from `threshold` on are one to it.
+    pub fn new(shape: Shape, recipe: &Recipe, threshold: Option<u8>, seed: u64) -> Result<Self, TrainingError> {
         let mut rng = generator(seed, Purpose::Weights);
         let float = (Kind::Float, Device::Cpu);
         let (samples, latents, width) = (shape.samples(), recipe.latents, recipe.width);
@@ -121,6 +125,7 @@ impl Network {
             constants,
             nets: nets.collect::<Result<_, TrainingError>>()?,
             edges: Tensor::f_zeros([255], float)?.set_requires_grad(true),
+            threshold,
             quantised: false,
         })
     }
@@ -245,15 +250,23 @@ impl Network {
     }
 
     /// Bits of each sample: whether it is 0, and, if it is not, a logistic distribution cut into bins whose edges are learned, of which
-    /// there is what lies above the first.
+    /// there is what lies above the first. Values from the threshold on have one bin.
     ///
     /// With `a` and `b` the steepness times the distances to the bin's ends, `ln(s(b) - s(a)) = ln s(b) + ln s(-a) + ln(1 - e^(a-b))`, where `s` is
     /// the logistic function: finite, and with a gradient, however unlikely the sample.
     fn bits(&self, places: &[Tensor; OUTPUTS], values: &Tensor) -> Result<Tensor, TrainingError> {
         let bins = self.bins()?;
         let [place, steepness] = self.logistic(places);
-        let low = (bins.f_index_select(0, values)? - &place) * &steepness;
-        let high = (bins.f_index_select(0, &(values + 1))? - &place) * &steepness;
+        let (first, last) = match self.threshold {
+            Some(threshold) => {
+                let threshold = i64::from(threshold);
+                let beyond = values.f_ge(threshold)?.f_to_kind(Kind::Int64)?;
+                (values.f_clamp_max(threshold)?, values + &beyond * (255 - values))
+            }
+            None => (values.shallow_clone(), values.shallow_clone()),
+        };
+        let low = (bins.f_index_select(0, &first)? - &place) * &steepness;
+        let high = (bins.f_index_select(0, &(last + 1))? - &place) * &steepness;
         let gap = (&low - &high).clamp(LEAST, -1e-6);
         let nats = high.log_sigmoid() + (-low).log_sigmoid() + (-gap.exp()).log1p();
         let above = ((&place - bins.f_get(1)?) * &steepness).log_sigmoid();
@@ -361,7 +374,7 @@ mod tests {
         let shape: Shape = shape.parse().unwrap();
         let (count, raw) = (256, drawn(shape, 256, 7));
         let images = Images::new(&raw, shape, recipe).unwrap();
-        let mut network = Network::new(shape, recipe, 3).unwrap();
+        let mut network = Network::new(shape, recipe, None, 3).unwrap();
         let _guard = tch::no_grad_guard();
         // Far from the beginning, so that units are on both sides of their range, and features not alike.
         for parameter in network.parameters() {
@@ -418,7 +431,7 @@ mod tests {
     #[test]
     fn expected_distributions_sum_to_1() {
         let recipe = small(0);
-        let network = Network::new("8x8".parse().unwrap(), &recipe, 1).unwrap();
+        let network = Network::new("8x8".parse().unwrap(), &recipe, None, 1).unwrap();
         let expected = network.expected().unwrap();
         for table in expected.samples.chunks_exact(OTHERS) {
             assert!((table.iter().sum::<f64>() - 1.0).abs() < 1e-3);
@@ -428,18 +441,28 @@ mod tests {
 
     #[test]
     fn bits_are_those_of_the_logistic_distribution() {
-        let network = Network::new("8x8".parse().unwrap(), &small(0), 1).unwrap();
+        let mut network = Network::new("8x8".parse().unwrap(), &small(0), None, 1).unwrap();
         let (position, scale, value) = (20.0, 5.0, 77);
         let at = |number: f64| Tensor::from_slice(&[number as f32]);
         let names = [at(position), at(scale), at(100.0)];
-        let bits = |value: i64| network.bits(&names, &Tensor::from_slice(&[value])).unwrap().double_value(&[0]);
+        let bits = |network: &Network, value: i64| {
+            network.bits(&names, &Tensor::from_slice(&[value])).unwrap().double_value(&[0])
+        };
         let place = position / 31.0 * 1.6 - 0.3;
         let steepness = (scale / 15.0 * 6.5 + 1.0f64).exp();
         let logistic = |edge: f64| 1.0 / (1.0 + (-(edge - place) * steepness).exp());
         // 255 equal gaps: sample 77 lies between 77/255 and 78/255.
         let zero = 1.0 / (1.0 + (-(100.0 / 255.0 * 2.0 - 1.0) * 11.0f64).exp());
         let expected = (1.0 - zero) * (logistic(78.0 / 255.0) - logistic(77.0 / 255.0)) / (1.0 - logistic(1.0 / 255.0));
-        assert!((bits(value) + expected.log2()).abs() < 1e-3, "{} {expected}", bits(value));
-        assert!((bits(0) + zero.log2()).abs() < 1e-3);
+        let found = bits(&network, value);
+        assert!((found + expected.log2()).abs() < 1e-3, "{found} {expected}");
+        assert!((bits(&network, 0) + zero.log2()).abs() < 1e-3);
+        // All from 250 on are one.
+        let all: f64 = (250..256).map(|value| (-bits(&network, value)).exp2()).sum();
+        network.threshold = Some(250);
+        for value in [250, 253, 255] {
+            assert!(((-bits(&network, value)).exp2() / all - 1.0).abs() < 1e-3);
+        }
+        assert!((bits(&network, value) - found).abs() < 1e-6);
     }
 }

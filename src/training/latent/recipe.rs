@@ -1,6 +1,6 @@
 //! How a model of images is made.
 
-use crate::engine::{MAX_HIDDEN, MAX_NEIGHBOURS, Neighbour};
+use crate::engine::{MAX_HIDDEN, MAX_NEIGHBOURS, MAX_OFFSET, Neighbour};
 use crate::model::latent::{MAX_FEATURES, MAX_LATENTS, MAX_LIMIT, MAX_TABLES, MAX_WIDTH};
 use crate::training::TrainingError;
 
@@ -15,14 +15,19 @@ pub struct Recipe {
     pub width: usize,
     /// Features of each sample: the generator makes them of the latent. Without a latent they are the same for all images.
     pub features: usize,
-    /// Samples of the same channel before it that a sample is told from: the nearest so many.
+    /// Samples of the same channel before it that a sample is told from: the nearest so many, and those left of them that kernels
+    /// load with them.
     pub neighbours: usize,
+    /// Columns ahead of a sample, for each row above it, in which it has neighbours. Samples are decoded along fronts that lag by one more.
+    pub ahead: i8,
     /// Hidden units of the causal net.
     pub hidden: usize,
     /// Positions of the tables.
     pub positions: u16,
     /// Scales of the tables.
     pub scales: u16,
+    /// Whether the highest values are told by their neighbours, where that pays.
+    pub peaks: bool,
     /// Images in a step.
     pub batch: usize,
     /// Adam's rate after its rise; it falls to 0 along half a cosine.
@@ -41,9 +46,11 @@ impl Default for Recipe {
             width: 256,
             features: 2,
             neighbours: 20,
+            ahead: 2,
             hidden: 32,
             positions: 96,
             scales: 32,
+            peaks: true,
             batch: 16,
             rate: 4e-3,
             interval: 500,
@@ -67,6 +74,7 @@ impl Recipe {
             (1..=MAX_NEIGHBOURS - PLANES_BEFORE).contains(&self.neighbours),
             "it has no neighbours, or more than 54 of a channel",
         )?;
+        holds((0..=MAX_OFFSET).contains(&self.ahead), "its neighbours are not 0 to 8 columns ahead")?;
         holds((1..=MAX_HIDDEN).contains(&self.hidden), "its nets do not have 1 to 256 hidden units")?;
         holds(
             self.positions >= 2 && self.scales >= 2 && tables <= MAX_TABLES,
@@ -77,17 +85,25 @@ impl Recipe {
         holds((0.0..1.0).contains(&self.float), "the part with floats is not 0 to 1")
     }
 
-    /// The neighbours of a channel's samples. Ahead in the row before it are two at most, since samples are decoded along fronts
-    /// that must lag by as much.
+    /// The neighbours of a channel's samples.
     pub(super) fn neighbours_of(&self, channel: usize) -> Vec<Neighbour> {
         let near = |channel, row, column| Neighbour { channel, row, column };
         let mut own: Vec<Neighbour> = (-8..=0i8)
             .flat_map(|row| (-8..=8i8).map(move |column| near(0, row, column)))
-            .filter(|one| (one.row, one.column) < (0, 0) && i32::from(one.column) <= -2 * i32::from(one.row))
+            .filter(|one| (one.row, one.column) < (0, 0))
+            .filter(|one| i32::from(one.column) <= -i32::from(self.ahead) * i32::from(one.row))
             .collect();
         let distance = |one: &Neighbour| i32::from(one.row).pow(2) + i32::from(one.column).pow(2);
         own.sort_by_key(|one| (distance(one), one.row, one.column));
         own.truncate(self.neighbours);
+        // Kernels load four neighbours of a row at a time: what they load anyway is looked at too.
+        for row in -MAX_OFFSET..=0 {
+            let columns: Vec<i8> = own.iter().filter(|one| one.row == row).map(|one| one.column).collect();
+            let Some(first) = columns.iter().min() else { continue };
+            let missing = columns.len().next_multiple_of(4) - columns.len();
+            own.extend((-MAX_OFFSET..*first).rev().take(missing).map(|column| near(0, row, column)));
+        }
+        own.truncate(MAX_NEIGHBOURS - PLANES_BEFORE);
         own.sort();
         // What the same place has in the channels before.
         let before = (1..=channel as i8)
@@ -99,3 +115,26 @@ impl Recipe {
 
 /// Neighbours in the two channels before the last one.
 const PLANES_BEFORE: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_come_in_fours_of_a_row_and_not_further_ahead_than_they_may() {
+        let rows = |neighbours, ahead| {
+            let all = Recipe { neighbours, ahead, ..Recipe::default() }.neighbours_of(0);
+            let columns = |row| all.iter().filter(|one| one.row == row).map(|one| one.column).collect::<Vec<_>>();
+            [0, -1, -2, -3].map(columns)
+        };
+        let [none, left] = [Vec::new(), vec![-4, -3, -2, -1]];
+        assert_eq!(rows(10, 1), [left.clone(), vec![-2, -1, 0, 1], vec![-2, -1, 0, 1], none.clone()]);
+        assert_eq!(rows(1, 2), [left.clone(), none.clone(), none.clone(), none]);
+        let wide = (-5..=2).collect::<Vec<_>>();
+        assert_eq!(rows(20, 2), [left, wide.clone(), wide.clone(), wide]);
+        for (neighbours, channel) in [(54, 0), (54, 2), (41, 2)] {
+            let recipe = Recipe { neighbours, ..Recipe::default() };
+            assert!((neighbours..=MAX_NEIGHBOURS).contains(&recipe.neighbours_of(channel).len()));
+        }
+    }
+}
