@@ -293,7 +293,7 @@ fn a_model_that_draws_badly_publishes_nothing_and_says_why() {
     broker.create("blocked", 2, &[]);
     let feed = Feed::adult(broker, "blocked");
     let tables = "[pipelines.blocked]\noperation = \"generate\"\nfrom = \"blocked\"\nto = \"blocked.augmented\"\n\
-                  commit_interval = \"100ms\"\n[pipelines.blocked.augment]\nrate = 0.1\n";
+                  commit_interval = \"100ms\"\n[pipelines.blocked.augment]\ngenerator = \"columns\"\nrate = 0.1\n";
     let daemon = Daemon::start(broker, "blocked", tables);
     until_state(&daemon, "blocked", "publishing");
     daemon.until("records published", PATIENCE, || (published(&daemon) > 100.0).then_some(()));
