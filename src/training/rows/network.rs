@@ -64,8 +64,9 @@ impl Network {
         let known = (rows.order.len() as f64 / 2.0).max(1.0);
         let embedding = random([codes, width], known.sqrt().recip(), &mut rng)?;
         // A code that each record has says nothing and is never learned, but told like any other where records are drawn.
-        let lone = rows.first.windows(2).filter(|pair| pair[1] - pair[0] == 1).map(|pair| pair[0] as i64);
-        no_grad(|| lone.map(|code| embedding.f_narrow(0, code, 1)?.f_zero_().map(drop)).collect::<Result<(), _>>())?;
+        for pair in rows.first.windows(2).filter(|pair| pair[1] - pair[0] == 1) {
+            let _ = no_grad(|| embedding.f_narrow(0, pair[0] as i64, 1)?.f_zero_())?;
+        }
         let blocks = (0..recipe.blocks).map(|_| {
             Ok([
                 random([width, inner], (2.0 / width as f64).sqrt(), &mut rng)?,
