@@ -47,6 +47,13 @@ impl Monitor for Printer {
     }
 }
 
+/// What a training made: a generator, its bytes, and what is told of it.
+struct Made {
+    model: Arc<dyn Generator>,
+    artefact: Arc<[u8]>,
+    told: String,
+}
+
 /// Recipes of all generators, of which one is used.
 #[derive(Default)]
 struct Recipes {
@@ -93,14 +100,8 @@ impl Recipes {
         Ok(())
     }
 
-    /// Trains; the generator, its bytes, and what is told of its training.
-    fn train(
-        &self,
-        kind: &str,
-        coded: &Coded,
-        seed: u64,
-        cpu: Duration,
-    ) -> anyhow::Result<(Arc<dyn Generator>, Arc<[u8]>, String)> {
+    /// Trains.
+    fn train(&self, kind: &str, coded: &Coded, seed: u64, cpu: Duration) -> anyhow::Result<Made> {
         let mut printer = Printer { begun: thread_cpu(), printed: 0.0 };
         let budget = Budget { steps: u32::MAX, cpu: Some(cpu) };
         let (model, artefact, told): (Arc<dyn Generator>, _, _) = match kind {
@@ -126,7 +127,8 @@ impl Recipes {
             _ => bail!("`{kind}` is no generator of rows"),
         };
         let spent = printer.spent().as_secs_f64();
-        Ok((model, Arc::clone(&artefact), format!("{spent:.1} s CPU, {told}, {} bytes", artefact.len())))
+        let told = format!("{spent:.1} s CPU, {told}, {} bytes", artefact.len());
+        Ok(Made { model, artefact, told })
     }
 }
 
@@ -168,7 +170,7 @@ fn main() -> anyhow::Result<()> {
         (thread_cpu() - begun).as_secs_f64()
     );
     for seed in seed..seed + seeds {
-        let (model, artefact, told) = recipes.train(kind, &coded, seed, cpu)?;
+        let Made { model, artefact, told } = recipes.train(kind, &coded, seed, cpu)?;
         println!("{kind} {}: seed {seed}, {told}", settings.join(" "));
         if let Some(path) = &save {
             let manifest = Manifest::new(&artefact, Family::new(kind.clone())?, "rows", CREATED);

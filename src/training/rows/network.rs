@@ -62,6 +62,11 @@ impl Network {
         let (width, inner) = (recipe.width, recipe.inner);
         // About half of the variables are known at a time.
         let known = (rows.order.len() as f64 / 2.0).max(1.0);
+        let embedding = random([codes, width], known.sqrt().recip(), &mut rng)?;
+        // A code that each record has says nothing and is never learned, but told like any other where records are drawn.
+        for pair in rows.first.windows(2).filter(|pair| pair[1] - pair[0] == 1) {
+            let _ = no_grad(|| embedding.f_narrow(0, pair[0] as i64, 1)?.f_zero_())?;
+        }
         let blocks = (0..recipe.blocks).map(|_| {
             Ok([
                 random([width, inner], (2.0 / width as f64).sqrt(), &mut rng)?,
@@ -73,7 +78,7 @@ impl Network {
             width,
             inner,
             blocks: blocks.collect::<Result<_, TrainingError>>()?,
-            embedding: random([codes, width], known.sqrt().recip(), &mut rng)?,
+            embedding,
             bias: zeros(width)?,
             output: random([codes, width], CALM * (1.0 / width as f64).sqrt(), &mut rng)?,
             output_bias: Tensor::f_from_slice(&rows.logs())?.set_requires_grad(true),

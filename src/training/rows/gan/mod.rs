@@ -79,9 +79,8 @@ pub fn train(
         return Err(TrainingError::Data("all its records are the same".to_owned()));
     }
     let mut session = Session::new(&rows, recipe, seed, budget)?;
-    while budget.fraction(session.step, monitor) < 1.0 {
-        session.step(monitor)?;
-    }
+    // Where numbers are no longer finite, it ends with the nearest of before.
+    while budget.fraction(session.step, monitor) < 1.0 && session.step(monitor)? {}
     session.finish(coded, monitor)
 }
 
@@ -132,7 +131,8 @@ impl<'a> Session<'a> {
         })
     }
 
-    fn step(&mut self, monitor: &mut dyn Monitor) -> Result<(), TrainingError> {
+    /// Takes a step of both; whether all that came of it are finite numbers.
+    fn step(&mut self, monitor: &mut dyn Monitor) -> Result<bool, TrainingError> {
         let fraction = self.budget.fraction(self.step, monitor);
         let Recipe { latents, temperature, rates, gamma, mean, .. } = *self.recipe;
         let mut rng = generator(self.seed, Purpose::Step(self.step));
@@ -155,7 +155,7 @@ impl<'a> Session<'a> {
         let loss = (truth - self.critic.score(&fake)?).f_softplus()?.f_mean(Kind::Float)?;
         let moved = moved && self.adams[0].step(&self.generator.parameters(), &loss, rates[0] * fall, number)?;
         if !moved {
-            return Err(TrainingError::Diverged { rewinds: 0 });
+            return Ok(false);
         }
         let share = (1.0 - mean).max(1.0 / f64::from(number + 1));
         no_grad(|| {
@@ -169,7 +169,8 @@ impl<'a> Session<'a> {
         if self.step.is_multiple_of(self.recipe.interval) {
             self.settle()?;
         }
-        self.report(monitor)
+        self.report(monitor)?;
+        Ok(true)
     }
 
     /// Real rows as 0 and 1, `[rows, codes]`.

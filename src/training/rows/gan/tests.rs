@@ -69,3 +69,39 @@ fn a_penalty_is_the_square_of_the_gradient_and_has_a_gradient_of_its_own() {
     // The score is linear in its last layer, so that the penalty is a square of it (Euler's theorem on homogeneous functions).
     assert!((along - 2.0 * found).abs() < 1e-3 * found, "{along} {found}");
 }
+
+#[test]
+fn numbers_that_are_none_end_it_with_the_nearest_of_before() {
+    use crate::model::rows::learn;
+
+    /// Nobody watches.
+    struct Unwatched;
+
+    impl Monitor for Unwatched {
+        fn spent(&mut self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn progress(&mut self, _: &Progress) -> std::ops::ControlFlow<()> {
+            std::ops::ControlFlow::Continue(())
+        }
+    }
+
+    let records: Vec<String> =
+        (0..200).map(|n| format!("{{\"a\":\"{}\",\"b\":{}}}", ["x", "y"][n % 2], n % 3)).collect();
+    let coded = learn(&records.iter().map(String::as_bytes).collect::<Vec<_>>()).unwrap();
+    let rows = Rows::new(&coded, [coded.rows, 1], 1);
+    let recipe = Recipe { latents: 4, width: 8, interval: 5, batch: 20, ..recipe() };
+    let mut session = Session::new(&rows, &recipe, 1, Budget { steps: 100, cpu: None }).unwrap();
+    (0..5).for_each(|_| assert!(session.step(&mut Unwatched).unwrap()));
+    let (best, kept) = (session.best, floats(&session.kept[0]).unwrap());
+    assert!(best < UNMEASURED);
+    no_grad(|| {
+        let _ = session.generator.parameters()[0].shallow_clone().f_mul_(&Tensor::from(f64::NAN)).unwrap();
+    });
+    assert!(!session.step(&mut Unwatched).unwrap());
+    session.mean[0] = &session.mean[0] * f64::NAN;
+    let trained = session.finish(&coded, &mut Unwatched).unwrap();
+    assert_eq!((trained.steps, trained.distance), (5, best));
+    assert!(kept.iter().all(|value| value.is_finite()));
+}
