@@ -85,15 +85,23 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
     #[inline(always)]
     pub fn decode<S>(&mut self, bits: u32, find: impl FnOnce(u32) -> (S, u32, u32)) -> S {
         debug_assert!(bits <= MAX_BITS);
-        let Some(word) = self.words.get(self.read) else {
-            // By value: a decoder whose address is given away cannot live in registers.
-            let (after, symbol) = self.decode_at_the_end(bits, find);
-            *self = after;
-            return symbol;
+        let state = self.states[self.current()];
+        let word = self.words.get(self.read);
+        // `find` stands here once, so that it becomes part of the caller however large it is.
+        let slot = match (word, state >> bits) {
+            (None, 0) => slots::slot_at(state as u32, bits),
+            _ => state as u32 & ((1 << bits) - 1),
         };
-        let (symbol, state, taken) = step(self.states[self.current()], bits, *word, find);
-        self.read += usize::from(taken);
-        self.turn(state);
+        let (symbol, start, frequency) = find(slot);
+        match word {
+            Some(word) => {
+                let (state, taken) = step(state, bits, *word, slot, start, frequency);
+                self.read += usize::from(taken);
+                self.turn(state);
+            }
+            // By value: a decoder whose address is given away cannot live in registers.
+            None => *self = self.step_at_the_end(bits, slot, start, frequency),
+        }
         symbol
     }
 
@@ -108,8 +116,11 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
             let Some(next) = words.first_chunk::<LANES>() else { break };
             let mut read = 0;
             for (state, symbol) in states.iter_mut().zip(round) {
+                let slot = *state as u32 & ((1 << bits) - 1);
+                let (found, start, frequency) = find(slot);
                 let taken;
-                (*symbol, *state, taken) = step(*state, bits, next[read], &find);
+                (*state, taken) = step(*state, bits, next[read], slot, start, frequency);
+                *symbol = found;
                 read += usize::from(taken);
             }
             words = &words[read..];
@@ -123,21 +134,13 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
         }
     }
 
-    /// Decodes one symbol when all words were read.
+    /// Takes the symbol of a slot when all words were read.
+    #[cold]
     #[inline(never)]
-    fn decode_at_the_end<S>(mut self, bits: u32, find: impl FnOnce(u32) -> (S, u32, u32)) -> (Self, S) {
-        let state = self.states[self.current()];
-        let (symbol, state) = match state >> bits {
-            0 => {
-                let slot = slots::slot_at(state as u32, bits);
-                let (symbol, start, frequency) = find(slot);
-                (symbol, u64::from(slots::rank(slot, start, frequency)))
-            }
-            rest => {
-                let slot = state as u32 & ((1 << bits) - 1);
-                let (symbol, start, frequency) = find(slot);
-                (symbol, rest * u64::from(frequency) + u64::from(slot - start))
-            }
+    fn step_at_the_end(mut self, bits: u32, slot: u32, start: u32, frequency: u32) -> Self {
+        let state = match self.states[self.current()] >> bits {
+            0 => u64::from(slots::rank(slot, start, frequency)),
+            rest => rest * u64::from(frequency) + u64::from(slot - start),
         };
         if !self.end.single && state < LOWER_BOUND {
             self.end = End::of_lanes(&self.by_turns());
@@ -147,7 +150,7 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
             true => self.states[self.current()] = state,
             false => self.turn(state),
         }
-        (self, symbol)
+        self
     }
 
     /// Ends the turn of the first lane.
@@ -213,16 +216,14 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
     }
 }
 
-/// Takes one symbol out of a state of 2^31 or more: the symbol, the state after it, and whether that took the word.
+/// Takes the symbol of its slot out of a state of 2^31 or more: the state after it, and whether that took the word.
 #[inline(always)]
-fn step<S>(state: u64, bits: u32, word: [u8; 4], find: impl FnOnce(u32) -> (S, u32, u32)) -> (S, u64, bool) {
-    let slot = state as u32 & ((1 << bits) - 1);
-    let (symbol, start, frequency) = find(slot);
+fn step(state: u64, bits: u32, word: [u8; 4], slot: u32, start: u32, frequency: u32) -> (u64, bool) {
     let state = (state >> bits) * u64::from(frequency) + u64::from(slot - start);
     // It is 2^15 at least, so that one word is enough. Whether it takes one is as good as random.
     let low = state < LOWER_BOUND;
     let refilled = state << 32 | u64::from(u32::from_le_bytes(word));
-    (symbol, select_unpredictable(low, refilled, state), low)
+    (select_unpredictable(low, refilled, state), low)
 }
 
 impl<const LANES: usize> End<LANES> {

@@ -6,21 +6,30 @@
 use std::collections::VecDeque;
 
 use super::chain::{ChainCounts, ESCAPE, entries};
-use super::coding::Source;
+use super::coding::{Source, TOTAL};
 use super::dense::Dense;
 use super::index::Index;
 use super::sparse::{Line, WIDTH, by_slot};
 use super::tokens::{Before, LEVELS};
 
-/// Where to go on.
+/// Where to go on: a node, or a distribution of one symbol, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State(u32);
 
 impl State {
     /// Nobody has looked.
-    pub const UNKNOWN: Self = Self(u32::MAX);
+    pub const UNKNOWN: Self = Self(1 << 31);
     /// No context is known: the last resort.
-    const DENSE: Self = Self(u32::MAX - 1);
+    const DENSE: Self = Self(1 << 31 | 1);
+    /// Added where the context of two tokens has to be asked first: only the last token was known.
+    const ASK: u32 = 1 << 30;
+    /// Added to the number of a distribution of one symbol.
+    const SINGLE: u32 = 1 << 29;
+
+    /// Whether it is a distribution.
+    const fn is_known(self) -> bool {
+        self.0 < Self::ASK
+    }
 }
 
 /// A line of a distribution, and for each of its entries where its symbol leads. That of the escape leads to the next level.
@@ -31,24 +40,38 @@ struct Node {
     next: [State; WIDTH],
 }
 
+/// A distribution of one symbol, as most are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(16))]
+struct Single {
+    symbol: u16,
+    /// Where the slots of the escape begin.
+    escape: u16,
+    /// Where the symbol leads, and the escape.
+    next: [State; 2],
+}
+
 /// What a distribution is that of: its column, and as many of the tokens before as its level looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Context {
-    level: usize,
-    column: usize,
+    level: u8,
+    column: u16,
     before: Before,
 }
 
 /// Distributions that know where each token leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Automaton {
-    /// By level and key, the first node of a distribution.
+    /// By level and key, the state of a distribution.
     levels: Vec<Index>,
+    /// Of two symbols and more.
     nodes: Vec<Node>,
+    singles: Vec<Single>,
     /// What codes a token that no context knows.
     dense: Dense,
-    /// For the first line of a distribution, what it is that of, as far as that is known.
+    /// For the first line of a distribution, what it is that of, as far as that is known; the same for those of one symbol.
     contexts: Vec<Option<Context>>,
+    single_contexts: Vec<Option<Context>>,
     /// By column, where a text begins.
     starts: Vec<State>,
 }
@@ -56,68 +79,118 @@ pub(super) struct Automaton {
 impl Automaton {
     /// From what was learned, for texts of so many columns whose end is this symbol.
     pub fn new(counts: &ChainCounts, columns: usize, end: u16) -> Self {
-        let mut lines = Vec::new();
+        let (mut lines, mut singles) = (Vec::new(), Vec::new());
         let mut levels = Vec::with_capacity(counts.levels.len());
         for level in &counts.levels {
             levels.push(Index::new(level.sparse.iter().map(|sparse| {
-                let first = lines.len();
-                Line::write(&entries(&sparse.counts, &level.escapes), &mut lines);
-                (sparse.key, first)
+                let entries = entries(&sparse.counts, &level.escapes);
+                let state = match entries[..] {
+                    // An escape has a slot at least and leaves one.
+                    [(symbol, _), (_, escape)] => {
+                        singles.push(Single { symbol, escape: escape as u16, next: [State::UNKNOWN; 2] });
+                        State::SINGLE | (singles.len() - 1) as u32
+                    }
+                    _ => {
+                        let first = lines.len() as u32;
+                        Line::write(&entries, &mut lines);
+                        first
+                    }
+                };
+                (sparse.key, state)
             })));
         }
         let nodes: Vec<Node> =
             lines.iter().map(|line| Node { entries: *line, next: [State::UNKNOWN; WIDTH] }).collect();
-        let dense = Dense::from_counts(&counts.dense);
-        let mut automaton = Self { levels, contexts: vec![None; nodes.len()], nodes, dense, starts: Vec::new() };
+        let mut automaton = Self {
+            levels,
+            contexts: vec![None; nodes.len()],
+            single_contexts: vec![None; singles.len()],
+            nodes,
+            singles,
+            dense: Dense::from_counts(&counts.dense),
+            starts: Vec::new(),
+        };
         let mut new = VecDeque::new();
-        for column in 0..columns {
+        for column in 0..columns as u16 {
             let state = automaton.reach(Context { level: 0, column, before: Before::START }, &mut new);
             automaton.starts.push(state);
         }
         // Each distribution comes once, so that this ends soon however an artefact chose its keys.
-        while let Some(first) = new.pop_front() {
-            let Some(context) = automaton.contexts[first] else { continue };
+        while let Some(state) = new.pop_front() {
+            let Some(context) = automaton.context(state).copied().flatten() else { continue };
+            if let Some(at) = automaton.single(state) {
+                let symbol = automaton.singles[at].symbol;
+                automaton.singles[at].next =
+                    [symbol, ESCAPE].map(|symbol| automaton.lead(context, symbol, end, &mut new));
+                continue;
+            }
+            let first = state.0 as usize;
             let head = automaton.nodes[first].entries;
             for place in 1..=head.count() {
                 let (node, lane) = (first + head.line(place), place % WIDTH);
                 let symbol = automaton.nodes[node].entries.symbol(lane);
-                let state = match symbol {
-                    ESCAPE => {
-                        let next = Context { level: context.level + 1, ..context };
-                        automaton.reach(next, &mut new)
-                    }
-                    symbol if symbol == end => State::UNKNOWN,
-                    // By the column alone it is not known what stood before.
-                    _ if context.level + 1 == LEVELS => State::UNKNOWN,
-                    symbol => {
-                        let mut before = context.before;
-                        before.push(symbol);
-                        automaton.reach(Context { level: 0, before, ..context }, &mut new)
-                    }
-                };
-                automaton.nodes[node].next[lane] = state;
+                automaton.nodes[node].next[lane] = automaton.lead(context, symbol, end, &mut new);
             }
         }
         automaton
     }
 
+    /// Where a symbol of a context leads, or its escape.
+    fn lead(&mut self, context: Context, symbol: u16, end: u16, new: &mut VecDeque<State>) -> State {
+        let Context { level, column, mut before } = context;
+        if symbol == ESCAPE {
+            return self.reach(Context { level: level + 1, ..context }, new);
+        }
+        if symbol == end {
+            return State::UNKNOWN;
+        }
+        before.push(symbol);
+        if usize::from(level) + 1 < LEVELS {
+            return self.reach(Context { level: 0, column, before }, new);
+        }
+        // By the column alone it is not known what stood before the symbol.
+        match self.reach(Context { level: 1, column, before: before.seen(1) }, new) {
+            State::UNKNOWN => State::UNKNOWN,
+            State(state) => State(state | State::ASK),
+        }
+    }
+
     /// The state of a context: its distribution, or that of the next level that has one.
-    fn reach(&mut self, context: Context, new: &mut VecDeque<usize>) -> State {
-        for level in context.level..LEVELS {
-            let Some(first) = self.find(level, context.before, context.column) else { continue };
-            let context = Context { level, before: context.before.seen(level), ..context };
-            match self.contexts[first] {
+    fn reach(&mut self, context: Context, new: &mut VecDeque<State>) -> State {
+        for level in usize::from(context.level)..LEVELS {
+            let Some(state) = self.find(level, context.before, context.column) else { continue };
+            let context = Context { level: level as u8, before: context.before.seen(level), ..context };
+            let known = match self.single(state) {
+                Some(at) => &mut self.single_contexts[at],
+                None => &mut self.contexts[state.0 as usize],
+            };
+            match known {
                 None => {
-                    self.contexts[first] = Some(context);
-                    new.push_back(first);
+                    *known = Some(context);
+                    new.push_back(state);
                 }
                 // Two contexts of one hash: the chain has to be asked each time.
-                Some(known) if known != context => return State::UNKNOWN,
+                Some(known) if *known != context => return State::UNKNOWN,
                 Some(_) => {}
             }
-            return State(first as u32);
+            return state;
         }
         State::DENSE
+    }
+
+    /// The number of a distribution of one symbol.
+    #[inline]
+    fn single(&self, state: State) -> Option<usize> {
+        let at = (state.0 ^ State::SINGLE) as usize;
+        (at < self.singles.len()).then_some(at)
+    }
+
+    /// What a distribution is that of.
+    fn context(&self, state: State) -> Option<&Option<Context>> {
+        match self.single(state) {
+            Some(at) => self.single_contexts.get(at),
+            None => self.contexts.get(state.0 as usize),
+        }
     }
 
     /// Where a text of a column begins.
@@ -126,58 +199,102 @@ impl Automaton {
         self.starts.get(column).copied().unwrap_or(State::UNKNOWN)
     }
 
-    /// The state behind some tokens, where the chain has to be asked.
+    /// The state behind some tokens, where the chain has to be asked for the levels below `levels`. Where these know nothing, it is
+    /// `otherwise`.
     #[inline(never)]
-    fn look_up(&self, column: usize, before: Before) -> State {
-        for level in 0..LEVELS {
-            let Some(first) = self.find(level, before, column) else { continue };
-            let context = Context { level, column, before: before.seen(level) };
-            return if self.contexts[first] == Some(context) { State(first as u32) } else { State::UNKNOWN };
+    fn look_up(&self, column: u16, before: Before, levels: usize, otherwise: State) -> State {
+        for level in 0..levels {
+            let Some(state) = self.find(level, before, column) else { continue };
+            let context = Context { level: level as u8, column, before: before.seen(level) };
+            return if self.context(state) == Some(&Some(context)) { state } else { State::UNKNOWN };
         }
-        State::DENSE
+        otherwise
     }
 
     /// Decodes a token of a column behind others, for which `state` is where they led; gives where it leads.
     #[inline]
-    pub fn decode(&self, state: State, column: usize, before: Before, source: &mut impl Source) -> (u16, State) {
+    pub fn decode(&self, state: State, column: u16, before: Before, source: &mut impl Source) -> (u16, State) {
         let mut from = None;
-        let mut state = if state == State::UNKNOWN { self.look_up(column, before) } else { state };
-        while let Some(nodes) = self.nodes.get(state.0 as usize..) {
+        let mut state = match state {
+            state if state.is_known() => state,
+            State::UNKNOWN => self.look_up(column, before, LEVELS, State::DENSE),
+            State(state) => self.look_up(column, before, 1, State(state & !State::ASK)),
+        };
+        loop {
+            if let Some(Single { symbol, escape, next }) = self.single(state).map(|at| &self.singles[at]) {
+                let split = u32::from(*escape);
+                let is_escape = source.symbol(|slot| match slot < split {
+                    true => (false, 0, split),
+                    false => (true, split, TOTAL - split),
+                });
+                if !is_escape {
+                    return (*symbol, next[0]);
+                }
+                from = Some(state);
+                state = next[1];
+                continue;
+            }
+            let Some(nodes) = self.nodes.get(state.0 as usize..) else { break };
             let found = source.symbol(|slot| {
                 let found = by_slot(|at| &nodes[at].entries, slot);
                 (found, found.start, found.frequency)
             });
-            from = Some(state.0 as usize);
+            from = Some(state);
             state = nodes[nodes[0].entries.line(found.entry)].next[found.entry % WIDTH];
             if found.symbol != ESCAPE {
                 return (found.symbol, state);
             }
         }
-        let level = self.level(from, state);
-        for level in level..LEVELS {
-            let Some(first) = self.find(level, before, column) else { continue };
-            let symbol = source.symbol(|slot| {
-                let found = by_slot(|at| &self.nodes[first + at].entries, slot);
-                (found.symbol, found.start, found.frequency)
-            });
-            if symbol != ESCAPE {
-                return (symbol, State::UNKNOWN);
-            }
-        }
-        (self.dense.decode(source), State::UNKNOWN)
+        (self.decode_below(from, state, column, before, source), State::UNKNOWN)
     }
 
-    /// The first node of a context's distribution on a level.
-    fn find(&self, level: usize, before: Before, column: usize) -> Option<usize> {
-        self.levels.get(level)?.find(before.key(level, column))
+    /// Decodes a token of which the automaton has no more to say than where the chain goes on.
+    #[inline(never)]
+    fn decode_below(
+        &self,
+        from: Option<State>,
+        state: State,
+        column: u16,
+        before: Before,
+        source: &mut impl Source,
+    ) -> u16 {
+        for level in self.level(from, state)..LEVELS {
+            let Some(state) = self.find(level, before, column) else { continue };
+            let symbol = match self.single(state) {
+                Some(at) => {
+                    let Single { symbol, escape, .. } = self.singles[at];
+                    let split = u32::from(escape);
+                    source.symbol(|slot| match slot < split {
+                        true => (symbol, 0, split),
+                        false => (ESCAPE, split, TOTAL - split),
+                    })
+                }
+                None => source.symbol(|slot| {
+                    let found = by_slot(|at| &self.nodes[state.0 as usize + at].entries, slot);
+                    (found.symbol, found.start, found.frequency)
+                }),
+            };
+            if symbol != ESCAPE {
+                return symbol;
+            }
+        }
+        self.dense.decode(source)
+    }
+
+    /// The distribution of a context on a level.
+    fn find(&self, level: usize, before: Before, column: u16) -> Option<State> {
+        self.levels.get(level)?.find(before.key(level, usize::from(column))).map(State)
     }
 
     /// The level at which the chain goes on behind an escape from a distribution, or begins.
-    fn level(&self, from: Option<usize>, state: State) -> usize {
+    fn level(&self, from: Option<State>, state: State) -> usize {
         match from {
             _ if state == State::DENSE => LEVELS,
             None => 0,
-            Some(first) => self.contexts[first].map_or(LEVELS, |context| context.level + 1),
+            Some(from) => match self.context(from) {
+                Some(Some(context)) => usize::from(context.level) + 1,
+                _ => LEVELS,
+            },
         }
     }
 }

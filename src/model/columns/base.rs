@@ -81,19 +81,29 @@ impl Base {
     }
 
     /// The expectation; for clocks in minutes.
-    #[inline]
-    pub fn of(self, column: usize, registers: &Registers) -> i64 {
-        let last = |column: u16| {
-            let register = registers.now(usize::from(column));
-            if is_number(register) { register } else { 0 }
-        };
-        match self {
+    #[inline(always)]
+    pub fn of(&self, column: usize, registers: &Registers) -> i64 {
+        let number = |register: i64| if is_number(register) { register } else { 0 };
+        match *self {
+            Self::Nothing => 0,
+            Self::Last(a) => number(registers.now(usize::from(a))),
+            Self::Kept(a) => number(registers.kept(usize::from(a))),
+            _ => self.made_of(column, registers),
+        }
+    }
+
+    /// [`Base::of`], where there is more to it than a register.
+    #[inline(never)]
+    fn made_of(&self, column: usize, registers: &Registers) -> i64 {
+        let number = |register: i64| if is_number(register) { register } else { 0 };
+        let last = |column: u16| number(registers.now(usize::from(column)));
+        match *self {
             Self::Nothing => 0,
             Self::Last(a) => last(a),
+            Self::Kept(a) => number(registers.kept(usize::from(a))),
             Self::Clock(a) => minutes(last(a)).unwrap_or(0),
             Self::Grown(own, a) => {
-                let before = registers.before(usize::from(a));
-                let before = if is_number(before) { before } else { 0 };
+                let before = number(registers.before(usize::from(a)));
                 debug_assert_eq!(usize::from(own), column);
                 last(own).wrapping_add(last(a).wrapping_sub(before))
             }
@@ -117,10 +127,6 @@ impl Base {
                 hours.wrapping_mul(3600).wrapping_mul(second).wrapping_sub(offset).wrapping_div(unit.max(1))
             }
             Self::Times(a, factor) => last(a).wrapping_mul(factor),
-            Self::Kept(a) => {
-                let kept = registers.kept(usize::from(a));
-                if is_number(kept) { kept } else { 0 }
-            }
         }
     }
 
@@ -137,10 +143,8 @@ impl Base {
     /// The number that differs so from what was expected.
     #[inline]
     pub fn apply(self, expected: i64, difference: i64) -> i64 {
-        if self.is_clock() {
-            return clock(expected.wrapping_add(difference));
-        }
-        expected.wrapping_add(difference)
+        let number = expected.wrapping_add(difference);
+        if self.is_clock() { clock(number) } else { number }
     }
 
     /// The columns whose registers it takes.

@@ -1,6 +1,6 @@
 //! A symbol's distribution, chosen by contexts: the most specific first, and from each an escape to the next.
 
-use super::coding::{Sink, Source, TOTAL};
+use super::coding::{Sink, TOTAL};
 use super::dense::Dense;
 use super::index::Index;
 
@@ -74,7 +74,7 @@ pub(super) struct ChainCounts {
     pub dense: Vec<u32>,
 }
 
-/// A level that is ready for coding. What one look takes lies side by side: an entry of the index, then one distribution.
+/// A level that is ready for encoding. What one look takes lies side by side: an entry of the index, then one distribution.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Level {
     /// Where the entries of a key's distribution begin.
@@ -92,7 +92,7 @@ impl Level {
             all.push(entries.len() as u32);
             let first = all.len();
             all.extend(entries.iter().map(|(symbol, start)| start << 16 | u32::from(*symbol)));
-            (sparse.key, first)
+            (sparse.key, first as u32)
         }));
         Self { index, entries: all }
     }
@@ -100,7 +100,7 @@ impl Level {
     /// The entries of the distribution that a key chooses.
     #[inline]
     fn find(&self, key: u32) -> Option<&[u32]> {
-        let first = self.index.find(key)?;
+        let first = self.index.find(key)? as usize;
         Some(&self.entries[first..first + self.entries[first - 1] as usize])
     }
 }
@@ -142,19 +142,7 @@ fn interval(entries: &[u32], i: usize) -> (u32, u32) {
     (start, end - start)
 }
 
-/// The entry that has a slot.
-#[inline]
-fn place_of(entries: &[u32], slot: u32) -> usize {
-    let last = slot << 16 | u32::from(u16::MAX);
-    match entries {
-        // Most distributions know one symbol.
-        [_, escape] => usize::from(*escape <= last),
-        _ if entries.len() <= 16 => entries[1..].iter().position(|entry| *entry > last).unwrap_or(entries.len() - 1),
-        _ => entries.partition_point(|entry| *entry <= last) - 1,
-    }
-}
-
-/// Distributions of one alphabet.
+/// Distributions of one alphabet, as an encoder asks them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Chain {
     levels: Vec<Level>,
@@ -165,6 +153,12 @@ impl Chain {
     /// From what was learned.
     pub fn new(counts: &ChainCounts) -> Self {
         Self { levels: counts.levels.iter().map(Level::new).collect(), dense: Dense::from_counts(&counts.dense) }
+    }
+
+    /// The distribution of all values.
+    #[inline]
+    pub fn last_resort(&self) -> &Dense {
+        &self.dense
     }
 
     /// Codes a symbol; `key` gives the key of each context.
@@ -185,22 +179,5 @@ impl Chain {
             sink.push(start, frequency);
         }
         self.dense.encode(symbol, sink);
-    }
-
-    /// Decodes a symbol.
-    #[inline]
-    pub fn decode(&self, mut key: impl FnMut(usize) -> u32, source: &mut impl Source) -> u16 {
-        for (i, level) in self.levels.iter().enumerate() {
-            let Some(entries) = level.find(key(i)) else { continue };
-            let symbol = source.symbol(|slot| {
-                let place = place_of(entries, slot);
-                let (start, frequency) = interval(entries, place);
-                (symbol_of(entries[place]), start, frequency)
-            });
-            if symbol != ESCAPE {
-                return symbol;
-            }
-        }
-        self.dense.decode(source)
     }
 }

@@ -94,7 +94,7 @@ impl TextSource for Cursors<'_> {
         afford(page, length)?;
         let (at, end) = &mut self.columns[column];
         if length > *end - *at {
-            return Err(Fault::Corrupt("a column has fewer texts than are asked for"));
+            return Err(Fault::FewTexts);
         }
         page.extend(&self.bytes[*at..*at + length]);
         *at += length;
@@ -114,7 +114,7 @@ impl Sink for Encoder<Share> {
 }
 
 impl<const N: usize> Source for Decoder<'_, N> {
-    #[inline]
+    #[inline(always)]
     fn symbol<S>(&mut self, find: impl FnOnce(u32) -> (S, u32, u32)) -> S {
         Decoder::decode(self, SCALE_BITS, find)
     }

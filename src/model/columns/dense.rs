@@ -5,14 +5,17 @@ use super::coding::{SCALE_BITS, Sink, Source, TOTAL};
 /// Bits of a slot that the first guess looks at.
 const GUESS_BITS: u32 = 8;
 
+/// Symbols that are looked through at once.
+const WIDTH: usize = 8;
+
 /// Symbols up to which all are looked through.
-const FEW: usize = 16;
+const FEW: usize = 2 * WIDTH;
 
 /// Frequencies of all symbols, each at least 1, that sum to 2^16.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Dense {
-    /// Where each symbol's slots begin, and the total.
-    starts: Vec<u32>,
+    /// Where each symbol's slots begin; the total, as often as it takes to look at [`WIDTH`] of them at once.
+    starts: Vec<i32>,
     /// For each value of a slot's high bits, the symbol of the first such slot; nothing where there are few symbols.
     guesses: Vec<u16>,
 }
@@ -30,30 +33,29 @@ impl Dense {
         };
         let left = TOTAL - counts.iter().map(|count| frequency(*count)).sum::<u32>();
         let largest = (0..counts.len()).rev().max_by_key(|symbol| counts[*symbol]).unwrap_or(0);
-        let mut starts = Vec::with_capacity(counts.len() + 1);
+        // A look begins behind any symbol where there are guesses, and else behind the first, and behind each eighth from there.
+        let few = counts.len() <= FEW;
+        let length = if few { 1 + counts.len().next_multiple_of(WIDTH) } else { counts.len() + WIDTH };
+        let mut starts = Vec::with_capacity(length);
         let mut start = 0;
         for (symbol, count) in counts.iter().enumerate() {
-            starts.push(start);
+            starts.push(start as i32);
             start += frequency(*count) + if symbol == largest { left } else { 0 };
         }
-        starts.push(start);
+        starts.resize(length, start as i32);
         // Few symbols are found as fast without.
-        let guesses = (0..if counts.len() > FEW { 1 << GUESS_BITS } else { 0 })
+        let guesses = (0..if few { 0 } else { 1 << GUESS_BITS })
             .map(|high| (starts.partition_point(|start| *start <= high << (SCALE_BITS - GUESS_BITS)) - 1) as u16)
             .collect();
         Self { starts, guesses }
-    }
-
-    /// Number of symbols.
-    pub fn len(&self) -> usize {
-        self.starts.len() - 1
     }
 
     /// Where a symbol's slots begin, and how many there are.
     #[inline]
     pub fn interval(&self, symbol: u16) -> (u32, u32) {
         let symbol = usize::from(symbol);
-        (self.starts[symbol], self.starts[symbol + 1] - self.starts[symbol])
+        let (start, end) = (self.starts[symbol] as u32, self.starts[symbol + 1] as u32);
+        (start, end - start)
     }
 
     #[inline]
@@ -72,20 +74,27 @@ impl Dense {
     }
 
     /// The symbol that has a slot.
-    #[inline]
+    #[inline(always)]
     fn find(&self, slot: u32) -> u16 {
         let high = (slot >> (SCALE_BITS - GUESS_BITS)) as usize;
-        let first = self.guesses.get(high).map_or(0, |first| usize::from(*first));
-        let last = self.guesses.get(high + 1).map_or(self.len() - 1, |last| usize::from(*last));
-        let symbol = if last - first <= FEW {
-            let mut symbol = first;
-            while self.starts[symbol + 1] <= slot {
-                symbol += 1;
+        let mut symbol = 0;
+        if let Some(first) = self.guesses.get(high) {
+            symbol = usize::from(*first);
+            // Where symbols have a slot or two, many have the same high bits.
+            let last = self.guesses.get(high + 1).map_or(self.starts.len() - WIDTH - 1, |last| usize::from(*last));
+            if last - symbol > FEW {
+                symbol += self.starts[symbol + 1..=last].partition_point(|start| *start <= slot as i32);
             }
-            symbol
-        } else {
-            first + self.starts[first + 1..=last].partition_point(|start| *start <= slot)
-        };
+        }
+        // How many of the next ones begin at the slot or before it is seen at once: no guess of a branch is wrong as long as they are
+        // not all.
+        while let Some(next) = self.starts.get(symbol + 1..).and_then(<[i32]>::first_chunk::<WIDTH>) {
+            let passed = next.iter().map(|start| u32::from(*start <= slot as i32)).sum::<u32>() as usize;
+            symbol += passed;
+            if passed < WIDTH {
+                break;
+            }
+        }
         symbol as u16
     }
 }

@@ -4,13 +4,36 @@ use std::fmt::Display;
 
 use crate::codec::{Algorithm, CodecError};
 
-/// Why symbols make no record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why symbols make no record. A byte: every value that is decoded gives one or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
-    /// It would be longer than is allowed.
+    #[error("it would be longer than is allowed")]
     Limit,
-    /// No encoder writes such symbols.
-    Corrupt(&'static str),
+    // What follows no encoder writes.
+    #[error("no such text is remembered")]
+    NotRemembered,
+    #[error("there is nothing to echo")]
+    NoEcho,
+    #[error("a number has no text")]
+    NoText,
+    #[error("a column has fewer texts than are asked for")]
+    FewTexts,
+    #[error("a regular record has foreign bytes")]
+    Foreign,
+    #[error("foreign bytes lead to no slot")]
+    NoSlot,
+    #[error("a value that follows another at once has no bytes")]
+    NoBytes,
+    #[error("a number of its framing is none")]
+    NoNumber,
+    #[error("a binary number has no such text")]
+    NotBinary,
+    #[error("no such formula is known")]
+    NoFormula,
+    #[error("a formula is of a field that is not there")]
+    NoField,
+    #[error("a header's name is no UTF-8")]
+    NoName,
 }
 
 impl Fault {
@@ -18,7 +41,7 @@ impl Fault {
     pub fn error(self, limit: usize) -> CodecError {
         match self {
             Self::Limit => CodecError::LimitExceeded { limit },
-            Self::Corrupt(detail) => corrupt(detail),
+            fault => corrupt(fault),
         }
     }
 }

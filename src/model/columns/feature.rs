@@ -2,7 +2,7 @@
 
 use crate::frame::{FrameError, Reader, put_varint};
 
-use super::registers::{Registers, is_number, mix};
+use super::registers::{REGISTERS, Registers, is_number, mix};
 
 /// Most features of one context.
 pub(super) const MAX_FEATURES: usize = 4;
@@ -69,17 +69,6 @@ pub(super) struct Feature {
     pub when: When,
 }
 
-impl Feature {
-    /// Its value.
-    #[inline]
-    pub fn of(self, registers: &Registers) -> i64 {
-        let register = &registers.columns()[usize::from(self.column)];
-        let value = register[self.when as usize];
-        // Most look at that.
-        if self.aspect == Aspect::Value { value } else { self.aspect.of(value, register[When::Before as usize]) }
-    }
-}
-
 impl Aspect {
     /// Of a value, and of the one before it in its column.
     #[inline]
@@ -116,23 +105,49 @@ pub(super) struct Context {
 /// A context that is ready for coding: its features lie side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
-    features: [Feature; MAX_FEATURES],
+    looks: [Look; MAX_FEATURES],
     count: usize,
+}
+
+/// A feature that is ready for coding: where its registers are among [`Registers::all`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    value: u16,
+    before: u16,
+    aspect: Aspect,
+}
+
+impl Look {
+    const fn new(feature: Feature) -> Self {
+        // There are 4097 columns at most.
+        let first = feature.column * REGISTERS as u16;
+        Self { value: first + feature.when as u16, before: first + When::Before as u16, aspect: feature.aspect }
+    }
+
+    #[inline(always)]
+    fn of(self, registers: &[i64]) -> i64 {
+        let value = registers[usize::from(self.value)];
+        // Most look at that.
+        if self.aspect == Aspect::Value { value } else { self.aspect.of(value, registers[usize::from(self.before)]) }
+    }
 }
 
 impl Key {
     /// Of a context of [`MAX_FEATURES`] features at most.
     pub fn new(context: &Context) -> Self {
-        let mut features = [Feature { aspect: Aspect::Value, column: 0, when: When::Now }; MAX_FEATURES];
-        features.iter_mut().zip(&context.features).for_each(|(feature, of)| *feature = *of);
-        Self { features, count: context.features.len() }
+        let mut looks = [Look { value: 0, before: 0, aspect: Aspect::Value }; MAX_FEATURES];
+        looks.iter_mut().zip(&context.features).for_each(|(look, feature)| *look = Look::new(*feature));
+        Self { looks, count: context.features.len() }
     }
 
     /// What its distributions are found by.
-    #[inline]
+    #[inline(always)]
     pub fn of(&self, registers: &Registers) -> u32 {
-        let features = &self.features[..self.count.min(MAX_FEATURES)];
-        features.iter().fold(0, |hash, feature| mix(hash, feature.of(registers))) as u32
+        let mut hash = 0;
+        for look in &self.looks[..self.count.min(MAX_FEATURES)] {
+            hash = mix(hash, look.of(registers.all()));
+        }
+        hash as u32
     }
 }
 

@@ -45,6 +45,9 @@ impl Fields {
     /// Another record begins.
     #[inline]
     pub fn begin(&mut self) {
+        if self.wanted == 0 {
+            return;
+        }
         self.spans.resize(self.spans.len() + self.wanted, ABSENT);
     }
 

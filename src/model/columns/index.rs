@@ -1,12 +1,29 @@
-//! Numbers by hashed keys: open addressing, two words of memory a key.
+//! What hashed keys choose: open addressing, one look at memory a key.
+
+/// What a key may choose: a few bytes, one value of which stands for nothing.
+pub(super) trait Chosen: Copy + PartialEq {
+    /// Nothing is chosen.
+    const NOTHING: Self;
+}
+
+/// Numbers below 2^32 - 1.
+impl Chosen for u32 {
+    const NOTHING: Self = Self::MAX;
+}
 
 /// Where what a key chooses is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Index {
-    /// Key in the upper half, what it chooses in the lower, which is not 0: open addressing, where 0 is empty.
-    entries: Vec<u64>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Index<T = u32> {
+    /// By the low bits of keys, each at the first free place.
+    entries: Vec<Entry<T>>,
     /// They are by rising key instead.
     is_sorted: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry<T> {
+    key: u32,
+    chosen: T,
 }
 
 /// Longest run of entries in a table: keys that were hashed make none so long, and whoever chose them shall not make a search
@@ -14,18 +31,19 @@ pub(super) struct Index {
 const MAX_RUN: usize = 256;
 
 /// Entries by the low bits of their keys, each at the first free place; `None` when they crowd.
-fn hashed(entries: &[u64]) -> Option<Vec<u64>> {
+fn hashed<T: Chosen>(entries: &[Entry<T>]) -> Option<Vec<Entry<T>>> {
     let size = (2 * entries.len()).next_power_of_two().max(2);
-    let mut index = vec![0; size];
+    let mut index = vec![Entry { key: 0, chosen: T::NOTHING }; size];
+    let is_free = |entry: &Entry<T>| entry.chosen == T::NOTHING;
     for entry in entries {
-        let first = (entry >> 32) as usize;
-        let free = (first..first + MAX_RUN).map(|place| place & (size - 1)).find(|place| index[*place] == 0)?;
+        let first = entry.key as usize;
+        let free = (first..first + MAX_RUN).map(|place| place & (size - 1)).find(|place| is_free(&index[*place]))?;
         index[free] = *entry;
     }
     let mut run = 0;
     // Twice round, since a run may go on from the end to the beginning.
     for entry in index.iter().chain(&index) {
-        run = if *entry == 0 { 0 } else { run + 1 };
+        run = if is_free(entry) { 0 } else { run + 1 };
         if run > MAX_RUN {
             return None;
         }
@@ -33,10 +51,16 @@ fn hashed(entries: &[u64]) -> Option<Vec<u64>> {
     Some(index)
 }
 
-impl Index {
-    /// Of keys, which rise, and what they choose: numbers below 2^32 - 1.
-    pub fn new(chosen: impl Iterator<Item = (u32, usize)>) -> Self {
-        let entries: Vec<u64> = chosen.map(|(key, chosen)| u64::from(key) << 32 | (chosen as u64 + 1)).collect();
+impl<T: Chosen> Default for Index<T> {
+    fn default() -> Self {
+        Self::new(std::iter::empty())
+    }
+}
+
+impl<T: Chosen> Index<T> {
+    /// Of keys, which rise, and what they choose.
+    pub fn new(chosen: impl Iterator<Item = (u32, T)>) -> Self {
+        let entries: Vec<Entry<T>> = chosen.map(|(key, chosen)| Entry { key, chosen }).collect();
         match hashed(&entries) {
             Some(hashed) => Self { entries: hashed, is_sorted: false },
             None => Self { entries, is_sorted: true },
@@ -44,20 +68,20 @@ impl Index {
     }
 
     /// What a key chooses.
-    #[inline]
-    pub fn find(&self, key: u32) -> Option<usize> {
+    #[inline(always)]
+    pub fn find(&self, key: u32) -> Option<T> {
         if self.is_sorted {
             return self.search(key);
         }
         let mask = self.entries.len() - 1;
         let mut place = key as usize & mask;
         loop {
-            let entry = self.entries[place];
-            if entry == 0 {
+            let Entry { key: found, chosen } = self.entries[place];
+            if chosen == T::NOTHING {
                 return None;
             }
-            if (entry >> 32) as u32 == key {
-                return Some(entry as u32 as usize - 1);
+            if found == key {
+                return Some(chosen);
             }
             place = (place + 1) & mask;
         }
@@ -65,9 +89,10 @@ impl Index {
 
     /// [`Index::find`] among those by rising key.
     #[cold]
-    fn search(&self, key: u32) -> Option<usize> {
-        let place = self.entries.binary_search_by_key(&key, |entry| (entry >> 32) as u32).ok()?;
-        Some(self.entries[place] as u32 as usize - 1)
+    #[inline(never)]
+    fn search(&self, key: u32) -> Option<T> {
+        let place = self.entries.binary_search_by_key(&key, |entry| entry.key).ok()?;
+        Some(self.entries[place].chosen)
     }
 }
 
@@ -86,7 +111,7 @@ mod tests {
             let index = Index::new(keys.iter().copied().zip(0..));
             assert_eq!(index.is_sorted, is_sorted);
             for (i, key) in keys.iter().enumerate() {
-                assert_eq!(index.find(*key), Some(i));
+                assert_eq!(index.find(*key), Some(i as u32));
                 let next = key.wrapping_add(1);
                 assert_eq!(index.find(next).is_some(), keys.binary_search(&next).is_ok());
             }

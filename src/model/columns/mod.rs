@@ -21,6 +21,7 @@ mod base;
 mod chain;
 mod codec;
 mod coding;
+mod decoding;
 mod dense;
 mod draw;
 mod echo;

@@ -1,19 +1,23 @@
 //! A model at work: one record to symbols, and back.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use crate::payload::fields::{Grammar, Page, Step, Steps};
 
 use super::alphabet::{Alphabet, BUCKETS, Meaning, bucket_bits, difference};
+use super::base::Base;
 use super::chain::Chain;
-use super::coding::{Sink, Source};
+use super::coding::{Sink, Source, TOTAL};
+use super::decoding::DecodingChain;
 use super::dense::Dense;
-use super::echo::{Case, Echo};
+use super::echo::Echo;
 use super::fault::Fault;
-use super::feature::Key;
+use super::feature::{Key, When};
 use super::parts::{ColumnParts, Parts};
 use super::registers::{Registers, known_text, unknown_text};
-use super::snippets::Snippets;
+use super::snippets::{PIECE, Snippets};
 use super::text::{Spelling, length_classes};
 
 /// Bits of a slot's number.
@@ -23,10 +27,13 @@ const TARGET_BITS: u32 = 12;
 #[derive(Clone, Debug)]
 pub(super) struct Column {
     alphabet: Alphabet,
-    /// The alphabet's texts, to be written.
-    texts: Snippets,
+    /// What the alphabet's symbols are written as from `first_written` on: its texts, and before them its differences, where these
+    /// are the numbers themselves.
+    written: Snippets,
+    first_written: u32,
     contexts: Vec<Key>,
     chain: Chain,
+    decoding: DecodingChain,
     /// By bucket; nothing where no bucket has counts.
     mantissas: Vec<Option<Box<Dense>>>,
     lengths: Arc<Dense>,
@@ -42,10 +49,11 @@ pub(super) struct Model {
     literals: Snippets,
     /// By state: the number of its first literal, and how many it has.
     edges: Vec<Edges>,
-    /// By literal, the slot that it leads to.
-    targets: Vec<Option<u16>>,
+    /// By literal, the slot that it leads to plus one; 0 at the end.
+    targets: Vec<u16>,
     columns: Vec<Column>,
-    regular: Dense,
+    /// Which slots are those of records with foreign bytes: the ones below this.
+    irregular: u32,
     foreign: Dense,
     pub spelling: Spelling,
     pub alone: bool,
@@ -124,11 +132,15 @@ impl Column {
         for (bucket, counts) in &parts.mantissas {
             mantissas[usize::from(*bucket)] = Some(Box::new(Dense::from_counts(counts)));
         }
+        let numbers = written_numbers(&parts.alphabet);
+        let written = numbers.iter().flat_map(|(bytes, places)| places.iter().map(|place| &bytes[place.clone()]));
         Self {
-            texts: Snippets::new(parts.alphabet.texts.iter().map(Vec::as_slice)),
+            written: Snippets::new(written.chain(parts.alphabet.texts.iter().map(Vec::as_slice))),
+            first_written: if numbers.is_some() { 0 } else { parts.alphabet.differences.len() as u32 },
             alphabet: parts.alphabet.clone(),
             contexts: parts.contexts.iter().map(Key::new).collect(),
             chain: Chain::new(&parts.chain),
+            decoding: DecodingChain::new(&parts.chain),
             mantissas,
             lengths: match parts.lengths.is_empty() {
                 true => Arc::clone(&EVEN_LENGTHS),
@@ -144,8 +156,9 @@ impl Column {
     }
 
     /// Decodes a symbol.
+    #[inline(never)]
     pub fn take(&self, registers: &Registers, source: &mut impl Source) -> u16 {
-        self.chain.decode(|level| self.contexts[level].of(registers), source)
+        self.decoding.decode(|level| self.contexts[level].of(registers), self.chain.last_resort(), source)
     }
 
     /// Codes a value, which becomes that of column `own`.
@@ -167,7 +180,7 @@ impl Column {
                 if symbol == alphabet.other() {
                     texts.put(own, value, &self.lengths, sink);
                 }
-                registers.remember(own, value);
+                registers.remember(own, value, cell.register);
             } else {
                 let bucket = symbol - alphabet.first_bucket();
                 let (modelled, raw) = bucket_bits(bucket);
@@ -188,7 +201,7 @@ impl Column {
     }
 
     /// Decodes a value, which becomes that of column `own`.
-    #[inline]
+    #[inline(always)]
     pub fn decode_value(
         &self,
         own: usize,
@@ -200,71 +213,118 @@ impl Column {
         let alphabet = &self.alphabet;
         let symbol = self.take(registers, source);
         source.took(own, symbol);
-        let start = page.len();
-        let coded = match alphabet.meaning(symbol) {
-            Meaning::Difference(difference) => difference,
-            Meaning::Bucket(bucket) => {
-                let (modelled, raw) = bucket_bits(bucket);
-                let mut below = 0;
-                if modelled > 0 {
-                    below = match self.mantissas.get(bucket).and_then(Option::as_deref) {
-                        Some(mantissa) => u64::from(mantissa.decode(source)),
-                        None => source.raw(modelled),
-                    };
-                    below = source.took_bits(own, bucket, below);
-                }
-                if raw > 0 {
-                    below = below << raw | source.raw(raw);
-                }
-                difference(bucket, below)
-            }
-            Meaning::Text(_) => {
-                let text = usize::from(symbol) - alphabet.differences.len();
-                self.texts.append(text, page)?;
-                registers.push(own, known_text(text));
-                return Ok(());
-            }
-            Meaning::Recent(place) => {
-                let text = registers.recent(own, place).ok_or(Fault::Corrupt("no such text is remembered"))?;
-                afford(page, text.len())?;
-                page.extend(text);
-                registers.remember(own, page.since(start));
-                registers.push(own, unknown_text(page.since(start)));
-                return Ok(());
-            }
-            Meaning::Echo(Echo { column, case }) => {
-                let text = registers.heard(column).ok_or(Fault::Corrupt("there is nothing to echo"))?;
-                afford(page, text.len())?;
-                match case {
-                    Case::Same => page.extend(text),
-                    case => case.of(text).for_each(|byte| page.push(byte)),
-                }
-                registers.remember(own, page.since(start));
-                registers.push(own, unknown_text(page.since(start)));
-                return Ok(());
-            }
-            Meaning::Other => {
-                texts.take(own, &self.lengths, source, page)?;
-                registers.remember(own, page.since(start));
-                registers.push(own, unknown_text(page.since(start)));
-                return Ok(());
-            }
-        };
-        let number = alphabet.base.apply(alphabet.base.of(own, registers), coded);
-        alphabet.render(number, page).ok_or(Fault::Corrupt("a number has no text"))?;
-        // Whether the number's text passes the limit shows when it is written.
-        if page.left().is_none() {
-            return Err(Fault::Limit);
+        let place = usize::from(symbol);
+        let difference = alphabet.differences.get(place);
+        let number = place.wrapping_sub(self.first_written as usize);
+        if number < self.written.len() {
+            self.written.append(number, page)?;
+            registers.push(own, difference.copied().unwrap_or_else(|| known_text(place - alphabet.differences.len())));
+            return Ok(());
         }
+        let difference = match difference {
+            Some(difference) => *difference,
+            None => match alphabet.meaning(symbol) {
+                Meaning::Bucket(bucket) => self.decode_bucket(own, bucket, source),
+                meaning => return self.decode_text(own, meaning, registers, source, texts, page),
+            },
+        };
+        let number = alphabet.base.apply(alphabet.base.of(own, registers), difference);
+        alphabet.render(number, page).ok_or(Fault::NoText)?;
+        // Whether the number's text passes the limit shows when it is written.
+        afford(page, 0)?;
         registers.push(own, number);
         Ok(())
     }
+
+    /// Decodes a difference of a bucket.
+    #[inline(never)]
+    fn decode_bucket(&self, own: usize, bucket: usize, source: &mut impl Source) -> i64 {
+        let (modelled, raw) = bucket_bits(bucket);
+        let mut below = 0;
+        if modelled > 0 {
+            below = match self.mantissas.get(bucket).and_then(Option::as_deref) {
+                Some(mantissa) => u64::from(mantissa.decode(source)),
+                None => source.raw(modelled),
+            };
+            below = source.took_bits(own, bucket, below);
+        }
+        if raw > 0 {
+            below = below << raw | source.raw(raw);
+        }
+        difference(bucket, below)
+    }
+
+    /// Decodes a text that the alphabet lacks.
+    #[inline(never)]
+    fn decode_text(
+        &self,
+        own: usize,
+        meaning: Meaning<'_>,
+        registers: &mut Registers,
+        source: &mut impl Source,
+        texts: &mut impl TextSource,
+        page: &mut Page,
+    ) -> Result<(), Fault> {
+        let start = page.len();
+        match meaning {
+            Meaning::Recent(place) => {
+                let (text, register) = registers.recent(own, place).ok_or(Fault::NotRemembered)?;
+                afford(page, text.len())?;
+                page.extend(text);
+                registers.push(own, register);
+                return Ok(());
+            }
+            Meaning::Echo(Echo { column, case }) => {
+                let text = registers.heard(column).ok_or(Fault::NoEcho)?;
+                afford(page, text.len())?;
+                page.extend(text);
+                case.write(page.since_mut(start));
+            }
+            _ => texts.take(own, &self.lengths, source, page)?,
+        }
+        let text = page.since(start);
+        let register = unknown_text(text);
+        registers.remember(own, text, register);
+        registers.push(own, register);
+        Ok(())
+    }
+}
+
+/// The columns of which it matters what they were in the last record with the same key.
+fn keepsakes(columns: &[ColumnParts]) -> Vec<u16> {
+    let features = columns.iter().flat_map(|part| &part.contexts).flat_map(|context| &context.features);
+    let seen = features.filter(|feature| feature.when == When::Kept).map(|feature| feature.column);
+    let expected = columns.iter().filter_map(|part| match part.alphabet.base {
+        Base::Kept(column) => Some(column),
+        _ => None,
+    });
+    let columns: BTreeSet<u16> = seen.chain(expected).collect();
+    columns.into_iter().collect()
+}
+
+/// The texts of an alphabet's differences, laid end to end, and where each is, where these are the numbers themselves and all have
+/// short texts.
+fn written_numbers(alphabet: &Alphabet) -> Option<(Vec<u8>, Vec<Range<usize>>)> {
+    if alphabet.base != Base::Nothing {
+        return None;
+    }
+    let mut page = Page::new(Vec::new(), PIECE * alphabet.differences.len());
+    let mut places = Vec::with_capacity(alphabet.differences.len());
+    for number in &alphabet.differences {
+        let start = page.len();
+        alphabet.render(*number, &mut page)?;
+        if page.len() - start > PIECE {
+            return None;
+        }
+        places.push(start..page.len());
+    }
+    Some((page.into_bytes(), places))
 }
 
 /// Whether there may be so many bytes more.
 #[inline]
 pub(super) fn afford(page: &Page, bytes: usize) -> Result<(), Fault> {
-    if page.left().is_some_and(|left| bytes <= left) { Ok(()) } else { Err(Fault::Limit) }
+    if page.affords(bytes) { Ok(()) } else { Err(Fault::Limit) }
 }
 
 impl Model {
@@ -282,17 +342,19 @@ impl Model {
             edges
         });
         let all = || states.iter().flat_map(|state| &state.edges);
+        let mut start = parts.start.clone();
+        start.keep(keepsakes(&parts.columns));
         Self {
             edges: edges.collect(),
             literals: Snippets::new(all().map(|edge| edge.literal.as_slice())),
-            targets: all().map(|edge| edge.target).collect(),
+            targets: all().map(|edge| edge.target.map_or(0, |slot| slot + 1)).collect(),
             grammar: parts.grammar.clone(),
             columns,
-            regular: Dense::from_counts(&parts.regular),
+            irregular: Dense::from_counts(&parts.regular).interval(0).1,
             foreign: Dense::from_counts(&or_even(&parts.foreign, length_classes())),
             spelling: Spelling::new(&parts.text, parts.columns.len() + 1),
             alone: parts.alone,
-            start: parts.start.clone(),
+            start,
         }
     }
 
@@ -314,7 +376,8 @@ impl Model {
             registers.begin(&self.start);
         }
         let slots = self.grammar.slots().len();
-        self.regular.encode(u16::from(steps.regular), sink);
+        let (start, end) = if steps.regular { (self.irregular, TOTAL) } else { (0, self.irregular) };
+        sink.push(start, end - start);
         let mut from: Option<u16> = None;
         for step in &steps.steps {
             let state = from.map_or(0, |slot| usize::from(slot) + 1);
@@ -378,55 +441,69 @@ impl Model {
             registers.begin(&self.start);
         }
         let slots = self.grammar.slots().len();
-        let regular = self.regular.decode(source) == 1;
-        let mut from: Option<u16> = None;
+        let split = self.irregular;
+        let regular = source.symbol(|slot| if slot < split { (false, 0, split) } else { (true, split, TOTAL - split) });
+        // The state behind a slot has the number that the slot has as a target.
+        let mut state = 0;
         loop {
-            let state = from.map_or(0, |slot| usize::from(slot) + 1);
-            let choice = slots + state;
             let begun = page.len();
             let edges = self.edges[state];
-            let edge = if !regular || edges.count != 1 {
-                let edge = self.columns[choice].take(registers, source);
-                source.took(choice, edge);
-                registers.push(choice, i64::from(edge));
-                u32::from(edge)
-            } else {
-                0
-            };
+            let edge = if regular && edges.count == 1 { 0 } else { self.choose(slots + state, registers, source) };
             let target = if edge < edges.count {
                 let literal = (edges.first + edge) as usize;
                 self.literals.append(literal, page)?;
-                self.targets[literal]
+                usize::from(self.targets[literal])
             } else {
-                if regular {
-                    return Err(Fault::Corrupt("a regular record has foreign bytes"));
-                }
-                let from = page.len();
-                texts.take(self.columns.len(), &self.foreign, source, page)?;
-                let target = source.raw(TARGET_BITS) as usize;
-                if target > slots || (target > 0 && page.len() == from) {
-                    return Err(Fault::Corrupt("foreign bytes lead to no slot"));
-                }
-                (target > 0).then(|| (target - 1) as u16)
+                self.decode_foreign(regular, source, texts, page)?
             };
-            let Some(slot) = target else {
+            let Some(own) = target.checked_sub(1) else {
                 registers.end();
                 return Ok(());
             };
             let start = page.len();
-            let own = usize::from(slot);
             let column = &self.columns[own];
             column.decode_value(own, registers, source, texts, page)?;
             if column.is_heard {
                 registers.hear(own, page.since(start));
             }
-            watch.saw(slot, start, page.len());
-            if page.len() == begun && from.is_some() {
+            watch.saw(own as u16, start, page.len());
+            if page.len() == begun && state > 0 {
                 // Steps that make nothing could go on for ever.
-                return Err(Fault::Corrupt("a value that follows another at once has no bytes"));
+                return Err(Fault::NoBytes);
             }
-            from = target;
+            state = target;
         }
+    }
+
+    /// Decodes the choice of a literal.
+    #[inline(never)]
+    fn choose(&self, choice: usize, registers: &mut Registers, source: &mut impl Source) -> u32 {
+        let edge = self.columns[choice].take(registers, source);
+        source.took(choice, edge);
+        registers.push(choice, i64::from(edge));
+        u32::from(edge)
+    }
+
+    /// Decodes bytes that no literal has; gives where they lead.
+    #[cold]
+    #[inline(never)]
+    fn decode_foreign(
+        &self,
+        regular: bool,
+        source: &mut impl Source,
+        texts: &mut impl TextSource,
+        page: &mut Page,
+    ) -> Result<usize, Fault> {
+        if regular {
+            return Err(Fault::Foreign);
+        }
+        let from = page.len();
+        texts.take(self.columns.len(), &self.foreign, source, page)?;
+        let target = source.raw(TARGET_BITS) as usize;
+        if target > self.grammar.slots().len() || (target > 0 && page.len() == from) {
+            return Err(Fault::NoSlot);
+        }
+        Ok(target)
     }
 }
 

@@ -62,7 +62,10 @@ const MAX_KEPT: usize = 1 << 20;
 /// What is remembered of a column: by [`When`], the last value, the one before it, and what it was at the end of the last record
 /// with the same value in the key's column. Before the key is known, and where there was no such record, the latter is what it
 /// was at the end of the record before.
-pub(super) type Register = [i64; 3];
+pub(super) type Register = [i64; REGISTERS];
+
+/// How many numbers are remembered of a column.
+pub(super) const REGISTERS: usize = When::ALL.len();
 
 /// The last value of every column, the one before it, and the one that it had in the last record with the same key;
 /// and the last texts that its alphabet lacks.
@@ -72,10 +75,15 @@ pub(super) struct Registers {
     columns: Vec<Register>,
     /// The column of the key, if there is one.
     pub key: Option<u16>,
-    /// By key, what each column was at the end of the last record that had it.
-    memory: HashMap<i64, Vec<i64>>,
-    /// By column, the latest text first.
-    recent: Vec<Vec<Vec<u8>>>,
+    /// The columns of which it is remembered what they were in the last record with the same key, rising.
+    keepsakes: Vec<u16>,
+    /// By key, the number of its record, and by number what each of these columns was at the end of the last one.
+    memory: HashMap<i64, u32>,
+    records: Vec<i64>,
+    /// The last key that was looked for, and the number of its record.
+    recalled: Option<(i64, u32)>,
+    /// By column, the last texts that its alphabet lacks; nothing where there was none.
+    recent: Vec<Option<Box<Recent>>>,
     /// By column, the last value of those that have an echo.
     heard: Vec<Vec<u8>>,
     /// Whether any text is remembered.
@@ -86,8 +94,9 @@ impl Registers {
     /// All zero, and no key.
     pub fn new(columns: usize) -> Self {
         Self {
-            columns: vec![[0; 3]; columns],
-            recent: vec![Vec::new(); columns],
+            columns: vec![[0; REGISTERS]; columns],
+            keepsakes: (0..columns as u16).collect(),
+            recent: vec![None; columns],
             heard: vec![Vec::new(); columns],
             ..Self::default()
         }
@@ -114,6 +123,12 @@ impl Registers {
     #[inline]
     pub fn kept(&self, column: usize) -> i64 {
         self.columns[column][When::Kept as usize]
+    }
+
+    /// All of them, one behind the other.
+    #[inline]
+    pub fn all(&self) -> &[i64] {
+        self.columns.as_flattened()
     }
 
     /// All of them.
@@ -144,10 +159,13 @@ impl Registers {
     }
 
     /// The key is known.
+    #[inline(never)]
     fn recall(&mut self, key: i64) {
-        if let Some(record) = self.memory.get(&key) {
-            for (register, value) in self.columns.iter_mut().zip(record) {
-                register[When::Kept as usize] = *value;
+        self.recalled = self.memory.get(&key).map(|record| (key, *record));
+        if let Some((_, record)) = self.recalled {
+            let record = self.records.chunks_exact(self.keepsakes.len()).nth(record as usize).unwrap_or_default();
+            for (column, value) in self.keepsakes.iter().zip(record) {
+                self.columns[usize::from(*column)][When::Kept as usize] = *value;
             }
         }
     }
@@ -163,21 +181,44 @@ impl Registers {
     /// Keeps the record of a key.
     fn memorise(&mut self, key: u16) {
         let key = self.now(usize::from(key));
-        for register in &mut self.columns {
-            register[When::Kept as usize] = register[When::Now as usize];
-        }
-        let values = self.columns.iter().map(|register| register[When::Now as usize]);
         let known = self.memory.len();
-        match self.memory.get_mut(&key) {
-            Some(record) => record.iter_mut().zip(values).for_each(|(kept, value)| *kept = value),
-            None if known >= MAX_KEYS || (known + 1) * self.columns.len() > MAX_KEPT => {}
-            None => drop(self.memory.insert(key, values.collect())),
+        if self.keepsakes.is_empty() {
+            return;
         }
+        if self.recalled.is_none_or(|(last, _)| last != key) {
+            self.recalled = match self.memory.get(&key) {
+                Some(record) => Some((key, *record)),
+                None if known >= MAX_KEYS || (known + 1) * self.columns.len() > MAX_KEPT => None,
+                None => {
+                    self.memory.insert(key, known as u32);
+                    self.records.resize(self.records.len() + self.keepsakes.len(), 0);
+                    Some((key, known as u32))
+                }
+            };
+        }
+        let record = self.recalled.map_or(usize::MAX, |(_, record)| record as usize);
+        let mut record = self.records.chunks_exact_mut(self.keepsakes.len()).nth(record);
+        for (place, column) in self.keepsakes.iter().enumerate() {
+            let register = &mut self.columns[usize::from(*column)];
+            let now = register[When::Now as usize];
+            register[When::Kept as usize] = now;
+            if let Some(record) = &mut record {
+                record[place] = now;
+            }
+        }
+    }
+
+    /// Remembers only of these columns, which rise, what they were in the last record with the same key.
+    pub fn keep(&mut self, columns: Vec<u16>) {
+        self.keepsakes = columns;
+        self.forget();
     }
 
     /// Forgets the records of all keys.
     pub fn forget(&mut self) {
         self.memory.clear();
+        self.records.clear();
+        self.recalled = None;
     }
 
     /// Becomes what it was at the start, when there was no text.
@@ -188,10 +229,10 @@ impl Registers {
             for register in &mut self.columns {
                 register[When::Kept as usize] = register[When::Now as usize];
             }
-            self.memory.clear();
+            self.forget();
         }
         if self.texts {
-            self.recent.iter_mut().for_each(Vec::clear);
+            self.recent.iter_mut().flatten().for_each(|recent| recent.clear());
             self.heard.iter_mut().for_each(Vec::clear);
             self.texts = false;
         }
@@ -206,12 +247,13 @@ impl Registers {
     /// How many texts were remembered in a column since this one was.
     #[inline]
     pub fn recency(&self, column: usize, text: &[u8]) -> Option<usize> {
-        self.recent[column].iter().position(|recent| recent == text)
+        self.recent[column].as_ref()?.place(text)
     }
 
-    /// The text that is `place` texts old.
-    pub fn recent(&self, column: usize, place: usize) -> Option<&[u8]> {
-        self.recent[column].get(place).map(Vec::as_slice)
+    /// The text that is `place` texts old, and its register. It becomes the latest.
+    #[inline]
+    pub fn recent(&mut self, column: usize, place: usize) -> Option<(&[u8], i64)> {
+        self.recent[column].as_mut()?.recall(place)
     }
 
     /// The last value of a column that has an echo, if it had bytes.
@@ -229,22 +271,61 @@ impl Registers {
         heard.extend_from_slice(value);
     }
 
-    /// Remembers a text as the latest. Empty ones are not, nor are long ones.
-    pub fn remember(&mut self, column: usize, text: &[u8]) {
+    /// Remembers a text and its register as the latest. Empty ones are not, nor are long ones.
+    pub fn remember(&mut self, column: usize, text: &[u8], register: i64) {
         if text.is_empty() || text.len() > LONGEST {
             return;
         }
         self.texts = true;
-        let recent = &mut self.recent[column];
-        match recent.iter().position(|known| known == text) {
-            Some(place) => recent[..=place].rotate_right(1),
-            None if recent.len() < RECENT => recent.insert(0, text.to_vec()),
-            None => {
-                recent.rotate_right(1);
-                recent[0].clear();
-                recent[0].extend_from_slice(text);
-            }
+        let recent = self.recent[column].get_or_insert_default();
+        match recent.place(text) {
+            Some(place) => drop(recent.recall(place)),
+            None => recent.add(text, register),
         }
+    }
+}
+
+/// The last texts of a column.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Recent {
+    texts: [Vec<u8>; RECENT],
+    registers: [i64; RECENT],
+    /// Where the texts stand, the latest first.
+    order: [u8; RECENT],
+    /// How many there are.
+    count: usize,
+}
+
+impl Recent {
+    fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// How old a text is.
+    #[inline]
+    fn place(&self, text: &[u8]) -> Option<usize> {
+        self.order[..self.count].iter().position(|at| self.texts[usize::from(*at)] == text)
+    }
+
+    /// Makes the text that is so old the latest.
+    #[inline]
+    fn recall(&mut self, place: usize) -> Option<(&[u8], i64)> {
+        let at = *self.order[..self.count].get(place)?;
+        self.order.copy_within(..place, 1);
+        self.order[0] = at;
+        Some((&self.texts[usize::from(at)], self.registers[usize::from(at)]))
+    }
+
+    /// A text that is none of them, in the place of the oldest.
+    fn add(&mut self, text: &[u8], register: i64) {
+        let at = if self.count < RECENT { self.count as u8 } else { self.order[RECENT - 1] };
+        self.count = RECENT.min(self.count + 1);
+        self.order.copy_within(..RECENT - 1, 1);
+        self.order[0] = at;
+        let at = usize::from(at);
+        self.texts[at].clear();
+        self.texts[at].extend_from_slice(text);
+        self.registers[at] = register;
     }
 }
 

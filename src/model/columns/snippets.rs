@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::model::afford;
 
 /// Bytes that are copied at once: as many as most texts have at most.
-const PIECE: usize = 24;
+pub(super) const PIECE: usize = 24;
 
 /// Texts by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,8 +42,13 @@ impl Snippets {
         snippets
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
     /// Appends a text.
-    #[inline]
+    #[inline(always)]
     pub fn append(&self, number: usize, page: &mut Page) -> Result<(), Fault> {
         let snippet = &self.texts[number];
         let length = snippet.length as usize;
@@ -51,9 +56,14 @@ impl Snippets {
         if length <= PIECE {
             page.piece(&snippet.piece, length);
         } else {
-            page.extend(&self.long[snippet.start as usize..][..length]);
+            self.append_long(snippet, page);
         }
         Ok(())
+    }
+
+    #[inline(never)]
+    fn append_long(&self, snippet: &Snippet, page: &mut Page) {
+        page.extend(&self.long[snippet.start as usize..][..snippet.length as usize]);
     }
 }
 

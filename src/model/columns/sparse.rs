@@ -5,8 +5,8 @@ use super::coding::{SCALE_BITS, TOTAL};
 /// Words that are compared at once.
 pub(super) const WIDTH: usize = 8;
 
-/// Entries up to which there is no guess: those of four lines.
-const FEW: usize = 4 * WIDTH - 2;
+/// Entries up to which there is no guess: those of two lines.
+const FEW: usize = 2 * WIDTH - 2;
 
 /// Bits of a slot that the guess looks at: for each of their values it has the line of the first such slot, in a byte.
 const GUESS_BITS: u32 = 5;

@@ -2,8 +2,9 @@
 
 use crate::payload::fields::Page;
 
-use super::chain::Chain;
+use super::chain::{Chain, ChainCounts};
 use super::coding::{Sink, Source};
+use super::decoding::DecodingChain;
 use super::dense::Dense;
 use super::fault::Fault;
 use super::model::afford;
@@ -20,7 +21,8 @@ const CLASSES: usize = 33;
 /// Codes texts on their own, as a record or a small block has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct TextModel {
-    pub bytes: Chain,
+    bytes: Chain,
+    decoding: DecodingChain,
 }
 
 /// The key of the context that looks back `order` bytes, in a text of this column.
@@ -33,6 +35,11 @@ pub(super) fn key(order: usize, column: usize, history: u64) -> u32 {
 }
 
 impl TextModel {
+    /// From what was learned.
+    pub fn new(bytes: &ChainCounts) -> Self {
+        Self { bytes: Chain::new(bytes), decoding: DecodingChain::new(bytes) }
+    }
+
     pub fn encode(&self, column: usize, text: &[u8], sink: &mut impl Sink) {
         let mut history = 0u64;
         for byte in text {
@@ -45,7 +52,9 @@ impl TextModel {
     pub fn decode(&self, column: usize, length: usize, source: &mut impl Source, page: &mut Page) {
         let mut history = 0u64;
         for _ in 0..length {
-            let byte = self.bytes.decode(|level| key(ORDERS[level], column, history), source) as u8;
+            let byte =
+                self.decoding.decode(|level| key(ORDERS[level], column, history), self.bytes.last_resort(), source)
+                    as u8;
             page.push(byte);
             history = history << 8 | u64::from(byte);
         }
@@ -63,7 +72,7 @@ impl Spelling {
     /// From what was learned, for texts of so many columns.
     pub fn new(parts: &TextParts, columns: usize) -> Self {
         match parts {
-            TextParts::Bytes(counts) => Self::Bytes(TextModel { bytes: Chain::new(counts) }),
+            TextParts::Bytes(counts) => Self::Bytes(TextModel::new(counts)),
             TextParts::Tokens { tokens, chain } => {
                 Self::Tokens(Box::new(TokenModel::new(Vocabulary::new(tokens.clone()), chain, columns)))
             }

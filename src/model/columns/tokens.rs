@@ -210,7 +210,8 @@ impl TokenModel {
         let mut state = self.automaton.start(column);
         loop {
             let symbol;
-            (symbol, state) = self.automaton.decode(state, column, before, source);
+            // There are 4098 columns of texts at most.
+            (symbol, state) = self.automaton.decode(state, column as u16, before, source);
             let Some(short) = self.vocabulary.short.get(usize::from(symbol)) else { return Ok(()) };
             let length = usize::from(short.length);
             afford(page, length)?;
@@ -227,6 +228,7 @@ impl TokenModel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::columns::chain::{Escapes, LevelCounts, OCCURRENCES_CLASSES, SYMBOLS_CLASSES, Sparse};
     use proptest::prelude::*;
 
     fn vocabulary(tokens: &[&str]) -> Vocabulary {
@@ -249,7 +251,60 @@ mod tests {
         assert_eq!(cut(&super::Vocabulary::new(Vec::new()), b"\x00\xff"), [0, 255, 256]);
     }
 
+    /// Slots on their way from one to the other: the last one of each symbol.
+    #[derive(Default)]
+    struct Slots(std::collections::VecDeque<u32>);
+
+    impl Sink for Slots {
+        fn push(&mut self, start: u32, frequency: u32) {
+            self.0.push_back(start + frequency - 1);
+        }
+        fn raw(&mut self, _value: u64, _bits: u32) {}
+    }
+
+    impl Source for Slots {
+        fn symbol<S>(&mut self, find: impl FnOnce(u32) -> (S, u32, u32)) -> S {
+            let slot = self.0.pop_front().expect("as many symbols are asked for as were coded");
+            let (symbol, start, frequency) = find(slot);
+            assert_eq!(slot, start + frequency - 1);
+            symbol
+        }
+        fn raw(&mut self, _bits: u32) -> u64 {
+            0
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_text_comes_back_however_much_is_known_of_its_tokens(
+            seen in prop::collection::vec(("[a-c]{0,9}", 0usize..3), 1..30),
+            texts in prop::collection::vec(("[a-d]{0,12}", 0usize..3), 1..20),
+            forgotten in 0u32..4,
+        ) {
+            let vocabulary = vocabulary(&["ab", "ca", "abc", "bb"]);
+            // By level and key, the symbols that were seen; a level forgets some of its keys.
+            let mut counts = vec![std::collections::BTreeMap::<u32, std::collections::BTreeMap<u16, u32>>::new(); LEVELS];
+            for (text, column) in &seen {
+                vocabulary.cut(text.as_bytes(), |token, before| for (level, counts) in counts.iter_mut().enumerate() {
+                    *counts.entry(before.key(level, *column)).or_default().entry(token).or_default() += 1;
+                });
+            }
+            let levels = counts.into_iter().map(|counts| LevelCounts {
+                sparse: counts.into_iter().filter(|(key, _)| key % 4 >= forgotten)
+                    .map(|(key, counts)| Sparse { key, counts: counts.into_iter().collect() }).collect(),
+                escapes: Escapes { by_class: [[9000; SYMBOLS_CLASSES]; OCCURRENCES_CLASSES] },
+            }).collect();
+            let counts = ChainCounts { levels, dense: vec![1; vocabulary.symbols()] };
+            let model = TokenModel::new(vocabulary, &counts, 2);
+            for (text, column) in &texts {
+                let (mut slots, mut page) = (Slots::default(), Page::new(Vec::new(), 100));
+                model.encode(*column, text.as_bytes(), &mut slots);
+                model.decode(*column, &mut slots, &mut page).unwrap();
+                prop_assert_eq!(page.into_bytes(), text.as_bytes());
+                prop_assert!(slots.0.is_empty());
+            }
+        }
+
         #[test]
         fn tokens_laid_end_to_end_are_the_text(
             tokens in prop::collection::hash_set("[a-c]{2,5}", 0..40), text in "[a-d]{0,40}",

@@ -300,7 +300,73 @@ fn put_integer(number: i64, page: &mut Page) {
     if number < 0 {
         page.push(b'-');
     }
-    put_padded(number.unsigned_abs(), 0, page);
+    put_natural(number.unsigned_abs(), page);
+}
+
+/// A natural number.
+#[inline]
+fn put_natural(number: u64, page: &mut Page) {
+    match usize::try_from(number).ok().and_then(|number| NATURALS.get(number)) {
+        Some(Digits { text, count }) => page.piece(text, usize::from(*count)),
+        None => put_padded(number, 0, page),
+    }
+}
+
+/// Digits that are ready to be written.
+#[derive(Clone, Copy)]
+struct Digits {
+    text: [u8; 4],
+    /// How many of these bytes count.
+    count: u8,
+}
+
+/// The numbers below 1000 without leading zeros.
+static NATURALS: [Digits; 1000] = {
+    let mut naturals = [Digits { text: [0; 4], count: 0 }; 1000];
+    let mut number = 0;
+    while number < 1000 {
+        let [a, b, c] = three_digits(number);
+        naturals[number] = match number {
+            0..10 => Digits { text: [c, 0, 0, 0], count: 1 },
+            10..100 => Digits { text: [b, c, 0, 0], count: 2 },
+            _ => Digits { text: [a, b, c, 0], count: 3 },
+        };
+        number += 1;
+    }
+    naturals
+};
+
+/// Thousandths behind their point, of which those count that are not zeros at the end.
+static THOUSANDTHS: [Digits; 1000] = {
+    let mut fractions = [Digits { text: [0; 4], count: 0 }; 1000];
+    let mut number = 0;
+    while number < 1000 {
+        let [a, b, c] = three_digits(number);
+        let digits = if !number.is_multiple_of(10) {
+            3
+        } else if !number.is_multiple_of(100) {
+            2
+        } else if number > 0 {
+            1
+        } else {
+            0
+        };
+        fractions[number] = Digits { text: [b'.', a, b, c], count: digits };
+        number += 1;
+    }
+    fractions
+};
+
+/// The digits of a number below 1000.
+const fn three_digits(number: usize) -> [u8; 3] {
+    [b'0' + (number / 100) as u8, b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]
+}
+
+/// Two digits of a number below 100, the first one in the lowest byte.
+#[inline]
+const fn two_digits(number: u64) -> u64 {
+    let tens = (number * 103) >> 10;
+    0x3030 + (tens | (number - 10 * tens) << 8)
 }
 
 /// The last eight digits of a number, the highest in the lowest byte: halves, then pairs, then digits, side by side.
@@ -396,31 +462,55 @@ fn put_decimal(number: i64, scale: u8, zeros: Zeros, page: &mut Page) {
     if number < 0 {
         page.push(b'-');
     }
-    let scale = usize::from(scale);
     let magnitude = number.unsigned_abs();
-    if magnitude >= EIGHT_DIGITS || scale > 7 {
-        return put_decimal_long(magnitude, scale, zeros, page);
-    }
-    let digits = eight_digits(magnitude as u32);
-    let leading = (digits.trailing_zeros() as usize / 8).min(7 - scale);
-    let whole = 8 - leading - scale;
-    // The last digit is in the highest byte.
-    let behind = digits.leading_zeros() as usize / 8;
-    let kept = match zeros {
-        Zeros::Kept => scale,
-        Zeros::Dropped => scale.saturating_sub(behind),
-        Zeros::OneKept => scale.saturating_sub(behind).max(1),
+    // Divisions by constants are multiplications.
+    let (whole, thousandths) = match scale {
+        1 => (magnitude / 10, magnitude % 10 * 100),
+        2 => (magnitude / 100, magnitude % 100 * 10),
+        3 => (magnitude / 1000, magnitude % 1000),
+        _ => return put_fine_decimal(magnitude, usize::from(scale), zeros, page),
     };
-    let text = (digits | ZEROS) >> (8 * leading);
-    page.piece(&text.to_le_bytes(), whole);
-    let fraction = text >> (8 * whole) << 8 | u64::from(b'.');
-    page.piece(&fraction.to_le_bytes(), if kept == 0 { 0 } else { 1 + kept });
+    put_natural(whole, page);
+    let Digits { text, count } = &THOUSANDTHS[thousandths as usize];
+    match kept(zeros, usize::from(scale), usize::from(*count)) {
+        0 => {}
+        kept => page.piece(text, 1 + kept),
+    }
 }
 
-/// [`put_decimal`] where there are more than eight digits, without a sign.
+/// How many digits of a fraction are written, of which so many are no zeros at the end.
+#[inline]
+fn kept(zeros: Zeros, scale: usize, count: usize) -> usize {
+    match zeros {
+        Zeros::Kept => scale,
+        Zeros::Dropped => count,
+        Zeros::OneKept => count.max(1),
+    }
+}
+
+/// [`put_decimal`] where there are more than three digits behind the point, without a sign.
+#[inline(never)]
+fn put_fine_decimal(magnitude: u64, scale: usize, zeros: Zeros, page: &mut Page) {
+    if scale > 8 {
+        return put_finest_decimal(magnitude, scale, zeros, page);
+    }
+    let power = POWERS[scale] as u64;
+    put_natural(magnitude / power, page);
+    // As many digits as there are in eight, the last of them in the highest byte.
+    let digits = eight_digits((magnitude % power * POWERS[8 - scale] as u64) as u32);
+    match kept(zeros, scale, 8 - digits.leading_zeros() as usize / 8) {
+        0 => {}
+        kept => {
+            page.push(b'.');
+            page.piece(&(digits | ZEROS).to_le_bytes(), kept);
+        }
+    }
+}
+
+/// [`put_decimal`] where there are more than eight digits behind the point, without a sign.
 #[cold]
 #[inline(never)]
-fn put_decimal_long(magnitude: u64, scale: usize, zeros: Zeros, page: &mut Page) {
+fn put_finest_decimal(magnitude: u64, scale: usize, zeros: Zeros, page: &mut Page) {
     let power = POWERS[scale] as u64;
     let (mut fraction, mut digits) = (magnitude % power, scale);
     put_padded(magnitude / power, 0, page);
@@ -668,26 +758,31 @@ impl TimeFormat {
         if minutes >= 6000 {
             return None;
         }
-        let minutes = minutes as u32;
-        // Digits of date and clock, as a number each; of what is not there nothing is written.
-        let mut text = [0; 20];
+        // From the last part to the first, each as a number in which the lowest byte is the first one.
+        let mut text = 0u128;
         let mut length = 0;
-        if self.date {
-            let (year, month, day) = civil_from_days(days)?;
-            let [a, b, c, d, e, f, g, h] = ascii(year * 10_000 + month * 100 + day);
-            text[..11].copy_from_slice(&[a, b, c, d, b'-', e, f, b'-', g, h, self.between]);
-            length = if self.clock == Clock::None { 10 } else { 11 };
+        if self.zulu && self.fraction == 0 {
+            text = u128::from(b'Z');
+            length = 1;
         }
         if self.clock != Clock::None {
-            let [.., a, b, c, d, e, f] = ascii(minutes / 60 * 10_000 + minutes % 60 * 100 + second as u32);
-            text[length..length + 8].copy_from_slice(&[a, b, b':', c, d, b':', e, f]);
-            length += if self.clock == Clock::Minutes { 5 } else { 8 };
+            let of_day = two_digits(minutes / 60) | u64::from(b':') << 16 | two_digits(minutes % 60) << 24;
+            (text, length) = match self.clock {
+                Clock::Minutes => (text << 40 | u128::from(of_day), length + 5),
+                _ => {
+                    let of_day = of_day | u64::from(b':') << 40 | two_digits(second) << 48;
+                    (text << 64 | u128::from(of_day), length + 8)
+                }
+            };
         }
-        if self.zulu && self.fraction == 0 {
-            text[length] = b'Z';
-            length += 1;
+        if self.date {
+            let date = page.date(days, civil_date)?;
+            page.piece(&date, DATE);
+            if self.clock != Clock::None {
+                (text, length) = (text << 8 | u128::from(self.between), length + 1);
+            }
         }
-        page.piece(&text, length);
+        page.piece(&text.to_le_bytes(), length);
         if self.fraction > 0 {
             page.push(b'.');
             put_padded(fraction as u64, usize::from(self.fraction), page);
@@ -739,6 +834,18 @@ pub(super) fn civil_from_days(days: u64) -> Option<(u32, u32, u32)> {
     let year = 100 * century + year + u32::from(is_next) - 400;
     Some((year, if is_next { month - 12 } else { month }, day + 1))
 }
+
+/// `YYYY-MM-DD`, and room behind it, of so many days behind 0000-01-01.
+fn civil_date(days: u64) -> Option<[u8; 16]> {
+    let (year, month, day) = civil_from_days(days)?;
+    let [a, b, c, d, e, f, g, h] = ascii(year * 10_000 + month * 100 + day);
+    let mut text = [0; 16];
+    text[..DATE].copy_from_slice(&[a, b, c, d, b'-', e, f, b'-', g, h]);
+    Some(text)
+}
+
+/// Bytes of a date.
+const DATE: usize = 10;
 
 #[cfg(test)]
 mod tests {

@@ -13,13 +13,15 @@ pub struct Page {
     at: usize,
     /// How much may be.
     most: usize,
+    /// The last day that was written, and its text.
+    date: Option<(u64, [u8; 16])>,
 }
 
 impl Page {
     /// Behind these bytes, and `limit` bytes long at most. Whoever writes asks what is [left](Self::left).
     pub fn new(bytes: Vec<u8>, limit: usize) -> Self {
         let at = bytes.len();
-        Self { bytes, at, most: at.saturating_add(limit) }
+        Self { bytes, at, most: at.saturating_add(limit), date: None }
     }
 
     /// What is written, with what stood before it.
@@ -57,6 +59,13 @@ impl Page {
         self.most.checked_sub(self.at)
     }
 
+    /// Whether so many bytes may follow.
+    #[inline]
+    pub fn affords(&self, bytes: usize) -> bool {
+        // Neither is more than memory has.
+        self.at + bytes <= self.most
+    }
+
     /// What stands there from a place on.
     #[inline]
     pub fn since(&self, start: usize) -> &[u8] {
@@ -72,6 +81,19 @@ impl Page {
     #[inline]
     pub fn between(&self, start: usize, end: usize) -> &[u8] {
         self.bytes.get(start..end.min(self.at)).unwrap_or_default()
+    }
+
+    /// The text of a day, which `write` gives: times that are written one behind the other mostly have the same.
+    #[inline]
+    pub(super) fn date(&mut self, day: u64, write: impl FnOnce(u64) -> Option<[u8; 16]>) -> Option<[u8; 16]> {
+        match self.date {
+            Some((last, text)) if last == day => Some(text),
+            _ => {
+                let text = write(day)?;
+                self.date = Some((day, text));
+                Some(text)
+            }
+        }
     }
 
     /// Appends the first bytes of a piece, `length` of its `N`.
@@ -147,6 +169,7 @@ mod tests {
                 expected.push(i as u8);
                 prop_assert_eq!(page.len(), expected.len());
                 prop_assert_eq!(page.left(), most.checked_sub(expected.len()));
+                prop_assert!(page.left().is_none_or(|left| page.affords(left) && !page.affords(left + 1)));
                 prop_assert_eq!(page.since(expected.len() / 2), &expected[expected.len() / 2..]);
             }
             let bytes = page.into_bytes();

@@ -293,9 +293,9 @@ impl FramingCodec {
         let texts = &mut Texts(model);
         let decoded = model.column(column).decode_value(column, registers, decoder, texts, &mut self.number);
         let digits = self.number.since(0);
-        let number = decoded.and_then(|()| number(digits).ok_or(Fault::Corrupt("a number of its framing is none")));
+        let number = decoded.and_then(|()| number(digits).ok_or(Fault::NoNumber));
         // What is longer than any number is none.
-        number.map_err(|_| Fault::Corrupt("a number of its framing is none"))
+        number.map_err(|_| Fault::NoNumber)
     }
 
     /// Appends a field's bytes to those of the record.
@@ -315,8 +315,8 @@ impl FramingCodec {
             return Ok(None);
         }
         if let Some(formula) = how.checked_sub(FORMULAS) {
-            let formula = parts.formulas.get(usize::from(formula)).ok_or(Fault::Corrupt("no such formula is known"))?;
-            let length = formula.len(source).ok_or(Fault::Corrupt("a formula is of a field that is not there"))?;
+            let formula = parts.formulas.get(usize::from(formula)).ok_or(Fault::NoFormula)?;
+            let length = formula.len(source).ok_or(Fault::NoField)?;
             if length > limit.saturating_sub(start) {
                 return Err(Fault::Limit);
             }
@@ -330,7 +330,7 @@ impl FramingCodec {
             model.column(column).decode_value(column, registers, decoder, texts, &mut self.bytes)?;
         }
         if how != BYTES {
-            parts.form.untext(&mut self.bytes, start).ok_or(Fault::Corrupt("a binary number has no such text"))?;
+            parts.form.untext(&mut self.bytes, start).ok_or(Fault::NotBinary)?;
         }
         if self.bytes.len() > limit {
             return Err(Fault::Limit);
@@ -367,7 +367,7 @@ impl FramingCodec {
             model.text.decode(model.places.list(), length, decoder, &mut self.bytes);
             let end = self.bytes.len();
             let name = std::str::from_utf8(self.bytes.between(start, end));
-            let field = model.field_of(name.map_err(|_| Fault::Corrupt("a header's name is no UTF-8"))?);
+            let field = model.field_of(name.map_err(|_| Fault::NoName)?);
             let value = self.decode_field(model, field, source, decoder, limit)?;
             self.headers.push((Name::New((start, end)), value));
         }

@@ -4,7 +4,6 @@ use super::form::Form;
 use super::formula::Formula;
 use super::parts::{FieldParts, FramingParts, Import, KEY, Places};
 use crate::model::columns::base::Base;
-use crate::model::columns::chain::Chain;
 use crate::model::columns::dense::Dense;
 use crate::model::columns::fields::Fields;
 use crate::model::columns::model::Column;
@@ -107,7 +106,7 @@ impl FramingModel {
             lists: lists.clone(),
             fields: fields.iter().map(Field::new).collect(),
             columns: columns[places.imports..].iter().map(Column::new).collect(),
-            text: TextModel { bytes: Chain::new(text) },
+            text: TextModel::new(text),
             lengths: Dense::from_counts(&vec![1; length_classes()]),
             start: start.clone(),
             follows_timestamps: follows,

@@ -1,7 +1,7 @@
 //! Texts byte by byte, and whether the bytes of a field's texts are best coded one by one, without what stands before them.
 
 use super::count::ChainCounter;
-use crate::model::columns::chain::{Chain, ChainCounts};
+use crate::model::columns::chain::ChainCounts;
 use crate::model::columns::coding::{Sink, TOTAL, log2};
 use crate::model::columns::dense::Dense;
 use crate::model::columns::text::{ORDERS, TextModel, key};
@@ -31,7 +31,7 @@ pub(super) fn own(column: usize, texts: &[&[u8]]) -> Option<Vec<u32>> {
         return None;
     }
     let (older, newer) = texts.split_at(texts.len() / 2);
-    let model = TextModel { bytes: Chain::new(&chain(older.iter().map(|text| (column, *text)))) };
+    let model = TextModel::new(&chain(older.iter().map(|text| (column, *text))));
     let plain = Dense::from_counts(&counts(older));
     let (mut with, mut without) = (Bits::default(), Bits::default());
     for text in newer {

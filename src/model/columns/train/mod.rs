@@ -239,7 +239,7 @@ fn learn_columns(
                 symbols[at] = cell.symbol;
                 let symbol = usize::from(cell.symbol);
                 if symbol >= columns[column].alphabet.first_recent() {
-                    memory.remember(column, value);
+                    memory.remember(column, value, cell.register);
                 }
                 if symbol >= columns[column].alphabet.first_bucket() {
                     cells.push((at, cell));
