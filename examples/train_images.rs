@@ -108,6 +108,7 @@ fn main() -> anyhow::Result<()> {
             "width" => recipe.width = value.parse()?,
             "features" => recipe.features = value.parse()?,
             "neighbours" => recipe.neighbours = value.parse()?,
+            "fours" => recipe.fours = value.parse()?,
             "ahead" => recipe.ahead = value.parse()?,
             "hidden" => recipe.hidden = value.parse()?,
             "positions" => recipe.positions = value.parse()?,

@@ -149,7 +149,7 @@ mod tests {
         for _ in 0..count {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let chance = (state >> 40) as usize;
-            let value = if chance % 8 > 0 && before[0] > 0 { before[0] - 1 } else { 4 + chance / 8 % 4 };
+            let value = if !chance.is_multiple_of(8) && before[0] > 0 { before[0] - 1 } else { 4 + chance / 8 % 4 };
             counts.counts[(before[0] * DIGITS + before[1]) * VALUES + value] += 1;
             before = [value + 1, before[0]];
         }

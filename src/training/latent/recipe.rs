@@ -15,9 +15,10 @@ pub struct Recipe {
     pub width: usize,
     /// Features of each sample: the generator makes them of the latent. Without a latent they are the same for all images.
     pub features: usize,
-    /// Samples of the same channel before it that a sample is told from: the nearest so many, and those left of them that kernels
-    /// load with them.
+    /// Samples of the same channel before it that a sample is told from: the nearest so many.
     pub neighbours: usize,
+    /// Whether rows of neighbours go on to the left until they are fours, which kernels load at a time.
+    pub fours: bool,
     /// Columns ahead of a sample, for each row above it, in which it has neighbours. Samples are decoded along fronts that lag by one more.
     pub ahead: i8,
     /// Hidden units of the causal net.
@@ -46,6 +47,7 @@ impl Default for Recipe {
             width: 256,
             features: 2,
             neighbours: 20,
+            fours: false,
             ahead: 2,
             hidden: 32,
             positions: 96,
@@ -96,8 +98,7 @@ impl Recipe {
         let distance = |one: &Neighbour| i32::from(one.row).pow(2) + i32::from(one.column).pow(2);
         own.sort_by_key(|one| (distance(one), one.row, one.column));
         own.truncate(self.neighbours);
-        // Kernels load four neighbours of a row at a time: what they load anyway is looked at too.
-        for row in -MAX_OFFSET..=0 {
+        for row in (-MAX_OFFSET..=0).filter(|_| self.fours) {
             let columns: Vec<i8> = own.iter().filter(|one| one.row == row).map(|one| one.column).collect();
             let Some(first) = columns.iter().min() else { continue };
             let missing = columns.len().next_multiple_of(4) - columns.len();
@@ -123,7 +124,7 @@ mod tests {
     #[test]
     fn neighbours_come_in_fours_of_a_row_and_not_further_ahead_than_they_may() {
         let rows = |neighbours, ahead| {
-            let all = Recipe { neighbours, ahead, ..Recipe::default() }.neighbours_of(0);
+            let all = Recipe { neighbours, ahead, fours: true, ..Recipe::default() }.neighbours_of(0);
             let columns = |row| all.iter().filter(|one| one.row == row).map(|one| one.column).collect::<Vec<_>>();
             [0, -1, -2, -3].map(columns)
         };
@@ -133,8 +134,9 @@ mod tests {
         let wide = (-5..=2).collect::<Vec<_>>();
         assert_eq!(rows(20, 2), [left, wide.clone(), wide.clone(), wide]);
         for (neighbours, channel) in [(54, 0), (54, 2), (41, 2)] {
-            let recipe = Recipe { neighbours, ..Recipe::default() };
-            assert!((neighbours..=MAX_NEIGHBOURS).contains(&recipe.neighbours_of(channel).len()));
+            let recipe = |fours| Recipe { neighbours, fours, ..Recipe::default() };
+            assert_eq!(recipe(false).neighbours_of(channel).len(), neighbours + 5 * channel);
+            assert!((neighbours..=MAX_NEIGHBOURS).contains(&recipe(true).neighbours_of(channel).len()));
         }
     }
 }

@@ -206,7 +206,7 @@ fn numbers_that_are_none_lead_back_to_the_checkpoint() {
     let trial = Trial::new(small(0), 100);
     let images = Images::new(&trial.training, Trial::shape(), &trial.recipe).unwrap();
     let budget = Budget { steps: 100, cpu: None };
-    let mut session = Session::new(&images, &images, &trial.recipe, 1, budget).unwrap();
+    let mut session = Session::new(&images, &images, &trial.recipe, 1, budget, None).unwrap();
     let mut watch = Watch::default();
     for _ in 0..10 {
         session.step(&mut watch).unwrap();
