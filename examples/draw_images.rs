@@ -44,7 +44,9 @@ impl Monitor for Printer {
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
         if progress.fraction >= self.printed {
             let Progress { step, loss, validation, .. } = progress;
-            eprintln!("step {step}: loss {loss:.4}, validation {validation:.4}");
+            // Nothing is validated at first.
+            let validated = if *validation < f64::MAX { format!(", validation {validation:.4}") } else { String::new() };
+            eprintln!("step {step}: loss {loss:.4}{validated}");
             self.printed += 0.1;
         }
         ControlFlow::Continue(())
