@@ -45,7 +45,8 @@ impl Monitor for Printer {
         if progress.fraction >= self.printed {
             let Progress { step, loss, validation, .. } = progress;
             // Nothing is validated at first.
-            let validated = if *validation < f64::MAX { format!(", validation {validation:.4}") } else { String::new() };
+            let validated =
+                if *validation < f64::MAX { format!(", validation {validation:.4}") } else { String::new() };
             eprintln!("step {step}: loss {loss:.4}{validated}");
             self.printed += 0.1;
         }

@@ -112,7 +112,7 @@ fn categories(overlay: &Overlay, labels: &[String], bins: usize, most: f64) -> O
 /// Steps: filled for real records, a line for generated ones.
 fn histogram(overlay: &Overlay, (first, step): (f64, f64), bins: usize, most: f64) -> Option<String> {
     let end = first + step * bins as f64;
-    if !(first < end) {
+    if !first.is_finite() || !step.is_finite() || first >= end {
         return None;
     }
     picture(SMALL, |area| {
@@ -160,7 +160,7 @@ pub fn history(gates: &[(f64, &Gate)]) -> Option<String> {
     let (low, high) =
         values.chain(threshold).fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
     let (from, to) = (gates.first()?.0, gates.last()?.0);
-    if gates.len() < 2 || !(from < to) || low > high {
+    if gates.len() < 2 || from >= to || low > high {
         return None;
     }
     let room = ((high - low) * 0.1).max(1e-3);
