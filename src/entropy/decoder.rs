@@ -86,6 +86,12 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
     pub fn decode<S>(&mut self, bits: u32, find: impl FnOnce(u32) -> (S, u32, u32)) -> S {
         debug_assert!(bits <= MAX_BITS);
         let Some(word) = self.words.get(self.read) else {
+            // With one lane there is nothing to fill up any more, and a short record has many symbols in its last state.
+            if LANES == 1 && self.end.left == 0 && self.states[0] >> bits != 0 {
+                let (symbol, state) = take(self.states[0], bits, find);
+                self.states[0] = state;
+                return symbol;
+            }
             // By value: a decoder whose address is given away cannot live in registers.
             let (after, symbol) = self.decode_at_the_end(bits, find);
             *self = after;
@@ -213,12 +219,18 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
     }
 }
 
+/// Takes one symbol out of a state of `2^bits` or more: the symbol, and the state after it.
+#[inline(always)]
+fn take<S>(state: u64, bits: u32, find: impl FnOnce(u32) -> (S, u32, u32)) -> (S, u64) {
+    let slot = state as u32 & ((1 << bits) - 1);
+    let (symbol, start, frequency) = find(slot);
+    (symbol, (state >> bits) * u64::from(frequency) + u64::from(slot - start))
+}
+
 /// Takes one symbol out of a state of 2^31 or more: the symbol, the state after it, and whether that took the word.
 #[inline(always)]
 fn step<S>(state: u64, bits: u32, word: [u8; 4], find: impl FnOnce(u32) -> (S, u32, u32)) -> (S, u64, bool) {
-    let slot = state as u32 & ((1 << bits) - 1);
-    let (symbol, start, frequency) = find(slot);
-    let state = (state >> bits) * u64::from(frequency) + u64::from(slot - start);
+    let (symbol, state) = take(state, bits, find);
     // It is 2^15 at least, so that one word is enough. Whether it takes one is as good as random.
     let low = state < LOWER_BOUND;
     let refilled = state << 32 | u64::from(u32::from_le_bytes(word));

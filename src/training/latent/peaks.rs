@@ -40,6 +40,7 @@ pub(super) fn choose(
 ) -> Result<Option<ChosenPeaks>, LatentError> {
     match near {
         0 => Ok(None),
+        _ if training.iter().all(|sample| *sample < LEAST_THRESHOLD) => Ok(None),
         _ => PeakCounts::of(training, shape, near).choose(&PeakCounts::of(validation, shape, near)),
     }
 }
