@@ -99,6 +99,10 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
                 self.read += usize::from(taken);
                 self.turn(state);
             }
+            // With one lane there is nothing to fill up any more, and a short record has many symbols in its last state.
+            None if LANES == 1 && self.end.left == 0 && state >> bits != 0 => {
+                self.states[0] = behind(state, bits, slot, start, frequency);
+            }
             // By value: a decoder whose address is given away cannot live in registers.
             None => *self = self.step_at_the_end(bits, slot, start, frequency),
         }
@@ -216,10 +220,16 @@ impl<'a, const LANES: usize> Decoder<'a, LANES> {
     }
 }
 
+/// The state behind a symbol of its slot.
+#[inline(always)]
+fn behind(state: u64, bits: u32, slot: u32, start: u32, frequency: u32) -> u64 {
+    (state >> bits) * u64::from(frequency) + u64::from(slot - start)
+}
+
 /// Takes the symbol of its slot out of a state of 2^31 or more: the state after it, and whether that took the word.
 #[inline(always)]
 fn step(state: u64, bits: u32, word: [u8; 4], slot: u32, start: u32, frequency: u32) -> (u64, bool) {
-    let state = (state >> bits) * u64::from(frequency) + u64::from(slot - start);
+    let state = behind(state, bits, slot, start, frequency);
     // It is 2^15 at least, so that one word is enough. Whether it takes one is as good as random.
     let low = state < LOWER_BOUND;
     let refilled = state << 32 | u64::from(u32::from_le_bytes(word));

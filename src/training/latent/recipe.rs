@@ -130,7 +130,7 @@ mod tests {
         };
         let [none, left] = [Vec::new(), vec![-4, -3, -2, -1]];
         assert_eq!(rows(10, 1), [left.clone(), vec![-2, -1, 0, 1], vec![-2, -1, 0, 1], none.clone()]);
-        assert_eq!(rows(1, 2), [left.clone(), none.clone(), none.clone(), none]);
+        assert_eq!(rows(1, 2), [none.clone(), vec![-3, -2, -1, 0], none.clone(), none]);
         let wide = (-5..=2).collect::<Vec<_>>();
         assert_eq!(rows(20, 2), [left, wide.clone(), wide.clone(), wide]);
         for (neighbours, channel) in [(54, 0), (54, 2), (41, 2)] {
