@@ -164,9 +164,15 @@ mod tests {
         // Seven of eight are as the one before them, and the others one of four.
         assert!((1000.0..1500.0).contains(&chosen.bits), "{}", chosen.bits);
         assert!(chosen.peaks.threshold() <= 252, "{chosen:?}");
-        let mut alike = PeakCounts::new(2);
-        alike.counts[5] = 1000;
-        assert!(alike.choose(&alike).unwrap().is_none());
+        // The same, whatever is beside it.
+        let alike = |times: u32| {
+            let mut counts = PeakCounts::new(2);
+            for context in counts.counts.chunks_exact_mut(VALUES) {
+                context.iter_mut().zip(1..).for_each(|(count, place)| *count = place * times);
+            }
+            counts
+        };
+        assert!(alike(9).choose(&alike(1)).unwrap().is_none());
     }
 
     #[test]
