@@ -199,7 +199,7 @@ mod tests {
     fn a_bar_is_as_long_as_its_share() {
         let labels = Bins::Labels(vec!["a & b".to_owned(), "c".to_owned()]);
         let shown =
-            overlay(&Overlay { name: "x".to_owned(), bins: labels, real: vec![0.8, 0.2], generated: vec![0.4, 0.6] });
+            overlay(&Overlay { name: "x".to_owned(), bins: labels, real: vec![0.9, 0.1], generated: vec![0.3, 0.7] });
         let shown = shown.unwrap();
         let widths: Vec<i32> = shown
             .split("<rect ")
@@ -207,8 +207,8 @@ mod tests {
             .map(|rect| rect.split("width=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap())
             .collect();
         // Row by row: real, generated.
-        assert_eq!(widths, [126, 63, 32, 95], "{shown}");
-        assert!(shown.contains("a &amp; b") && shown.contains("80.0 %"), "{shown}");
+        assert_eq!(widths, [126, 42, 14, 98], "{shown}");
+        assert!(shown.contains("a &amp; b") && shown.contains("90.0 %"), "{shown}");
     }
 
     #[test]
