@@ -142,6 +142,7 @@ fn run(broker: &Broker, name: &str, trains: bool, lines: &[Bytes], count: usize,
          codec = \"{codec}\"\n{learn}"
     );
     let daemon = Daemon::start(broker, name, &tables);
+    daemon.until("its server", PATIENCE, || daemon.get("/livez"));
     daemon.until("the pipeline", PATIENCE, || (daemon.post("/api/v1/pipelines/bench/pause").0 < 300).then_some(()));
     daemon.until("the images", PATIENCE, || {
         let read = daemon.metric("latentd_consumed_records_total", &["pipeline=\"images\""])?;
@@ -177,10 +178,9 @@ fn run(broker: &Broker, name: &str, trains: bool, lines: &[Bytes], count: usize,
         std::thread::sleep(PAUSE);
     }
     flush(&producer);
-    daemon.until("all of the feed", PATIENCE, || {
-        let after = latencies(&daemon);
-        (after.last()?.1 - before.last()?.1 >= next as f64).then_some(())
-    });
+    daemon.until("all of the feed", PATIENCE, || (read() >= (count + next) as f64).then_some(()));
+    // What was read last is committed with the next interval.
+    std::thread::sleep(Duration::from_secs(2));
     let after = latencies(&daemon);
     if trains {
         assert!(daemon.metric("latentd_training_loss", &[]).is_some(), "the training has ended");
