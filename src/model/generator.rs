@@ -55,6 +55,12 @@ pub enum DrawError {
     },
 }
 
+/// The numbers of the first records of a run of so many.
+pub(super) fn numbers_of(run: u64, count: u32, length: u32) -> Vec<u64> {
+    let first = run.wrapping_mul(u64::from(length));
+    (0..count.min(length)).map(|row| first.wrapping_add(u64::from(row))).collect()
+}
+
 /// Draws records. A record is a function of the model, the seed, the condition and its number, and of nothing else: the same
 /// bytes on every machine, in any order, at any time.
 pub trait Generator: Send + Sync {

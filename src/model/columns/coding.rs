@@ -66,3 +66,31 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::{Sink, Source};
+
+    /// Slots on their way from one to the other: the last one of each symbol.
+    #[derive(Default)]
+    pub struct Slots(pub std::collections::VecDeque<u32>);
+
+    impl Sink for Slots {
+        fn push(&mut self, start: u32, frequency: u32) {
+            self.0.push_back(start + frequency - 1);
+        }
+        fn raw(&mut self, _value: u64, _bits: u32) {}
+    }
+
+    impl Source for Slots {
+        fn symbol<S>(&mut self, find: impl FnOnce(u32) -> (S, u32, u32)) -> S {
+            let slot = self.0.pop_front().expect("as many symbols are asked for as were coded");
+            let (symbol, start, frequency) = find(slot);
+            assert_eq!(slot, start + frequency - 1);
+            symbol
+        }
+        fn raw(&mut self, _bits: u32) -> u64 {
+            0
+        }
+    }
+}

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::RowsError;
 use super::artefact::autoregressive as artefact;
 use super::condition::Fixed;
-use super::draw::{RUN, Table, numbers_of};
+use super::draw::{RUN, Table};
 use super::learn::Coded;
 use super::network::{Known, Network, Weights};
 use super::scheme::Scheme;
 use crate::codec::ModelId;
 use crate::engine::Kernel;
 use crate::model::chance::Chance;
-use crate::model::generator::{Condition, DrawError, Generator};
+use crate::model::generator::{Condition, DrawError, Generator, numbers_of};
 
 /// A model that draws records, any field first.
 pub struct RowsModel {
@@ -143,7 +143,7 @@ impl Generator for RowsModel {
         count: u32,
         records: &mut Vec<Vec<u8>>,
     ) -> Result<(), DrawError> {
-        self.draw_numbers(seed, condition, &numbers_of(run, count), records)
+        self.draw_numbers(seed, condition, &numbers_of(run, count, RUN), records)
     }
 
     fn draw_numbers(

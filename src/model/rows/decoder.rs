@@ -14,14 +14,14 @@ use super::MAX_WIDTH;
 use super::RowsError;
 use super::artefact::decoder as artefact;
 use super::condition::Fixed;
-use super::draw::{RUN, Table, numbers_of};
+use super::draw::{RUN, Table};
 use super::learn::Coded;
 use super::network::MAX_WEIGHT;
 use super::scheme::Scheme;
 use crate::codec::ModelId;
 use crate::engine::Kernel;
 use crate::model::chance::Chance;
-use crate::model::generator::{Condition, DrawError, Generator};
+use crate::model::generator::{Condition, DrawError, Generator, numbers_of};
 use crate::model::manifest::Family;
 use crate::model::mixture::Mixture;
 use crate::model::perceptron::{Linear, Perceptron};
@@ -208,7 +208,7 @@ impl Generator for RowsDecoder {
         count: u32,
         records: &mut Vec<Vec<u8>>,
     ) -> Result<(), DrawError> {
-        self.draw_numbers(seed, condition, &numbers_of(run, count), records)
+        self.draw_numbers(seed, condition, &numbers_of(run, count, RUN), records)
     }
 
     fn draw_numbers(

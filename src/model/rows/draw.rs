@@ -15,12 +15,6 @@ pub(super) const RUN: u32 = 256;
 /// How often a record is drawn that the grammar has no way for.
 const TRIES: usize = 16;
 
-/// The numbers of the first records of a run.
-pub(super) fn numbers_of(run: u64, count: u32) -> Vec<u64> {
-    let first = run.wrapping_mul(u64::from(RUN));
-    (0..count.min(RUN)).map(|row| first.wrapping_add(u64::from(row))).collect()
-}
-
 /// Rows as they are filled. Used again for the next: its memory stays.
 #[derive(Debug, Default)]
 pub(super) struct Table {

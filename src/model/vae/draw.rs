@@ -3,7 +3,7 @@
 use super::{Class, LABEL, VaeModel};
 use crate::engine::exp;
 use crate::model::chance::Chance;
-use crate::model::generator::{Condition, DrawError, Generator};
+use crate::model::generator::{Condition, DrawError, Generator, numbers_of};
 use crate::model::mixture::choose;
 
 /// Images that are drawn side by side; none follows from another.
@@ -84,9 +84,7 @@ impl Generator for VaeModel {
         count: u32,
         records: &mut Vec<Vec<u8>>,
     ) -> Result<(), DrawError> {
-        let first = run.wrapping_mul(u64::from(RUN));
-        let numbers: Vec<u64> = (0..count.min(RUN)).map(|row| first.wrapping_add(u64::from(row))).collect();
-        self.draw_numbers(seed, condition, &numbers, records)
+        self.draw_numbers(seed, condition, &numbers_of(run, count, RUN), records)
     }
 
     fn draw_numbers(

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
-use super::shown::{self, word};
+use super::shown::{self};
 use super::{Augmentation, Licence};
 use crate::augment::{Balance, Lineage, Usage};
 use crate::codec::ModelId;
@@ -316,7 +316,7 @@ impl Examiner {
         };
         tracing::info!(
             target: "latentd", pipeline = self.parts.pipeline, generator = one.generator.name(),
-            verdict = word(report.verdict), cpu_seconds = thread_cpu_seconds() - cpu, "generated records: judged"
+            verdict = report.verdict.word(), cpu_seconds = thread_cpu_seconds() - cpu, "generated records: judged"
         );
         let ExaminerParts { registry, runtime, pipeline, by, .. } = &self.parts;
         let (model, at_ms) = (one.model, unix_millis());
@@ -340,7 +340,7 @@ impl Examiner {
             shown: AugmentReport {
                 reason: shown::reason(&report),
                 report: Some(id),
-                verdict: Some(word(report.verdict).to_owned()),
+                verdict: Some(report.verdict.word().to_owned()),
                 judged_ms: Some(at_ms),
                 gates: report.gates.iter().map(shown::gate).collect(),
                 ..one.shown(publishes)
@@ -367,7 +367,7 @@ impl Examiner {
             return Ok(());
         }
         let Ruling { verdict, for_training } = read.report;
-        let known = [Verdict::Pass, Verdict::Warn].into_iter().find(|known| word(*known) == verdict);
+        let known = [Verdict::Pass, Verdict::Warn].into_iter().find(|known| known.word() == verdict);
         let publishes = if known.is_some() { "publishing" } else { "blocked" };
         one.standing = Ok(Standing {
             verdict: known.unwrap_or(Verdict::Block),

@@ -22,22 +22,13 @@ pub fn reason(report: &Report) -> String {
     }
 }
 
-/// A verdict's word.
-pub fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Warn => "warn",
-        Verdict::Block => "block",
-    }
-}
-
 /// A gate as the API shows it.
 pub fn gate(gate: &Gate) -> GateReport {
     GateReport {
         gate: gate.name.to_string(),
         value: gate.value,
         threshold: gate.threshold(),
-        verdict: word(gate.verdict).to_owned(),
+        verdict: gate.verdict.word().to_owned(),
         explanation: gate.explanation.clone(),
     }
 }
