@@ -63,7 +63,7 @@ pub fn draw(args: &GenerateArgs, subject: &Subject, model: &VaeModel, condition:
         out.finish()?;
     }
     match &args.against {
-        Some(real) => judge(args, subject, model, condition, &images, real),
+        Some(real) => judge(args, subject, model, (condition, balance.as_ref()), &images, real),
         None => Ok(()),
     }
 }
@@ -74,7 +74,7 @@ fn judge(
     args: &GenerateArgs,
     subject: &Subject,
     model: &VaeModel,
-    condition: &Condition,
+    (condition, balance): (&Condition, Option<&Balance>),
     images: &[Vec<u8>],
     real: &Path,
 ) -> anyhow::Result<()> {
@@ -100,11 +100,13 @@ fn judge(
     for image in images {
         ensure!(planar.push(image), "a drawn image is not of the model's shape");
     }
-    let label_of = |number: usize| {
-        condition.get(LABEL).cloned().or_else(|| model.label_of(args.seed, number as u64).map(str::to_owned))
+    let label_of = |number: u64| {
+        // Balanced images have a condition each.
+        let asked = balance.map_or(condition, |balance| balance.of(args.seed, number));
+        asked.get(LABEL).cloned().or_else(|| model.label_of(args.seed, number).map(str::to_owned))
     };
     // Where the drawn have no labels, those of real ones say nothing of them.
-    let labels: Vec<String> = (0..images.len()).filter_map(label_of).collect();
+    let labels: Vec<String> = (0..images.len() as u64).filter_map(label_of).collect();
     let labelled = !train.labels.is_empty() && labels.len() == images.len();
     let data = |images, labels| Data { shape, images, labels: if labelled { labels } else { &[] } };
     let gates = judge(
@@ -139,7 +141,14 @@ fn halves(pictures: Pictures, shape: Shape) -> (Pictures, Pictures) {
 
 /// Judges by real images.
 #[cfg(not(feature = "training"))]
-fn judge(_: &GenerateArgs, _: &Subject, _: &VaeModel, _: &Condition, _: &[Vec<u8>], _: &Path) -> anyhow::Result<()> {
+fn judge(
+    _: &GenerateArgs,
+    _: &Subject,
+    _: &VaeModel,
+    _: (&Condition, Option<&Balance>),
+    _: &[Vec<u8>],
+    _: &Path,
+) -> anyhow::Result<()> {
     let message = "images are judged by a classifier, which this build cannot train: it takes one with `training`";
     Err(UsageError::new(message).into())
 }
