@@ -23,6 +23,9 @@ use topics::{Partitions, flush, send};
 
 const PARTITIONS: i32 = 2;
 
+/// What there is to learn from.
+const IMAGES: usize = 8_000;
+
 /// Records of the steady feed: so many, after each pause.
 const CHUNK: usize = 50;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -99,16 +102,21 @@ fn main() {
     let bytes = setting("LATENTD_BENCH_MB", 300) * 1_000_000;
     let count = bytes / (text.len() / lines.len());
     let broker = Broker::start(&[]);
-    broker.create("bench", PARTITIONS, &[]);
-    broker.create("images", PARTITIONS, &[]);
-    broker.produce_plain("images", &partitions(images[16..].chunks_exact(784).take(8_000).map(Bytes::copy_from_slice)));
-    broker.produce_plain("bench", &partitions(lines.iter().cycle().take(count).cloned()));
+    let images = partitions(images[16..].chunks_exact(784).take(IMAGES).map(Bytes::copy_from_slice));
+    let flights = partitions(lines.iter().cycle().take(count).cloned());
     let rounds = setting("LATENTD_BENCH_ROUNDS", 3);
     println!("a backlog of {count} flights, then {} a second; {rounds} rounds\n", CHUNK * 100);
     let mut all: [Vec<Figures>; 2] = Default::default();
     for round in 0..rounds {
         for (trains, figures) in all.iter_mut().enumerate() {
-            let one = run(&broker, &format!("r{round}-{trains}"), trains == 1, &lines, count, bytes);
+            let name = format!("r{round}-{trains}");
+            // Topics of its own: the group of the daemon before has read the others.
+            for (topic, records) in [("bench", &flights), ("images", &images)] {
+                broker.create(&format!("{topic}-{name}"), PARTITIONS, &[]);
+                broker.produce_plain(&format!("{topic}-{name}"), records);
+            }
+            let one = run(&broker, &name, trains == 1, &lines, count, bytes);
+            ["bench", "images"].iter().for_each(|topic| broker.delete(&format!("{topic}-{name}")));
             eprintln!(
                 "round {round}, {}: {:.0} MB/s, {:.0} and {:.0} ms",
                 if trains == 1 { "training" } else { "nothing" },
@@ -137,8 +145,8 @@ fn run(broker: &Broker, name: &str, trains: bool, lines: &[Bytes], count: usize,
     let codec = if trains { "latent" } else { "zstd" };
     let learn = if trains { "[pipelines.images.learn]\ncpu = \"1h\"\n" } else { "" };
     let tables = format!(
-        "[pipelines.bench]\nfrom = \"bench\"\nto = \"bench-{name}\"\n\
-         [pipelines.images]\nfrom = \"images\"\nto = \"images-{name}\"\npayload = \"image\"\nshape = \"28x28\"\n\
+        "[pipelines.bench]\nfrom = \"bench-{name}\"\nto = \"bench-{name}.z\"\n\
+         [pipelines.images]\nfrom = \"images-{name}\"\nto = \"images-{name}.z\"\npayload = \"image\"\nshape = \"28x28\"\n\
          codec = \"{codec}\"\n{learn}"
     );
     let daemon = Daemon::start(broker, name, &tables);
@@ -146,7 +154,7 @@ fn run(broker: &Broker, name: &str, trains: bool, lines: &[Bytes], count: usize,
     daemon.until("the pipeline", PATIENCE, || (daemon.post("/api/v1/pipelines/bench/pause").0 < 300).then_some(()));
     daemon.until("the images", PATIENCE, || {
         let read = daemon.metric("latentd_consumed_records_total", &["pipeline=\"images\""])?;
-        (read >= 8_000.0).then_some(())
+        (read >= IMAGES as f64).then_some(())
     });
     if trains {
         daemon.until("a training", PATIENCE, || daemon.metric("latentd_training_loss", &[]));
@@ -172,7 +180,7 @@ fn run(broker: &Broker, name: &str, trains: bool, lines: &[Bytes], count: usize,
     while started.elapsed() < FED {
         for _ in 0..CHUNK {
             let partition = next as i32 / CHUNK as i32 % PARTITIONS;
-            send(&producer, "bench", partition, &record(lines[next % lines.len()].clone(), now()));
+            send(&producer, &format!("bench-{name}"), partition, &record(lines[next % lines.len()].clone(), now()));
             next += 1;
         }
         std::thread::sleep(PAUSE);
@@ -186,10 +194,6 @@ fn run(broker: &Broker, name: &str, trains: bool, lines: &[Bytes], count: usize,
         assert!(daemon.metric("latentd_training_loss", &[]).is_some(), "the training has ended");
     }
     daemon.stop();
-    // What was fed is no backlog of the next round.
-    broker.delete("bench");
-    broker.create("bench", PARTITIONS, &[]);
-    broker.produce_plain("bench", &partitions(lines.iter().cycle().take(count).cloned()));
     Figures {
         mb_per_second,
         half_seconds: quantile(&before, &after, 0.5),
