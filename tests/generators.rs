@@ -16,11 +16,13 @@ use latentd::model::{Condition, Family, open_generator};
 type Asked = &'static [(&'static str, &'static str)];
 
 /// Models, by name: the family, and the condition of the second run that is drawn.
-const MODELS: [(&str, Family, Asked); 4] = [
+const MODELS: [(&str, Family, Asked); 6] = [
     ("autoregressive", Family::AUTOREGRESSIVE, &[("line", "boat"), ("minutes", "41")]),
     ("vae", Family::VAE, &[]),
     ("gan", Family::GAN, &[]),
     ("vae-images", Family::VAE, &[("label", "up")]),
+    ("vae-images-pgm", Family::VAE, &[("label", "flat")]),
+    ("vae-images-png", Family::VAE, &[("label", "up")]),
 ];
 
 fn path(name: &str, extension: &str) -> PathBuf {
@@ -65,7 +67,7 @@ fn another_program_draws_the_same() {
         let model = path(name, "model").display().to_string();
         let condition: Vec<String> = condition.iter().map(|(field, value)| format!("{field}={value}")).collect();
         let condition: Vec<&str> = condition.iter().map(String::as_str).collect();
-        let length: u64 = if name == "vae-images" { 64 } else { 256 };
+        let length: u64 = if name.contains("images") { 64 } else { 256 };
         let [run, last] = [3, u64::MAX >> 8].map(|run: u64| (run.wrapping_mul(length)).to_string());
         let said = [
             tools::run(&python, &[&script, &model, "7", &run, "10"]).unwrap(),
@@ -89,7 +91,7 @@ fn train(name: &str) {
     use std::time::Duration;
 
     use latentd::model::rows::learn;
-    use latentd::model::{Monitor, Progress, VaeModel};
+    use latentd::model::{Monitor, Progress, VaeModel, with_wrapping};
     use latentd::payload::image::Shape;
     use latentd::training::{Budget, rows, vae};
     use rand_chacha::ChaCha8Rng;
@@ -158,9 +160,30 @@ fn train(name: &str) {
             let data = vae::Data { shape: Shape::new(8, 8, 1).unwrap(), images: &images, labels: &labels };
             let recipe = vae::Recipe { latents: 3, width: 24, shift: 0, rate: 5e-3, ..vae::Recipe::default() };
             let trained = vae::train(data, &recipe, 1, budget(600), &mut Unwatched).unwrap();
-            VaeModel::new(&trained.parts).unwrap().artefact().to_vec()
+            let model = VaeModel::new(&trained.parts).unwrap();
+            with_wrapping(model.artefact(), &wrapping(name)).unwrap().to_vec()
         }
     };
     fs::create_dir_all(path(name, "model").parent().unwrap()).unwrap();
     fs::write(path(name, "model"), artefact).unwrap();
+}
+
+/// The form of images of 8 times 8: that of the tests' own files.
+#[cfg(feature = "training")]
+fn wrapping(name: &str) -> latentd::payload::image::Wrapping {
+    use latentd::payload::image::{Png, Settings, Wrapping};
+
+    // Made by libpng: width, height, 8 bits, grey; its checksum.
+    const HEAD: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x08\0\0\0\x08\x08\0\0\0\0\xe1\x64\xe1\x57";
+    match name {
+        "vae-images-pgm" => Wrapping::Pnm { header: b"P5 # bars\n8 8 255\n".to_vec() },
+        "vae-images-png" => Wrapping::Png(Png {
+            head: HEAD.to_vec(),
+            tail: b"\0\0\0\0IEND\xae\x42\x60\x82".to_vec(),
+            zlib: [0x78, 0x9c],
+            settings: Settings { level: 6, memory: 8, filtered: true },
+            filter: Some(2),
+        }),
+        _ => Wrapping::Raw,
+    }
 }

@@ -9,6 +9,8 @@ use super::generator::Generator;
 use super::manifest::Family;
 use super::rows::{RowsDecoder, RowsError, RowsModel, is_of_rows};
 use super::vae::{VaeError, VaeModel};
+use super::wrapped::{WrappedError, wrapped};
+use crate::payload::image::Shape;
 
 /// Why an artefact draws nothing.
 #[derive(Debug, Error)]
@@ -27,6 +29,9 @@ pub enum GeneratorError {
     /// It is no generator of images.
     #[error("it is no generator of images")]
     Vae(#[from] VaeError),
+    /// Its images have a form that is none.
+    #[error("it is no generator of files of images")]
+    Wrapped(#[from] WrappedError),
 }
 
 /// Whether models of a family draw records.
@@ -42,7 +47,17 @@ pub fn open_generator(family: &Family, artefact: &[u8]) -> Result<Arc<dyn Genera
         family if *family == Family::GAN || (*family == Family::VAE && is_of_rows(artefact)) => {
             Ok(Arc::new(RowsDecoder::parse(artefact)?))
         }
-        family if *family == Family::VAE => Ok(Arc::new(VaeModel::parse(artefact)?)),
+        family if *family == Family::VAE => {
+            let model = VaeModel::parse(artefact)?;
+            let shape = model.shape();
+            Ok(wrapped(model, artefact, shape)?)
+        }
         other => Err(GeneratorError::Family(other.clone())),
     }
+}
+
+/// The shape of the images that an artefact draws; `None` where it draws rows, or nothing.
+pub fn shape_of(family: &Family, artefact: &[u8]) -> Option<Shape> {
+    let draws_images = *family == Family::VAE && !is_of_rows(artefact);
+    draws_images.then(|| VaeModel::parse(artefact).ok().map(|model| model.shape())).flatten()
 }

@@ -18,16 +18,18 @@ pub mod vae;
 
 mod challenge;
 mod chance;
+mod form;
 mod generators;
 mod learned;
 mod monitor;
 mod plain;
+mod wrapped;
 
 pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Sizes, Verdict, judge};
 pub use columns::{ColumnsCodec, ColumnsError, ColumnsGenerator, ColumnsModel};
 pub use dictionary::{Dictionary, DictionaryError};
 pub use generator::{Condition, DrawError, Generator};
-pub use generators::{GeneratorError, is_generative, open_generator};
+pub use generators::{GeneratorError, is_generative, open_generator, shape_of};
 pub use latent::{LatentCodec, LatentError, LatentModel, LatentParts};
 pub use learned::Learned;
 pub use manifest::{CurvePoint, Family, Manifest, ManifestError, Span};
@@ -36,3 +38,4 @@ pub use reservoir::{Kept, Reservoir, Sample, Snapshot};
 pub use rows::{RowsDecoder, RowsError, RowsModel};
 pub use split::{Parts, Split, SplitBy};
 pub use vae::{VaeError, VaeModel, VaeParts};
+pub use wrapped::{WrappedError, with_wrapping};

@@ -13,6 +13,7 @@ pub mod vae;
 mod adam;
 mod affine;
 mod budget;
+mod checkpoint;
 mod curve;
 mod descent;
 mod epochs;

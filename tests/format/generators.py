@@ -16,6 +16,7 @@ sys.dont_write_bytecode = True
 
 from columns import Alphabet, days, signed, string, unpack  # noqa: E402
 from decode import M64, Reader, check, i64  # noqa: E402
+from latent import png  # noqa: E402
 
 M32 = (1 << 32) - 1
 
@@ -492,6 +493,9 @@ class Rows:
 class Images:
     def __init__(self, outline, tensors):
         self.plane, self.channels = outline["height"] * outline["width"], outline["channels"]
+        self.width, self.form = outline["width"] * self.channels, "raw"
+        if "wrapping" in tensors:
+            self.form = json.loads(tensors["wrapping"][1])
         self.layers = list(layers(tensors, "decoder"))
         self.classes, at = [], 0
         means, factors = rows(tensors["means"]), rows(tensors["factors"])
@@ -513,7 +517,13 @@ class Images:
             small = exp(-abs(logit))
             share = f32((small if logit < 0 else 1.0) / f32(1 + small))
             samples.append(int(f32(f32(share * 255) + 0.5)))
-        return samples.hex()
+        if self.form == "raw":
+            return samples.hex()
+        if "pnm" in self.form:
+            return (self.form["pnm"].encode("latin-1") + samples).hex()
+        lines = [bytes(samples[at : at + self.width]) for at in range(0, len(samples), self.width)]
+        filters = [self.form["png"].get("filter") or 0] * len(lines)
+        return png(self.form["png"], filters, lines, self.channels).hex()
 
 
 def main(arguments):

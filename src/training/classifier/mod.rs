@@ -21,7 +21,7 @@ use crate::payload::image::Shape;
 mod judge;
 
 #[cfg(feature = "quality")]
-pub use judge::{Images, judge};
+pub use judge::{Images, JudgeError, judge, judge_class};
 
 /// Channels behind each convolution.
 const CHANNELS: [i64; 2] = [16, 32];

@@ -20,6 +20,7 @@ use tch::{Tensor, no_grad};
 pub use recipe::Recipe;
 
 use super::affine::{floats, normals};
+use super::checkpoint::identity;
 use super::descent::Descent;
 use super::{Budget, TrainingError, use_one_thread};
 use crate::model::mixture::{FEWEST, fit};
@@ -102,6 +103,10 @@ pub fn train(
         return Err(TrainingError::Data(format!("{images} images and {steps} steps: it takes 32 and 1 at least")));
     }
     let mut session = Session::new(data, images, recipe, seed, budget)?;
+    let labels = data.labels.join("\n");
+    let training = format!("vae {} {recipe:?} {seed} {}", data.shape, budget.steps);
+    let training = identity(training, &[data.images, labels.as_bytes()]);
+    session.descent.resume(&session.network.parameters(), training, monitor)?;
     while session.descent.fraction(monitor) < 1.0 {
         session.step(monitor)?;
     }
@@ -159,6 +164,7 @@ impl<'a> Session<'a> {
         let moved = self.descent.step(&self.network.parameters(), (&loss, bits), rate, monitor)?;
         if moved && self.descent.step.is_multiple_of(self.recipe.interval) {
             self.settle()?;
+            self.descent.keep(&self.network.parameters(), monitor)?;
         }
         self.descent.report(monitor, Phase::Float)
     }

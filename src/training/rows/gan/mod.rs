@@ -17,16 +17,19 @@ mod recipe;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, no_grad};
 
 pub use recipe::Recipe;
 
 use super::batches::{Purpose, Rows, generator};
+use super::bytes_of;
 use crate::model::rows::{Coded, DecoderParts, Prior, RowsDecoder};
 use crate::model::{CurvePoint, Monitor, Phase, Progress};
 use crate::training::adam::Adam;
 use crate::training::affine::{copies, normals, put_back};
 use crate::training::budget::{cosine, left};
+use crate::training::checkpoint::{Saved, identity, shapes, write};
 use crate::training::curve::Curve;
 use crate::training::epochs::Epochs;
 use crate::training::{Budget, TrainingError, use_one_thread};
@@ -79,6 +82,8 @@ pub fn train(
         return Err(TrainingError::Data("all its records are the same".to_owned()));
     }
     let mut session = Session::new(&rows, recipe, seed, budget)?;
+    session.training = identity(format!("gan {recipe:?} {seed} {}", budget.steps), &[&bytes_of(coded)]);
+    session.resume(monitor)?;
     // Where numbers are no longer finite, it ends with the nearest of before.
     while budget.fraction(session.step, monitor) < 1.0 && session.step(monitor)? {}
     session.finish(coded, monitor)
@@ -104,6 +109,18 @@ struct Session<'a> {
     step: u32,
     loss: f64,
     curve: Curve,
+    /// What it is of, hashed.
+    training: String,
+}
+
+/// All of a training that is no tensor.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    training: String,
+    step: u32,
+    best: f64,
+    curve: Curve,
 }
 
 impl<'a> Session<'a> {
@@ -128,7 +145,45 @@ impl<'a> Session<'a> {
             step: 0,
             loss: f64::NAN,
             curve: Curve::default(),
+            training: String::new(),
         })
+    }
+
+    /// All tensors that change, in groups.
+    fn tensors(&self) -> [(&'static str, Vec<&Tensor>); 8] {
+        let [generator, critic] = &self.adams;
+        [
+            ("generator", self.generator.parameters()),
+            ("critic", self.critic.parameters()),
+            ("generator-first", generator.first.iter().collect()),
+            ("generator-second", generator.second.iter().collect()),
+            ("critic-first", critic.first.iter().collect()),
+            ("critic-second", critic.second.iter().collect()),
+            ("mean", self.mean.iter().collect()),
+            ("kept", self.kept.iter().collect()),
+        ]
+    }
+
+    /// Goes on where a training of the same was ended, if the monitor knows of one.
+    fn resume(&mut self, monitor: &mut dyn Monitor) -> Result<(), TrainingError> {
+        let Some(bytes) = monitor.resume() else { return Ok(()) };
+        let saved = Saved::open(&bytes)?;
+        let state: State = saved.state()?;
+        if state.training != self.training {
+            return Err(TrainingError::Checkpoint("it is of other data, another recipe or another seed".to_owned()));
+        }
+        for (group, (name, tensors)) in self.tensors().iter().enumerate() {
+            put_back(tensors, &saved.group(group, name, &shapes(tensors))?)?;
+        }
+        (self.step, self.best, self.curve) = (state.step, state.best, state.curve);
+        Ok(())
+    }
+
+    /// Gives the monitor a place to go on from: this one.
+    fn keep(&self, monitor: &mut dyn Monitor) -> Result<(), TrainingError> {
+        let (training, curve) = (self.training.clone(), self.curve.clone());
+        monitor.checkpoint(write(&State { training, step: self.step, best: self.best, curve }, &self.tensors())?);
+        Ok(())
     }
 
     /// Takes a step of both; whether all that came of it are finite numbers.
@@ -168,6 +223,7 @@ impl<'a> Session<'a> {
         self.curve.add(self.step, monitor.spent(), self.loss, Some(self.best).filter(|best| *best < UNMEASURED));
         if self.step.is_multiple_of(self.recipe.interval) {
             self.settle()?;
+            self.keep(monitor)?;
         }
         self.report(monitor)?;
         Ok(true)
