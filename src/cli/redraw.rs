@@ -51,7 +51,10 @@ pub fn redraw(
         };
         let record = draw(&*generator, &origin).with_context(place)?;
         out.write_all(&record)?;
-        if !record.ends_with(b"\n") {
+        // Images follow one another as they are.
+        let is_line =
+            generator.name() == "columns" || matches!(generator.content_type(), "application/json" | "text/csv");
+        if is_line && !record.ends_with(b"\n") {
             out.write_all(b"\n")?;
         }
     }

@@ -224,8 +224,8 @@ impl Descent {
         Some(self.best).filter(|best| *best < UNMEASURED)
     }
 
-    /// Tells how far it is; an error where that ends it.
-    pub fn report(&self, monitor: &mut dyn Monitor, phase: Phase) -> Result<(), TrainingError> {
+    /// Tells how far it is; an error where that ends it, with a place to go on from.
+    pub fn report(&self, parameters: &[&Tensor], monitor: &mut dyn Monitor, phase: Phase) -> Result<(), TrainingError> {
         let (fraction, spent) = (self.fraction(monitor), monitor.spent());
         let progress = Progress {
             phase,
@@ -238,7 +238,10 @@ impl Descent {
         };
         match monitor.progress(&progress) {
             ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(TrainingError::Cancelled),
+            ControlFlow::Break(()) => {
+                self.keep(parameters, monitor)?;
+                Err(TrainingError::Cancelled)
+            }
         }
     }
 

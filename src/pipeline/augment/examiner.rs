@@ -333,7 +333,7 @@ impl Examiner {
             verdict: report.verdict,
             usage: if report.for_training { Usage::Training } else { Usage::NotForTraining },
             report: Some(id.clone()),
-            judge: judge.map(Arc::new),
+            judge,
             shown: AugmentReport {
                 reason: shown::reason(&report),
                 report: Some(id),

@@ -113,7 +113,7 @@ impl Session<'_> {
                 self.descent.keep(&parameters, monitor)?;
             }
         }
-        self.descent.report(monitor, Phase::Float)
+        self.descent.report(&self.network.parameters(), monitor, Phase::Float)
     }
 
     /// Bits for each validation row, variable after variable in the order in which rows are drawn.

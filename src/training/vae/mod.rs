@@ -166,7 +166,7 @@ impl<'a> Session<'a> {
             self.settle()?;
             self.descent.keep(&self.network.parameters(), monitor)?;
         }
-        self.descent.report(monitor, Phase::Float)
+        self.descent.report(&self.network.parameters(), monitor, Phase::Float)
     }
 
     /// Measures validation images.
@@ -180,7 +180,7 @@ impl<'a> Session<'a> {
     fn finish(mut self, monitor: &mut dyn Monitor) -> Result<Trained, TrainingError> {
         self.settle()?;
         self.descent.restore(&self.network.parameters())?;
-        self.descent.report(monitor, Phase::Calibration)?;
+        self.descent.report(&self.network.parameters(), monitor, Phase::Calibration)?;
         let mut rng = generator(self.seed, Purpose::Mixture);
         let posterior = self.posterior(&mut rng)?;
         let (classes, left_out) = self.classes(&posterior, &mut rng)?;

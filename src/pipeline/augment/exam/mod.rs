@@ -5,6 +5,8 @@ mod pictures;
 #[cfg(not(feature = "training"))]
 mod without;
 
+use std::sync::Arc;
+
 use super::ExaminerError;
 use crate::model::Generator;
 use crate::payload::image::Shape;
@@ -46,7 +48,7 @@ pub enum Sat {
         held_out: usize,
     },
     /// A report, and who says of a single record whether it is valid, where that is to be asked.
-    Judged(Box<Report>, Option<Judge>),
+    Judged(Box<Report>, Option<Arc<Judge>>),
 }
 
 /// Most bytes of records that are compared as learned from: rows, or images of this shape.
@@ -85,6 +87,6 @@ impl Exam<'_> {
         }
         let drawn: Vec<&[u8]> = drawn.iter().map(Vec::as_slice).collect();
         let report = judge.judge(&drawn)?;
-        Ok(Sat::Judged(Box::new(report), Some(judge)))
+        Ok(Sat::Judged(Box::new(report), Some(Arc::new(judge))))
     }
 }

@@ -60,6 +60,8 @@ pub struct Course {
     saved: Instant,
     /// Whether there is a training that was begun and not ended is known.
     looked_back: bool,
+    /// When the registry did not say so.
+    refused: Option<Instant>,
     last: Option<TrainingReport>,
 }
 
@@ -113,6 +115,7 @@ impl Course {
             study: None,
             saved: Instant::now(),
             looked_back: false,
+            refused: None,
             last: None,
         })
     }
@@ -167,7 +170,8 @@ impl Course {
             self.parts.status.metrics().set_training(None);
             return self.conclude(study, at, examiner);
         }
-        if self.study.is_none() && !self.looked_back {
+        let refused = self.refused.is_some_and(|at| at.elapsed() < SAVE);
+        if self.study.is_none() && !self.looked_back && !refused && !self.timetable.rests(at) {
             self.go_on()?;
         }
         if self.study.is_some() {
@@ -243,7 +247,13 @@ impl Course {
     fn go_on(&mut self) -> Result<(), CourseError> {
         let Ok(permit) = Arc::clone(&self.parts.threads).try_acquire_owned() else { return Ok(()) };
         let CourseParts { registry, runtime, settings, .. } = &self.parts;
-        let unfinished = runtime.block_on(registry.unfinished_training(&self.log))?;
+        let unfinished = match runtime.block_on(registry.unfinished_training(&self.log)) {
+            Ok(unfinished) => unfinished,
+            Err(error) => {
+                self.refused = Some(Instant::now());
+                return Err(error.into());
+            }
+        };
         self.looked_back = true;
         let Some(Unfinished { samples, progress }) = unfinished else { return Ok(()) };
         let read = Plan::read(&progress, &samples).zip(Material::from_bytes(&samples));

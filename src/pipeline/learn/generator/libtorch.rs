@@ -98,7 +98,7 @@ impl Drawing {
         monitor: &mut dyn Monitor,
     ) -> Result<Result<Drawn, String>, SubjectError> {
         let Pictures { samples, labels, wrapping } = Pictures::of(&material.labelled(), shape);
-        let (images, records) = (samples.len() / shape.samples(), material.len());
+        let (images, records) = (samples.len() / shape.samples(), material.count());
         drop(material);
         if images < FEWEST_IMAGES {
             let with = label.map_or_else(String::new, |label| format!(" that have a class in their {label}"));

@@ -44,13 +44,13 @@ impl Material {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.values.len()
     }
 
     /// The values.
     pub fn values(&self) -> Vec<&[u8]> {
-        (0..self.len()).filter_map(|place| self.values.get(place)).collect()
+        (0..self.count()).filter_map(|place| self.values.get(place)).collect()
     }
 
     /// The values with their classes.
@@ -97,7 +97,7 @@ impl Material {
         let labels = &material.labels;
         let are_texts =
             (0..labels.len()).all(|place| labels.get(place).is_some_and(|one| std::str::from_utf8(one).is_ok()));
-        let fit = labels.is_empty() || labels.len() == material.len();
+        let fit = labels.is_empty() || labels.len() == material.count();
         (bytes.is_empty() && are_texts && fit).then_some(material)
     }
 }
@@ -131,13 +131,13 @@ mod tests {
     fn the_newest_are_learned_from_and_with_classes_those_that_have_one() {
         let (samples, all) = (samples(), Bounds { bytes: 1 << 20, records: 1000 });
         let material = Material::of(&samples, None, all);
-        assert_eq!(material.len(), 90);
+        assert_eq!(material.count(), 90);
         assert!(material.labelled().iter().all(|(_, class)| class.is_none()));
         let some = Material::of(&samples, None, Bounds { records: 7, ..all });
         assert_eq!(some.values(), material.values()[83..]);
-        assert_eq!(Material::of(&samples, None, Bounds { bytes: 55, ..all }).len(), 5);
+        assert_eq!(Material::of(&samples, None, Bounds { bytes: 55, ..all }).count(), 5);
         let labelled = Material::of(&samples, Some(&LabelSource::Key), all);
-        assert_eq!(labelled.len(), 72);
+        assert_eq!(labelled.count(), 72);
         for (value, class) in labelled.labelled() {
             assert_eq!(class.unwrap().as_bytes(), [b'a' + value[0] % 3]);
         }

@@ -141,12 +141,17 @@ impl Timetable {
         self.wish = Some(reason);
     }
 
+    /// Whether the last training, or a model that was taken back, is too recent for another one.
+    pub fn rests(&self, at: Duration) -> bool {
+        at < self.not_before
+    }
+
     /// Whether it is time: so many records of the stream were seen, and so many are there to learn from.
     pub fn decide(&self, at: Duration, seen: u64, available: u64) -> Result<Reason, Rest> {
         if seen < self.enough {
             return Err(Rest::TooLittle(self.enough));
         }
-        if at < self.not_before {
+        if self.rests(at) {
             return Err(Rest::TooSoon);
         }
         match (self.model, self.wish) {

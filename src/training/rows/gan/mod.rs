@@ -277,7 +277,10 @@ impl<'a> Session<'a> {
         };
         match monitor.progress(&progress) {
             std::ops::ControlFlow::Continue(()) => Ok(()),
-            std::ops::ControlFlow::Break(()) => Err(TrainingError::Cancelled),
+            std::ops::ControlFlow::Break(()) => {
+                self.keep(monitor)?;
+                Err(TrainingError::Cancelled)
+            }
         }
     }
 
