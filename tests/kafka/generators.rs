@@ -100,6 +100,9 @@ fn images_are_learned_through_kills_and_stops_judged_and_drawn_class_by_class() 
         files(&registry.join("trainings"), |name| name == "progress").is_empty(),
         "what has ended is not gone on with"
     );
+    let judged = daemon.log();
+    let judged: Vec<&str> = judged.lines().filter(|line| line.contains("generated records: judged")).collect();
+    println!("{judged:?}");
     daemon.until("images published", PATIENCE, || (published(&daemon) > 500.0).then_some(()));
     // Killed while it publishes.
     daemon.kill();
