@@ -17,6 +17,7 @@ mod generator;
 mod images;
 mod lesson;
 mod pace;
+#[cfg(feature = "training")]
 pub(super) mod pictures;
 mod publication;
 mod renewal;
