@@ -5,22 +5,33 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be had fails the test, in helpers too")]
 
+#[path = "format/allocations.rs"]
+mod allocations;
+#[path = "format/generators.rs"]
+mod attacks;
 mod tools;
 
 use std::fs;
 use std::path::PathBuf;
 
+use allocations::measured;
+use arbitrary::{Arbitrary, Unstructured};
+use attacks::GeneratorAttack;
 use latentd::model::{Condition, Family, open_generator};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// Fields and their values.
 type Asked = &'static [(&'static str, &'static str)];
 
 /// Models, by name: the family, and the condition of the second run that is drawn.
-const MODELS: [(&str, Family, Asked); 4] = [
+const MODELS: [(&str, Family, Asked); 6] = [
     ("autoregressive", Family::AUTOREGRESSIVE, &[("line", "boat"), ("minutes", "41")]),
     ("vae", Family::VAE, &[]),
     ("gan", Family::GAN, &[]),
     ("vae-images", Family::VAE, &[("label", "up")]),
+    ("classical", Family::CLASSICAL, &[("line", "boat"), ("minutes", "41")]),
+    ("classical-images", Family::CLASSICAL, &[("label", "up")]),
 ];
 
 fn path(name: &str, extension: &str) -> PathBuf {
@@ -65,7 +76,7 @@ fn another_program_draws_the_same() {
         let model = path(name, "model").display().to_string();
         let condition: Vec<String> = condition.iter().map(|(field, value)| format!("{field}={value}")).collect();
         let condition: Vec<&str> = condition.iter().map(String::as_str).collect();
-        let length: u64 = if name == "vae-images" { 64 } else { 256 };
+        let length: u64 = if name.ends_with("-images") { 64 } else { 256 };
         let [run, last] = [3, u64::MAX >> 8].map(|run: u64| (run.wrapping_mul(length)).to_string());
         let said = [
             tools::run(&python, &[&script, &model, "7", &run, "10"]).unwrap(),
@@ -78,6 +89,26 @@ fn another_program_draws_the_same() {
     }
 }
 
+#[test]
+fn no_generator_gets_through_whatever_it_claims() {
+    // What is unpacked, what it is read into, and layers that are filled up to whole lanes.
+    const MOST: usize = 128 << 20;
+    let cases = 3_000;
+    let mut rng = ChaCha8Rng::seed_from_u64(0x47_45);
+    let mut came = [0u32; 3];
+    for case in 0..cases {
+        let mut bytes = vec![0; 24 + case as usize % 120];
+        rng.fill_bytes(&mut bytes);
+        let attack = GeneratorAttack::arbitrary(&mut Unstructured::new(&bytes)).expect("any bytes make an attack");
+        let (far, allocated) = measured(|| attack.judge());
+        came[far.map_or(0, |drawn| 1 + usize::from(drawn))] += 1;
+        assert!(allocated.peak <= MOST, "case {case}: {allocated:?} for {attack:?}");
+    }
+    // Few models are opened and then draw no whole record.
+    assert!(came[0] > cases / 20 && came[1] > 0 && came[2] > cases / 20, "refused, drew nothing, drew: {came:?}");
+    println!("refused, drew nothing, drew: {came:?}");
+}
+
 #[cfg(not(feature = "training"))]
 fn train(name: &str) {
     panic!("`{name}` is trained in a build with the feature `training`");
@@ -88,12 +119,11 @@ fn train(name: &str) {
     use std::ops::ControlFlow;
     use std::time::Duration;
 
-    use latentd::model::rows::learn;
-    use latentd::model::{Monitor, Progress, VaeModel};
+    use latentd::model::classical::{ClassicalParts, ImagesRecipe, Operation};
+    use latentd::model::rows::{ClassicalRecipe, learn};
+    use latentd::model::{ClassicalImages, ClassicalRows, Monitor, Progress, VaeModel};
     use latentd::payload::image::Shape;
     use latentd::training::{Budget, rows, vae};
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::{Rng, SeedableRng};
 
     /// Nobody watches.
     struct Unwatched;
@@ -144,7 +174,11 @@ fn train(name: &str) {
             };
             rows::gan::train(&coded, &recipe, 1, budget(2000), &mut Unwatched).unwrap().model.artefact().to_vec()
         }
-        _ => {
+        "classical" => {
+            let recipe = ClassicalRecipe { bases: 200, ..ClassicalRecipe::default() };
+            ClassicalRows::new(&coded, &recipe, 1).unwrap().artefact().to_vec()
+        }
+        "vae-images" | "classical-images" => {
             // A bar of light across or along.
             let (mut images, mut labels) = (Vec::new(), Vec::new());
             for number in 0..300 {
@@ -155,12 +189,24 @@ fn train(name: &str) {
                 }
                 labels.push(["up", "flat"][number % 2].to_owned());
             }
-            let data = vae::Data { shape: Shape::new(8, 8, 1).unwrap(), images: &images, labels: &labels };
+            let shape = Shape::new(8, 8, 1).unwrap();
+            let data = vae::Data { shape, images: &images, labels: &labels };
+            if name == "classical-images" {
+                let recipe = ImagesRecipe { operations: Operation::OF_IMAGES.into(), bases: 20 };
+                let (parts, _) = ClassicalParts::of(shape, &images, &labels, &recipe, 1).unwrap();
+                return bless(name, ClassicalImages::new(&parts).unwrap().artefact());
+            }
             let recipe = vae::Recipe { latents: 3, width: 24, shift: 0, rate: 5e-3, ..vae::Recipe::default() };
             let trained = vae::train(data, &recipe, 1, budget(600), &mut Unwatched).unwrap();
             VaeModel::new(&trained.parts).unwrap().artefact().to_vec()
         }
+        _ => panic!("there is no `{name}`"),
     };
+    bless(name, &artefact);
+}
+
+#[cfg(feature = "training")]
+fn bless(name: &str, artefact: &[u8]) {
     fs::create_dir_all(path(name, "model").parent().unwrap()).unwrap();
     fs::write(path(name, "model"), artefact).unwrap();
 }

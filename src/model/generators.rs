@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::classical::{ClassicalError, ClassicalImages};
 use super::columns::{ColumnsError, ColumnsGenerator};
-use super::generator::Generator;
+use super::generator::{Generator, ImageGenerator};
 use super::manifest::Family;
-use super::rows::{RowsDecoder, RowsError, RowsModel, is_of_rows};
+use super::rows::{ClassicalRows, RowsDecoder, RowsError, RowsModel, is_of_rows};
 use super::vae::{VaeError, VaeModel};
 
 /// Why an artefact draws nothing.
@@ -15,7 +16,8 @@ use super::vae::{VaeError, VaeModel};
 pub enum GeneratorError {
     /// Models of this family draw no records, or this release does not know how.
     #[error(
-        "models of the family `{0}` draw no records in this release: take one of the family `columns`, `autoregressive`, `vae` or `gan`"
+        "models of the family `{0}` draw no records in this release: take one of the family `columns`, `autoregressive`, `vae`, `gan` or \
+         `classical`"
     )]
     Family(Family),
     /// It is no model of fields.
@@ -27,11 +29,28 @@ pub enum GeneratorError {
     /// It is no generator of images.
     #[error("it is no generator of images")]
     Vae(#[from] VaeError),
+    /// It holds no images to make others of.
+    #[error("it makes no images of others")]
+    Classical(#[from] ClassicalError),
 }
 
 /// Whether models of a family draw records.
 pub fn is_generative(family: &Family) -> bool {
-    [Family::COLUMNS, Family::AUTOREGRESSIVE, Family::VAE, Family::GAN].contains(family)
+    [Family::COLUMNS, Family::AUTOREGRESSIVE, Family::VAE, Family::GAN, Family::CLASSICAL].contains(family)
+}
+
+/// Whether an artefact of a family is of images: some families draw rows too.
+pub fn is_of_images(family: &Family, artefact: &[u8]) -> bool {
+    [Family::VAE, Family::CLASSICAL].contains(family) && !is_of_rows(artefact)
+}
+
+/// The generator of an artefact of images that comes from anywhere.
+pub fn open_image_generator(family: &Family, artefact: &[u8]) -> Result<Arc<dyn ImageGenerator>, GeneratorError> {
+    match family {
+        family if *family == Family::VAE => Ok(Arc::new(VaeModel::parse(artefact)?)),
+        family if *family == Family::CLASSICAL => Ok(Arc::new(ClassicalImages::parse(artefact)?)),
+        other => Err(GeneratorError::Family(other.clone())),
+    }
 }
 
 /// The generator of an artefact that comes from anywhere.
@@ -39,10 +58,9 @@ pub fn open_generator(family: &Family, artefact: &[u8]) -> Result<Arc<dyn Genera
     match family {
         family if *family == Family::COLUMNS => Ok(Arc::new(ColumnsGenerator::parse(artefact)?)),
         family if *family == Family::AUTOREGRESSIVE => Ok(Arc::new(RowsModel::parse(artefact)?)),
-        family if *family == Family::GAN || (*family == Family::VAE && is_of_rows(artefact)) => {
-            Ok(Arc::new(RowsDecoder::parse(artefact)?))
-        }
-        family if *family == Family::VAE => Ok(Arc::new(VaeModel::parse(artefact)?)),
+        family if is_of_images(family, artefact) => Ok(open_image_generator(family, artefact)?),
+        family if [Family::VAE, Family::GAN].contains(family) => Ok(Arc::new(RowsDecoder::parse(artefact)?)),
+        family if *family == Family::CLASSICAL => Ok(Arc::new(ClassicalRows::parse(artefact)?)),
         other => Err(GeneratorError::Family(other.clone())),
     }
 }

@@ -36,6 +36,8 @@ pub mod metric {
     pub const PAIR_DISTANCE: &str = "pairs.distance";
     /// CPU seconds of the training and of the judgement.
     pub const TRAINING_SECONDS: &str = "training.cpu_seconds";
+    /// Records that a generator keeps, to make others of them.
+    pub const BASES: &str = "bases";
     /// How often the training went back to a checkpoint.
     pub const REWINDS: &str = "training.rewinds";
     /// The price of 10⁶ records, where codecs were chosen among by their price.
@@ -65,6 +67,9 @@ impl Family {
     pub const VAE: Self = Self(Cow::Borrowed("vae"));
     /// The generator of an adversarial pair, which draws rows; [`crate::model::rows::RowsDecoder`] reads the artefact.
     pub const GAN: Self = Self(Cow::Borrowed("gan"));
+    /// Real records and what is done to them: rows, which [`crate::model::rows::ClassicalRows`] reads, or images, which
+    /// [`crate::model::classical::ClassicalImages`] reads.
+    pub const CLASSICAL: Self = Self(Cow::Borrowed("classical"));
 
     /// What a codec's models are, if it has any.
     pub const fn of(algorithm: Algorithm) -> Option<Self> {

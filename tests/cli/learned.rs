@@ -192,20 +192,24 @@ fn generate_judges_what_it_draws_by_real_records() {
     assert!(code == 2 && told.contains("--against"), "{told}");
 }
 
-#[cfg(feature = "training")]
-#[test]
-fn generate_judges_images_by_what_a_classifier_sees() {
-    let folder = tempfile::tempdir().unwrap();
-    let part = |name: &str, header: usize, item: usize| {
+/// The first 1,200 digits of the test set, and their labels.
+fn digits(folder: &Path) -> [PathBuf; 2] {
+    [("t10k-images-idx3-ubyte", 16, 784), ("t10k-labels-idx1-ubyte", 8, 1)].map(|(name, header, item)| {
         let all = fs::read(tools::data(name).unwrap()).unwrap();
         let mut file = all[..header].to_vec();
         file[4..8].copy_from_slice(&1_200u32.to_be_bytes());
         file.extend_from_slice(&all[header..][..1_200 * item]);
-        let path = folder.path().join(name);
+        let path = folder.join(name);
         fs::write(&path, file).unwrap();
         path
-    };
-    let (images, labels) = (part("t10k-images-idx3-ubyte", 16, 784), part("t10k-labels-idx1-ubyte", 8, 1));
+    })
+}
+
+#[cfg(feature = "training")]
+#[test]
+fn generate_judges_images_by_what_a_classifier_sees() {
+    let folder = tempfile::tempdir().unwrap();
+    let [images, labels] = digits(folder.path());
     let model = folder.path().join("digits.model");
     let made = ["train", "--payload", "image", "--shape", "28x28", "--generator", "vae", "--cpu", "4s"];
     ok(&[&made[..], &["--labels", text(&labels), text(&images), "-o", text(&model)]].concat(), None);
@@ -467,4 +471,148 @@ fn generators_of_rows_are_trained_drawn_from_and_drawn_again() {
         let (code, told) = fails(arguments, None);
         assert!(code == 2 && told.contains(expected), "{arguments:?}: {told}");
     }
+}
+
+/// A file of the headers of drawn records, and what was drawn.
+fn described(drawn: &[u8]) -> Vec<(String, String)> {
+    let read = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let headers = line["headers"].as_array().unwrap();
+        let by = headers.iter().find(|header| header["name"] == "ce_latentdgenerator").unwrap();
+        let value = line.get("value").or(line.get("value_base64")).unwrap();
+        (by["value"].as_str().unwrap().to_owned(), value.as_str().unwrap().to_owned())
+    };
+    std::str::from_utf8(drawn).unwrap().lines().map(read).collect()
+}
+
+#[test]
+fn classical_rows_are_made_of_real_ones_balanced_and_drawn_again_from_their_headers() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = rows(folder.path(), "adult.jsonl", 400_000);
+    let model = folder.path().join("model");
+    let made = ["train", "--payload", "json", "--generator", "classical", "--bare", text(&file), "-o", text(&model)];
+    let trained = report(&[&made[..], &["--bases", "900", "--neighbours", "4"]].concat());
+    assert_eq!(trained["manifest"]["family"], "classical", "{trained}");
+    assert_eq!(trained["manifest"]["metrics"]["bases"], 900.0, "{trained}");
+    let config = &trained["manifest"]["config"];
+    assert_eq!((&config["operations"][0], &config["neighbours"]), (&"smote-nc".into(), &4.into()), "{trained}");
+    let registry = format!("file://{}", folder.path().join("registry").display());
+    let id = report(&["models", "--registry", &registry, "import", text(&model)])["model"].clone();
+    let shown =
+        String::from_utf8(ok(&["models", "--registry", &registry, "show", id.as_str().unwrap()], None)).unwrap();
+    assert!(
+        shown.contains("family    classical") && shown.contains("holds     900 training records, coarsened"),
+        "{shown}"
+    );
+
+    let draw = ["generate", "-m", text(&model), "-n", "300", "--seed", "7"];
+    let drawn = ok(&draw, None);
+    let lines: Vec<&[u8]> = drawn.trim_ascii_end().split(|byte| *byte == b'\n').collect();
+    assert_eq!(lines.len(), 300);
+    assert!(lines.iter().all(|line| serde_json::from_slice::<Value>(line).unwrap()["age"].as_i64() >= Some(17)));
+    let alone = folder.path().join("artefact");
+    fs::write(&alone, package::unpack(&fs::read(&model).unwrap()).unwrap().artefact).unwrap();
+    assert_eq!(ok(&["generate", "-m", text(&alone), "-n", "300", "--seed", "7"], None), drawn);
+    // Each says which operation made it, and is drawn again from what it says.
+    let headers = folder.path().join("headers.ndjson");
+    for (asked, women) in [(&[][..], None), (&["--balance", "income"], None), (&["--where", "sex=Female"], Some(300))] {
+        let told = ok(&[&draw[..], asked, &["--headers"]].concat(), None);
+        let described = described(&told);
+        let by = |operation: &str| described.iter().filter(|(by, _)| by == operation).count();
+        assert!(by("classical/smote-nc") > 100 && by("classical/smote-nc") + by("classical/jitter") == 300);
+        let plain = ok(&[&draw[..], asked].concat(), None);
+        let values: Vec<&str> = described.iter().map(|(_, value)| value.as_str()).collect();
+        assert_eq!(std::str::from_utf8(plain.trim_ascii_end()).unwrap().lines().collect::<Vec<_>>(), values);
+        fs::write(&headers, &told).unwrap();
+        assert_eq!(ok(&["generate", "-m", text(&model), "--from-headers", text(&headers)], None), plain, "{asked:?}");
+        let count = |part: &str| values.iter().filter(|value| value.contains(part)).count();
+        assert!(women.is_none_or(|women| count("\"Female\"") == women));
+        assert!(!asked.contains(&"income") || count("\">50K\"").abs_diff(150) < 5, "{}", count("\">50K\""));
+        // What another operation made is not this.
+        let forged = std::str::from_utf8(&told).unwrap().replace("classical/smote-nc", "classical/jitter");
+        fs::write(&headers, forged).unwrap();
+        let (code, told) = fails(&["generate", "-m", text(&model), "--from-headers", text(&headers)], None);
+        assert!(code == 1 && told.contains("the model draws it by `classical/smote-nc`"), "{told}");
+    }
+    // Balanced records are judged as they are drawn.
+    let judged =
+        report(&[&draw[..5], &["--balance", "income", "--against", text(&file), "--target", "income"]].concat());
+    assert!(judged["gates"].as_array().unwrap().iter().any(|gate| gate["name"] == "lift"), "{judged}");
+    for (arguments, expected) in [
+        (&["--where", "sex=Neither"][..], "`sex` is never `Neither`"),
+        (&["--where", "age=17", "--where", "income=>50K"], "`income` is never `>50K`: 0 of the 900 records"),
+        (&["--balance", "age"], "nothing is balanced over `age`"),
+    ] {
+        let (code, told) = fails(&[&draw[..], arguments].concat(), None);
+        assert!(code == 2 && told.contains(expected), "{arguments:?}: {told}");
+    }
+    for (arguments, expected) in [
+        (&["--operations", "crop"][..], "of rows there are smote-nc, jitter"),
+        (&["--operations", "smote"], "there is no operation `smote`"),
+        (&["--neighbours", "40"], "1 to 32 neighbours"),
+    ] {
+        let (_, told) = fails(&[&made[..], arguments].concat(), None);
+        assert!(told.contains(expected), "{arguments:?}: {told}");
+    }
+    let (code, told) = fails(&["train", "--generator", "vae", "--bases", "7", text(&file)], None);
+    assert!(code == 2 && told.contains("are of --generator classical"), "{told}");
+}
+
+#[test]
+fn classical_images_are_made_of_those_that_one_says_may_be_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let [images, labels] = digits(folder.path());
+    let model = folder.path().join("model");
+    let made =
+        ["train", "--payload", "image", "--shape", "28x28", "--generator", "classical", "--labels", text(&labels)];
+    let (code, told) = fails(&[&made[..], &[text(&images)]].concat(), None);
+    assert!(code == 2 && told.contains("near to one of them") && told.contains("--bases N"), "{told}");
+    let bases = ["--bases", "600", text(&images), "-o", text(&model)];
+    let trained = report(&[&made[..], &bases].concat());
+    assert_eq!(trained["manifest"]["config"]["holds"], "600 training images, as they are", "{trained}");
+    let told = String::from_utf8(ok(&[&made[..], &bases].concat(), None)).unwrap();
+    assert!(told.contains("who has the model has these images"), "{told}");
+    let draw = ["generate", "-m", text(&model), "-n", "100", "--seed", "2"];
+    let drawn = ok(&draw, None);
+    assert_eq!(drawn.len(), 100 * 784);
+    let sheet = folder.path().join("sheet.png");
+    ok(&[&draw[..], &["--where", "label=3", "-o", text(&sheet)]].concat(), None);
+    assert!(fs::read(&sheet).unwrap().starts_with(b"\x89PNG"));
+    // Headers say what made each, and make it again.
+    let told = ok(&[&draw[..], &["--headers"]].concat(), None);
+    let described = described(&told);
+    let kinds: HashSet<&str> = described.iter().map(|(by, _)| by.as_str()).collect();
+    let expected = ["crop", "shift", "noise", "jitter", "mixup"].map(|name| format!("classical/{name}"));
+    assert_eq!(kinds, expected.iter().map(String::as_str).collect());
+    let headers = folder.path().join("headers.ndjson");
+    for place in [0, 63, 64, 99] {
+        fs::write(&headers, std::str::from_utf8(&told).unwrap().lines().nth(place).unwrap()).unwrap();
+        let again = ok(&["generate", "-m", text(&model), "--from-headers", text(&headers)], None);
+        assert_eq!(again[..784], drawn[place * 784..][..784], "{place}");
+    }
+    let (code, told) = fails(&[&draw[..], &["--headers", "-o", text(&sheet)]].concat(), None);
+    assert!(code == 2 && told.contains("a sheet has no headers"), "{told}");
+    let flips = [&made[..], &["--operations", "flip,smote-nc"], &bases].concat();
+    let (code, told) = fails(&flips, None);
+    assert!(code == 2 && told.contains("--operations smote-nc: of images there are crop"), "{told}");
+}
+
+#[cfg(feature = "training")]
+#[test]
+fn balanced_images_are_judged_by_the_classes_that_they_were_drawn_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let [images, labels] = digits(folder.path());
+    let model = folder.path().join("model");
+    let made = ["train", "--payload", "image", "--shape", "28x28", "--generator", "classical", "--bases", "1200"];
+    let given = ["--operations", "shift", "--labels", text(&labels), text(&images), "-o", text(&model)];
+    ok(&[&made[..], &given].concat(), None);
+    let judged = ["generate", "-m", text(&model), "-n", "640", "--against", text(&images), "--labels", text(&labels)];
+    let agreement = |asked: &[&str]| {
+        let judged = report(&[&judged[..], asked].concat());
+        let gate = judged["gates"].as_array().unwrap().iter().find(|gate| gate["name"] == "label_agreement").cloned();
+        gate.unwrap()["value"].as_f64().unwrap()
+    };
+    // Classes that are drawn evenly are others than those that the numbers alone would have drawn.
+    let (plain, balanced) = (agreement(&[]), agreement(&["--balance", "label"]));
+    assert!(plain > 0.6 && (balanced - plain).abs() < 0.15, "{plain} {balanced}");
 }

@@ -226,10 +226,10 @@ def read_code(reader):
     elif tag == 3:
         more = [(string(reader), reader.varint()) for _ in range(reader.varint())]
     elif tag == 4:
-        signed(reader)
+        last = signed(reader)
         atoms = [(signed(reader), reader.varint()) for _ in range(reader.varint())]
         others = reader.varint()
-        more = atoms, others, [signed(reader) for _ in range(reader.varint())]
+        more = atoms, others, [signed(reader) for _ in range(reader.varint())], last
     elif tag == 5:
         more = signed(reader), signed(reader)
     elif tag == 7:
@@ -285,13 +285,13 @@ class Book:
 
     def holds(self, kind, more, text):
         check(kind.kind == 1, "conditions on numbers that are no integers are left to others")
-        atoms, _, edges = more
+        atoms, _, edges, _ = more
         number = int(text)
         return any(number == atom for atom, _ in atoms) or bool(edges) and edges[0] <= number <= edges[-1]
 
 
 def of_bin(more, chance):
-    atoms, others, edges = more
+    atoms, others, edges, _ = more
     if len(atoms) == 1 and not edges:
         return atoms[0][0]
     counts = [count for _, count in atoms]
@@ -486,6 +486,106 @@ class Rows:
         return record
 
 
+# --- classical rows (15.7) ----------------------------------------------------------------------------------------------
+
+
+class ClassicalRows(Rows):
+    def __init__(self, outline, tensors):
+        super().__init__("classical", tensors)
+        self.operations, self.count = outline["operations"], outline["neighbours"]
+        data, variables = unpack(tensors["bases"][1]), self.book.variables
+        flat = struct.unpack(f"<{len(data) // 2}H", data)
+        rows_ = len(flat) // len(variables)
+        self.bases = [tuple(flat[variable * rows_ + row] for variable in range(len(variables))) for row in range(rows_)]
+        self.places, self.by_place, variances = {}, [], []
+        for variable, (_, codes) in enumerate(variables):
+            counts = [sum(row[variable] == code for row in self.bases) for code in range(len(codes))]
+            numbers = sorted((more[3], code) for code, (tag, _, more) in enumerate(codes) if tag == 4 and counts[code])
+            total, before, listed = sum(counts[code] for _, code in numbers), 0, []
+            for _, code in numbers:
+                place = 512 * (2 * before + counts[code]) // (2 * total)
+                before += counts[code]
+                self.places[variable, code] = place
+                listed.append((place, code))
+            if len(listed) > 1:
+                first = sum(counts[code] * place for place, code in listed)
+                second = sum(counts[code] * place * place for place, code in listed)
+                variances.append((total * second - first * first) // (total * total))
+            self.by_place.append(listed)
+        self.penalty = max(sorted(variances)[(len(variances) - 1) // 2], 1) if variances else 1
+        self.groups = [[field[2]] + [part - 1 for part in field[4] if part] for field in self.book.fields]
+        self.groups += [[variable] for variable in self.book.forks.values()]
+
+    def draw(self, seed, number, conditions):
+        chance = Chance(seed, number)
+        fixed, values = self.book.fixed(conditions)
+        operation = self.operations[chance.below(len(self.operations))]
+        members = [row for row in self.bases if all(row[variable] == code for variable, code in fixed.items())]
+        groups = [group for group in self.groups if not any(variable in fixed for variable in group)]
+        for _ in range(16):
+            member = chance.below(len(members))
+            codes = list(members[member])
+            if operation == "smote-nc":
+                self.smote(member, members, groups, codes, chance)
+            else:
+                self.jitter(groups, codes, chance)
+            record = self.record(number, codes, values, chance)
+            if record is not None:
+                return record.decode()
+        raise ValueError("no whole record")
+
+    def apart(self, one, other):
+        total = 0
+        for variable, (a, b) in enumerate(zip(one, other)):
+            places = self.places.get((variable, a)), self.places.get((variable, b))
+            if None not in places:
+                total += (places[0] - places[1]) ** 2
+            else:
+                total += 0 if a == b else self.penalty
+        return total
+
+    def smote(self, member, members, groups, codes, chance):
+        others = [(self.apart(members[member], row), at) for at, row in enumerate(members) if at != member]
+        near = [members[at] for _, at in sorted(others)[: self.count]]
+        other = near[chance.below(len(near))]
+        for group in groups:
+            variable = group[0]
+            if any(tag == 4 for tag, _, _ in self.book.variables[variable][1]):
+                places = [self.places.get((variable, row[variable])) for row in (codes, other)]
+                if None not in places:
+                    low, high = sorted(places)
+                    self.set_number(variable, low + chance.below(high - low + 1), codes)
+                continue
+            votes = [[row[variable] for variable in group] for row in near]
+            most = max(votes, key=votes.count)
+            if all(self.may_stand(variable, code, group, codes) for variable, code in zip(group, most)):
+                for variable, code in zip(group, most):
+                    codes[variable] = code
+
+    def jitter(self, groups, codes, chance):
+        normals = []
+        for variable, *_ in groups:
+            place = self.places.get((variable, codes[variable]))
+            if place is not None:
+                normals = normals or chance.normals()
+                self.set_number(variable, place + int(f32(normals.pop(0) * 16)), codes)
+
+    def set_number(self, variable, place, codes):
+        listed = self.by_place[variable]
+        above = sum(known < place for known, _ in listed)
+        near = listed[max(above - 1, 0) :][:2]
+        if near:
+            code = min(near, key=lambda known: abs(known[0] - place))[1]
+            if self.may_stand(variable, code, [variable], codes):
+                codes[variable] = code
+
+    def may_stand(self, variable, code, group, codes):
+        own = self.zeros[self.book.first[variable] + code]
+        return code == codes[variable] or not any(
+            own >> (self.book.first[other] + known) & 1 for other, known in enumerate(codes) if other not in group
+        )
+
+
 # --- images (15.6) ------------------------------------------------------------------------------------------------------
 
 
@@ -516,12 +616,108 @@ class Images:
         return samples.hex()
 
 
+# --- classical images (15.8) --------------------------------------------------------------------------------------------
+
+
+class ClassicalImages:
+    def __init__(self, outline, tensors):
+        self.height, self.width, self.channels = (outline[side] for side in ("height", "width", "channels"))
+        self.operations, self.classes = outline["operations"], outline["classes"]
+        (count, length), data = tensors["bases"]
+        self.bases = [data[image * length : (image + 1) * length] for image in range(count)]
+
+    def draw(self, seed, number, conditions):
+        chance = Chance(seed, number)
+        operation = self.operations[chance.below(len(self.operations))]
+        starts = [sum(one["images"] for one in self.classes[:place]) for place in range(len(self.classes))]
+        classes = [
+            (start, one["images"])
+            for start, one in zip(starts, self.classes)
+            if conditions.get("label", one.get("label")) == one.get("label")
+        ]
+        images = [count for _, count in classes]
+        start, count = classes[chosen(chance.below(sum(images)), images)]
+        one = chance.below(count)
+        planes = self.planes(self.bases[start + one])
+        if operation == "mixup":
+            other = chance.below(count - 1)
+            other = self.bases[start + other + (other >= one)]
+            share = chance.below(255) + 1
+            samples = [(a * share + b * (256 - share) + 128) >> 8 for a, b in zip(self.bases[start + one], other)]
+        elif operation == "noise":
+            base, normals = self.bases[start + one], []
+            for _ in range(0, len(base), 2):
+                normals += chance.normals()
+            moved = [f32(f32(a + f32(normal * 8)) + 0.5) for a, normal in zip(base, normals)]
+            samples = [min(max(int(sample), 0), 255) for sample in moved]
+        elif operation == "jitter":
+            brightness, contrast = (205 + chance.below(103) for _ in range(2))
+            base = self.bases[start + one]
+            mean = (sum(base) + len(base) // 2) // len(base)
+            values = [brightness * (256 * mean + contrast * (sample - mean)) for sample in base]
+            samples = [min(max((value + 32768) >> 16, 0), 255) for value in values]
+        elif operation == "flip":
+            samples = [sample for plane in planes for row in plane for sample in reversed(row)]
+        elif operation == "shift":
+            samples = self.shifted(planes, chance)
+        else:
+            samples = self.cropped(planes, chance)
+        plane = self.height * self.width
+        return bytes(samples[channel * plane + at] for at in range(plane) for channel in range(self.channels)).hex()
+
+    def planes(self, base):
+        width, rows_ = self.width, range(self.height * self.channels)
+        lines = [list(base[row * width : (row + 1) * width]) for row in rows_]
+        return [lines[channel * self.height : (channel + 1) * self.height] for channel in range(self.channels)]
+
+    def shifted(self, planes, chance):
+        down, right = self.height // 8, self.width // 8
+        across = 2 * right + 1
+        ways = (2 * down + 1) * across - 1
+        way = chance.below(ways)
+        way += way >= ways // 2
+        rows_, columns = way // across - down, way % across - right
+        near = lambda at, side: min(max(at, 0), side - 1)  # noqa: E731
+        return [
+            plane[near(row + rows_, self.height)][near(column + columns, self.width)]
+            for plane in planes
+            for row in range(self.height)
+            for column in range(self.width)
+        ]
+
+    def cropped(self, planes, chance):
+        def part(side):
+            length = side - 1 - chance.below(side // 5)
+            return chance.below(side - length + 1), length
+
+        def between(at, side, length):
+            place = min(max((2 * at + 1) * length * 32768 // side - 32768, 0), (length - 1) * 65536)
+            first, share = divmod(place, 65536)
+            return first, min(first + 1, length - 1), share
+
+        (top, height), (left, width) = part(self.height), part(self.width)
+        samples = []
+        for plane in planes:
+            for row in range(self.height):
+                above, below, down = between(row, self.height, height)
+                for column in range(self.width):
+                    before, behind, right = between(column, self.width, width)
+                    line = lambda y: (  # noqa: E731
+                        plane[top + y][left + before] * (65536 - right) + plane[top + y][left + behind] * right
+                    )
+                    total = line(above) * (65536 - down) + line(below) * down
+                    samples.append((total + 2**31) // 2**32)
+        return samples
+
+
 def main(arguments):
     path, seed, first, count, *conditions = arguments
     with open(path, "rb") as file:
         outline, tensors = read(file.read())
     conditions = dict(condition.split("=", 1) for condition in conditions)
-    if outline["family"] == "autoregressive" or outline.get("payload") == "rows":
+    if outline["family"] == "classical":
+        model = (ClassicalRows if outline["payload"] == "rows" else ClassicalImages)(outline, tensors)
+    elif outline["family"] == "autoregressive" or outline.get("payload") == "rows":
         model = Rows(outline["family"], tensors)
     else:
         model = Images(outline, tensors)

@@ -13,6 +13,17 @@ use crate::model::manifest::metric;
 use crate::model::{CurvePoint, Family, VaeModel};
 use crate::payload::image::Shape;
 
+/// The newest images of a file, as many as may be, samples in planar order, and their labels.
+pub fn read(args: &TrainArgs, shape: Shape, file: &Path) -> anyhow::Result<(Vec<u8>, Vec<String>)> {
+    let Pictures { mut images, mut labels } =
+        Pictures::read(file, args.records, shape, args.labels.as_deref(), args.memory)?;
+    let count = images.len() / shape.samples();
+    let newest = usize::try_from(args.limit).unwrap_or(usize::MAX).min(count);
+    images.drain(..(count - newest) * shape.samples());
+    labels.drain(..labels.len().saturating_sub(newest));
+    Ok((images, labels))
+}
+
 /// What came of a training.
 struct Learned {
     model: VaeModel,
@@ -28,12 +39,7 @@ pub fn run(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<(
     let Some(shape) = args.shape else {
         return Err(UsageError::new("--generator vae learns images: write --payload image --shape HEIGHTxWIDTH").into());
     };
-    let Pictures { mut images, mut labels } =
-        Pictures::read(file, args.records, shape, args.labels.as_deref(), args.memory)?;
-    let count = images.len() / shape.samples();
-    let newest = usize::try_from(args.limit).unwrap_or(usize::MAX).min(count);
-    images.drain(..(count - newest) * shape.samples());
-    labels.drain(..labels.len().saturating_sub(newest));
+    let (images, labels) = read(args, shape, file)?;
     let learned = learn(args, shape, &images, &labels, bar)?;
     bar.finish_and_clear();
 
@@ -52,7 +58,7 @@ pub fn run(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<(
         rewinds: learned.rewinds,
         cpu_seconds: learned.cpu_seconds,
         curve: learned.curve,
-        trained: (newest, "images"),
+        trained: (images.len() / shape.samples(), "images"),
         left_out: learned.left_out,
         notes,
     };

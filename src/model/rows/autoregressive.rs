@@ -10,7 +10,7 @@ use super::learn::Coded;
 use super::network::{Known, Network, Weights};
 use super::scheme::Scheme;
 use crate::codec::ModelId;
-use crate::engine::Kernel;
+use crate::engine::{Kernel, exp};
 use crate::model::chance::Chance;
 use crate::model::generator::{Condition, DrawError, Generator, numbers_of};
 
@@ -162,7 +162,11 @@ impl Generator for RowsModel {
     }
 
     fn classes(&self, field: &str, condition: &Condition) -> Result<Vec<(String, f64)>, DrawError> {
-        self.scheme.classes_of(field, condition, |known, variable| self.logits(known, variable))
+        self.scheme.classes_of(field, condition, |known, variable| {
+            let logits = self.logits(known, variable);
+            let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            logits.into_iter().map(|logit| f64::from(exp(logit - most))).collect()
+        })
     }
 
     fn matching<'a>(&self, condition: &Condition, records: &[&'a [u8]]) -> Result<Vec<&'a [u8]>, DrawError> {

@@ -2,7 +2,6 @@
 
 use super::codebook::{Cells, Code, Codebook, Field};
 use super::scheme::Scheme;
-use crate::engine::exp;
 use crate::model::generator::{Condition, DrawError};
 use crate::payload::fields::{Kind, Scan};
 
@@ -76,12 +75,12 @@ impl Scheme {
     }
 
     /// The classes of a field: texts and numbers with codes of their own, each with its share of what is drawn first under a
-    /// condition on others, by the logits of a variable's codes where some are known. What is rare, absent or NULL is no class.
+    /// condition on others, by what a variable's codes weigh where some are known. What is rare, absent or NULL is no class.
     pub(super) fn classes_of(
         &self,
         name: &str,
         condition: &Condition,
-        logits: impl FnOnce(&[Option<u16>], usize) -> Vec<f32>,
+        weights: impl FnOnce(&[Option<u16>], usize) -> Vec<f64>,
     ) -> Result<Vec<(String, f64)>, DrawError> {
         let fixed = self.fixed(condition)?;
         let book = &self.book;
@@ -94,10 +93,8 @@ impl Scheme {
             return Err(no_classes("a condition says what it is"));
         }
         let variable = usize::from(field.variable);
-        let logits = logits(&fixed.codes, variable);
-        let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let mut classes = Vec::new();
-        for (code, logit) in book.variables[variable].codes.iter().zip(logits) {
+        for (code, weight) in book.variables[variable].codes.iter().zip(weights(&fixed.codes, variable)) {
             let class = match code {
                 Code::Text { slot, text } => read(book.grammar.slots()[usize::from(*slot)].scan, text),
                 Code::Number { bin, .. } => match (bin.atoms.as_slice(), bin.edges.is_empty()) {
@@ -116,7 +113,7 @@ impl Scheme {
             let mut with = condition.clone();
             with.insert(name.to_owned(), class.clone());
             if self.fixed(&with).is_ok() {
-                classes.push((class, f64::from(exp(logit - most))));
+                classes.push((class, weight));
             }
         }
         let sum: f64 = classes.iter().map(|(_, share)| share).sum();

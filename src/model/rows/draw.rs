@@ -13,7 +13,7 @@ use crate::payload::fields::{Kind, Scan};
 pub(super) const RUN: u32 = 256;
 
 /// How often a record is drawn that the grammar has no way for.
-const TRIES: usize = 16;
+pub(super) const TRIES: usize = 16;
 
 /// Rows as they are filled. Used again for the next: its memory stays.
 #[derive(Debug, Default)]
@@ -117,7 +117,7 @@ impl Scheme {
     }
 
     /// Writes a row as a record; whether the grammar has a way for it.
-    fn write(
+    pub(super) fn write(
         &self,
         fixed: &Fixed,
         number: u64,

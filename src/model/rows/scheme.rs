@@ -54,6 +54,11 @@ impl Scheme {
         Some(codes)
     }
 
+    /// Whether a code, counted over all variables, is never drawn.
+    pub fn is_never(&self, code: usize) -> bool {
+        self.never[code / 64] >> (code % 64) & 1 == 1
+    }
+
     /// How many codes a variable has.
     pub fn size(&self, variable: usize) -> usize {
         self.first[variable + 1] - self.first[variable]

@@ -3,8 +3,9 @@
 use super::{Class, LABEL, VaeModel};
 use crate::engine::exp;
 use crate::model::chance::Chance;
-use crate::model::generator::{Condition, DrawError, Generator, numbers_of};
+use crate::model::generator::{Condition, DrawError, Generator, ImageGenerator, numbers_of};
 use crate::model::mixture::choose;
+use crate::payload::image::Shape;
 
 /// Images that are drawn side by side; none follows from another.
 const RUN: u32 = 64;
@@ -124,5 +125,19 @@ impl VaeModel {
     /// The label of the image with this number: that of the class that [`Generator::draw`] draws it from; `None` without labels.
     pub fn label_of(&self, seed: u64, number: u64) -> Option<&str> {
         self.class_by_chance(&mut Chance::of(seed, number)).label.as_deref()
+    }
+}
+
+impl ImageGenerator for VaeModel {
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn labels(&self) -> Vec<&str> {
+        self.labels().collect()
+    }
+
+    fn label_of(&self, seed: u64, number: u64) -> Option<&str> {
+        self.label_of(seed, number)
     }
 }
