@@ -104,8 +104,7 @@ fn no_generator_gets_through_whatever_it_claims() {
         came[far.map_or(0, |drawn| 1 + usize::from(drawn))] += 1;
         assert!(allocated.peak <= MOST, "case {case}: {allocated:?} for {attack:?}");
     }
-    // Few models are opened and then draw no whole record.
-    assert!(came[0] > cases / 20 && came[1] > 0 && came[2] > cases / 20, "refused, drew nothing, drew: {came:?}");
+    assert!(came[0] > cases / 20 && came[2] > cases / 20, "refused, drew nothing, drew: {came:?}");
     println!("refused, drew nothing, drew: {came:?}");
 }
 

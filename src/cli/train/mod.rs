@@ -30,7 +30,7 @@ use crate::model::classical::Operation;
 use crate::model::manifest::is_pipeline_name;
 use crate::model::{Decision, Manifest, Split, Start, Verdict, package};
 use crate::payload::image::Shape;
-use crate::pipeline::{Images, Layout, Operation, Publication, Run, Settings, Subject};
+use crate::pipeline::{Images, Layout, Publication, Run, Settings, Subject};
 use crate::registry::{Activation, Expect, Registry};
 use crate::telemetry::thread_cpu_seconds;
 use crate::units::ByteSize;
@@ -222,7 +222,7 @@ fn pipeline<'a>(config: &'a Config, name: &str) -> Result<&'a Settings, UsageErr
 
 fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &ProgressBar) -> anyhow::Result<Task> {
     let name = settings.name.clone();
-    let subject = Subject::of(settings).filter(|_| settings.operation == Operation::Compress);
+    let subject = Subject::of(settings).filter(|_| settings.operation == crate::pipeline::Operation::Compress);
     let (subject, _) = subject.ok_or_else(|| {
         let message = format!(
             "pipeline `{name}` learns nothing: give it `codec = \"columns\"` or `\"zstd-dict\"`, and a table \
