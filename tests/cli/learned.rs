@@ -604,7 +604,7 @@ fn balanced_images_are_judged_by_the_classes_that_they_were_drawn_in() {
     let [images, labels] = digits(folder.path());
     let model = folder.path().join("model");
     let made = ["train", "--payload", "image", "--shape", "28x28", "--generator", "classical", "--bases", "1200"];
-    let given = ["--operations", "shift", "--labels", text(&labels), text(&images), "-o", text(&model)];
+    let given = ["--operations", "noise", "--labels", text(&labels), text(&images), "-o", text(&model)];
     ok(&[&made[..], &given].concat(), None);
     let judged = ["generate", "-m", text(&model), "-n", "640", "--against", text(&images), "--labels", text(&labels)];
     let agreement = |asked: &[&str]| {
@@ -614,5 +614,5 @@ fn balanced_images_are_judged_by_the_classes_that_they_were_drawn_in() {
     };
     // Classes that are drawn evenly are others than those that the numbers alone would have drawn.
     let (plain, balanced) = (agreement(&[]), agreement(&["--balance", "label"]));
-    assert!(plain > 0.6 && (balanced - plain).abs() < 0.15, "{plain} {balanced}");
+    assert!(plain > 0.4 && (balanced - plain).abs() < 0.2, "{plain} {balanced}: by chance it would be a tenth");
 }

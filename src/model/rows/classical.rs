@@ -63,9 +63,8 @@ impl ClassicalParts {
     /// Whether these are parts of a model of this scheme.
     pub fn check(&self, scheme: &Scheme) -> Result<(), RowsError> {
         let holds = |holds: bool, what: &str| if holds { Ok(()) } else { Err(RowsError::Invalid(what.to_owned())) };
-        match Operation::fault(&self.operations, &Operation::OF_ROWS) {
-            Some(fault) => holds(false, fault)?,
-            None => {}
+        if let Some(fault) = Operation::fault(&self.operations, &Operation::OF_ROWS) {
+            return Err(RowsError::Invalid(fault.to_owned()));
         }
         holds((1..=MAX_NEIGHBOURS).contains(&self.neighbours), "it does not have 1 to 32 neighbours")?;
         holds((2..=MAX_BASES).contains(&self.bases.len()), "it does not have 2 to 65536 bases")?;
