@@ -1,4 +1,5 @@
-//! What operations do to the samples of an image. None gives it back as it was, unless it shows nothing.
+//! What operations do to the samples of an image. A part, a shift and a mirror image are never the image as it was, unless it is even; the
+//! others can come to hardly a change.
 //!
 //! Samples are in planar order: channel, row, column.
 

@@ -76,7 +76,7 @@ fn an_image_is_a_function_of_model_seed_condition_and_number() {
 }
 
 #[test]
-fn every_operation_makes_images_of_its_own_near_to_those_that_are_held_and_none_of_these() {
+fn every_operation_makes_images_of_its_own_and_hardly_ever_one_that_is_held() {
     let (real, labels) = images();
     let known: BTreeSet<&[u8]> = real.chunks_exact(shape().samples()).collect();
     for operation in Operation::OF_IMAGES {
@@ -84,7 +84,9 @@ fn every_operation_makes_images_of_its_own_near_to_those_that_are_held_and_none_
         let (parts, _) = ClassicalParts::of(shape(), &real, &labels, &recipe, 1).unwrap();
         let model = ClassicalImages::new(&parts).unwrap();
         let drawn = draw(&model, 4, &Condition::new(), 0, 64);
-        assert!(drawn.iter().all(|image| !known.contains(image.as_slice())), "{operation}");
+        // Of two images that are much alike, a mixture with 255 parts of one is that one.
+        let copies = drawn.iter().filter(|image| known.contains(image.as_slice())).count();
+        assert!(copies <= if operation == Operation::Mixup { 3 } else { 0 }, "{operation}: {copies}");
         let distinct: BTreeSet<&Vec<u8>> = drawn.iter().collect();
         // There is one mirror image of each.
         assert!(
