@@ -16,10 +16,12 @@ use latentd::model::{Condition, Family, open_generator};
 type Asked = &'static [(&'static str, &'static str)];
 
 /// Models, by name: the family, and the condition of the second run that is drawn.
-const MODELS: [(&str, Family, Asked); 4] = [
+const MODELS: [(&str, Family, Asked); 6] = [
     ("autoregressive", Family::AUTOREGRESSIVE, &[("line", "boat"), ("minutes", "41")]),
     ("vae", Family::VAE, &[]),
     ("gan", Family::GAN, &[]),
+    ("autoregressive-times", Family::AUTOREGRESSIVE, &[("city", "Split"), ("total", "212")]),
+    ("gan-times", Family::GAN, &[]),
     ("vae-images", Family::VAE, &[("label", "up")]),
 ];
 
@@ -121,10 +123,26 @@ fn train(name: &str) {
         format!("{{\"id\":{number},\"city\":\"{city}\",\"line\":\"{line}\",\"minutes\":{minutes}{note}}}").into_bytes()
     };
     let rides: Vec<Vec<u8>> = (0..3000).map(&mut ride).collect();
+    // Sales: one after the other by day, hours apart by night; a total of two numbers, but where there is none.
+    let mut time = 1_709_280_000;
+    let mut sale = |_| {
+        let city = ["Zagreb", "Split"][below(2) as usize];
+        let (net, tax, of_day) = (below(150), 40 + below(30), time / 3600 % 24);
+        let total = if below(8) == 0 { "null".to_owned() } else { (net + tax).to_string() };
+        let (hour, minute) = (below(24), below(60));
+        let clock = 100 * hour + minute;
+        let text = format!(
+            "{{\"at\":{time},\"hour\":{hour},\"minute\":{minute},\"clock\":{clock},\"city\":\"{city}\",\"total\":{total},\"net\":{net},\"tax\":{tax}}}"
+        );
+        time += if of_day < 20 { 60 * (1 + below(7)) } else { 3600 * 11 };
+        text.into_bytes()
+    };
+    let sales: Vec<Vec<u8>> = if name.ends_with("-times") { (0..3000).map(&mut sale).collect() } else { Vec::new() };
     let budget = |steps| Budget { steps, cpu: None };
+    let rides = if sales.is_empty() { rides } else { sales };
     let coded = learn(&rides.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
     let artefact = match name {
-        "autoregressive" => {
+        "autoregressive" | "autoregressive-times" => {
             let recipe = rows::Recipe { width: 24, inner: 16, blocks: 1, batch: 128, ..rows::Recipe::default() };
             rows::train(&coded, &recipe, 1, budget(600), &mut Unwatched).unwrap().model.artefact().to_vec()
         }
@@ -133,7 +151,7 @@ fn train(name: &str) {
                 rows::vae::Recipe { latents: 5, width: 24, batch: 128, rate: 1e-2, ..rows::vae::Recipe::default() };
             rows::vae::train(&coded, &recipe, 1, budget(600), &mut Unwatched).unwrap().model.artefact().to_vec()
         }
-        "gan" => {
+        "gan" | "gan-times" => {
             let recipe = rows::gan::Recipe {
                 latents: 6,
                 width: 24,

@@ -157,8 +157,10 @@ fn draw(
         (_, path) => Some(BufWriter::new(Output::open(path.as_deref(), false)?)),
     };
     let (mut drawn, mut records, mut left) = (Vec::new(), Vec::new(), args.count);
+    // What is judged is a sample, and no stretch of records that follow one another.
+    let is_sample = judge.is_some() && balance.is_none();
     for run in 0u64.. {
-        let count = left.min(u64::from(generator.run_length()));
+        let count = if is_sample { left } else { left.min(u64::from(generator.run_length())) };
         if count == 0 {
             break;
         }
@@ -166,6 +168,7 @@ fn draw(
         records.clear();
         match &balance {
             Some(balance) => balance.draw(generator, args.seed, run, count as u32, &mut records)?,
+            None if is_sample => generator.sample(args.seed, condition, count, &mut records)?,
             None => generator.draw(args.seed, condition, run, count as u32, &mut records)?,
         }
         for record in &mut records {

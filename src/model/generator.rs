@@ -105,6 +105,22 @@ pub trait Generator: Send + Sync {
         Ok(())
     }
 
+    /// Appends records to be compared with others one by one, as a table: the first ones, or where those of a run follow from one another some that
+    /// stand for all, since a stretch of them is no sample of what they come from.
+    fn sample(
+        &self,
+        seed: u64,
+        condition: &Condition,
+        count: u64,
+        records: &mut Vec<Vec<u8>>,
+    ) -> Result<(), DrawError> {
+        let length = u64::from(self.run_length().max(1));
+        for run in 0..count.div_ceil(length) {
+            self.draw(seed, condition, run, (count - run * length).min(length) as u32, records)?;
+        }
+        Ok(())
+    }
+
     /// The classes of a field, one at least, under a condition on others: each a value that a condition may ask for, and its share of
     /// what is drawn.
     fn classes(&self, field: &str, condition: &Condition) -> Result<Vec<(String, f64)>, DrawError> {

@@ -18,6 +18,7 @@ pub mod vae;
 
 mod challenge;
 mod chance;
+mod clock;
 mod generators;
 mod learned;
 mod monitor;

@@ -14,7 +14,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from columns import Alphabet, days, signed, string, unpack  # noqa: E402
+from columns import Alphabet, date_of, days, signed, string, unpack  # noqa: E402
 from decode import M64, Reader, check, i64  # noqa: E402
 
 M32 = (1 << 32) - 1
@@ -130,7 +130,7 @@ def read(artefact):
     length = int.from_bytes(artefact[:8], "little")
     header, data = json.loads(artefact[8 : 8 + length]), artefact[8 + length :]
     outline = json.loads(header.pop("__metadata__")["latentd"])
-    check(outline["version"] == 1, "it has another version")
+    check(outline["version"] in (1, 2), "it has another version")
     tensors = {}
     for name, entry in header.items():
         begin, end = entry["data_offsets"]
@@ -189,7 +189,7 @@ class Mixture:
         return result
 
 
-# --- rows (15.2 to 15.5) ------------------------------------------------------------------------------------------------
+# --- rows (15.2 to 15.6) ------------------------------------------------------------------------------------------------
 
 
 class Kind:
@@ -207,8 +207,29 @@ class Kind:
         elif self.kind == 6:
             self.width, self.upper = reader.byte(), reader.byte()
 
+    def calendar(self, epoch):
+        """What shows the parts of its numbers, if they are times."""
+        if self.kind != 3 and epoch:
+            times = Kind.__new__(Kind)
+            times.date, times.clock, times.fraction = 1, 2, epoch - 1
+            return times
+        return self if self.kind == 3 else None
+
+    def a_day(self):
+        return (1, 1440, 86400 * 10**self.fraction)[self.clock]
+
+    def parts(self, number):
+        day, of_day = divmod(number, self.a_day())
+        hour = minute = second = fraction = 0
+        if self.clock == 1:
+            hour, minute = divmod(of_day, 60)
+        elif self.clock == 2:
+            seconds, fraction = divmod(of_day, 10**self.fraction)
+            hour, minute, second = seconds // 3600, seconds // 60 % 60, seconds % 60
+        return [*date_of(day), hour, minute, second, fraction, (day + 3) % 7]
+
     def of_parts(self, parts):
-        year, month, day, hour, minute, second, fraction = parts
+        year, month, day, hour, minute, second, fraction = parts[:7]
         number = days(year, month, day) if self.date else 0
         if self.clock:
             number = number * 1440 + hour * 60 + minute
@@ -219,28 +240,89 @@ class Kind:
 
 def read_code(reader):
     tag = reader.byte()
-    slot = reader.varint() if 1 <= tag <= 6 else None
+    slot = reader.varint() if 1 <= tag <= 6 or tag == 10 else None
     more = None
     if tag == 2:
         more = string(reader)
     elif tag == 3:
         more = [(string(reader), reader.varint()) for _ in range(reader.varint())]
     elif tag == 4:
-        signed(reader)
-        atoms = [(signed(reader), reader.varint()) for _ in range(reader.varint())]
-        others = reader.varint()
-        more = atoms, others, [signed(reader) for _ in range(reader.varint())]
+        more = read_bin(reader)
     elif tag == 5:
         more = signed(reader), signed(reader)
-    elif tag == 7:
+    elif tag in (7, 10):
         more = signed(reader)
     elif tag == 8:
         more = reader.varint()
     return tag, slot, more
 
 
+def read_bin(reader):
+    signed(reader)
+    atoms = [(signed(reader), reader.varint()) for _ in range(reader.varint())]
+    others = reader.varint()
+    return atoms, others, [signed(reader) for _ in range(reader.varint())]
+
+
+class Walk:
+    """A time that goes on (15.6)."""
+
+    def __init__(self, reader):
+        self.field, self.unit, self.origin = reader.varint(), reader.varint(), signed(reader)
+        self.starts = read_bin(reader)
+        self.week = [reader.varint() for _ in range(168)] if reader.byte() else []
+        self.gaps = [read_bin(reader) for _ in range(reader.varint())]
+        self.counts = [[reader.varint() for _ in self.gaps] for _ in range(24)]
+
+    def time(self, kind, seed, number):
+        chance = Chance(seed ^ 0x72756E73206F6E2E, number // 256)
+        atoms, _, edges = self.starts
+        first, last = (edges[0], edges[-1]) if edges else (atoms[0][0], atoms[-1][0])
+        step = of_bin(self.starts, chance)
+        for _ in range(64 if self.week else 0):
+            if chance.below(max(self.week)) < self.week[self.hour(kind, step)]:
+                break
+            step = of_bin(self.starts, chance)
+        for _ in range(number % 256):
+            counts = self.counts[self.hour(kind, step) % 24]
+            step += of_bin(self.gaps[chosen(chance.below(sum(counts)), counts)], chance)
+            step = first if step > last else max(step, first)
+        return i64(step * self.unit + self.origin)
+
+    def hour(self, kind, step):
+        """Of the week, from Monday on."""
+        day, of_day = divmod(i64(step * self.unit + self.origin), kind.a_day())
+        return (day + 3) % 7 * 24 + of_day * 24 // kind.a_day()
+
+
+def minutes(clock):
+    return clock // 100 * 60 + clock % 100 if 0 <= clock <= 2400 and clock % 100 < 60 else None
+
+
+def clock(number):
+    number %= 1440
+    return number // 60 * 100 + number % 60
+
+
+def made(relation, a, b, off):
+    """What two numbers make, and so much more; None where it is nothing."""
+    if relation >= 5 and minutes(a) is None or relation == 7 and minutes(b) is None:
+        return None
+    number = (
+        lambda: a,
+        lambda: a + b,
+        lambda: a - b,
+        lambda: a * b,
+        lambda: 100 * a + b,
+        lambda: clock(minutes(a) + b + off),
+        lambda: clock(minutes(a) - b + off),
+        lambda: (minutes(a) - minutes(b) + 720) % 1440 - 720,
+    )[relation]()
+    return number if relation in (5, 6) else number + off
+
+
 class Book:
-    def __init__(self, data):
+    def __init__(self, data, version):
         reader = Reader(data)
         self.slots, names = [], []
         for _ in range(reader.varint()):
@@ -259,11 +341,19 @@ class Book:
         for _ in range(reader.varint()):
             column, place, variable = reader.varint(), reader.varint(), reader.varint()
             kind = Kind(reader)
-            self.fields.append((column, place, variable, kind, [reader.varint() for _ in range(7)]))
+            epoch = reader.varint() if version > 1 else 0
+            parts = [reader.varint() for _ in range(8 if version > 1 else 7)]
+            self.fields.append((column, place, variable, kind, parts, kind.calendar(epoch)))
         self.forks = {}
         for _ in range(reader.varint()):
             origin, target = reader.varint(), reader.varint()
             self.forks[origin, target] = reader.varint()
+        self.links = []
+        if version > 1:
+            self.links = [[reader.varint() for _ in range(5)] for _ in range(reader.varint())]
+        self.walk = Walk(reader) if version > 1 and reader.byte() else None
+        # By variable: the one that must have its last code for this one to be drawn.
+        self.guards = {self.fields[link[0]][2]: link[4] for link in self.links}
         self.order = [reader.varint() for _ in self.variables]
         check(not reader.rest(), "bytes behind the codebook")
         self.first = [0]
@@ -271,17 +361,34 @@ class Book:
             self.first.append(self.first[-1] + len(codes))
 
     def fixed(self, conditions):
-        codes, values = {}, {}
+        codes, values, idle = {}, {}, set()
         for name, text in conditions.items():
             place = next(at for at, field in enumerate(self.fields) if self.variables[field[2]][0] == name)
-            _, _, variable, kind, parts = self.fields[place]
+            _, _, variable, kind, parts, _ = self.fields[place]
             check(not any(parts), "conditions on times are left to others")
             for code, (tag, _, more) in enumerate(self.variables[variable][1]):
                 if tag == 2 and more.decode() == text or tag == 4 and self.holds(kind, more, text):
                     codes[variable], values[place] = code, text.encode()
                     break
             check(variable in codes, "there is no such value")
-        return codes, values
+            if variable in self.guards:
+                idle.add(self.guards[variable])
+        return codes, values, idle
+
+    def last(self, variable):
+        return len(self.variables[variable][1]) - 1
+
+    def leading(self, time):
+        """What a time that goes on says: codes by variable, those that there are."""
+        _, _, own, _, parts, calendar = self.fields[self.walk.field]
+        said = {own: next(at for at, code in enumerate(self.variables[own][1]) if code[0] == 6)}
+        for variable, value in zip(parts, calendar.parts(time)):
+            codes = self.variables[variable - 1][1] if variable else []
+            at = [at for at, code in enumerate(codes) if code[0] == 7 and code[2] == value]
+            at += [at for at, code in enumerate(codes) if code[0] == 9]
+            if at:
+                said[variable - 1] = at[0]
+        return said
 
     def holds(self, kind, more, text):
         check(kind.kind == 1, "conditions on numbers that are no integers are left to others")
@@ -302,10 +409,15 @@ def of_bin(more, chance):
     return edges[segment] + chance.below(edges[segment + 1] - edges[segment] + 1)
 
 
+def parsed(kind, text):
+    digits = text.removeprefix(b"-")
+    return int(text) if kind.kind == 1 and digits.isdigit() else None
+
+
 class Rows:
-    def __init__(self, family, tensors):
+    def __init__(self, family, version, tensors):
         self.family, self.tensors = family, tensors
-        self.book = Book(unpack(tensors["codebook"][1]))
+        self.book = Book(unpack(tensors["codebook"][1]), version)
         zeros, codes = unpack(tensors["zeros"][1]), self.book.first[-1]
         width = (codes + 63) // 64 * 8
         self.zeros = [int.from_bytes(zeros[row * width : (row + 1) * width], "little") for row in range(codes)]
@@ -325,10 +437,14 @@ class Rows:
 
     def draw(self, seed, number, conditions):
         book, chance = self.book, Chance(seed, number)
-        fixed, values = book.fixed(conditions)
+        fixed, values, idle = book.fixed(conditions)
+        time, said = None, {}
+        if book.walk and not values and self.family == "autoregressive":
+            time = book.walk.time(book.fields[book.walk.field][5], seed, number)
+            said = book.leading(time)
         for _ in range(16):
-            codes = self.codes(fixed, chance)
-            record = self.record(number, codes, values, chance)
+            codes = self.codes(fixed, idle, said, chance)
+            record = self.record((number, time), codes, values, chance)
             if record is not None:
                 return record.decode()
         raise ValueError("no whole record")
@@ -352,13 +468,17 @@ class Rows:
                     break
         return last
 
-    def codes(self, fixed, chance):
+    def codes(self, fixed, idle, said, chance):
         book = self.book
         codes = [fixed.get(variable, 0) for variable in range(len(book.variables))]
+        for variable in idle:
+            codes[variable] = book.last(variable)
+        for variable, code in said.items():
+            codes[variable] = code
         sizes = [len(variable[1]) for variable in book.variables]
         excluded = self.never
         for variable, size in enumerate(sizes):
-            if variable in fixed or size == 1:
+            if variable in fixed or variable in said or size == 1:
                 excluded |= self.zeros[book.first[variable] + codes[variable]]
         if self.family == "autoregressive":
             sums = list(self.tensors["bias"][1])
@@ -369,11 +489,17 @@ class Rows:
 
             for variable in sorted(fixed):
                 tell(variable)
+            # The field's own variable, then its parts.
+            for variable in said:
+                tell(variable)
         else:
             count = len(self.layers[0][0])
             logits = through(self.layers, self.mixture.draw(chance) if self.family == "vae" else chance.several(count))
         for variable in book.order:
-            if variable in fixed:
+            if variable in fixed or variable in idle or variable in said:
+                continue
+            guard = book.guards.get(variable)
+            if guard is not None and codes[guard] != book.last(guard):
                 continue
             first, end = book.first[variable], book.first[variable + 1]
             if sizes[variable] > 1:
@@ -391,47 +517,68 @@ class Rows:
                     own = logits[first:end]
                 codes[variable] = self.pick(variable, own, excluded, chance)
                 excluded |= self.zeros[first + codes[variable]]
-            if self.family == "autoregressive":
+            if self.family == "autoregressive" and guard is None:
                 tell(variable)
         return codes
 
-    def value(self, field, code, number, codes, chance):
-        _, _, _, kind, parts = field
+    def value(self, field, code, place, codes, chance):
+        """Its text, and its number if it is one."""
+        _, _, _, kind, parts, calendar = field
         tag, slot, more = code
-        if tag in (0, 7, 8, 9):
-            return b""
+        if tag in (0, 7, 8, 9, 10, 11):
+            return b"", None
         if tag == 1:
-            return b"null" if self.book.slots[slot][1] == 1 else b""
+            return b"null" if self.book.slots[slot][1] == 1 else b"", None
         if tag == 2:
-            return more
+            return more, None
         if tag == 3:
             counts = [count for _, count in more]
-            return more[chosen(chance.below(sum(counts)), counts)][0]
+            return more[chosen(chance.below(sum(counts)), counts)][0], None
         if tag == 4:
-            return Alphabet.written(kind, i64(of_bin(more, chance)))
-        if tag == 5:
-            return Alphabet.written(kind, i64(more[0] + more[1] * (number + 1)))
-        of = [0, 1, 1, 0, 0, 0, 0]
+            number = i64(of_bin(more, chance))
+        elif tag == 5:
+            number = i64(more[0] + more[1] * (place[0] + 1))
+        elif place[1] is not None and field is self.book.fields[self.book.walk.field]:
+            number = place[1]
+        else:
+            number = calendar.of_parts(self.parts(parts, calendar, codes, chance))
+        return Alphabet.written(kind, number), number
+
+    def parts(self, parts, kind, codes, chance):
+        of = [0, 1, 1, 0, 0, 0, 0, 0]
         for part, variable in enumerate(parts):
             if variable:
                 of[part] = self.book.variables[variable - 1][1][codes[variable - 1]][2]
             elif part == 6:
                 of[part] = chance.below(10**kind.fraction)
-        return Alphabet.written(kind, kind.of_parts(of))
+        return of
 
     def record(self, number, codes, values, chance):
         book = self.book
         of = lambda variable: book.variables[variable][1][codes[variable]]  # noqa: E731
-        texts, slots = [], []
+        texts, slots, numbers = {}, {}, {}
+        links = [link for link in book.links if link[0] not in values and codes[link[4]] != book.last(link[4])]
         for place, field in enumerate(book.fields):
-            code = of(field[2])
-            texts.append(values[place] if place in values else self.value(field, code, number, codes, chance))
-            slots.append(code[1])
+            if all(place != link[0] for link in links):
+                code = of(field[2])
+                slots[place] = code[1]
+                if place in values:
+                    texts[place], numbers[place] = values[place], parsed(field[3], values[place])
+                else:
+                    texts[place], numbers[place] = self.value(field, code, number, codes, chance)
+        for place, a, b, relation, variable in links:
+            _, slots[place], off = of(variable)
+            number = None
+            if numbers[a] is not None and numbers[b] is not None:
+                number = made(relation, numbers[a], numbers[b], off)
+            if number is None:
+                return None
+            texts[place], numbers[place] = Alphabet.written(book.fields[place][3], number), number
         columns = {}
         for place, field in sorted(enumerate(book.fields), key=lambda item: item[1][1]):
             if slots[place] is not None:
                 columns.setdefault(field[0], []).append(place)
-        wanted = sum(slot is not None for slot in slots)
+        wanted = sum(slot is not None for slot in slots.values())
         rank = {}
         for place, field in enumerate(book.fields):
             rank.setdefault(field[0], place)
@@ -486,7 +633,7 @@ class Rows:
         return record
 
 
-# --- images (15.6) ------------------------------------------------------------------------------------------------------
+# --- images (15.7) ------------------------------------------------------------------------------------------------------
 
 
 class Images:
@@ -522,7 +669,7 @@ def main(arguments):
         outline, tensors = read(file.read())
     conditions = dict(condition.split("=", 1) for condition in conditions)
     if outline["family"] == "autoregressive" or outline.get("payload") == "rows":
-        model = Rows(outline["family"], tensors)
+        model = Rows(outline["family"], outline["version"], tensors)
     else:
         model = Images(outline, tensors)
     for number in range(int(first), int(first) + int(count)):

@@ -2,7 +2,8 @@
 //!
 //! 1. A **codebook** (`codebook`, `learn`) makes a record a row of codes: presence and NULL, categories, numbers in bins, parts of
 //!    times, choices of syntax. Nothing that fewer than five records had is in it. **Structural zeros** (`zeros`) are pairs of codes
-//!    that never go together. Both are a `scheme`, which all models of rows have.
+//!    that never go together. Numbers that others make are **linked** to these (`relate`, `link`). A time that goes on from record to record is
+//!    a **walk** (`walk`). All of it is a `scheme`, which all models of rows have.
 //! 2. A **network** tells which codes are likely: of any variable from any set of others (`network`, `autoregressive`), or of all at once from
 //!    noise (`decoder`). `crate::training::rows` trains them.
 //! 3. Drawing (`draw`) begins with what the **condition** fixes (`condition`), draws the other codes, then values within their codes,
@@ -19,8 +20,11 @@ mod condition;
 mod decoder;
 mod draw;
 mod learn;
+mod link;
 mod network;
+mod relate;
 mod scheme;
+mod walk;
 mod writer;
 mod zeros;
 

@@ -41,6 +41,7 @@ impl Scheme {
             Code::Rare => None,
             Code::Absent => Some(0),
             Code::Null { .. } => Some(1),
+            Code::Own => Some(3),
             _ => Some(2),
         });
         Self::new(coded.book.clone(), coded.order(), zeros)

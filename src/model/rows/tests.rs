@@ -324,13 +324,152 @@ fn damaged_artefacts_are_refused_or_draw_and_never_panic() {
 fn any_bytes_of_a_codebook_are_read_without_harm() {
     let model = model();
     let bytes = book::write(&model.scheme.book, &model.scheme.order);
-    assert!(book::read(&bytes).is_ok());
+    assert!(book::read(&bytes, 2).is_ok());
     for at in 0..bytes.len() {
-        assert!(book::read(&bytes[..at]).is_err());
+        assert!(book::read(&bytes[..at], 2).is_err());
         for flip in [1u8, 0x80, 0xff] {
             let mut damaged = bytes.clone();
             damaged[at] ^= flip;
-            let _ = book::read(&damaged);
+            let _ = book::read(&damaged, 2);
+        }
+    }
+}
+
+/// Sales in the order of time, busy by day: a total that two numbers make, unless there is none, and a clock of hour and minute.
+fn sales(at: impl Fn(i64) -> String) -> Vec<Vec<u8>> {
+    let mixed = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+    let mut time = 1_709_280_000;
+    let sale = |n: u64| {
+        let (hour, minute) = (mixed(n + 20_000) % 24, mixed(n + 30_000) % 60);
+        let (net, tax) = (mixed(n) % 400, mixed(n + 10_000) % 90);
+        let total = if n % 7 == 0 { "null".to_owned() } else { (net + tax).to_string() };
+        let clock = 100 * hour + minute;
+        let record = format!(
+            "{{\"at\":{},\"hour\":{hour},\"minute\":{minute},\"clock\":{clock},\"total\":{total},\"net\":{net},\"tax\":{tax}}}",
+            at(time)
+        );
+        time += if (6..20).contains(&(time / 3600 % 24)) { 60 * (1 + mixed(n) as i64 % 9) } else { 3 * 3600 };
+        record.into_bytes()
+    };
+    (0..4000).map(sale).collect()
+}
+
+fn in_seconds() -> Vec<Vec<u8>> {
+    sales(|time| time.to_string())
+}
+
+fn of_sales(records: &[Vec<u8>]) -> (Coded, RowsModel) {
+    let coded = learn(&records.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+    let model = RowsModel::new(&coded, &weights(coded.book.codes())).unwrap();
+    (coded, model)
+}
+
+#[test]
+fn numbers_that_others_make_add_up_in_each_record() {
+    let (coded, model) = of_sales(&in_seconds());
+    assert_eq!(coded.book.links.len(), 2, "{:?}", coded.book.links);
+    let decoder = RowsDecoder::new(&coded, &parts(mixture(), coded.book.codes())).unwrap();
+    let adds_up = |value: &serde_json::Value| {
+        let number = |field: &str| value[field].as_i64().unwrap();
+        assert_eq!(number("clock"), 100 * number("hour") + number("minute"), "{value}");
+        assert!(value["total"].is_null() || number("total") == number("net") + number("tax"), "{value}");
+    };
+    for model in [&model as &dyn Generator, &decoder] {
+        let drawn = drawn(model, &Condition::new());
+        let values: Vec<_> = drawn.iter().map(|record| parsed(record)).collect();
+        values.iter().for_each(adds_up);
+        let nulls = values.iter().filter(|value| value["total"].is_null()).count();
+        assert!((1..1000).contains(&nulls), "{}: {nulls}", model.name());
+    }
+    // What adds up is told by how much it is off, and is no news then.
+    let real = in_seconds();
+    let codes = model.codes(&real[8]).unwrap();
+    for link in &coded.book.links {
+        let told = &coded.book.variables[usize::from(link.variable)];
+        assert!(told.codes[usize::from(codes[usize::from(link.variable)])].slot().is_some(), "{}", told.name);
+    }
+    assert!(model.bits(&real[8]).unwrap() > 0.0);
+}
+
+#[test]
+fn what_others_make_can_be_asked_for() {
+    let (_, model) = of_sales(&in_seconds());
+    for (field, value) in [("total", "133"), ("total", "null"), ("clock", "1015"), ("net", "17")] {
+        for record in drawn(&model, &condition(&[(field, value)])) {
+            assert_eq!(parsed(&record)[field].to_string(), value, "{}", String::from_utf8_lossy(&record));
+        }
+    }
+    assert!(matches!(model.admits(&condition(&[("total", "9000")])), Err(DrawError::Impossible { .. })));
+    assert!(matches!(model.classes("clock", &Condition::new()), Err(DrawError::NoClasses { .. })));
+}
+
+#[test]
+fn records_of_a_run_follow_one_another_in_time() {
+    let iso = |time: i64| {
+        let format = crate::payload::fields::Kind::learn(&[&b"2024-03-01T10:00:00Z"[..]; 8]);
+        let mut text = Vec::new();
+        format.append(time, &mut text).unwrap();
+        format!("\"{}\"", String::from_utf8(text).unwrap())
+    };
+    let all = in_seconds();
+    let first = parsed(&all[0])["at"].as_i64().unwrap();
+    let last = parsed(&all[all.len() - 1])["at"].as_i64().unwrap();
+    for records in [all.clone(), sales(|time| (time * 1000).to_string()), sales(iso)] {
+        let (coded, model) = of_sales(&records);
+        assert!(coded.book.walk.is_some());
+        let at = |record: &Vec<u8>| {
+            let value = parsed(record)["at"].clone();
+            let kind = crate::payload::fields::Kind::learn(&[&b"2024-03-01T10:00:00Z"[..]; 8]);
+            let time = value.as_i64().unwrap_or_else(|| kind.parse(value.as_str().unwrap().as_bytes()).unwrap());
+            if time > 1_000_000_000_000 { time / 1000 } else { time }
+        };
+        let drawn = drawn(&model, &Condition::new());
+        let mut back = 0;
+        for run in drawn.chunks(256) {
+            let times: Vec<i64> = run.iter().map(at).collect();
+            assert!(times.iter().all(|time| (first..=last).contains(time)), "{times:?}");
+            // It begins anew behind the end.
+            back += times.windows(2).filter(|pair| pair[1] < pair[0]).count();
+            assert!(times.windows(2).filter(|pair| (60..=3 * 3600).contains(&(pair[1] - pair[0]))).count() > 250);
+        }
+        assert!(back <= 4, "{back}");
+        let mut some = Vec::new();
+        model.draw_numbers(3, &Condition::new(), &[700, 5, 1023], &mut some).unwrap();
+        assert_eq!(some, [&drawn[700], &drawn[5], &drawn[1023]].map(Vec::clone));
+        // A sample is of all the time, and a condition is met.
+        let mut sample = Vec::new();
+        model.sample(3, &Condition::new(), 600, &mut sample).unwrap();
+        let early = sample.iter().filter(|record| at(record) < first + (last - first) / 2).count();
+        assert!((200..400).contains(&early), "{early} of 600");
+        let asked = parsed(&records[1234])["at"].clone();
+        let asked = asked.as_str().map_or_else(|| asked.to_string(), str::to_owned);
+        for record in &self::drawn(&model, &condition(&[("at", &asked)]))[..9] {
+            let found = parsed(record)["at"].clone();
+            assert_eq!(found.as_str().map_or_else(|| found.to_string(), str::to_owned), asked);
+        }
+    }
+}
+
+#[test]
+fn any_bytes_of_a_codebook_with_links_and_a_walk_are_read_without_harm() {
+    let (coded, model) = of_sales(&in_seconds());
+    let bytes = book::write(&model.scheme.book, &model.scheme.order);
+    let (book, order) = book::read(&bytes, 2).unwrap();
+    assert_eq!((&book.links, &book.walk, &order), (&coded.book.links, &coded.book.walk, &model.scheme.order));
+    for at in (0..bytes.len()).step_by(3) {
+        assert!(book::read(&bytes[..at], 2).is_err());
+        for flip in [1u8, 0x80, 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= flip;
+            if let Ok((book, order)) = book::read(&damaged, 2)
+                && book.codes() == coded.book.codes()
+            {
+                let zeros = model.scheme.zeros.clone();
+                let scheme = scheme::Scheme::new(book, order, zeros);
+                let fixed = condition::Fixed::nothing(&scheme.book);
+                let times = scheme.times(1, &fixed, &[0, 1, 2]);
+                let _ = scheme.draw(1, &fixed, (&[0, 1, 2], &times), |_, _| {}, &mut Vec::new());
+            }
         }
     }
 }

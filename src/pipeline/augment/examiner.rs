@@ -486,11 +486,8 @@ fn examine(
     let count = holdout.len().clamp(FEWEST, options.rows) as u64;
     let judge = Judge::new(train, holdout, options)?;
     // Seeds of partitions are hashes: this one is none of them but by a coincidence of 64 bits, which would do no harm.
-    let (mut drawn, length) = (Vec::new(), u64::from(generator.run_length().max(1)));
-    for run in 0..count.div_ceil(length) {
-        let count = (count - run * length).min(length) as u32;
-        generator.draw(number, condition, run, count, &mut drawn)?;
-    }
+    let mut drawn = Vec::new();
+    generator.sample(number, condition, count, &mut drawn)?;
     let drawn: Vec<&[u8]> = drawn.iter().map(Vec::as_slice).collect();
     let report = judge.judge(&drawn)?;
     Ok((report, judge))

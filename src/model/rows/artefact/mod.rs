@@ -27,8 +27,8 @@ const MAX_HEADER_BYTES: u64 = 64 << 10;
 const MAX_BOOK_BYTES: usize = 16 << 20;
 /// The metadata's key.
 const KEY: &str = "latentd";
-/// The format's version.
-pub const VERSION: u32 = 1;
+/// The format's version. Version 1 has no numbers that others make, and no time that goes on.
+pub const VERSION: u32 = 2;
 /// What the metadata calls records, so that families that draw images too are told apart.
 const PAYLOAD: &str = "rows";
 /// zstd's level: artefacts are written once.
@@ -120,6 +120,7 @@ pub fn is_of_rows(artefact: &[u8]) -> bool {
 struct File<'a> {
     tensors: SafeTensors<'a>,
     family: String,
+    version: u32,
 }
 
 impl<'a> File<'a> {
@@ -129,15 +130,16 @@ impl<'a> File<'a> {
         if !families.iter().any(|family| family.as_str() == outline.family) || outline.payload.as_deref() != payload {
             return Err(invalid(format_args!("it is of the family `{}`", outline.family.escape_debug())));
         }
-        if outline.version != VERSION {
+        if !(1..=VERSION).contains(&outline.version) {
             return Err(RowsError::Version { version: outline.version });
         }
-        Ok(Self { tensors: SafeTensors::deserialize(artefact).map_err(invalid)?, family: outline.family })
+        let Outline { version, family, .. } = outline;
+        Ok(Self { tensors: SafeTensors::deserialize(artefact).map_err(invalid)?, family, version })
     }
 
     /// Codebook, order and zeros.
     fn scheme(&self) -> Result<Scheme, RowsError> {
-        let (book, order) = book::read(&self.unpacked("codebook", MAX_BOOK_BYTES)?)?;
+        let (book, order) = book::read(&self.unpacked("codebook", MAX_BOOK_BYTES)?, self.version)?;
         let codes = book.codes();
         let zeros = self.unpacked("zeros", Zeros::size(codes))?;
         let zeros = Zeros::parse(codes, &zeros).ok_or_else(|| invalid("its zeros are not of its codes"))?;
