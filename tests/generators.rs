@@ -20,7 +20,7 @@ const MODELS: [(&str, Family, Asked); 6] = [
     ("autoregressive", Family::AUTOREGRESSIVE, &[("line", "boat"), ("minutes", "41")]),
     ("vae", Family::VAE, &[]),
     ("gan", Family::GAN, &[]),
-    ("autoregressive-times", Family::AUTOREGRESSIVE, &[("city", "Split"), ("total", "212")]),
+    ("autoregressive-times", Family::AUTOREGRESSIVE, &[("city", "Split"), ("total", "150")]),
     ("gan-times", Family::GAN, &[]),
     ("vae-images", Family::VAE, &[("label", "up")]),
 ];

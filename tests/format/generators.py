@@ -321,6 +321,28 @@ def made(relation, a, b, off):
     return number if relation in (5, 6) else number + off
 
 
+def solved(relation, number, a, b, second):
+    """One of two numbers, if they are to make another one; None where it is nothing."""
+    clocks = {5: (number, a)[: 1 + second], 6: (number, a)[: 1 + second], 7: ((b, a)[second],)}.get(relation, ())
+    if any(minutes(one) is None for one in clocks):
+        return None
+    nearest = lambda wanted: b + (wanted - b + 720) % 1440 - 720  # noqa: E731
+    divided = lambda dividend, by: dividend // by if by and dividend % by == 0 else None  # noqa: E731
+    first_or_second = (
+        (lambda: number, lambda: number),
+        (lambda: number - b, lambda: number - a),
+        (lambda: number + b, lambda: a - number),
+        (lambda: divided(number, b), lambda: divided(number, a)),
+        (lambda: divided(number - b, 100), lambda: number - 100 * a),
+        (lambda: clock(minutes(number) - b), lambda: nearest(minutes(number) - minutes(a))),
+        (lambda: clock(minutes(number) + b), lambda: nearest(minutes(a) - minutes(number))),
+        (lambda: clock(minutes(b) + number), lambda: clock(minutes(a) - number)),
+    )
+    one = first_or_second[relation][second]()
+    of = (one, one) if relation == 0 else (a, one) if second else (one, b)
+    return one if one is not None and made(relation, *of, 0) == number else None
+
+
 class Book:
     def __init__(self, data, version):
         reader = Reader(data)
@@ -392,9 +414,12 @@ class Book:
 
     def holds(self, kind, more, text):
         check(kind.kind == 1, "conditions on numbers that are no integers are left to others")
-        atoms, _, edges = more
-        number = int(text)
-        return any(number == atom for atom, _ in atoms) or bool(edges) and edges[0] <= number <= edges[-1]
+        return holds(more, int(text))
+
+
+def holds(more, number):
+    atoms, _, edges = more
+    return any(number == atom for atom, _ in atoms) or bool(edges) and edges[0] <= number <= edges[-1]
 
 
 def of_bin(more, chance):
@@ -557,16 +582,20 @@ class Rows:
         book = self.book
         of = lambda variable: book.variables[variable][1][codes[variable]]  # noqa: E731
         texts, slots, numbers = {}, {}, {}
-        links = [link for link in book.links if link[0] not in values and codes[link[4]] != book.last(link[4])]
+        is_made = lambda link: link[0] not in values and codes[link[4]] != book.last(link[4])  # noqa: E731
         for place, field in enumerate(book.fields):
-            if all(place != link[0] for link in links):
+            if not any(place == link[0] and is_made(link) for link in book.links):
                 code = of(field[2])
                 slots[place] = code[1]
                 if place in values:
                     texts[place], numbers[place] = values[place], parsed(field[3], values[place])
                 else:
                     texts[place], numbers[place] = self.value(field, code, number, codes, chance)
-        for place, a, b, relation, variable in links:
+        for link in book.links:
+            place, a, b, relation, variable = link
+            if not is_made(link):
+                self.solve(link, values, texts, numbers)
+                continue
             _, slots[place], off = of(variable)
             number = None
             if numbers[a] is not None and numbers[b] is not None:
@@ -616,6 +645,22 @@ class Rows:
             else:
                 way += 1
         return None
+
+    def solve(self, link, values, texts, numbers):
+        """What is fixed is made of others."""
+        place, *of, relation, _ = link
+        if place not in values or None in (numbers[place], numbers[of[0]], numbers[of[1]]):
+            return
+        for second in (1, 0):
+            one = of[second]
+            makes = sum(one in other[1:3] for other in self.book.links)
+            is_free = one not in values and makes == 1 and self.book.fields[one][2] not in self.book.guards
+            if is_free:
+                number = solved(relation, numbers[place], numbers[of[0]], numbers[of[1]], second)
+                codes = self.book.variables[self.book.fields[one][2]][1]
+                if number is not None and any(code[0] == 4 and holds(code[2], number) for code in codes):
+                    texts[one], numbers[one] = Alphabet.written(self.book.fields[one][3], number), number
+                return
 
     def written(self, trail, ways, codes, texts):
         record = b""

@@ -105,14 +105,17 @@ impl Field {
     }
 }
 
+/// The day of the week, 0 for Monday, so many days after 1970-01-01, which was a Thursday.
+pub(super) fn weekday(day: i64) -> i64 {
+    (day.rem_euclid(7) + 3) % 7
+}
+
 /// The parts of a time.
 pub(super) fn parts(format: &TimeFormat, time: i64) -> Option<[i64; PARTS]> {
-    /// 1970-01-01 was a Thursday.
-    const THURSDAY: i64 = 3;
     let mut all = [0; PARTS];
     all[..WEEKDAY].copy_from_slice(&format.parts(time)?);
     if format.date {
-        all[WEEKDAY] = (time.div_euclid(format.units_a_day()) + THURSDAY).rem_euclid(7);
+        all[WEEKDAY] = weekday(time.div_euclid(format.units_a_day()));
     }
     Some(all)
 }

@@ -2,6 +2,7 @@
 
 use super::codebook::{Code, Field, PARTS, WEEKDAY};
 use super::condition::Fixed;
+use super::link::Link;
 use super::scheme::Scheme;
 use super::writer::Draft;
 use crate::engine::exp;
@@ -218,8 +219,12 @@ impl Scheme {
             let Some(value) = value else { return false };
             draft.put(number, code.slot(), value, start);
         }
-        for link in self.book.links.iter().filter(|link| is_made(usize::from(link.field))) {
+        for link in &self.book.links {
             let (number, start) = (usize::from(link.field), draft.bytes.len());
+            if !is_made(number) {
+                self.solve(link, fixed, draft);
+                continue;
+            }
             let Code::Off { slot, by } = *self.code(link.variable, codes) else { return false };
             let [Some(a), Some(b)] = link.of.map(|of| draft.numbers[usize::from(of)]) else { return false };
             let Some(value) = link.relation.apply([a, b], by) else { return false };
@@ -235,6 +240,28 @@ impl Scheme {
             });
         }
         self.writer.write(&self.book, draft, record)
+    }
+
+    /// Where a condition fixes a number that others make, one of these becomes what makes it: the second, or else the first, if it is neither fixed
+    /// nor made of others nor makes any, and it can be that number.
+    fn solve(&self, link: &Link, fixed: &Fixed, draft: &mut Draft) {
+        let (fields, links) = (&self.book.fields, &self.book.links);
+        let number = fixed.values[usize::from(link.field)].as_ref().and(draft.numbers[usize::from(link.field)]);
+        let [Some(a), Some(b)] = link.of.map(|of| draft.numbers[usize::from(of)]) else { return };
+        let is_free = |which: &usize| {
+            let of = link.of[*which];
+            let makes = links.iter().filter(|other| other.of.contains(&of)).count();
+            let is_made = self.book.guards[usize::from(fields[usize::from(of)].variable)].is_some();
+            fixed.values[usize::from(of)].is_none() && makes == 1 && !is_made
+        };
+        let (Some(number), Some(which)) = (number, [1, 0].into_iter().find(is_free)) else { return };
+        let (of, start) = (usize::from(link.of[which]), draft.bytes.len());
+        let Some(solved) = link.relation.solved(number, [a, b], which) else { return };
+        let codes = &self.book.variables[usize::from(fields[of].variable)].codes;
+        let can_be = codes.iter().any(|code| matches!(code, Code::Number { bin, .. } if bin.holds(solved)));
+        if can_be && fields[of].kind.append(solved, &mut draft.bytes).is_some() {
+            draft.put(of, draft.slots[of], Some(solved), start);
+        }
     }
 
     fn code(&self, variable: u16, codes: &[u16]) -> &Code {

@@ -26,8 +26,10 @@ const MIN_BIN: usize = 50;
 /// Segments of a bin, and of an identifier's numbers.
 const SEGMENTS: usize = 8;
 const ID_SEGMENTS: usize = 64;
-/// A number has a code of its own too where no more have than texts would, and all that were seen often enough are this share of them.
+/// A number has one too where those that were seen often enough are this share of all, and no more than texts would have codes; unless those with the
+/// greater share make most of them.
 const FEW_SHARE: f64 = 0.95;
+const OWN_SHARES: f64 = 0.9;
 /// Numbers that are seconds since 1970 lie between these: the years 2001 and 2100.
 const SECONDS: std::ops::Range<i64> = 1_000_000_000..4_102_444_800;
 /// Rows by which it is found out which numbers are made of others, at most.
@@ -469,13 +471,7 @@ impl<'a> Learner<'a> {
     }
 
     /// Makes the variables of the parts of numbers that are times and go on; others are numbers and nothing else.
-    fn times_of(
-        &self,
-        field: &mut Field,
-        (times, walks): (&[i64], bool),
-        name: &str,
-        variables: &mut Vec<Variable>,
-    ) {
+    fn times_of(&self, field: &mut Field, (times, walks): (&[i64], bool), name: &str, variables: &mut Vec<Variable>) {
         match field.format().filter(|_| walks) {
             Some(format) => self.parts(field, &format, (times, true), name, variables),
             None => field.epoch = None,
@@ -504,13 +500,7 @@ impl<'a> Learner<'a> {
     }
 
     /// A field's numbers in every so manieth row; none where it is no field of numbers.
-    fn numbers_of(
-        &self,
-        field: &Field,
-        nature: &Nature,
-        variables: &[Variable],
-        step: usize,
-    ) -> Vec<Option<i64>> {
+    fn numbers_of(&self, field: &Field, nature: &Nature, variables: &[Variable], step: usize) -> Vec<Option<i64>> {
         let slot = variables[usize::from(field.variable)].codes.iter().find_map(|code| match code {
             Code::Number { slot, .. } => Some(*slot),
             _ => None,
@@ -566,13 +556,16 @@ impl<'a> Learner<'a> {
     /// The frequent of some numbers, and bins of the others.
     fn bins(&self, mut numbers: Vec<i64>) -> Vec<Bin> {
         numbers.sort_unstable();
-        let known = numbers.chunk_by(|a, b| a == b).map(<[i64]>::len).filter(|count| *count >= LEAST_COUNT as usize);
-        let (few, share) = known.fold((0, 0), |(few, share), count| (few + 1, share + count));
-        let least = if few <= self.grain.texts && share as f64 >= FEW_SHARE * numbers.len() as f64 {
-            LEAST_COUNT as usize - 1
-        } else {
-            (OWN_SHARE * numbers.len() as f64).max(f64::from(LEAST_COUNT)) as usize
-        };
+        let mut least = (OWN_SHARE * numbers.len() as f64).max(f64::from(LEAST_COUNT)) as usize;
+        let counts = || numbers.chunk_by(|a, b| a == b).map(<[i64]>::len);
+        let share =
+            |least: usize| counts().filter(|count| *count > least).sum::<usize>() as f64 / numbers.len().max(1) as f64;
+        // Where much would be left for bins of which only a few numbers are.
+        let known = LEAST_COUNT as usize - 1;
+        let few = counts().filter(|count| *count > known).count() <= self.grain.texts;
+        if few && share(known) >= FEW_SHARE && share(least) < OWN_SHARES {
+            least = known;
+        }
         let mut own: HashSet<i64> = HashSet::new();
         let mut rare: HashSet<i64> = HashSet::new();
         let mut known: Vec<(usize, i64)> = Vec::new();

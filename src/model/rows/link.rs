@@ -81,6 +81,41 @@ impl Relation {
     }
 }
 
+impl Relation {
+    /// The first or second number, if they are to make this one and nothing off; for minutes the nearest to what they are.
+    pub fn solved(self, number: i64, of: [i64; 2], which: usize) -> Option<i64> {
+        let [a, b] = of;
+        let nearest = |wanted: i64| b.checked_add(around(wanted.checked_sub(b)?));
+        let divided =
+            |dividend: i64, by: i64| dividend.checked_rem(by).filter(|rest| *rest == 0).map(|_| dividend / by);
+        let solved = match (self, which) {
+            (Self::Same, _) => number,
+            (Self::Sum, 0) => number.checked_sub(b)?,
+            (Self::Sum, _) => number.checked_sub(a)?,
+            (Self::Difference, 0) => number.checked_add(b)?,
+            (Self::Difference, _) => a.checked_sub(number)?,
+            (Self::Product, 0) => divided(number, b)?,
+            (Self::Product, _) => divided(number, a)?,
+            (Self::Hundreds, 0) => divided(number.checked_sub(b)?, 100)?,
+            (Self::Hundreds, _) => number.checked_sub(a.checked_mul(100)?)?,
+            (Self::ClockSum, 0) => clock(minutes(number)?.checked_sub(b)?),
+            (Self::ClockSum, _) => nearest(minutes(number)? - minutes(a)?)?,
+            (Self::ClockLess, 0) => clock(minutes(number)?.checked_add(b)?),
+            (Self::ClockLess, _) => nearest(minutes(a)? - minutes(number)?)?,
+            (Self::ClockMinutes, 0) => clock(minutes(b)?.checked_add(number)?),
+            (Self::ClockMinutes, _) => clock(minutes(a)?.checked_sub(number)?),
+        };
+        let then = if self == Self::Same {
+            [solved; 2]
+        } else if which == 0 {
+            [solved, b]
+        } else {
+            [a, solved]
+        };
+        (self.apply(then, 0) == Some(number)).then_some(solved)
+    }
+}
+
 /// A field that is made of others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
@@ -114,6 +149,10 @@ mod tests {
         assert_eq!(off(Relation::ClockSum, 2400, [2355, 5]), None);
         assert_eq!(off(Relation::ClockSum, 5, [2377, 10]), None);
         assert_eq!(off(Relation::Sum, 5, [i64::MAX, 10]), None);
+        assert_eq!(Relation::Sum.solved(12, [5, 0], 1), Some(7));
+        assert_eq!(Relation::ClockSum.solved(5, [2355, 900], 1), Some(10 + 1440));
+        assert_eq!(Relation::Hundreds.solved(1745, [17, 0], 1), Some(45));
+        assert_eq!(Relation::Product.solved(13, [5, 3], 1), None);
     }
 
     proptest! {
@@ -128,6 +167,13 @@ mod tests {
                         prop_assert_eq!(relation.apply(of, off), Some(number), "{:?}", relation);
                     }
                     relation.apply(of, number);
+                    for which in [0, 1] {
+                        if let Some(solved) = relation.solved(number, of, which) {
+                            let mut then = if relation == Relation::Same { [solved; 2] } else { of };
+                            then[which] = solved;
+                            prop_assert_eq!(relation.apply(then, 0), Some(number), "{:?}", relation);
+                        }
+                    }
                 }
             }
         }

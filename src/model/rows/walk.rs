@@ -11,6 +11,7 @@
 use std::collections::HashSet;
 
 use super::bin::Bin;
+use super::codebook::weekday;
 use crate::frame::{FrameError, Reader, put_signed, put_varint};
 use crate::model::chance::Chance;
 use crate::payload::fields::{LEAST_COUNT, TimeFormat};
@@ -98,7 +99,8 @@ impl Walk {
             // Bins of a single number are looked at first.
             let is_own = |bin: &&Bin| bin.edges.is_empty() && bin.holds(gap);
             let exactly = self.gaps.iter().position(|bin| is_own(&bin));
-            let ranges = || self.gaps.iter().enumerate().filter(|(_, bin)| !bin.edges.is_empty() || bin.atoms.len() > 1);
+            let ranges =
+                || self.gaps.iter().enumerate().filter(|(_, bin)| !bin.edges.is_empty() || bin.atoms.len() > 1);
             let Some(bin) = exactly
                 .or_else(|| ranges().find(|(_, bin)| gap <= bin.last).map(|(number, _)| number))
                 .or_else(|| ranges().last().map(|(number, _)| number))
@@ -139,13 +141,11 @@ impl Walk {
 
     /// The hour of the week, from Monday on, 0 to 167.
     fn hour_of(&self, step: i64, format: &TimeFormat) -> usize {
-        /// 1970-01-01 was a Thursday.
-        const THURSDAY: i64 = 3;
         let (time, a_day) = (self.time(step), format.units_a_day());
         let (day, of_day) = (time.div_euclid(a_day), time.rem_euclid(a_day));
         // A day of 10⁻⁹ s, times 24, fits.
         let hour = of_day * HOURS as i64 / a_day;
-        ((day.wrapping_add(THURSDAY)).rem_euclid(7) * HOURS as i64 + hour) as usize
+        (weekday(day) * HOURS as i64 + hour) as usize
     }
 
     /// The times of the first records of a run, `[count]`: as a field of that format has them.
@@ -215,7 +215,8 @@ impl Walk {
     pub fn read(input: &mut Reader<'_>) -> Result<Self, FrameError> {
         let at = input.at();
         let corrupt = |what| FrameError::Corrupt { what, at };
-        let small = |number: u64| u32::try_from(number).map_err(|_| corrupt("a walk has a number of more than 32 bits"));
+        let small =
+            |number: u64| u32::try_from(number).map_err(|_| corrupt("a walk has a number of more than 32 bits"));
         let field = u16::try_from(input.varint()?).map_err(|_| corrupt("a walk is of no field"))?;
         let unit = i64::try_from(input.varint()?).ok().filter(|unit| *unit > 0);
         let unit = unit.ok_or_else(|| corrupt("a walk has no unit"))?;
