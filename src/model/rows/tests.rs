@@ -347,7 +347,7 @@ fn sales(at: impl Fn(i64) -> String) -> Vec<Vec<u8>> {
     let sale = |n: u64| {
         let (hour, minute) = (mixed(n + 20_000) % 24, mixed(n + 30_000) % 12 * 5);
         let (net, tax) = (mixed(n) % 400, mixed(n + 10_000) % 90);
-        let total = if n % 7 == 0 { "null".to_owned() } else { (net + tax).to_string() };
+        let total = if n.is_multiple_of(7) { "null".to_owned() } else { (net + tax).to_string() };
         let clock = 100 * hour + minute;
         let record = format!(
             "{{\"at\":{},\"hour\":{hour},\"minute\":{minute},\"clock\":{clock},\"total\":{total},\"net\":{net},\"tax\":{tax}}}",

@@ -103,7 +103,7 @@ impl Walk {
                 || self.gaps.iter().enumerate().filter(|(_, bin)| !bin.edges.is_empty() || bin.atoms.len() > 1);
             let Some(bin) = exactly
                 .or_else(|| ranges().find(|(_, bin)| gap <= bin.last).map(|(number, _)| number))
-                .or_else(|| ranges().last().map(|(number, _)| number))
+                .or_else(|| ranges().next_back().map(|(number, _)| number))
             else {
                 continue;
             };
