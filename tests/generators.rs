@@ -16,11 +16,12 @@ use latentd::model::{Condition, Family, open_generator};
 type Asked = &'static [(&'static str, &'static str)];
 
 /// Models, by name: the family, and the condition of the second run that is drawn.
-const MODELS: [(&str, Family, Asked); 4] = [
+const MODELS: [(&str, Family, Asked); 5] = [
     ("autoregressive", Family::AUTOREGRESSIVE, &[("line", "boat"), ("minutes", "41")]),
     ("vae", Family::VAE, &[]),
     ("gan", Family::GAN, &[]),
     ("vae-images", Family::VAE, &[("label", "up")]),
+    ("gan-images", Family::GAN, &[("label", "up")]),
 ];
 
 fn path(name: &str, extension: &str) -> PathBuf {
@@ -65,7 +66,7 @@ fn another_program_draws_the_same() {
         let model = path(name, "model").display().to_string();
         let condition: Vec<String> = condition.iter().map(|(field, value)| format!("{field}={value}")).collect();
         let condition: Vec<&str> = condition.iter().map(String::as_str).collect();
-        let length: u64 = if name == "vae-images" { 64 } else { 256 };
+        let length: u64 = if name.ends_with("images") { 64 } else { 256 };
         let [run, last] = [3, u64::MAX >> 8].map(|run: u64| (run.wrapping_mul(length)).to_string());
         let said = [
             tools::run(&python, &[&script, &model, "7", &run, "10"]).unwrap(),
@@ -89,9 +90,10 @@ fn train(name: &str) {
     use std::time::Duration;
 
     use latentd::model::rows::learn;
-    use latentd::model::{Monitor, Progress, VaeModel};
+    use latentd::model::{ImagesModel, Monitor, Progress};
     use latentd::payload::image::Shape;
-    use latentd::training::{Budget, rows, vae};
+    use latentd::training::images::{Data, gan, vae};
+    use latentd::training::{Budget, rows};
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -155,10 +157,19 @@ fn train(name: &str) {
                 }
                 labels.push(["up", "flat"][number % 2].to_owned());
             }
-            let data = vae::Data { shape: Shape::new(8, 8, 1).unwrap(), images: &images, labels: &labels };
-            let recipe = vae::Recipe { latents: 3, width: 24, shift: 0, rate: 5e-3, ..vae::Recipe::default() };
-            let trained = vae::train(data, &recipe, 1, budget(600), &mut Unwatched).unwrap();
-            VaeModel::new(&trained.parts).unwrap().artefact().to_vec()
+            let data = Data { shape: Shape::new(8, 8, 1).unwrap(), images: &images, labels: &labels };
+            let parts = if name == "vae-images" {
+                let recipe = vae::Recipe { latents: 3, width: 24, shift: 0, rate: 5e-3, ..vae::Recipe::default() };
+                vae::train(data, &recipe, 1, budget(600), &mut Unwatched).unwrap().parts
+            } else {
+                // Channels that fill up no lanes, and three grids.
+                let (latents, hidden, channels, critic) = (5, 12, vec![12, 10, 6], vec![16, 32]);
+                let (rates, batch) = ([2e-3; 2], 32);
+                let recipe =
+                    gan::Recipe { latents, hidden, channels, critic, rates, batch, ..gan::Recipe::of(data.shape) };
+                gan::train(data, &recipe, 1, budget(600), &mut Unwatched).unwrap().parts
+            };
+            ImagesModel::new(&parts).unwrap().artefact().to_vec()
         }
     };
     fs::create_dir_all(path(name, "model").parent().unwrap()).unwrap();

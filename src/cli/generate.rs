@@ -15,9 +15,9 @@ use super::records::RecordMode;
 use super::redraw::redraw;
 use super::{Format, UsageError};
 use crate::augment::Balance;
-use crate::model::rows::is_of_rows;
 use crate::model::{
-    Condition, Dictionary, Family, Generator, Manifest, RowsDecoder, RowsModel, VaeModel, open_generator,
+    Condition, Dictionary, Family, Generator, ImagesModel, Manifest, RowsDecoder, RowsModel, is_of_images,
+    open_generator,
 };
 
 /// Draw new records from a model of a topic's fields, in the topic's own syntax
@@ -105,8 +105,8 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let family = manifest.as_ref().map_or_else(|| family_of(&artefact), |manifest| manifest.family.clone());
     let subject = Subject { family, manifest, artefact };
     let draws_nothing = || format!("`{model}` draws nothing");
-    if subject.family == Family::VAE && !is_of_rows(&subject.artefact) {
-        let pictures = VaeModel::parse(&subject.artefact).with_context(draws_nothing)?;
+    if is_of_images(&subject.family, &subject.artefact) {
+        let pictures = ImagesModel::parse(&subject.artefact).with_context(draws_nothing)?;
         return pictures::draw(args, &subject, &pictures, &condition);
     }
     let generator = open_generator(&subject.family, &subject.artefact).with_context(draws_nothing)?;
@@ -119,8 +119,8 @@ pub fn family_of(artefact: &[u8]) -> Family {
         Family::AUTOREGRESSIVE
     } else if let Ok(decoder) = RowsDecoder::parse(artefact) {
         decoder.family()
-    } else if VaeModel::parse(artefact).is_ok() {
-        Family::VAE
+    } else if let Ok(images) = ImagesModel::parse(artefact) {
+        images.family()
     } else {
         Family::COLUMNS
     }

@@ -6,9 +6,9 @@ use thiserror::Error;
 
 use super::columns::{ColumnsError, ColumnsGenerator};
 use super::generator::Generator;
+use super::images::{ImagesError, ImagesModel};
 use super::manifest::Family;
 use super::rows::{RowsDecoder, RowsError, RowsModel, is_of_rows};
-use super::vae::{VaeError, VaeModel};
 
 /// Why an artefact draws nothing.
 #[derive(Debug, Error)]
@@ -26,7 +26,7 @@ pub enum GeneratorError {
     Rows(#[from] RowsError),
     /// It is no generator of images.
     #[error("it is no generator of images")]
-    Vae(#[from] VaeError),
+    Images(#[from] ImagesError),
 }
 
 /// Whether models of a family draw records.
@@ -34,15 +34,18 @@ pub fn is_generative(family: &Family) -> bool {
     [Family::COLUMNS, Family::AUTOREGRESSIVE, Family::VAE, Family::GAN].contains(family)
 }
 
+/// Whether an artefact of a family is of images: some families draw rows too.
+pub fn is_of_images(family: &Family, artefact: &[u8]) -> bool {
+    [Family::VAE, Family::GAN].contains(family) && !is_of_rows(artefact)
+}
+
 /// The generator of an artefact that comes from anywhere.
 pub fn open_generator(family: &Family, artefact: &[u8]) -> Result<Arc<dyn Generator>, GeneratorError> {
     match family {
         family if *family == Family::COLUMNS => Ok(Arc::new(ColumnsGenerator::parse(artefact)?)),
         family if *family == Family::AUTOREGRESSIVE => Ok(Arc::new(RowsModel::parse(artefact)?)),
-        family if *family == Family::GAN || (*family == Family::VAE && is_of_rows(artefact)) => {
-            Ok(Arc::new(RowsDecoder::parse(artefact)?))
-        }
-        family if *family == Family::VAE => Ok(Arc::new(VaeModel::parse(artefact)?)),
+        family if is_of_images(family, artefact) => Ok(Arc::new(ImagesModel::parse(artefact)?)),
+        family if [Family::VAE, Family::GAN].contains(family) => Ok(Arc::new(RowsDecoder::parse(artefact)?)),
         other => Err(GeneratorError::Family(other.clone())),
     }
 }

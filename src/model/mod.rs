@@ -6,6 +6,7 @@
 pub mod columns;
 pub mod dictionary;
 pub mod generator;
+pub mod images;
 pub mod latent;
 pub mod manifest;
 pub mod mixture;
@@ -14,7 +15,6 @@ pub mod perceptron;
 pub mod reservoir;
 pub mod rows;
 pub mod split;
-pub mod vae;
 
 mod challenge;
 mod chance;
@@ -27,7 +27,8 @@ pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Sizes, Verd
 pub use columns::{ColumnsCodec, ColumnsError, ColumnsGenerator, ColumnsModel};
 pub use dictionary::{Dictionary, DictionaryError};
 pub use generator::{Condition, DrawError, Generator};
-pub use generators::{GeneratorError, is_generative, open_generator};
+pub use generators::{GeneratorError, is_generative, is_of_images, open_generator};
+pub use images::{ImagesError, ImagesModel, ImagesParts};
 pub use latent::{LatentCodec, LatentError, LatentModel, LatentParts};
 pub use learned::Learned;
 pub use manifest::{CurvePoint, Family, Manifest, ManifestError, Span};
@@ -35,4 +36,3 @@ pub use monitor::{Monitor, Phase, Progress, Start};
 pub use reservoir::{Kept, Reservoir, Sample, Snapshot};
 pub use rows::{RowsDecoder, RowsError, RowsModel};
 pub use split::{Parts, Split, SplitBy};
-pub use vae::{VaeError, VaeModel, VaeParts};

@@ -6,11 +6,12 @@
 //! data and seed make the same bytes, also beside other trainings.
 
 pub mod classifier;
+pub mod images;
 pub mod latent;
 pub mod rows;
-pub mod vae;
 
 mod adam;
+mod adversaries;
 mod affine;
 mod budget;
 mod curve;

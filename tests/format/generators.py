@@ -491,29 +491,68 @@ class Rows:
 
 class Images:
     def __init__(self, outline, tensors):
-        self.plane, self.channels = outline["height"] * outline["width"], outline["channels"]
+        self.family = outline["family"]
+        self.height, self.width, self.channels = (outline[side] for side in ("height", "width", "channels"))
+        self.classes = [(listed.get("label"), listed["images"]) for listed in outline["classes"]]
+        if self.family == "gan":
+            self.layers = list(layers(tensors, "dense"))
+            self.ups = list(layers(tensors, "up"))
+            self.output = rows(tensors["output.weight"]), tensors["output.bias"][1]
+            return
         self.layers = list(layers(tensors, "decoder"))
-        self.classes, at = [], 0
+        self.mixtures, at = [], 0
         means, factors = rows(tensors["means"]), rows(tensors["factors"])
         for listed in outline["classes"]:
             end = at + listed["components"]
-            mixture = Mixture(tensors["weights"][1][at:end], means[at:end], factors[at:end])
-            self.classes.append((listed.get("label"), listed["images"], mixture))
+            self.mixtures.append(Mixture(tensors["weights"][1][at:end], means[at:end], factors[at:end]))
             at = end
 
     def draw(self, seed, number, conditions):
         chance = Chance(seed, number)
-        classes = [one for one in self.classes if conditions.get("label", one[0]) == one[0]]
-        images = [images for _, images, _ in classes]
-        mixture = classes[chosen(chance.below(sum(images)), images)][2]
-        logits = through(self.layers, mixture.draw(chance))
+        places = [at for at, one in enumerate(self.classes) if conditions.get("label", one[0]) == one[0]]
+        images = [self.classes[at][1] for at in places]
+        place = places[chosen(chance.below(sum(images)), images)]
+        logits = self.grown(chance, place) if self.family == "gan" else through(self.layers, self.mixtures[place].draw(chance))
         samples = bytearray()
-        for place in range(self.plane * self.channels):
-            logit = logits[place % self.channels * self.plane + place // self.channels]
+        plane = self.height * self.width
+        for at in range(plane * self.channels):
+            logit = logits[at % self.channels * plane + at // self.channels]
             small = exp(-abs(logit))
             share = f32((small if logit < 0 else 1.0) / f32(1 + small))
             samples.append(int(f32(f32(share * 255) + 0.5)))
         return samples.hex()
+
+    def grown(self, chance, place):
+        noise = chance.several(len(self.layers[0][0]) - len(self.classes))
+        values = relu(through(self.layers, noise + [float(at == place) for at in range(len(self.classes))]))
+        height, width = (-(-side >> len(self.ups)) for side in (self.height, self.width))
+        channels = len(values) // (height * width)
+        grid = {}
+        for at in range(height * width):
+            grid[divmod(at, width)] = values[at * channels : (at + 1) * channels]
+        for weights, bias in self.ups:
+            nothing, larger = [0.0] * channels, {}
+            for row in range(2 * height):
+                for column in range(2 * width):
+                    own = (row % 2 * 2 + column % 2) * 4 * channels
+                    near = [(row // 2 - 1 + row % 2 + a, column // 2 - 1 + column % 2 + b) for a in (0, 1) for b in (0, 1)]
+                    inputs = [value for at in near for value in grid.get(at, nothing)]
+                    larger[row, column] = relu(products(bias, inputs, weights[own : own + 4 * channels]))
+            grid, height, width, channels = larger, 2 * height, 2 * width, len(bias)
+        weights, bias = self.output
+        logits, nothing = [], [0.0] * channels
+        for plane in range(self.channels):
+            for row in range(self.height):
+                for column in range(self.width):
+                    near = [grid.get((row + a, column + b), nothing) for a in (-1, 0, 1) for b in (-1, 0, 1)]
+                    logit = bias[plane]
+                    for channel in range(channels):
+                        total = 0.0
+                        for at, values in enumerate(near):
+                            total = f32(total + f32(values[channel] * weights[at * channels + channel][plane]))
+                        logit = f32(logit + total)
+                    logits.append(logit)
+        return logits
 
 
 def main(arguments):

@@ -12,7 +12,7 @@ use crate::cli::output::Output;
 #[cfg(feature = "training")]
 use crate::cli::records::Pictures;
 use crate::cli::sheet::{sheet, square};
-use crate::model::{Condition, Generator, VaeModel};
+use crate::model::{Condition, Generator, ImagesModel};
 #[cfg(feature = "training")]
 use crate::payload::image::Shape;
 use crate::units::ByteSize;
@@ -21,7 +21,7 @@ use crate::units::ByteSize;
 const MOST_JUDGED: ByteSize = ByteSize::mib(512);
 
 /// Draws: samples alone, or a PNG sheet where the output's name ends so. With --against, judges.
-pub fn draw(args: &GenerateArgs, subject: &Subject, model: &VaeModel, condition: &Condition) -> anyhow::Result<()> {
+pub fn draw(args: &GenerateArgs, subject: &Subject, model: &ImagesModel, condition: &Condition) -> anyhow::Result<()> {
     model.admits(condition).map_err(|error| UsageError::new(format!("--where: {error}")))?;
     let balance = args.balance.as_deref().map(|field| Balance::new(model, field, condition, f64::INFINITY));
     let balance = balance.transpose().map_err(|error| UsageError::new(format!("--balance: {error}")))?;
@@ -73,17 +73,17 @@ pub fn draw(args: &GenerateArgs, subject: &Subject, model: &VaeModel, condition:
 fn judge(
     args: &GenerateArgs,
     subject: &Subject,
-    model: &VaeModel,
+    model: &ImagesModel,
     (condition, balance): (&Condition, Option<&Balance>),
     images: &[Vec<u8>],
     real: &Path,
 ) -> anyhow::Result<()> {
     use super::judge::tell;
     use crate::cli::records::{Pictures, Planar};
-    use crate::model::vae::LABEL;
+    use crate::model::images::LABEL;
     use crate::quality::{Report, Rows};
     use crate::training::classifier::{Images, judge};
-    use crate::training::vae::Data;
+    use crate::training::images::Data;
 
     let shape = model.shape();
     let read = |file: &Path, labels: &Option<PathBuf>| {
@@ -144,7 +144,7 @@ fn halves(pictures: Pictures, shape: Shape) -> (Pictures, Pictures) {
 fn judge(
     _: &GenerateArgs,
     _: &Subject,
-    _: &VaeModel,
+    _: &ImagesModel,
     _: (&Condition, Option<&Balance>),
     _: &[Vec<u8>],
     _: &Path,

@@ -1,9 +1,8 @@
 //! Some of what a model draws, to stand in a page.
 
 use crate::cli::sheet::sheet;
-use crate::model::rows::is_of_rows;
-use crate::model::vae::LABEL;
-use crate::model::{Condition, Family, Generator, VaeModel, is_generative, open_generator};
+use crate::model::images::LABEL;
+use crate::model::{Condition, Family, Generator, ImagesModel, is_generative, is_of_images, open_generator};
 
 /// Records that are shown.
 const RECORDS: u32 = 12;
@@ -40,8 +39,8 @@ impl Drawn {
         if !is_generative(family) {
             return Ok(None);
         }
-        if *family == Family::VAE && !is_of_rows(artefact) {
-            let model = VaeModel::parse(artefact)?;
+        if is_of_images(family, artefact) {
+            let model = ImagesModel::parse(artefact)?;
             let asked = |label: &str| condition.get(LABEL).is_none_or(|asked| asked == label);
             let labels: Vec<&str> = model.labels().filter(|label| asked(label)).take(CLASSES).collect();
             let sheets = if labels.is_empty() {

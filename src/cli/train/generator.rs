@@ -30,7 +30,7 @@ struct Learned {
 /// Trains a generator, which is judged by `latentd generate --against` and not by what it would save.
 pub fn run(args: &TrainArgs, kind: GeneratorKind, file: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
     if args.payload == Payload::Image {
-        let message = "--generator autoregressive and gan learn rows: write --payload json or csv, or --generator vae";
+        let message = "--generator autoregressive learns rows: write --payload json or csv, or --generator vae or gan";
         return Err(UsageError::new(message).into());
     }
     if args.labels.is_some() {

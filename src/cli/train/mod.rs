@@ -123,7 +123,7 @@ enum GeneratorKind {
     Autoregressive,
     /// Rows, all fields at once; or images of one shape (--payload image), by class where there are --labels
     Vae,
-    /// Rows, all fields at once, learned beside a critic
+    /// Rows or images as `vae` does, learned beside a critic
     Gan,
 }
 
@@ -152,8 +152,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let bar = spinner();
     if let (Some(file), Some(kind)) = (&args.file, args.generator) {
         return match kind {
-            GeneratorKind::Vae if args.payload == Payload::Image || args.shape.is_some() => {
-                pictures::run(args, file, &bar)
+            GeneratorKind::Vae | GeneratorKind::Gan if args.payload == Payload::Image || args.shape.is_some() => {
+                pictures::run(args, kind, file, &bar)
             }
             kind => generator::run(args, kind, file, &bar),
         };

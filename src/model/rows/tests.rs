@@ -182,7 +182,7 @@ fn a_model_of_rows_is_none_of_images_and_none_of_another_family() {
     assert!(is_of_rows(vae.artefact()) && is_of_rows(gan.artefact()));
     assert!(!is_of_rows(autoregressive.artefact()), "it draws nothing else, and does not say so");
     assert!(RowsModel::parse(vae.artefact()).is_err() && RowsDecoder::parse(autoregressive.artefact()).is_err());
-    assert!(crate::model::VaeModel::parse(vae.artefact()).is_err());
+    assert!(crate::model::ImagesModel::parse(vae.artefact()).is_err());
     for artefact in [vae.artefact(), gan.artefact(), autoregressive.artefact()] {
         assert!(open_generator(&Family::COLUMNS, artefact).is_err());
     }

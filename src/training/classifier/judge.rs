@@ -4,7 +4,7 @@ use super::{Classifier, FEATURES};
 use crate::quality::images::{Evidence, Features, judge as gates};
 use crate::quality::{Gate, QualityError};
 use crate::training::TrainingError;
-use crate::training::vae::Data;
+use crate::training::images::Data;
 
 /// How often a classifier sees each image.
 const EPOCHS: u32 = 8;

@@ -1,6 +1,8 @@
 //! Images drawn from the model, many at once.
 
-use super::{Class, LABEL, VaeModel};
+use std::ops::Range;
+
+use super::{Class, ImagesModel, LABEL, Network};
 use crate::engine::exp;
 use crate::model::chance::Chance;
 use crate::model::generator::{Condition, DrawError, Generator, numbers_of};
@@ -9,17 +11,17 @@ use crate::model::mixture::choose;
 /// Images that are drawn side by side; none follows from another.
 const RUN: u32 = 64;
 
-impl VaeModel {
+impl ImagesModel {
     /// A class by its share of all images.
-    pub(super) fn class_by_chance(&self, chance: &mut Chance) -> &Class {
+    pub(super) fn class_by_chance(&self, chance: &mut Chance) -> usize {
         by_chance(&self.classes, chance)
     }
 
     /// The classes that a condition leaves.
-    fn admitted(&self, condition: &Condition) -> Result<&[Class], DrawError> {
+    fn admitted(&self, condition: &Condition) -> Result<Range<usize>, DrawError> {
         let Some((field, value)) = condition.iter().find(|(field, _)| *field != LABEL).or(condition.iter().next())
         else {
-            return Ok(&self.classes);
+            return Ok(0..self.classes.len());
         };
         if self.labels().next().is_none() {
             return Err(DrawError::Unconditional {
@@ -31,7 +33,7 @@ impl VaeModel {
             return Err(DrawError::UnknownField { field: field.clone(), known: LABEL.to_owned() });
         }
         let place = self.classes.iter().position(|class| class.label.as_ref() == Some(value));
-        place.map(|place| &self.classes[place..=place]).ok_or_else(|| DrawError::Impossible {
+        place.map(|place| place..place + 1).ok_or_else(|| DrawError::Impossible {
             field: field.clone(),
             value: value.clone(),
             detail: format!("it is one of {}", self.labels().collect::<Vec<_>>().join(", ")),
@@ -39,17 +41,17 @@ impl VaeModel {
     }
 
     /// The samples of an image, in the order row, column, channel, of their logits in planar order.
-    fn samples(&self, logits: &[f32]) -> Vec<u8> {
+    pub(super) fn samples(&self, logits: &[f32]) -> Vec<u8> {
         let plane = self.shape.plane();
         let channels = self.shape.channels();
         (0..plane * channels).map(|place| sample(logits[place % channels * plane + place / channels])).collect()
     }
 }
 
-/// A class by its share of the images of these.
-fn by_chance<'a>(classes: &'a [Class], chance: &mut Chance) -> &'a Class {
+/// The place of a class, by its share of the images of these.
+fn by_chance(classes: &[Class], chance: &mut Chance) -> usize {
     let images = || classes.iter().map(|class| u64::from(class.images));
-    &classes[choose(chance.below(images().sum()), images())]
+    choose(chance.below(images().sum()), images())
 }
 
 /// A sample of its logit: the logistic function times 255, rounded.
@@ -59,9 +61,12 @@ fn sample(logit: f32) -> u8 {
     (share * 255.0 + 0.5) as u8
 }
 
-impl Generator for VaeModel {
+impl Generator for ImagesModel {
     fn name(&self) -> &'static str {
-        "vae"
+        match self.network {
+            Network::Vae(_) => "vae",
+            Network::Gan(_) => "gan",
+        }
     }
 
     fn content_type(&self) -> &'static str {
@@ -95,12 +100,13 @@ impl Generator for VaeModel {
         records: &mut Vec<Vec<u8>>,
     ) -> Result<(), DrawError> {
         let classes = self.admitted(condition)?;
-        let mut latents = Vec::new();
+        let mut inputs = Vec::new();
         for number in numbers {
             let mut chance = Chance::of(seed, *number);
-            by_chance(classes, &mut chance).mixture.draw(&mut chance, &mut latents);
+            let class = classes.start + by_chance(&self.classes[classes.clone()], &mut chance);
+            self.network.random(class, &mut chance, &mut inputs);
         }
-        let logits = self.decode(&latents);
+        let logits = self.logits(&inputs);
         records.extend(logits.chunks_exact(self.shape.samples()).map(|logits| self.samples(logits)));
         Ok(())
     }
@@ -120,9 +126,9 @@ impl Generator for VaeModel {
     }
 }
 
-impl VaeModel {
+impl ImagesModel {
     /// The label of the image with this number: that of the class that [`Generator::draw`] draws it from; `None` without labels.
     pub fn label_of(&self, seed: u64, number: u64) -> Option<&str> {
-        self.class_by_chance(&mut Chance::of(seed, number)).label.as_deref()
+        self.classes[self.class_by_chance(&mut Chance::of(seed, number))].label.as_deref()
     }
 }

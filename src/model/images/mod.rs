@@ -1,11 +1,9 @@
-//! `vae`: small images, drawn by the decoder of a variational autoencoder (Kingma and Welling 2014, arXiv:1312.6114).
+//! Small images, drawn: `vae` and `gan` of images.
 //!
-//! 1. A **mixture** of Gaussians for each class of images says which latents the class has ([`super::mixture`]). It is fitted to samples of the
-//!    posterior: what an encoder makes of real images is far from the prior that it was trained with, so that
-//!    latents drawn from the prior make images of nothing (*ex-post density estimation*; Ghosh et al. 2020, arXiv:1903.12436).
-//! 2. A **decoder** of three layers makes an image of a latent, with as much *contrast* as real images have (`contrast`).
-//!
-//! Classes are drawn by their shares, or one is asked for by its label. Without labels all images are one class.
+//! 1. A **class** is chosen by its share of all images, or is asked for by its label. Without labels all images are one class.
+//! 2. A **network** makes the logits of an image's samples of random numbers and the class: the decoder of a variational autoencoder over
+//!    a mixture of Gaussians for each class (`vae`), or the generator of an adversarial pair (`gan`). `crate::training::images` trains them.
+//! 3. **Samples** are the logistic function of logits, times 255.
 //!
 //! All of it is `f32` and `f64` in a stated order, with an exponential and a logarithm of our own: the same model, seed, condition and
 //! number give the same bytes on every machine.
@@ -13,19 +11,26 @@
 mod artefact;
 mod contrast;
 mod draw;
+mod gan;
+mod upsampling;
+mod vae;
 
 use std::sync::Arc;
 
-use super::mixture::{FEWEST, Mixture, MixtureError};
-use super::perceptron::{LayerError, Linear, Perceptron};
+use super::Family;
+use super::chance::Chance;
+use super::mixture::{FEWEST, MixtureError};
+use super::perceptron::LayerError;
 use crate::codec::ModelId;
 use crate::engine::Kernel;
 use crate::payload::image::{Shape, ShapeError};
 
 pub use artefact::MAX_ARTEFACT_BYTES;
 pub use contrast::{contrast, half_light};
+pub use gan::{GanParts, MAX_CHANNELS, MAX_PRODUCTS, MAX_UPS, first_grid};
+pub use vae::VaeParts;
 
-/// Most latent numbers.
+/// Most latent numbers, or numbers of noise.
 pub const MAX_LATENTS: usize = 128;
 /// Most units of a hidden layer.
 pub const MAX_WIDTH: usize = 2048;
@@ -39,7 +44,7 @@ pub const LABEL: &str = "label";
 
 /// Why there is no model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum VaeError {
+pub enum ImagesError {
     /// The bytes or parts are no model of this kind.
     #[error("it is no model that draws images: {0}")]
     Invalid(String),
@@ -52,7 +57,7 @@ pub enum VaeError {
     /// There is no such shape.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// There are too few images to fit a mixture to.
+    /// There are too few images to draw others like them.
     #[error("{found} images of a class are too few to draw others like them: at least {FEWEST} are needed")]
     TooFew {
         /// How many there are.
@@ -60,7 +65,7 @@ pub enum VaeError {
     },
 }
 
-impl From<MixtureError> for VaeError {
+impl From<MixtureError> for ImagesError {
     fn from(error: MixtureError) -> Self {
         match error {
             MixtureError::Invalid(what) => Self::invalid(what),
@@ -69,55 +74,54 @@ impl From<MixtureError> for VaeError {
     }
 }
 
-impl From<LayerError> for VaeError {
+impl From<LayerError> for ImagesError {
     fn from(error: LayerError) -> Self {
         Self::invalid(error)
     }
 }
 
-impl VaeError {
+impl ImagesError {
     fn invalid(what: impl std::fmt::Display) -> Self {
         Self::Invalid(what.to_string())
     }
 }
 
+/// That what is asked of parts holds.
+fn holds(holds: bool, what: &str) -> Result<(), ImagesError> {
+    if holds { Ok(()) } else { Err(ImagesError::invalid(what)) }
+}
+
 /// A class of images.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Class {
     /// What it is asked for by; only a class that is the only one has none.
     pub label: Option<String>,
     /// Images that it was learned from: classes are drawn in proportion to them.
     pub images: u32,
-    /// Its latents.
-    pub mixture: Mixture,
 }
 
 /// What a training makes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct VaeParts {
+pub struct ImagesParts {
     /// The images' shape.
     pub shape: Shape,
     /// Classes, by ascending label.
     pub classes: Vec<Class>,
-    /// From latents to hidden units to hidden units to the logits of samples in planar order.
-    pub decoder: [Linear; 3],
+    /// What makes images of them.
+    pub network: NetworkParts,
 }
 
-impl VaeParts {
-    /// Latent numbers.
-    pub fn latents(&self) -> usize {
-        self.decoder[0].inputs()
-    }
+/// The network of a family.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NetworkParts {
+    /// A decoder over mixtures.
+    Vae(VaeParts),
+    /// A generator of upsampling convolutions.
+    Gan(GanParts),
+}
 
-    fn check(&self) -> Result<(), VaeError> {
-        let holds = |holds: bool, what: &str| if holds { Ok(()) } else { Err(VaeError::invalid(what)) };
-        let [first, second, last] = &self.decoder;
-        holds((1..=MAX_LATENTS).contains(&first.inputs()), "it does not have 1 to 128 latent numbers")?;
-        for hidden in [first, second] {
-            holds((1..=MAX_WIDTH).contains(&hidden.outputs()), "a layer does not have 1 to 2048 units")?;
-        }
-        let follows = second.inputs() == first.outputs() && last.inputs() == second.outputs();
-        holds(follows && last.outputs() == self.shape.samples(), "its layers do not fit each other and its shape")?;
+impl ImagesParts {
+    fn check(&self) -> Result<(), ImagesError> {
         holds((1..=MAX_CLASSES).contains(&self.classes.len()), "it does not have 1 to 512 classes")?;
         let named = self.classes.iter().all(|class| class.label.is_some());
         holds(named || self.classes.len() == 1, "a class has no label")?;
@@ -125,47 +129,83 @@ impl VaeParts {
             self.classes.windows(2).all(|pair| pair[0].label < pair[1].label),
             "its classes are not in the order of their labels",
         )?;
-        for Class { label, images, mixture } in &self.classes {
+        for Class { label, images } in &self.classes {
             holds(label.as_ref().is_none_or(|label| label.len() <= MAX_LABEL), "a label has more than 64 bytes")?;
             holds(*images > 0, "a class has no images")?;
-            holds(mixture.latents() == self.latents(), "a mixture is of other latents")?;
         }
-        Ok(())
+        match &self.network {
+            NetworkParts::Vae(parts) => parts.check(self.shape, self.classes.len()),
+            NetworkParts::Gan(parts) => parts.check(self.shape, self.classes.len()),
+        }
+    }
+}
+
+/// A network, ready to draw.
+#[derive(Debug)]
+enum Network {
+    Vae(vae::Decoder),
+    Gan(gan::Generator),
+}
+
+impl Network {
+    fn new(parts: &ImagesParts, kernel: Kernel) -> Self {
+        match &parts.network {
+            NetworkParts::Vae(network) => Self::Vae(vae::Decoder::new(network, kernel)),
+            NetworkParts::Gan(network) => {
+                Self::Gan(gan::Generator::new(network, parts.shape, parts.classes.len(), kernel))
+            }
+        }
+    }
+
+    /// Appends what an image of a class is made of.
+    fn random(&self, class: usize, chance: &mut Chance, inputs: &mut Vec<f32>) {
+        match self {
+            Self::Vae(decoder) => decoder.random(class, chance, inputs),
+            Self::Gan(generator) => generator.random(class, chance, inputs),
+        }
     }
 }
 
 /// A model that draws images.
-pub struct VaeModel {
+pub struct ImagesModel {
     artefact: Arc<[u8]>,
     id: ModelId,
     shape: Shape,
     classes: Vec<Class>,
-    decoder: Perceptron,
+    network: Network,
 }
 
-impl VaeModel {
+impl ImagesModel {
     /// Of parts that were trained.
-    pub fn new(parts: &VaeParts) -> Result<Self, VaeError> {
+    pub fn new(parts: &ImagesParts) -> Result<Self, ImagesError> {
         parts.check()?;
         Self::parse(&artefact::write(parts))
     }
 
     /// Reads an artefact that comes from anywhere. Takes memory in proportion to its length.
-    pub fn parse(artefact: &[u8]) -> Result<Self, VaeError> {
+    pub fn parse(artefact: &[u8]) -> Result<Self, ImagesError> {
         Self::with_kernel(artefact, Kernel::best())
     }
 
-    /// [`VaeModel::parse`], with a kernel of choice: all draw the same.
-    pub fn with_kernel(artefact: &[u8], kernel: Kernel) -> Result<Self, VaeError> {
+    /// [`ImagesModel::parse`], with a kernel of choice: all draw the same.
+    pub fn with_kernel(artefact: &[u8], kernel: Kernel) -> Result<Self, ImagesError> {
         let parts = artefact::read(artefact)?;
         parts.check()?;
         Ok(Self {
             artefact: artefact.into(),
             id: ModelId::of(artefact),
             shape: parts.shape,
-            decoder: Perceptron::new(&parts.decoder, kernel),
+            network: Network::new(&parts, kernel),
             classes: parts.classes,
         })
+    }
+
+    /// Its family.
+    pub fn family(&self) -> Family {
+        match self.network {
+            Network::Vae(_) => Family::VAE,
+            Network::Gan(_) => Family::GAN,
+        }
     }
 
     /// Its bytes.
@@ -188,22 +228,25 @@ impl VaeModel {
         self.classes.iter().filter_map(|class| class.label.as_deref())
     }
 
-    /// The logits of samples for latents: `[rows, L]` to `[rows, D]`, samples in planar order.
+    /// The logits of samples for what images are made of: `[rows, inputs]` to `[rows, D]`, samples in planar order. A `vae` makes them of
+    /// latents, a `gan` of noise and a 1 among zeros, in the class's place.
     ///
     /// # Panics
     ///
-    /// If `latents` are not whole rows.
-    pub fn decode(&self, latents: &[f32]) -> Vec<f32> {
-        let logits = self.decoder.apply(latents);
-        let rows = logits.chunks_exact(self.decoder.width());
-        rows.flat_map(|row| &row[..self.decoder.outputs()]).copied().collect()
+    /// If `inputs` are not whole rows.
+    pub fn logits(&self, inputs: &[f32]) -> Vec<f32> {
+        match &self.network {
+            Network::Vae(decoder) => decoder.logits(inputs),
+            Network::Gan(generator) => generator.logits(inputs),
+        }
     }
 }
 
-impl std::fmt::Debug for VaeModel {
+impl std::fmt::Debug for ImagesModel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (id, bytes, shape, classes) = (self.id, self.artefact.len(), self.shape, self.classes.len());
-        write!(f, "VaeModel {{ id: {id}, bytes: {bytes}, shape: {shape}, classes: {classes} }}")
+        let (family, id, bytes, shape) = (self.family(), self.id, self.artefact.len(), self.shape);
+        let classes = self.classes.len();
+        write!(f, "ImagesModel {{ family: {family}, id: {id}, bytes: {bytes}, shape: {shape}, classes: {classes} }}")
     }
 }
 

@@ -1,7 +1,7 @@
 //! How a model that draws images is made.
 
+use crate::model::images::{MAX_LATENTS, MAX_WIDTH};
 use crate::model::mixture::Fit;
-use crate::model::vae::{MAX_LATENTS, MAX_WIDTH};
 use crate::training::TrainingError;
 
 /// What is trained, and how. The default is a first choice: nothing has been measured against it yet.
