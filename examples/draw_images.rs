@@ -1,25 +1,25 @@
 //! Trains a model that draws images, and judges what it draws by images that it has not seen:
 //!
 //! ```sh
-//! cargo run --release --example draw_images -- 28x28 train-images-idx3-ubyte train-labels-idx1-ubyte \
-//!     t10k-images-idx3-ubyte t10k-labels-idx1-ubyte images=10000 cpu=240
+//! cargo run --release --no-default-features --features training,quality --example draw_images -- vae 28x28 train-images-idx3-ubyte \
+//!     train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte images=10000 cpu=240
 //! ```
 //!
-//! Settings are those of `training::vae::Recipe`, `components` and `members` of its mixtures, `steps` and `cpu` (seconds) of the budget,
-//! `seed`, `images` (the first so many are learned from), `epochs` of classifiers, and `save`, a file for the model.
+//! The first argument is `vae` or `gan`. Settings are those of its recipe in `training::images`, `components` and `members` of mixtures, `steps` and `cpu`
+//! (seconds) of the budget, `seed`, `images` (the first so many are learned from), `epochs` of classifiers, and `save`, a file for the model.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use latentd::model::images::{Class, ImagesParts, NetworkParts, VaeParts};
 use latentd::model::mixture::Mixture;
-use latentd::model::vae::Class;
-use latentd::model::{Condition, Family, Generator, Manifest, Monitor, Progress, VaeModel, package};
+use latentd::model::{Condition, Generator, ImageGenerator as _, ImagesModel, Manifest, Monitor, Progress, package};
 use latentd::payload::image::Shape;
 use latentd::quality::images::{Evidence, Features, judge};
 use latentd::training::Budget;
 use latentd::training::classifier::{Classifier, FEATURES};
-use latentd::training::vae::{Data, Recipe, train};
+use latentd::training::images::{Data, gan, vae};
 use rustix::time::{ClockId, clock_gettime};
 
 /// The time in manifests: none, so that the same training makes the same file.
@@ -67,7 +67,7 @@ fn labels(path: &str) -> anyhow::Result<Vec<String>> {
 }
 
 /// Images and their labels, as many as are asked for.
-fn draw(model: &VaeModel, seed: u64, count: usize) -> anyhow::Result<(Vec<u8>, Vec<String>)> {
+fn draw(model: &ImagesModel, seed: u64, count: usize) -> anyhow::Result<(Vec<u8>, Vec<String>)> {
     let (mut records, run) = (Vec::new(), model.run_length());
     for number in 0..count.div_ceil(run as usize) {
         model.draw(seed, &Condition::new(), number as u64, run, &mut records)?;
@@ -77,28 +77,87 @@ fn draw(model: &VaeModel, seed: u64, count: usize) -> anyhow::Result<(Vec<u8>, V
     Ok((records.concat(), (0..records.len()).filter_map(label).collect()))
 }
 
+/// Recipes of both families, of which one is used.
+struct Recipes {
+    vae: vae::Recipe,
+    gan: gan::Recipe,
+}
+
+impl Recipes {
+    fn set(&mut self, kind: &str, name: &str, value: &str) -> anyhow::Result<()> {
+        let two = || -> anyhow::Result<[f64; 2]> {
+            let (first, second) = value.split_once(',').unwrap_or((value, value));
+            Ok([first.parse()?, second.parse()?])
+        };
+        let several = || value.split(',').map(|value| Ok(value.parse()?)).collect::<anyhow::Result<Vec<usize>>>();
+        let Self { vae, gan } = self;
+        match (kind, name) {
+            ("vae", "latents") => vae.latents = value.parse()?,
+            ("vae", "width") => vae.width = value.parse()?,
+            ("vae", "beta") => vae.beta = value.parse()?,
+            ("vae", "shift") => vae.shift = value.parse()?,
+            ("vae", "batch") => vae.batch = value.parse()?,
+            ("vae", "rate") => vae.rate = value.parse()?,
+            ("vae", "draws") => vae.draws = value.parse()?,
+            ("vae", "spread") => vae.spread = value.parse()?,
+            ("vae", "components") => vae.fit.components = value.parse()?,
+            ("vae", "members") => vae.fit.members = value.parse()?,
+            ("gan", "latents") => gan.latents = value.parse()?,
+            ("gan", "hidden") => gan.hidden = value.parse()?,
+            ("gan", "channels") => gan.channels = several()?,
+            ("gan", "critic") => gan.critic = several()?,
+            ("gan", "batch") => gan.batch = value.parse()?,
+            ("gan", "rates") => gan.rates = two()?,
+            ("gan", "gamma") => gan.gamma = two()?,
+            ("gan", "mean") => gan.mean = value.parse()?,
+            ("gan", "translation") => gan.translation = value.parse()?,
+            ("gan", "interval") => gan.interval = value.parse()?,
+            _ => bail!("there is no setting `{name}`"),
+        }
+        Ok(())
+    }
+
+    /// Trains: the model's parts, and what is told of it.
+    fn train(
+        &self,
+        kind: &str,
+        data: Data<'_>,
+        seed: u64,
+        budget: Budget,
+        printer: &mut Printer,
+    ) -> anyhow::Result<(ImagesParts, String)> {
+        Ok(match kind {
+            "vae" => {
+                let trained = vae::train(data, &self.vae, seed, budget, printer)?;
+                let vae::Trained { steps, rewinds, validation, contrast, .. } = trained;
+                let told = format!(
+                    "{steps} steps, {rewinds} rewinds, validation {validation:.4} bits a sample, contrast {contrast:.2}"
+                );
+                (trained.parts, told)
+            }
+            "gan" => {
+                let trained = gan::train(data, &self.gan, seed, budget, printer)?;
+                (trained.parts, format!("{} steps, kernel distance {:.4}", trained.steps, trained.distance))
+            }
+            _ => bail!("there is no generator `{kind}` of images: write vae or gan"),
+        })
+    }
+}
+
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [shape, images, labels_of, test, test_labels, settings @ ..] = arguments.as_slice() else {
-        bail!("usage: draw_images HEIGHTxWIDTH IMAGES LABELS TEST-IMAGES TEST-LABELS [SETTING=VALUE]...")
+    let [kind, shape, images, labels_of, test, test_labels, settings @ ..] = arguments.as_slice() else {
+        bail!("usage: draw_images vae|gan HEIGHTxWIDTH IMAGES LABELS TEST-IMAGES TEST-LABELS [SETTING=VALUE]...")
     };
     let shape: Shape = shape.parse()?;
     let (mut images, mut names) = (items(images)?, labels(labels_of)?);
     let (test, test_names) = (items(test)?, labels(test_labels)?);
-    let (mut recipe, mut budget, mut seed) = (Recipe::default(), Budget { steps: u32::MAX, cpu: None }, 1);
+    let mut recipes = Recipes { vae: vae::Recipe::default(), gan: gan::Recipe::of(shape) };
+    let (mut budget, mut seed) = (Budget { steps: u32::MAX, cpu: None }, 1);
     let (mut save, mut epochs) = (None, 8);
     for setting in settings {
         let (name, value) = setting.split_once('=').with_context(|| format!("`{setting}` sets nothing"))?;
         match name {
-            "latents" => recipe.latents = value.parse()?,
-            "width" => recipe.width = value.parse()?,
-            "beta" => recipe.beta = value.parse()?,
-            "shift" => recipe.shift = value.parse()?,
-            "batch" => recipe.batch = value.parse()?,
-            "rate" => recipe.rate = value.parse()?,
-            "draws" => recipe.draws = value.parse()?,
-            "components" => recipe.fit.components = value.parse()?,
-            "members" => recipe.fit.members = value.parse()?,
             "steps" => budget.steps = value.parse()?,
             "cpu" => budget.cpu = Some(Duration::from_secs_f64(value.parse()?)),
             "seed" => seed = value.parse()?,
@@ -109,27 +168,19 @@ fn main() -> anyhow::Result<()> {
             }
             "epochs" => epochs = value.parse()?,
             "save" => save = Some(value.to_owned()),
-            _ => bail!("there is no setting `{name}`"),
+            _ => recipes.set(kind, name, value)?,
         }
     }
     let real = Data { shape, images: &images, labels: &names };
     let held = Data { shape, images: &test, labels: &test_names };
     let mut printer = Printer { begun: thread_cpu(), printed: 0.0 };
-    let trained = train(real, &recipe, seed, budget, &mut printer)?;
+    let (parts, told) = recipes.train(kind, real, seed, budget, &mut printer)?;
     let spent = (thread_cpu() - printer.begun).as_secs_f64();
-    let model = VaeModel::new(&trained.parts)?;
-    println!(
-        "{}: {} steps, {spent:.0} s CPU, {} rewinds, validation {:.4} bits a sample, contrast {:.2}; {} bytes, {}",
-        settings.join(" "),
-        trained.steps,
-        trained.rewinds,
-        trained.validation,
-        trained.contrast,
-        model.artefact().len(),
-        model.id()
-    );
+    let model = ImagesModel::new(&parts)?;
+    let (settings, bytes, id) = (settings.join(" "), model.artefact().len(), model.id());
+    println!("{kind} {settings}: {spent:.0} s CPU, {told}; {bytes} bytes, {id}");
     if let Some(path) = save {
-        let manifest = Manifest::new(model.artefact(), Family::VAE, "images", CREATED);
+        let manifest = Manifest::new(model.artefact(), model.family(), "images", CREATED);
         std::fs::write(path, package::pack(&manifest.to_json()?, model.artefact())?)?;
     }
     let begun = thread_cpu();
@@ -156,11 +207,13 @@ fn main() -> anyhow::Result<()> {
     println!("judged in {:.0} s CPU", (thread_cpu() - begun).as_secs_f64());
 
     // The same decoder over the prior that it was trained with, in place of the mixtures.
-    let (latents, mut prior) = (recipe.latents, trained.parts);
+    let NetworkParts::Vae(VaeParts { decoder, .. }) = parts.network else { return Ok(()) };
+    let latents = recipes.vae.latents;
     let factors = (0..latents).flat_map(|row| (0..=row).map(move |column| f32::from(u8::from(row == column))));
     let mixture = Mixture::new(vec![1], vec![0.0; latents], factors.collect())?;
-    prior.classes = vec![Class { label: None, images: 1, mixture }];
-    let (drawn, _) = draw(&VaeModel::new(&prior)?, seed, names.len())?;
+    let network = NetworkParts::Vae(VaeParts { mixtures: vec![mixture], decoder });
+    let prior = ImagesParts { shape, classes: vec![Class { label: None, images: 1 }], network };
+    let (drawn, _) = draw(&ImagesModel::new(&prior)?, seed, names.len())?;
     let seen = classifier.classify(&drawn)?;
     let evidence = Evidence {
         generated: Features::new(FEATURES, &seen.features),

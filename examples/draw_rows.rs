@@ -182,7 +182,8 @@ fn main() -> anyhow::Result<()> {
         }
         let rate = drawn.len() as f64 / (thread_cpu() - begun).as_secs_f64();
         println!("{rate:.0} rows/s drawn and written");
-        drawn.truncate(count);
+        drawn.clear();
+        model.sample(seed, &Condition::new(), count as u64, &mut drawn)?;
         let options = Options { seed: 1, target: Some(target.clone()), ..Options::default() };
         let report = Judge::new(&refs(&train), &refs(&holdout), options)?.judge(&refs(&drawn))?;
         for gate in &report.gates {

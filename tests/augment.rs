@@ -171,6 +171,7 @@ fn a_stream_that_changes_takes_the_licence_back_at_the_next_judgement() {
     let mut examiner = Examiner::new(ExaminerParts {
         augmentation: augmentation.clone(),
         pipeline: "p".to_owned(),
+        shape: None,
         registry,
         runtime: runtime.handle().clone(),
         by: "test/0".to_owned(),

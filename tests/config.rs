@@ -187,8 +187,32 @@ fn options_that_limit_each_other_are_checked_together() {
             "a topic of their own",
         ),
         (
-            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\ngenerator = \"gan\"\n",
-            "no pipeline of this release learns `gan`",
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\ngenerator = \"gan\"\nbalance = \"carrier\"\n",
+            "`pipelines.p.augment.balance`: the generator `gan` draws all fields of a row at once, from noise, and under no condition: take `auto` or `autoregressive`",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\npayload = \"image\"\nshape = \"28x28\"\n[pipelines.p.augment]\ngenerator = \"autoregressive\"\n",
+            "learns fields, of which images have none: take `auto`, `vae` or `gan`",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\npayload = \"image\"\nshape = \"28x28\"\n[pipelines.p.augment]\nlabel = \"key\"\nwhere = { digit = 3 }\n",
+            "images have no `digit`: what is asked of them is `label`, their class",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\npayload = \"image\"\nshape = \"28x28\"\n[pipelines.p.augment]\nbalance = \"label\"\n",
+            "write `label = \"key\"` or `label = { header = \"NAME\" }`",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\npayload = \"image\"\nshape = \"28x28\"\n[pipelines.p.augment]\nlabel = { headr = \"x\" }\n",
+            "the place where a record says its image's class",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\npayload = \"image\"\n[pipelines.p.augment]\n",
+            "images of which shape?",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\npayload = \"image\"\nshape = \"28x28\"\ncodec = \"xz\"\n[pipelines.p.augment]\nto = \"c\"\n",
+            "what draws images learns from records that a codec which learns has kept, and `xz` keeps none",
         ),
         (
             "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\ngenerator = \"columns\"\nwhere = { carrier = \"UA\" }\n",
@@ -238,6 +262,10 @@ fn what_is_probably_not_meant_is_noticed() {
         ),
         ("[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"restore\"\ncodec = \"xz\"\n", "reads every codec"),
         ("[pipelines.p]\nfrom = [\"a\", \"c\"]\nto = \"b\"\n", "cannot tell them apart"),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\nlabel = \"key\"\n",
+            "only images have a label",
+        ),
     ] {
         let config = load(text).unwrap();
         let notices: Vec<String> = config.notices().iter().map(|notice| notice.rendered(Style::Plain)).collect();

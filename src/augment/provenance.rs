@@ -29,7 +29,7 @@ pub mod header {
     pub const TYPE: &str = "ce_type";
     /// The model's id.
     pub const MODEL: &str = "ce_latentdmodel";
-    /// The generator's family.
+    /// The generator's family, and where it has several operations, a slash and the one that made the record.
     pub const GENERATOR: &str = "ce_latentdgenerator";
     /// The seed, in decimal.
     pub const SEED: &str = "ce_latentdseed";
@@ -99,7 +99,7 @@ pub struct Lineage {
     pub source: String,
     /// The model.
     pub model: ModelId,
-    /// The generator's family.
+    /// The generator's family. What else makes a record, [`Headers::by`] says.
     pub generator: &'static str,
     /// Under which condition.
     pub condition: Condition,
@@ -180,6 +180,15 @@ impl Headers {
         }
     }
 
+    /// The next records were made by this: a family, or one of its operations.
+    pub fn by(&mut self, generator: &str) {
+        if let Some((_, known)) = self.fixed.iter_mut().find(|(name, _)| *name == header::GENERATOR)
+            && known != generator
+        {
+            generator.clone_into(known);
+        }
+    }
+
     /// The headers of a record.
     pub fn of(&mut self, seed: u64, index: u64) -> Vec<HeaderRef<'_>> {
         let id = self.model.to_string();
@@ -200,7 +209,7 @@ impl Headers {
 pub struct Origin {
     /// The model.
     pub model: ModelId,
-    /// The generator's family.
+    /// The generator's family, or one of its operations.
     pub generator: String,
     /// The seed.
     pub seed: u64,
@@ -315,6 +324,9 @@ mod tests {
         let lineage = lineage();
         assert_eq!((origin.model, origin.seed, origin.index), (lineage.model, u64::MAX, 77));
         assert_eq!((origin.generator.as_str(), origin.condition), ("columns", lineage.condition));
+        headers.by("classical/noise");
+        let of = headers.of(1, 2);
+        assert_eq!((of.len(), of[8].name, of[8].value), (13, "ce_latentdgenerator", Some(&b"classical/noise"[..])));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::UsageError;
 use crate::codec::{Content, ModelSource, NoModels, Restorer};
 use crate::config;
-use crate::record::{RecordRef, TimestampKind};
+use crate::record::{HeaderRef, RecordRef, TimestampKind};
 use crate::registry::{CacheSettings, ModelCache, Registry};
 use crate::source::{KafkaSettings, ScanFrom, ScanSettings, Scanned, SourceRecord, TopicScan};
 use crate::units::ByteSize;
@@ -226,23 +226,23 @@ fn object(record: &RecordRef<'_>, topic: &str, partition: i32) -> Value {
         TimestampKind::LogAppendTime => "append",
     };
     object.insert("timestamp_type".to_owned(), json!(kind));
-    let headers: Vec<Value> = record
-        .headers
-        .iter()
-        .map(|header| {
-            let mut entry = Map::new();
-            entry.insert("name".to_owned(), json!(header.name));
-            put(&mut entry, "value", header.value);
-            Value::Object(entry)
-        })
-        .collect();
+    let headers: Vec<Value> = record.headers.iter().map(entry).collect();
     object.insert("headers".to_owned(), Value::Array(headers));
     put(&mut object, "key", record.key);
     put(&mut object, "value", record.value);
     Value::Object(object)
 }
 
-fn put(object: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
+/// A header as JSON.
+pub fn entry(header: &HeaderRef<'_>) -> Value {
+    let mut entry = Map::new();
+    entry.insert("name".to_owned(), json!(header.name));
+    put(&mut entry, "value", header.value);
+    Value::Object(entry)
+}
+
+/// Puts bytes into an object, as text where they are UTF-8.
+pub fn put(object: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
     match bytes.map(std::str::from_utf8) {
         None => object.insert(name.to_owned(), Value::Null),
         Some(Ok(text)) => object.insert(name.to_owned(), json!(text)),
@@ -253,7 +253,7 @@ fn put(object: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{HeaderRef, Timestamp};
+    use crate::record::Timestamp;
 
     #[test]
     fn a_record_as_json_keeps_null_apart_from_empty_and_shows_bytes_as_base64() {

@@ -1,5 +1,6 @@
 //! `latentd generate`: new records from a model that was learned from a topic, in the topic's own syntax.
 
+mod described;
 mod judge;
 mod pictures;
 
@@ -15,10 +16,11 @@ use super::records::RecordMode;
 use super::redraw::redraw;
 use super::{Format, UsageError};
 use crate::augment::Balance;
-use crate::model::rows::is_of_rows;
 use crate::model::{
-    Condition, Dictionary, Family, Generator, Manifest, RowsDecoder, RowsModel, VaeModel, open_generator,
+    ClassicalImages, ClassicalRows, Condition, Dictionary, Family, Generator, ImagesModel, Manifest, RowsDecoder,
+    RowsModel, is_of_images, open_generator, open_image_generator,
 };
+use described::Described;
 
 /// Draw new records from a model of a topic's fields, in the topic's own syntax
 ///
@@ -45,12 +47,15 @@ pub struct GenerateArgs {
     #[arg(long = "where", value_name = "FIELD=VALUE")]
     conditions: Vec<String>,
     /// Draw the classes of this field evenly, with a model that `latentd train --generator` made
-    #[arg(long, value_name = "FIELD", conflicts_with_all = ["from_headers", "against"])]
+    #[arg(long, value_name = "FIELD", conflicts_with = "from_headers")]
     balance: Option<String>,
     /// Draw records again from their headers: a file with an object a line, as `latentd cat -f json` prints records of a topic,
     /// or `-`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "seed", "against"])]
     from_headers: Option<PathBuf>,
+    /// Print each record with the headers that a pipeline gives it, an object a line, which --from-headers takes
+    #[arg(long, conflicts_with_all = ["from_headers", "against"])]
+    headers: bool,
     /// Where to: a file that appears when it is whole [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -105,9 +110,9 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let family = manifest.as_ref().map_or_else(|| family_of(&artefact), |manifest| manifest.family.clone());
     let subject = Subject { family, manifest, artefact };
     let draws_nothing = || format!("`{model}` draws nothing");
-    if subject.family == Family::VAE && !is_of_rows(&subject.artefact) {
-        let pictures = VaeModel::parse(&subject.artefact).with_context(draws_nothing)?;
-        return pictures::draw(args, &subject, &pictures, &condition);
+    if is_of_images(&subject.family, &subject.artefact) {
+        let pictures = open_image_generator(&subject.family, &subject.artefact).with_context(draws_nothing)?;
+        return pictures::draw(args, &subject, pictures.as_ref(), &condition);
     }
     let generator = open_generator(&subject.family, &subject.artefact).with_context(draws_nothing)?;
     draw(args, &subject, generator.as_ref(), &condition)
@@ -119,8 +124,10 @@ pub fn family_of(artefact: &[u8]) -> Family {
         Family::AUTOREGRESSIVE
     } else if let Ok(decoder) = RowsDecoder::parse(artefact) {
         decoder.family()
-    } else if VaeModel::parse(artefact).is_ok() {
-        Family::VAE
+    } else if let Ok(images) = ImagesModel::parse(artefact) {
+        images.family()
+    } else if ClassicalRows::parse(artefact).is_ok() || ClassicalImages::parse(artefact).is_ok() {
+        Family::CLASSICAL
     } else {
         Family::COLUMNS
     }
@@ -156,9 +163,13 @@ fn draw(
         (Some(_), None) => None,
         (_, path) => Some(BufWriter::new(Output::open(path.as_deref(), false)?)),
     };
+    let mut described =
+        args.headers.then(|| Described::new(subject, generator, args.seed, condition, balance.as_ref()));
     let (mut drawn, mut records, mut left) = (Vec::new(), Vec::new(), args.count);
+    // What is judged is a sample, and no stretch of records that follow one another.
+    let is_sample = judge.is_some() && balance.is_none();
     for run in 0u64.. {
-        let count = left.min(u64::from(generator.run_length()));
+        let count = if is_sample { left } else { left.min(u64::from(generator.run_length())) };
         if count == 0 {
             break;
         }
@@ -166,14 +177,20 @@ fn draw(
         records.clear();
         match &balance {
             Some(balance) => balance.draw(generator, args.seed, run, count as u32, &mut records)?,
+            None if is_sample => generator.sample(args.seed, condition, count, &mut records)?,
             None => generator.draw(args.seed, condition, run, count as u32, &mut records)?,
         }
-        for record in &mut records {
-            if let Some(out) = &mut out {
-                out.write_all(record)?;
-                if !record.ends_with(b"\n") {
-                    out.write_all(b"\n")?;
+        let first = run.wrapping_mul(u64::from(generator.run_length()));
+        for (number, record) in (first..).zip(&mut records) {
+            match (&mut out, &mut described) {
+                (Some(out), Some(described)) => described.write(number, record, out)?,
+                (Some(out), None) => {
+                    out.write_all(record)?;
+                    if !record.ends_with(b"\n") {
+                        out.write_all(b"\n")?;
+                    }
                 }
+                (None, _) => {}
             }
             record.truncate(judge::without_end(record).len());
         }

@@ -7,14 +7,8 @@ use super::resolve::lasting;
 use super::section::{Notes, Placed, Read, Section, Word, Words};
 use crate::augment::Rate;
 use crate::model::Condition;
-use crate::pipeline::{AugmentSettings, Gates, GeneratorChoice, Operation, TopicTemplate};
-
-/// A generator, or one that no pipeline of this release learns.
-#[derive(Clone, Copy)]
-enum Wanted {
-    Is(GeneratorChoice),
-    Later(&'static str),
-}
+use crate::model::images::LABEL;
+use crate::pipeline::{AugmentSettings, Gates, GeneratorChoice, LabelSource, Operation, TopicTemplate};
 
 /// The values that fields are to have.
 struct Where(Condition);
@@ -45,14 +39,31 @@ impl Read for Where {
     }
 }
 
-impl Words for Wanted {
+impl Words for GeneratorChoice {
     const WORDS: &'static [(&'static str, Self)] = &[
-        ("auto", Self::Is(GeneratorChoice::Auto)),
-        ("columns", Self::Is(GeneratorChoice::Columns)),
-        ("autoregressive", Self::Is(GeneratorChoice::Autoregressive)),
-        ("vae", Self::Later("vae")),
-        ("gan", Self::Later("gan")),
+        ("auto", Self::Auto),
+        ("columns", Self::Columns),
+        ("autoregressive", Self::Autoregressive),
+        ("vae", Self::Vae),
+        ("gan", Self::Gan),
     ];
+}
+
+impl Read for LabelSource {
+    fn read(node: &Node) -> Result<Self, String> {
+        let what = "this must be \"key\" or `{ header = \"NAME\" }`: the place where a record says its image's class";
+        match &node.value {
+            Value::String(text) if text == "key" => Ok(Self::Key),
+            Value::Table(table) if table.len() == 1 => {
+                let header = table.get("header").map(|entry| String::read(&entry.node)).ok_or(what)??;
+                if header.is_empty() { Err(what.to_owned()) } else { Ok(Self::Header(header)) }
+            }
+            _ => Err(what.to_owned()),
+        }
+    }
+    fn placeholder() -> Self {
+        Self::Key
+    }
 }
 
 impl Words for Gates {
@@ -80,11 +91,11 @@ impl Read for Rate {
     }
 }
 
-/// Reads the table. `to` is where the pipeline writes.
+/// Reads the table. `to` is where the pipeline writes; `images` says that its records are some.
 pub fn resolve(
     path: String,
     node: Option<&Node>,
-    operation: Operation,
+    (operation, images): (Operation, bool),
     to: &Placed<TopicTemplate>,
     notes: &mut Notes,
 ) -> Placed<AugmentSettings> {
@@ -102,26 +113,27 @@ pub fn resolve(
         let message = format!("`operation = \"generate\"` writes one topic, which `{}` names: leave this out", to.key);
         notes.problem(own.key.as_str(), &own.origin, message);
     }
-    let wanted: Placed<Word<Wanted>> = section.get("generator", notes);
-    let generator = match wanted.value.0 {
-        Wanted::Is(generator) => generator,
-        Wanted::Later(name) => {
-            let message = format!(
-                "no pipeline of this release learns `{name}`, `latentd train` does: take `auto`, `columns` or `autoregressive`"
-            );
-            notes.problem(wanted.key.as_str(), &wanted.origin, message);
-            GeneratorChoice::Auto
-        }
-    };
+    let wanted: Placed<Word<GeneratorChoice>> = section.get("generator", notes);
+    let generator = wanted.value.0;
     let condition: Option<Placed<Where>> = section.optional("where", false, notes);
     let balance: Option<Placed<String>> = section.optional("balance", false, notes);
-    let places = [
-        condition.as_ref().map(|condition| (&condition.key, &condition.origin)),
-        balance.as_ref().map(|balance| (&balance.key, &balance.origin)),
-    ];
-    for (key, origin) in places.into_iter().flatten().filter(|_| generator == GeneratorChoice::Columns) {
-        let message = "the generator `columns` draws under no condition: take `auto` or `autoregressive`";
-        notes.problem(key.as_str(), origin, message);
+    let label: Option<Placed<LabelSource>> = section.optional("label", false, notes);
+    if let Some(message) = refused(generator, images) {
+        notes.problem(wanted.key.as_str(), &wanted.origin, message);
+    }
+    let fields = condition.iter().flat_map(|condition| {
+        condition.value.0.keys().map(|field| (field.as_str(), condition.key.as_str(), &condition.origin))
+    });
+    let fields =
+        fields.chain(balance.iter().map(|balance| (balance.value.as_str(), balance.key.as_str(), &balance.origin)));
+    for (field, key, origin) in fields {
+        if let Some(message) = unasked(generator, images, field, label.is_some()) {
+            notes.problem(key, origin, message);
+        }
+    }
+    if let Some(label) = label.as_ref().filter(|_| !images) {
+        let message = "this has no effect: only images have a label, rows have fields";
+        notes.notice(label.key.as_str(), &label.origin, message);
     }
     let condition = condition.map_or_else(Condition::new, |condition| condition.value.0);
     if let Some(balance) = balance.as_ref().filter(|balance| condition.contains_key(&balance.value)) {
@@ -146,6 +158,10 @@ pub fn resolve(
     }
     let gates: Placed<Word<Gates>> = section.get("gates", notes);
     let target: Option<Placed<String>> = section.optional("target", false, notes);
+    if let Some(target) = target.as_ref().filter(|_| images) {
+        let message = "this has no effect: what images are worth is measured by their labels";
+        notes.notice(target.key.as_str(), &target.origin, message);
+    }
     let seed: Placed<u64> = section.get("seed", notes);
     let cpu = lasting(section.get("cpu", notes), Duration::from_secs(1), Duration::from_secs(86_400), notes);
     section.finish(notes);
@@ -154,6 +170,7 @@ pub fn resolve(
         generator,
         condition,
         balance: balance.map(|balance| balance.value),
+        label: label.map(|label| label.value).filter(|_| images),
         rate: rate.value,
         share: share.value,
         gates: gates.value.0,
@@ -162,4 +179,35 @@ pub fn resolve(
         cpu,
     };
     Placed { value, key: own.key, origin: own.origin }
+}
+
+/// Why a generator cannot be learned from such records, and what can.
+fn refused(generator: GeneratorChoice, images: bool) -> Option<&'static str> {
+    match generator {
+        GeneratorChoice::Columns | GeneratorChoice::Autoregressive if images => {
+            Some("this generator learns fields, of which images have none: take `auto`, `vae` or `gan`")
+        }
+        _ => None,
+    }
+}
+
+/// Why a field cannot be asked for or balanced, and what does it.
+fn unasked(generator: GeneratorChoice, images: bool, field: &str, labelled: bool) -> Option<String> {
+    if images {
+        return match (field == LABEL, labelled) {
+            (false, _) => Some(format!("images have no `{field}`: what is asked of them is `{LABEL}`, their class")),
+            (true, false) => {
+                Some("which class an image is of, its record says: write `label = \"key\"` or `label = { header = \"NAME\" }`".to_owned())
+            }
+            (true, true) => None,
+        };
+    }
+    let why = match generator {
+        GeneratorChoice::Columns => "draws under no condition",
+        GeneratorChoice::Vae | GeneratorChoice::Gan => {
+            "draws all fields of a row at once, from noise, and under no condition"
+        }
+        GeneratorChoice::Auto | GeneratorChoice::Autoregressive => return None,
+    };
+    Some(format!("the generator `{}` {why}: take `auto` or `autoregressive`", generator.name()))
 }

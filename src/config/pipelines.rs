@@ -214,8 +214,10 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
     let missing_model: Placed<Word<MissingModelPolicy>> = section.get("missing_model", notes);
     let (block_node, learn_node) = (section.below("block"), section.below("learn"));
     let augment_node = section.below("augment");
-    let augmented = (augment_node.is_some() || operation == Operation::Generate)
-        .then(|| augment::resolve(format!("{}.augment", section.path()), augment_node, operation, &to, notes));
+    let images = payload.value.0 == Payload::Image;
+    let augmented = (augment_node.is_some() || operation == Operation::Generate).then(|| {
+        augment::resolve(format!("{}.augment", section.path()), augment_node, (operation, images), &to, notes)
+    });
     let block = block(format!("{}.block", section.path()), block_node, notes);
     let is_auto = matches!(codec.value, Wanted::Auto) && operation == Operation::Compress;
     // What chooses looks at records as what learns does, though it may have nothing to learn.
@@ -229,6 +231,8 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         notes.notice(format!("{}.auto", section.path()), &node.origin, message);
     }
     let choice = match codec.value {
+        // No model that codes images draws some: what draws them is all that is learned.
+        _ if operation == Operation::Generate && images => CodecChoice::Fixed(CodecSpec::new(Algorithm::Identity)),
         // What is generated is drawn from a model of fields, which is learned as if it were to code.
         _ if operation == Operation::Generate => CodecChoice::Fixed(CodecSpec::new(Algorithm::Columns)),
         Wanted::Fixed(spec) => CodecChoice::Fixed(spec),
@@ -238,7 +242,7 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
     if let Some(node) = learn_node.filter(|_| operation == Operation::Restore) {
         let message = "a restore learns nothing: the models that its records name come from the registry";
         notes.problem(format!("{}.learn", section.path()), &node.origin, message);
-    } else if let Some(node) = learn_node.filter(|_| !learns(choice)) {
+    } else if let Some(node) = learn_node.filter(|_| operation == Operation::Compress && !learns(choice)) {
         let message = format!(
             "`{choice}` learns nothing: take `auto`, `columns`, `latent` or `zstd-dict`, or leave the table out"
         );
@@ -249,7 +253,6 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         let message = format!("`{choice}` needs a model: write `[{}.learn]`, even empty", section.path());
         notes.problem(codec.key.as_str(), &codec.origin, message);
     }
-    let images = payload.value.0 == Payload::Image;
     if choice.is(Algorithm::Latent) && operation == Operation::Compress && !images {
         let message = "`latent` learns images: write `payload = \"image\"`";
         notes.problem(codec.key.as_str(), &codec.origin, message);
@@ -262,10 +265,18 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
     if let Some(node) = augment_node.filter(|_| operation == Operation::Compress) {
         let generator = augmented.as_ref().map(|augmented| augmented.value.generator);
         // What is learned beside the codec needs records that are kept to learn from, and no more.
-        let draws = choice.is(Algorithm::Columns)
+        let beside = images || generator.is_some_and(GeneratorChoice::is_network);
+        let draws = (choice.is(Algorithm::Columns) && !images)
             || (is_auto && learn_node.is_some())
-            || (generator == Some(GeneratorChoice::Autoregressive) && learns(choice) && learn_node.is_some());
-        if !draws {
+            || (beside && learns(choice) && learn_node.is_some());
+        if !draws && images {
+            let message = format!(
+                "what draws images learns from records that a codec which learns has kept, and `{choice}` keeps none: write \
+                 `codec = \"latent\"`, `auto` or `zstd-dict`, and `[{}.learn]`, even empty",
+                section.path()
+            );
+            notes.problem(format!("{}.augment", section.path()), &node.origin, message);
+        } else if !draws {
             let message = format!(
                 "records are drawn from a model of fields, and `{choice}` makes none: write `codec = \"columns\"`, or `auto`, and \
                  `[{}.learn]`, even empty",
@@ -279,7 +290,7 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         notes.problem(codec.key.as_str(), &codec.origin, message);
     }
     match &shape {
-        None if images && (is_auto || choice.is(Algorithm::Latent)) => {
+        None if images && (is_auto || choice.is(Algorithm::Latent) || augmented.is_some()) => {
             let message = "images of which shape? Write `shape = \"HEIGHTxWIDTH\"`, such as \"28x28\" or \"64x64x3\"";
             notes.problem(payload.key.as_str(), &payload.origin, message);
         }

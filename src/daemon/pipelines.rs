@@ -138,6 +138,7 @@ impl PipelineSet {
             Examiner::new(ExaminerParts {
                 augmentation,
                 pipeline: settings.name.clone(),
+                shape: settings.shape,
                 registry: self.registry.clone(),
                 runtime: self.runtime.clone(),
                 by: by.clone(),

@@ -20,6 +20,18 @@ impl Chance {
         ((u128::from(self.0.next_u64()) * u128::from(limit)) >> u64::BITS) as u64
     }
 
+    /// So many of the numbers below `limit`, or all, each set of them as likely as any other: ascending.
+    pub fn some_of(&mut self, limit: usize, count: usize) -> Vec<usize> {
+        let mut numbers: Vec<usize> = (0..limit).collect();
+        // The first of a shuffle (Fisher and Yates).
+        for place in 0..count.min(limit) {
+            numbers.swap(place, place + self.below((limit - place) as u64) as usize);
+        }
+        numbers.truncate(count);
+        numbers.sort_unstable();
+        numbers
+    }
+
     /// A number of 0 to 1, without 1: 24 random bits, which `f32` holds.
     pub fn unit(&mut self) -> f32 {
         (self.0.next_u32() >> 8) as f32 / (1 << 24) as f32
@@ -78,6 +90,19 @@ mod tests {
         }
         assert_eq!(ln(1.0), 0.0);
         assert_eq!(&hash.finalize().to_hex()[..16], "02ef79bd1c128bfe");
+    }
+
+    #[test]
+    fn some_numbers_are_each_there_once_and_as_likely_as_others() {
+        let mut counts = [0; 10];
+        for number in 0..3000 {
+            let some = Chance::of(1, number).some_of(10, 4);
+            assert!(some.len() == 4 && some.is_sorted_by(|a, b| a < b), "{some:?}");
+            some.into_iter().for_each(|number| counts[number] += 1);
+        }
+        // 1200 each, with a standard deviation of 27.
+        assert!(counts.iter().all(|count| (1080..1320).contains(count)), "{counts:?}");
+        assert_eq!(Chance::of(1, 0).some_of(3, 9), [0, 1, 2]);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
+use crate::payload::image::Shape;
+
 /// The values that fields are to have in each drawn record: by the field's path, as the payload's front end names it, the value
 /// as a user writes it (without quotes).
 pub type Condition = BTreeMap<String, String>;
@@ -64,8 +66,14 @@ pub(super) fn numbers_of(run: u64, count: u32, length: u32) -> Vec<u64> {
 /// Draws records. A record is a function of the model, the seed, the condition and its number, and of nothing else: the same
 /// bytes on every machine, in any order, at any time.
 pub trait Generator: Send + Sync {
-    /// The family's name (`columns`, `autoregressive`, `vae`, `gan`), as `ce_latentdgenerator` says it.
+    /// The family's name (`columns`, `autoregressive`, `vae`, `gan`, `classical`).
     fn name(&self) -> &'static str;
+
+    /// What makes the record with this number, as `ce_latentdgenerator` says it: the family, and where it has several operations, a
+    /// slash and the one.
+    fn made_by(&self, _seed: u64, _number: u64) -> &'static str {
+        self.name()
+    }
 
     /// The media type of a record.
     fn content_type(&self) -> &'static str;
@@ -105,6 +113,22 @@ pub trait Generator: Send + Sync {
         Ok(())
     }
 
+    /// Appends records to be compared with others one by one, as a table: the first ones, or where those of a run follow from one another some that
+    /// stand for all, since a stretch of them is no sample of what they come from.
+    fn sample(
+        &self,
+        seed: u64,
+        condition: &Condition,
+        count: u64,
+        records: &mut Vec<Vec<u8>>,
+    ) -> Result<(), DrawError> {
+        let length = u64::from(self.run_length().max(1));
+        for run in 0..count.div_ceil(length) {
+            self.draw(seed, condition, run, (count - run * length).min(length) as u32, records)?;
+        }
+        Ok(())
+    }
+
     /// The classes of a field, one at least, under a condition on others: each a value that a condition may ask for, and its share of
     /// what is drawn.
     fn classes(&self, field: &str, condition: &Condition) -> Result<Vec<(String, f64)>, DrawError> {
@@ -126,4 +150,16 @@ pub trait Generator: Send + Sync {
             }
         }
     }
+}
+
+/// Draws images of one shape, as samples in the order row, column, channel.
+pub trait ImageGenerator: Generator {
+    /// Their shape.
+    fn shape(&self) -> Shape;
+
+    /// The labels that can be asked for, in ascending order; none without labels.
+    fn labels(&self) -> Vec<&str>;
+
+    /// The label of the image with this number that is drawn under no condition; `None` without labels.
+    fn label_of(&self, seed: u64, number: u64) -> Option<&str>;
 }

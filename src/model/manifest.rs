@@ -34,8 +34,12 @@ pub mod metric {
     pub const VALIDATION_LOSS: &str = "validation.loss";
     /// How far pairs of codes that a generator draws are from those of real records: 0 to 1.
     pub const PAIR_DISTANCE: &str = "pairs.distance";
+    /// How far images that a generator draws are from real ones of their class, in random features: 0 where they are alike.
+    pub const KERNEL_DISTANCE: &str = "kernel.distance";
     /// CPU seconds of the training and of the judgement.
     pub const TRAINING_SECONDS: &str = "training.cpu_seconds";
+    /// Records that a generator keeps, to make others of them.
+    pub const BASES: &str = "bases";
     /// How often the training went back to a checkpoint.
     pub const REWINDS: &str = "training.rewinds";
     /// The price of 10⁶ records, where codecs were chosen among by their price.
@@ -61,10 +65,13 @@ impl Family {
 
     /// A network that draws rows; [`crate::model::rows::RowsModel`] reads the artefact.
     pub const AUTOREGRESSIVE: Self = Self(Cow::Borrowed("autoregressive"));
-    /// A decoder that draws images, which [`crate::model::vae::VaeModel`] reads, or rows, which [`crate::model::rows::RowsDecoder`] reads.
+    /// A decoder that draws images, which [`crate::model::ImagesModel`] reads, or rows, which [`crate::model::RowsDecoder`] reads.
     pub const VAE: Self = Self(Cow::Borrowed("vae"));
-    /// The generator of an adversarial pair, which draws rows; [`crate::model::rows::RowsDecoder`] reads the artefact.
+    /// The generator of an adversarial pair, which draws images or rows; read like a decoder.
     pub const GAN: Self = Self(Cow::Borrowed("gan"));
+    /// Real records and what is done to them: rows, which [`crate::model::rows::ClassicalRows`] reads, or images, which
+    /// [`crate::model::classical::ClassicalImages`] reads.
+    pub const CLASSICAL: Self = Self(Cow::Borrowed("classical"));
 
     /// What a codec's models are, if it has any.
     pub const fn of(algorithm: Algorithm) -> Option<Self> {

@@ -3,9 +3,11 @@
 //!
 //! Pure: no I/O, no clock, no random generator of its own. Loading a model executes nothing and trusts nothing.
 
+pub mod classical;
 pub mod columns;
 pub mod dictionary;
 pub mod generator;
+pub mod images;
 pub mod latent;
 pub mod manifest;
 pub mod mixture;
@@ -14,25 +16,29 @@ pub mod perceptron;
 pub mod reservoir;
 pub mod rows;
 pub mod split;
-pub mod vae;
 
 mod challenge;
 mod chance;
+mod clock;
+mod form;
 mod generators;
 mod learned;
 mod monitor;
 mod plain;
+mod wrapped;
 
 pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Sizes, Verdict, judge};
+pub use classical::{ClassicalError, ClassicalImages};
 pub use columns::{ColumnsCodec, ColumnsError, ColumnsGenerator, ColumnsModel};
 pub use dictionary::{Dictionary, DictionaryError};
-pub use generator::{Condition, DrawError, Generator};
-pub use generators::{GeneratorError, is_generative, open_generator};
+pub use generator::{Condition, DrawError, Generator, ImageGenerator};
+pub use generators::{GeneratorError, is_generative, is_of_images, open_generator, open_image_generator, shape_of};
+pub use images::{ImagesError, ImagesModel, ImagesParts};
 pub use latent::{LatentCodec, LatentError, LatentModel, LatentParts};
 pub use learned::Learned;
 pub use manifest::{CurvePoint, Family, Manifest, ManifestError, Span};
 pub use monitor::{Monitor, Phase, Progress, Start};
 pub use reservoir::{Kept, Reservoir, Sample, Snapshot};
-pub use rows::{RowsDecoder, RowsError, RowsModel};
+pub use rows::{ClassicalRows, RowsDecoder, RowsError, RowsModel};
 pub use split::{Parts, Split, SplitBy};
-pub use vae::{VaeError, VaeModel, VaeParts};
+pub use wrapped::{WrappedError, with_wrapping};

@@ -73,6 +73,11 @@ pub trait Monitor {
     /// take a share of the CPU sleeps here. A break ends it without a model.
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()>;
 
+    /// The checkpoint to go on from where a training of the same was ended, once. Trainings that are told their [`Start`] do not ask.
+    fn resume(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// A state to go on from, after a restart too. It replaces the one before it.
     fn checkpoint(&mut self, state: Vec<u8>) {
         let _ = state;

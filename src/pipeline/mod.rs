@@ -33,8 +33,8 @@ pub use observer::{MemoryUse, Observer};
 pub use pulse::Pulse;
 pub use settings::{
     AugmentSettings, AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, Gates,
-    GeneratorChoice, Layout, LearnSettings, MissingModelPolicy, Operation, Payload, Settings, SourceTopics,
-    TopicTemplate,
+    GeneratorChoice, LabelSource, Layout, LearnSettings, MissingModelPolicy, Operation, Payload, Settings,
+    SourceTopics, TopicTemplate,
 };
 pub use supervisor::Pipeline;
 pub use survey::{Answer, survey};

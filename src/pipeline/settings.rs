@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::augment::Rate;
 use crate::codec::{Algorithm, CodecSpec};
 use crate::model::Condition;
+use crate::model::images::MAX_LABEL;
 use crate::payload::image::Shape;
+use crate::record::RecordRef;
 use crate::units::ByteSize;
 
 /// What happens to the records.
@@ -239,6 +241,59 @@ pub enum GeneratorChoice {
     Columns,
     /// A network that is learned beside the codec, which draws value by value.
     Autoregressive,
+    /// The decoder of a variational autoencoder, learned beside the codec: of rows, or of images.
+    Vae,
+    /// The generator of an adversarial pair, learned beside the codec.
+    Gan,
+}
+
+impl GeneratorChoice {
+    /// The word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Columns => "columns",
+            Self::Autoregressive => "autoregressive",
+            Self::Vae => "vae",
+            Self::Gan => "gan",
+        }
+    }
+
+    /// Whether it is a network and nothing else: then the codec may be any that learns.
+    pub const fn is_network(self) -> bool {
+        matches!(self, Self::Autoregressive | Self::Vae | Self::Gan)
+    }
+}
+
+/// Where a record says which class its image is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LabelSource {
+    /// In its key.
+    Key,
+    /// In this header.
+    Header(String),
+}
+
+impl LabelSource {
+    /// The class of a record: a text of 1 to 64 bytes without control characters. Of several headers of the name the first counts.
+    pub fn of<'a>(&self, record: &RecordRef<'a>) -> Option<&'a str> {
+        let bytes = match self {
+            Self::Key => record.key,
+            Self::Header(name) => record.headers.iter().find(|header| header.name == name)?.value,
+        };
+        let text = std::str::from_utf8(bytes?).ok()?;
+        let fits = (1..=MAX_LABEL).contains(&text.len()) && !text.chars().any(char::is_control);
+        fits.then_some(text)
+    }
+}
+
+impl fmt::Display for LabelSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key => f.write_str("key"),
+            Self::Header(name) => write!(f, "header `{name}`"),
+        }
+    }
 }
 
 /// What decides whether drawn records are published.
@@ -261,6 +316,8 @@ pub struct AugmentSettings {
     pub condition: Condition,
     /// A field whose rare classes are filled up.
     pub balance: Option<String>,
+    /// Where images say their class; without it they have none.
+    pub label: Option<LabelSource>,
     /// How many.
     pub rate: Rate,
     /// Most of them for each real one.
@@ -344,6 +401,32 @@ impl Settings {
             Operation::Compress => self.layout == Layout::Record,
             Operation::Restore => true,
             Operation::Generate => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{HeaderRef, Timestamp};
+
+    #[test]
+    fn a_label_is_a_short_text_in_the_place_that_was_named() {
+        let of =
+            |source: &LabelSource, key: Option<&'static [u8]>, headers: &[(&'static str, Option<&'static [u8]>)]| {
+                let headers = headers.iter().map(|(name, value)| HeaderRef { name, value: *value }).collect();
+                source.of(&RecordRef { key, value: None, headers, timestamp: Timestamp::create(1), offset: 0 })
+            };
+        let header = LabelSource::Header("digit".to_owned());
+        assert_eq!(of(&LabelSource::Key, Some(b"seven"), &[]), Some("seven"));
+        assert_eq!(of(&LabelSource::Key, None, &[("digit", Some(b"3"))]), None);
+        assert_eq!(
+            of(&header, Some(b"seven"), &[("a", Some(b"1")), ("digit", Some(b"3")), ("digit", Some(b"4"))]),
+            Some("3")
+        );
+        assert_eq!(of(&header, None, &[("digit", None), ("digit", Some(b"4"))]), None);
+        for no_text in [&b""[..], &[7], &[0xff, 0xfe], &[b'x'; MAX_LABEL + 1]] {
+            assert_eq!(of(&LabelSource::Key, Some(no_text), &[]), None, "{no_text:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ pub struct LearningReport {
     /// `train` or `wait`.
     pub decision: String,
     /// Why, from a closed set: `first`, `pays_off`, `age`, `asked`, `too_little`, `too_soon`, `nothing_new`, `busy`, `held`, `not_paid`,
-    /// `no_drift`, `elsewhere`.
+    /// `no_drift`, `elsewhere`, `nothing`.
     pub cause: String,
     /// Why, in words.
     pub reason: String,

@@ -3,10 +3,12 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::adam::Adam;
 use super::budget::{cosine, left};
+use super::checkpoint::{Saved, shapes, write};
 use super::curve::Curve;
 use super::snapshot::Snapshot;
 use super::{Budget, TrainingError};
@@ -27,6 +29,24 @@ pub(super) const UNMEASURED: f64 = f64::MAX;
 /// After so many rewinds a training is given up.
 const MAX_REWINDS: u32 = 8;
 
+/// Groups of a checkpoint's tensors: what there is now, and the best that was measured where that is something else.
+const GROUPS: [&str; 6] = ["parameter", "first", "second", "best-parameter", "best-first", "best-second"];
+
+/// All of a descent that is no tensor.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    training: String,
+    step: u32,
+    moments: u32,
+    rewinds: u32,
+    calm: f64,
+    best: f64,
+    checked: u32,
+    checked_moments: u32,
+    curve: Curve,
+}
+
 /// Steps of Adam, and what they came to.
 #[derive(Debug)]
 pub(super) struct Descent {
@@ -43,7 +63,11 @@ pub(super) struct Descent {
     /// The best that was measured.
     pub best: f64,
     checkpoint: Snapshot,
+    /// The step that it is of.
+    checked: u32,
     curve: Curve,
+    /// What the training is of, where it can be gone on with.
+    training: Option<String>,
     /// The loss of the last step, as it is told.
     pub loss: f64,
 }
@@ -70,9 +94,69 @@ impl Descent {
             rewinds: 0,
             calm: 1.0,
             best: UNMEASURED,
+            checked: 0,
             curve: Curve::default(),
+            training: None,
             loss: f64::NAN,
         })
+    }
+
+    /// Goes on where a training of the same was ended, if the monitor knows of one, and keeps places to go on from. `training` is what
+    /// it is of, hashed.
+    pub fn resume(
+        &mut self,
+        parameters: &[&Tensor],
+        training: String,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(), TrainingError> {
+        if let Some(bytes) = monitor.resume() {
+            let saved = Saved::open(&bytes)?;
+            let state: State = saved.state()?;
+            if state.training != training {
+                return Err(TrainingError::Checkpoint(
+                    "it is of other data, another recipe or another seed".to_owned(),
+                ));
+            }
+            let shapes = shapes(parameters);
+            let snapshot = |groups: [usize; 3], moments: u32| -> Result<Snapshot, TrainingError> {
+                let [parameters, first, second] = groups.map(|group| saved.group(group, GROUPS[group], &shapes));
+                Ok(Snapshot { parameters: parameters?, first: first?, second: second?, moments })
+            };
+            let now = snapshot([0, 1, 2], state.moments)?;
+            let best = if state.checked == state.step { [0, 1, 2] } else { [3, 4, 5] };
+            self.checkpoint = snapshot(best, state.checked_moments)?;
+            now.restore(parameters, &self.adam)?;
+            let State { step, moments, rewinds, calm, best, checked, curve, .. } = state;
+            (self.step, self.moments, self.rewinds, self.calm) = (step, moments, rewinds, calm);
+            (self.best, self.checked, self.curve) = (best, checked, curve);
+        }
+        self.training = Some(training);
+        Ok(())
+    }
+
+    /// Gives the monitor a place to go on from: this one.
+    pub fn keep(&self, parameters: &[&Tensor], monitor: &mut dyn Monitor) -> Result<(), TrainingError> {
+        let Some(training) = &self.training else { return Ok(()) };
+        let state = State {
+            training: training.clone(),
+            step: self.step,
+            moments: self.moments,
+            rewinds: self.rewinds,
+            calm: self.calm,
+            best: self.best,
+            checked: self.checked,
+            checked_moments: self.checkpoint.moments,
+            curve: self.curve.clone(),
+        };
+        let mut tensors: Vec<Vec<&Tensor>> =
+            vec![parameters.to_vec(), self.adam.first.iter().collect(), self.adam.second.iter().collect()];
+        if self.checked != self.step {
+            let Snapshot { parameters, first, second, .. } = &self.checkpoint;
+            tensors.extend([parameters, first, second].map(|group| group.iter().collect()));
+        }
+        let groups: Vec<(&str, Vec<&Tensor>)> = GROUPS.into_iter().zip(tensors).collect();
+        monitor.checkpoint(write(&state, &groups)?);
+        Ok(())
     }
 
     /// How much of the budget is spent.
@@ -113,6 +197,7 @@ impl Descent {
         if measured < self.best {
             self.best = measured;
             self.checkpoint = Snapshot::of(parameters, &self.adam, self.moments);
+            self.checked = self.step;
         }
         Ok(())
     }
@@ -139,8 +224,8 @@ impl Descent {
         Some(self.best).filter(|best| *best < UNMEASURED)
     }
 
-    /// Tells how far it is; an error where that ends it.
-    pub fn report(&self, monitor: &mut dyn Monitor, phase: Phase) -> Result<(), TrainingError> {
+    /// Tells how far it is; an error where that ends it, with a place to go on from.
+    pub fn report(&self, parameters: &[&Tensor], monitor: &mut dyn Monitor, phase: Phase) -> Result<(), TrainingError> {
         let (fraction, spent) = (self.fraction(monitor), monitor.spent());
         let progress = Progress {
             phase,
@@ -153,7 +238,10 @@ impl Descent {
         };
         match monitor.progress(&progress) {
             ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(TrainingError::Cancelled),
+            ControlFlow::Break(()) => {
+                self.keep(parameters, monitor)?;
+                Err(TrainingError::Cancelled)
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::engine::EngineError;
 use crate::model::perceptron::LayerError;
-use crate::model::{LatentError, RowsError, VaeError};
+use crate::model::{ImagesError, LatentError, RowsError};
 
 /// Why there is no model.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,7 @@ pub enum TrainingError {
     Rows(#[from] RowsError),
     /// There are too few images to draw others like them, or what was trained is no model.
     #[error("no model that draws images")]
-    Images(#[from] VaeError),
+    Images(#[from] ImagesError),
     /// The layers that it made are none.
     #[error("what was trained is no network")]
     Engine(#[from] EngineError),

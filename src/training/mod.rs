@@ -6,13 +6,15 @@
 //! data and seed make the same bytes, also beside other trainings.
 
 pub mod classifier;
+pub mod images;
 pub mod latent;
 pub mod rows;
-pub mod vae;
 
 mod adam;
+mod adversaries;
 mod affine;
 mod budget;
+mod checkpoint;
 mod curve;
 mod descent;
 mod epochs;

@@ -9,9 +9,9 @@ use super::affine::{copies, put_back};
 /// Parameters and moments as they were.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    parameters: Vec<Tensor>,
-    first: Vec<Tensor>,
-    second: Vec<Tensor>,
+    pub parameters: Vec<Tensor>,
+    pub first: Vec<Tensor>,
+    pub second: Vec<Tensor>,
     /// Steps that the moments are of.
     pub moments: u32,
 }

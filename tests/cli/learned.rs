@@ -192,20 +192,24 @@ fn generate_judges_what_it_draws_by_real_records() {
     assert!(code == 2 && told.contains("--against"), "{told}");
 }
 
-#[cfg(feature = "training")]
-#[test]
-fn generate_judges_images_by_what_a_classifier_sees() {
-    let folder = tempfile::tempdir().unwrap();
-    let part = |name: &str, header: usize, item: usize| {
+/// The first 1,200 digits of the test set, and their labels.
+fn digits(folder: &Path) -> [PathBuf; 2] {
+    [("t10k-images-idx3-ubyte", 16, 784), ("t10k-labels-idx1-ubyte", 8, 1)].map(|(name, header, item)| {
         let all = fs::read(tools::data(name).unwrap()).unwrap();
         let mut file = all[..header].to_vec();
         file[4..8].copy_from_slice(&1_200u32.to_be_bytes());
         file.extend_from_slice(&all[header..][..1_200 * item]);
-        let path = folder.path().join(name);
+        let path = folder.join(name);
         fs::write(&path, file).unwrap();
         path
-    };
-    let (images, labels) = (part("t10k-images-idx3-ubyte", 16, 784), part("t10k-labels-idx1-ubyte", 8, 1));
+    })
+}
+
+#[cfg(feature = "training")]
+#[test]
+fn generate_judges_images_by_what_a_classifier_sees() {
+    let folder = tempfile::tempdir().unwrap();
+    let [images, labels] = digits(folder.path());
     let model = folder.path().join("digits.model");
     let made = ["train", "--payload", "image", "--shape", "28x28", "--generator", "vae", "--cpu", "4s"];
     ok(&[&made[..], &["--labels", text(&labels), text(&images), "-o", text(&model)]].concat(), None);
@@ -231,6 +235,69 @@ fn generate_judges_images_by_what_a_classifier_sees() {
     let wrong = [&drawn[..], &["--holdout", text(&images), "--labels", text(&labels)]].concat();
     let (code, told) = fails(&wrong, None);
     assert!(code == 2 && told.contains("labels of both"), "{told}");
+}
+
+#[cfg(feature = "training")]
+#[test]
+fn a_gan_of_images_is_trained_drawn_from_and_drawn_again() {
+    let folder = tempfile::tempdir().unwrap();
+    // A bar of light along or across, of nine by eight samples.
+    let (mut images, mut labels) =
+        (vec![0, 0, 8, 3, 0, 0, 1, 44, 0, 0, 0, 9, 0, 0, 0, 8], vec![0, 0, 8, 1, 0, 0, 1, 44]);
+    for number in 0..300usize {
+        let lit = |at: usize| at == number / 2 % 8 || at + 1 == number / 2 % 8;
+        images.extend((0..72).map(|at| if lit(if number % 2 == 0 { at % 8 } else { at / 8 }) { 240u8 } else { 10 }));
+        labels.push((number % 2) as u8);
+    }
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let (images, labels) = (file("images-idx3-ubyte", &images), file("labels-idx1-ubyte", &labels));
+    let model = folder.path().join("bars.model");
+    let made = ["train", "--payload", "image", "--shape", "9x8", "--generator", "gan", "--cpu", "4s"];
+    let trained = report(&[&made[..], &["--labels", text(&labels), text(&images), "-o", text(&model)]].concat());
+    assert_eq!(
+        (&trained["manifest"]["family"], &trained["trained_records"]),
+        (&"gan".into(), &300.into()),
+        "{trained}"
+    );
+    assert!(trained["manifest"]["metrics"]["kernel.distance"].is_f64(), "{trained}");
+    let draw =
+        |rest: &[&str]| ok(&[&["generate", "-m", text(&model), "-n", "200", "--seed", "3"], rest].concat(), None);
+    let drawn = draw(&[]);
+    assert_eq!(drawn.len(), 200 * 72);
+    // What is asked for is what comes: light changes along a bar less than across it.
+    for (label, along) in [("0", 8), ("1", 1)] {
+        let drawn = draw(&["--where", &format!("label={label}")]);
+        let right = drawn.chunks_exact(72).filter(|image| {
+            let differ =
+                |step: usize| -> u32 { image.iter().zip(&image[step..]).map(|(a, b)| u32::from(a.abs_diff(*b))).sum() };
+            differ(along) < differ(9 - along)
+        });
+        assert!(right.count() > 160, "{label}");
+    }
+    assert!(draw(&["--balance", "label"]) != drawn);
+    let sheet = folder.path().join("sheet.png");
+    draw(&["-o", text(&sheet)]);
+    assert!(fs::read(&sheet).unwrap().starts_with(b"\x89PNG"));
+    // From their headers, one by one.
+    let id = trained["manifest"]["model"].as_str().unwrap();
+    let header = |index: usize| {
+        format!(
+            "{{\"ce_latentdmodel\":\"{id}\",\"ce_latentdgenerator\":\"gan\",\"ce_latentdseed\":\"3\",\"ce_latentdindex\":\"{index}\"}}\n"
+        )
+    };
+    let headers = file("headers.ndjson", [0, 63, 64, 199].map(header).concat().as_bytes());
+    let again = ok(&["generate", "-m", text(&model), "--from-headers", text(&headers)], None);
+    let images: Vec<&[u8]> = drawn.chunks_exact(72).collect();
+    assert_eq!(again, [0, 63, 64, 199].map(|index| images[index]).concat());
+    // An artefact alone says what it is.
+    let alone = file("artefact", package::unpack(&fs::read(&model).unwrap()).unwrap().artefact);
+    assert_eq!(ok(&["generate", "-m", text(&alone), "-n", "200", "--seed", "3"], None), drawn);
+    let (code, told) = fails(&["generate", "-m", text(&model), "--where", "label=7"], None);
+    assert!(code == 2 && told.contains("0, 1"), "{told}");
 }
 
 #[test]
@@ -461,10 +528,154 @@ fn generators_of_rows_are_trained_drawn_from_and_drawn_again() {
         }
     }
     for (arguments, expected) in [
-        (&["train", "--payload", "image", "--shape", "28x28", "--generator", "gan", "x"][..], "learn rows"),
+        (&["train", "--payload", "image", "--shape", "28x28", "--generator", "autoregressive", "x"][..], "learns rows"),
         (&["train", "--generator", "vae", "--labels", "y", "x.jsonl"], "--labels are of images"),
     ] {
         let (code, told) = fails(arguments, None);
         assert!(code == 2 && told.contains(expected), "{arguments:?}: {told}");
     }
+}
+
+/// A file of the headers of drawn records, and what was drawn.
+fn described(drawn: &[u8]) -> Vec<(String, String)> {
+    let read = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let headers = line["headers"].as_array().unwrap();
+        let by = headers.iter().find(|header| header["name"] == "ce_latentdgenerator").unwrap();
+        let value = line.get("value").or(line.get("value_base64")).unwrap();
+        (by["value"].as_str().unwrap().to_owned(), value.as_str().unwrap().to_owned())
+    };
+    std::str::from_utf8(drawn).unwrap().lines().map(read).collect()
+}
+
+#[test]
+fn classical_rows_are_made_of_real_ones_balanced_and_drawn_again_from_their_headers() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = rows(folder.path(), "adult.jsonl", 400_000);
+    let model = folder.path().join("model");
+    let made = ["train", "--payload", "json", "--generator", "classical", "--bare", text(&file), "-o", text(&model)];
+    let trained = report(&[&made[..], &["--bases", "900", "--neighbours", "4"]].concat());
+    assert_eq!(trained["manifest"]["family"], "classical", "{trained}");
+    assert_eq!(trained["manifest"]["metrics"]["bases"], 900.0, "{trained}");
+    let config = &trained["manifest"]["config"];
+    assert_eq!((&config["operations"][0], &config["neighbours"]), (&"smote-nc".into(), &4.into()), "{trained}");
+    let registry = format!("file://{}", folder.path().join("registry").display());
+    let id = report(&["models", "--registry", &registry, "import", text(&model)])["model"].clone();
+    let shown =
+        String::from_utf8(ok(&["models", "--registry", &registry, "show", id.as_str().unwrap()], None)).unwrap();
+    assert!(
+        shown.contains("family    classical") && shown.contains("holds     900 training records, coarsened"),
+        "{shown}"
+    );
+
+    let draw = ["generate", "-m", text(&model), "-n", "300", "--seed", "7"];
+    let drawn = ok(&draw, None);
+    let lines: Vec<&[u8]> = drawn.trim_ascii_end().split(|byte| *byte == b'\n').collect();
+    assert_eq!(lines.len(), 300);
+    assert!(lines.iter().all(|line| serde_json::from_slice::<Value>(line).unwrap()["age"].as_i64() >= Some(17)));
+    let alone = folder.path().join("artefact");
+    fs::write(&alone, package::unpack(&fs::read(&model).unwrap()).unwrap().artefact).unwrap();
+    assert_eq!(ok(&["generate", "-m", text(&alone), "-n", "300", "--seed", "7"], None), drawn);
+    // Each says which operation made it, and is drawn again from what it says.
+    let headers = folder.path().join("headers.ndjson");
+    for (asked, women) in [(&[][..], None), (&["--balance", "income"], None), (&["--where", "sex=Female"], Some(300))] {
+        let told = ok(&[&draw[..], asked, &["--headers"]].concat(), None);
+        let described = described(&told);
+        let by = |operation: &str| described.iter().filter(|(by, _)| by == operation).count();
+        assert!(by("classical/smote-nc") > 100 && by("classical/smote-nc") + by("classical/jitter") == 300);
+        let plain = ok(&[&draw[..], asked].concat(), None);
+        let values: Vec<&str> = described.iter().map(|(_, value)| value.as_str()).collect();
+        assert_eq!(std::str::from_utf8(plain.trim_ascii_end()).unwrap().lines().collect::<Vec<_>>(), values);
+        fs::write(&headers, &told).unwrap();
+        assert_eq!(ok(&["generate", "-m", text(&model), "--from-headers", text(&headers)], None), plain, "{asked:?}");
+        let count = |part: &str| values.iter().filter(|value| value.contains(part)).count();
+        assert!(women.is_none_or(|women| count("\"Female\"") == women));
+        assert!(!asked.contains(&"income") || count("\">50K\"").abs_diff(150) < 5, "{}", count("\">50K\""));
+        // What another operation made is not this.
+        let forged = std::str::from_utf8(&told).unwrap().replace("classical/smote-nc", "classical/jitter");
+        fs::write(&headers, forged).unwrap();
+        let (code, told) = fails(&["generate", "-m", text(&model), "--from-headers", text(&headers)], None);
+        assert!(code == 1 && told.contains("the model draws it by `classical/smote-nc`"), "{told}");
+    }
+    // Balanced records are judged as they are drawn.
+    let judged =
+        report(&[&draw[..5], &["--balance", "income", "--against", text(&file), "--target", "income"]].concat());
+    assert!(judged["gates"].as_array().unwrap().iter().any(|gate| gate["name"] == "lift"), "{judged}");
+    for (arguments, expected) in [
+        (&["--where", "sex=Neither"][..], "`sex` is never `Neither`"),
+        (&["--where", "age=17", "--where", "income=>50K"], "`income` is never `>50K`: 0 of the 900 records"),
+        (&["--balance", "age"], "nothing is balanced over `age`"),
+    ] {
+        let (code, told) = fails(&[&draw[..], arguments].concat(), None);
+        assert!(code == 2 && told.contains(expected), "{arguments:?}: {told}");
+    }
+    for (arguments, expected) in [
+        (&["--operations", "crop"][..], "of rows there are smote-nc, jitter"),
+        (&["--operations", "smote"], "there is no operation `smote`"),
+        (&["--neighbours", "40"], "1 to 32 neighbours"),
+    ] {
+        let (_, told) = fails(&[&made[..], arguments].concat(), None);
+        assert!(told.contains(expected), "{arguments:?}: {told}");
+    }
+    let (code, told) = fails(&["train", "--generator", "vae", "--bases", "7", text(&file)], None);
+    assert!(code == 2 && told.contains("are of --generator classical"), "{told}");
+}
+
+#[test]
+fn classical_images_are_made_of_those_that_one_says_may_be_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let [images, labels] = digits(folder.path());
+    let model = folder.path().join("model");
+    let made =
+        ["train", "--payload", "image", "--shape", "28x28", "--generator", "classical", "--labels", text(&labels)];
+    let (code, told) = fails(&[&made[..], &[text(&images)]].concat(), None);
+    assert!(code == 2 && told.contains("near to one of them") && told.contains("--bases N"), "{told}");
+    let bases = ["--bases", "600", text(&images), "-o", text(&model)];
+    let trained = report(&[&made[..], &bases].concat());
+    assert_eq!(trained["manifest"]["config"]["holds"], "600 training images, as they are", "{trained}");
+    let told = String::from_utf8(ok(&[&made[..], &bases].concat(), None)).unwrap();
+    assert!(told.contains("who has the model has these images"), "{told}");
+    let draw = ["generate", "-m", text(&model), "-n", "100", "--seed", "2"];
+    let drawn = ok(&draw, None);
+    assert_eq!(drawn.len(), 100 * 784);
+    let sheet = folder.path().join("sheet.png");
+    ok(&[&draw[..], &["--where", "label=3", "-o", text(&sheet)]].concat(), None);
+    assert!(fs::read(&sheet).unwrap().starts_with(b"\x89PNG"));
+    // Headers say what made each, and make it again.
+    let told = ok(&[&draw[..], &["--headers"]].concat(), None);
+    let described = described(&told);
+    let kinds: HashSet<&str> = described.iter().map(|(by, _)| by.as_str()).collect();
+    let expected = ["crop", "shift", "noise", "jitter", "mixup"].map(|name| format!("classical/{name}"));
+    assert_eq!(kinds, expected.iter().map(String::as_str).collect());
+    let headers = folder.path().join("headers.ndjson");
+    for place in [0, 63, 64, 99] {
+        fs::write(&headers, std::str::from_utf8(&told).unwrap().lines().nth(place).unwrap()).unwrap();
+        let again = ok(&["generate", "-m", text(&model), "--from-headers", text(&headers)], None);
+        assert_eq!(again[..784], drawn[place * 784..][..784], "{place}");
+    }
+    let (code, told) = fails(&[&draw[..], &["--headers", "-o", text(&sheet)]].concat(), None);
+    assert!(code == 2 && told.contains("a sheet has no headers"), "{told}");
+    let flips = [&made[..], &["--operations", "flip,smote-nc"], &bases].concat();
+    let (code, told) = fails(&flips, None);
+    assert!(code == 2 && told.contains("--operations smote-nc: of images there are crop"), "{told}");
+}
+
+#[cfg(feature = "training")]
+#[test]
+fn balanced_images_are_judged_by_the_classes_that_they_were_drawn_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let [images, labels] = digits(folder.path());
+    let model = folder.path().join("model");
+    let made = ["train", "--payload", "image", "--shape", "28x28", "--generator", "classical", "--bases", "1200"];
+    let given = ["--operations", "noise", "--labels", text(&labels), text(&images), "-o", text(&model)];
+    ok(&[&made[..], &given].concat(), None);
+    let judged = ["generate", "-m", text(&model), "-n", "640", "--against", text(&images), "--labels", text(&labels)];
+    let agreement = |asked: &[&str]| {
+        let judged = report(&[&judged[..], asked].concat());
+        let gate = judged["gates"].as_array().unwrap().iter().find(|gate| gate["name"] == "label_agreement").cloned();
+        gate.unwrap()["value"].as_f64().unwrap()
+    };
+    // Classes that are drawn evenly are others than those that the numbers alone would have drawn.
+    let (plain, balanced) = (agreement(&[]), agreement(&["--balance", "label"]));
+    assert!(plain > 0.4 && (balanced - plain).abs() < 0.2, "{plain} {balanced}: by chance it would be a tenth");
 }

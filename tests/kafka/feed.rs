@@ -49,6 +49,22 @@ impl Feed {
 
     /// Such values, over and over, so many every 50 ms.
     pub fn start(broker: &Broker, topic: &'static str, values: Vec<Bytes>, chunk: usize) -> Self {
+        Self::of(broker, topic, chunk, move |number| Record {
+            key: Some(Bytes::from(number.to_string())),
+            value: Some(values[number % values.len()].clone()),
+            headers: vec![Header { name: "n".to_owned(), value: Some(Bytes::from(number.to_string())) }],
+            timestamp: Timestamp::create(1_700_000_000_000 + number as i64),
+            offset: 0,
+        })
+    }
+
+    /// The records of such numbers, so many every 50 ms.
+    pub fn of(
+        broker: &Broker,
+        topic: &'static str,
+        chunk: usize,
+        record: impl Fn(usize) -> Record + Send + 'static,
+    ) -> Self {
         let producer: BaseProducer =
             broker.client().set("enable.idempotence", "true").set("linger.ms", "5").create().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
@@ -59,13 +75,7 @@ impl Feed {
             while !wish.load(Ordering::Relaxed) {
                 let partition = (next / chunk % 2) as i32;
                 for _ in 0..chunk {
-                    let record = Record {
-                        key: Some(Bytes::from(next.to_string())),
-                        value: Some(values[next % values.len()].clone()),
-                        headers: vec![Header { name: "n".to_owned(), value: Some(Bytes::from(next.to_string())) }],
-                        timestamp: Timestamp::create(1_700_000_000_000 + next as i64),
-                        offset: 0,
-                    };
+                    let record = record(next);
                     send(&producer, topic, partition, &record);
                     sent.get_mut(&partition).unwrap().push(record);
                     next += 1;

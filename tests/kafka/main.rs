@@ -12,6 +12,7 @@ mod dead_letters;
 mod end_to_end;
 mod feed;
 mod fire;
+mod generators;
 mod health;
 mod images;
 mod learning;

@@ -1,10 +1,13 @@
 //! `latentd generate` of a model that draws images: one file of samples after another, or a sheet to look at.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(feature = "training")]
+use std::path::PathBuf;
 
 use anyhow::ensure;
 
+use super::described::Described;
 use super::{GenerateArgs, Subject};
 use crate::augment::Balance;
 use crate::cli::UsageError;
@@ -12,7 +15,7 @@ use crate::cli::output::Output;
 #[cfg(feature = "training")]
 use crate::cli::records::Pictures;
 use crate::cli::sheet::{sheet, square};
-use crate::model::{Condition, Generator, VaeModel};
+use crate::model::{Condition, ImageGenerator};
 #[cfg(feature = "training")]
 use crate::payload::image::Shape;
 use crate::units::ByteSize;
@@ -21,14 +24,25 @@ use crate::units::ByteSize;
 const MOST_JUDGED: ByteSize = ByteSize::mib(512);
 
 /// Draws: samples alone, or a PNG sheet where the output's name ends so. With --against, judges.
-pub fn draw(args: &GenerateArgs, subject: &Subject, model: &VaeModel, condition: &Condition) -> anyhow::Result<()> {
+pub fn draw(
+    args: &GenerateArgs,
+    subject: &Subject,
+    model: &dyn ImageGenerator,
+    condition: &Condition,
+) -> anyhow::Result<()> {
     model.admits(condition).map_err(|error| UsageError::new(format!("--where: {error}")))?;
     let balance = args.balance.as_deref().map(|field| Balance::new(model, field, condition, f64::INFINITY));
     let balance = balance.transpose().map_err(|error| UsageError::new(format!("--balance: {error}")))?;
+    let mut described = args.headers.then(|| Described::new(subject, model, args.seed, condition, balance.as_ref()));
     let is_sheet = args
         .output
         .as_ref()
         .is_some_and(|path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")));
+    if is_sheet && args.headers {
+        return Err(
+            UsageError::new("--headers: a sheet has no headers; write to a file that does not end in .png").into()
+        );
+    }
     // What is judged is not printed, unless to a file.
     let judged = args.against.is_some();
     let mut out = match (judged, &args.output) {
@@ -48,7 +62,13 @@ pub fn draw(args: &GenerateArgs, subject: &Subject, model: &VaeModel, condition:
             None => model.draw(args.seed, condition, run, count as u32, &mut drawn)?,
         }
         if let Some(out) = out.as_mut().filter(|_| !is_sheet) {
-            drawn.iter().try_for_each(|image| out.write_all(image))?;
+            let first = run.wrapping_mul(u64::from(model.run_length()));
+            for (number, image) in (first..).zip(&drawn) {
+                match &mut described {
+                    Some(described) => described.write(number, image, out)?,
+                    None => out.write_all(image)?,
+                }
+            }
         }
         if is_sheet || judged {
             images.append(&mut drawn);
@@ -73,17 +93,17 @@ pub fn draw(args: &GenerateArgs, subject: &Subject, model: &VaeModel, condition:
 fn judge(
     args: &GenerateArgs,
     subject: &Subject,
-    model: &VaeModel,
+    model: &dyn ImageGenerator,
     (condition, balance): (&Condition, Option<&Balance>),
     images: &[Vec<u8>],
     real: &Path,
 ) -> anyhow::Result<()> {
     use super::judge::tell;
     use crate::cli::records::{Pictures, Planar};
-    use crate::model::vae::LABEL;
+    use crate::model::images::LABEL;
     use crate::quality::{Report, Rows};
     use crate::training::classifier::{Images, judge};
-    use crate::training::vae::Data;
+    use crate::training::images::Data;
 
     let shape = model.shape();
     let read = |file: &Path, labels: &Option<PathBuf>| {
@@ -144,7 +164,7 @@ fn halves(pictures: Pictures, shape: Shape) -> (Pictures, Pictures) {
 fn judge(
     _: &GenerateArgs,
     _: &Subject,
-    _: &VaeModel,
+    _: &dyn ImageGenerator,
     _: (&Condition, Option<&Balance>),
     _: &[Vec<u8>],
     _: &Path,

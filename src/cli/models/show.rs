@@ -39,6 +39,9 @@ pub async fn show(format: Format, registry: &Registry, id: &str) -> anyhow::Resu
     for span in &manifest.window {
         writeln!(out, "learned   {}/{} offsets {} to {}", span.topic, span.partition, span.first, span.last)?;
     }
+    if let Some(holds) = manifest.config.get("holds").and_then(serde_json::Value::as_str) {
+        writeln!(out, "holds     {holds}")?;
+    }
     for (name, value) in &manifest.metrics {
         writeln!(out, "measured  {name} {value:.2}")?;
     }

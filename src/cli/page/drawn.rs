@@ -1,9 +1,8 @@
 //! Some of what a model draws, to stand in a page.
 
 use crate::cli::sheet::sheet;
-use crate::model::rows::is_of_rows;
-use crate::model::vae::LABEL;
-use crate::model::{Condition, Family, Generator, VaeModel, is_generative, open_generator};
+use crate::model::images::LABEL;
+use crate::model::{Condition, Family, Generator, is_generative, is_of_images, open_generator, open_image_generator};
 
 /// Records that are shown.
 const RECORDS: u32 = 12;
@@ -40,17 +39,17 @@ impl Drawn {
         if !is_generative(family) {
             return Ok(None);
         }
-        if *family == Family::VAE && !is_of_rows(artefact) {
-            let model = VaeModel::parse(artefact)?;
+        if is_of_images(family, artefact) {
+            let model = open_image_generator(family, artefact)?;
             let asked = |label: &str| condition.get(LABEL).is_none_or(|asked| asked == label);
-            let labels: Vec<&str> = model.labels().filter(|label| asked(label)).take(CLASSES).collect();
+            let labels: Vec<&str> = model.labels().into_iter().filter(|label| asked(label)).take(CLASSES).collect();
             let sheets = if labels.is_empty() {
-                let images = first(&model, seed, condition, ALL.0)?;
+                let images = first(model.as_ref(), seed, condition, ALL.0)?;
                 vec![(None, sheet(&images, model.shape(), ALL.1)?)]
             } else {
                 let of = |label: &str| {
                     let condition = Condition::from([(LABEL.to_owned(), label.to_owned())]);
-                    let images = first(&model, seed, &condition, IMAGES)?;
+                    let images = first(model.as_ref(), seed, &condition, IMAGES)?;
                     Ok((Some(label.to_owned()), sheet(&images, model.shape(), IMAGES as usize)?))
                 };
                 labels.into_iter().map(of).collect::<anyhow::Result<_>>()?

@@ -12,7 +12,9 @@ mod reader;
 use std::ops::Range;
 
 pub use open::{FileReader, open};
-pub use pictures::{Pictures, Planar};
+pub use pictures::Pictures;
+#[cfg(feature = "training")]
+pub use pictures::Planar;
 pub use reader::RecordReader;
 
 /// How a file is cut into records.

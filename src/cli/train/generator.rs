@@ -7,16 +7,20 @@ use indicatif::{HumanCount, ProgressBar};
 use serde_json::json;
 
 use super::drawn::Drawn;
-use super::{GeneratorKind, Payload, TrainArgs, of_file_records};
+use super::{GeneratorKind, Payload, TrainArgs, merged, of_file_records};
 use crate::cli::UsageError;
 use crate::cli::corpus::{Bounds, Corpus};
 use crate::model::manifest::metric;
-use crate::model::{CurvePoint, Family};
+use crate::model::rows::{self, ClassicalRecipe};
+use crate::model::{ClassicalRows, CurvePoint, Family};
+use crate::telemetry::thread_cpu_seconds;
 
 /// What came of a training.
 struct Learned {
     family: Family,
     artefact: Arc<[u8]>,
+    /// The settings of its making.
+    config: serde_json::Value,
     /// The metric of records that it did not learn from, and what is told of it.
     validation: (&'static str, f64),
     told: String,
@@ -30,7 +34,7 @@ struct Learned {
 /// Trains a generator, which is judged by `latentd generate --against` and not by what it would save.
 pub fn run(args: &TrainArgs, kind: GeneratorKind, file: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
     if args.payload == Payload::Image {
-        let message = "--generator autoregressive and gan learn rows: write --payload json or csv, or --generator vae";
+        let message = "--generator autoregressive learns rows: write --payload json or csv, or --generator vae or gan";
         return Err(UsageError::new(message).into());
     }
     if args.labels.is_some() {
@@ -53,9 +57,7 @@ pub fn run(args: &TrainArgs, kind: GeneratorKind, file: &Path, bar: &ProgressBar
     let drawn = Drawn {
         family: learned.family,
         artefact: &learned.artefact,
-        config: json!({
-            "cpu": humantime::format_duration(args.cpu).to_string(), "records": mode.to_string(), "line_ends": !args.bare,
-        }),
+        config: merged(learned.config, json!({ "records": mode.to_string(), "line_ends": !args.bare })),
         validation: learned.validation,
         rewinds: learned.rewinds,
         cpu_seconds: learned.cpu_seconds,
@@ -70,8 +72,6 @@ pub fn run(args: &TrainArgs, kind: GeneratorKind, file: &Path, bar: &ProgressBar
 #[cfg(feature = "training")]
 fn learn(args: &TrainArgs, kind: GeneratorKind, records: &[&[u8]], bar: &ProgressBar) -> anyhow::Result<Learned> {
     use super::progress::Shown;
-    use crate::model::rows;
-    use crate::telemetry::thread_cpu_seconds;
     use crate::training::Budget;
     use crate::training::rows as training;
 
@@ -84,6 +84,7 @@ fn learn(args: &TrainArgs, kind: GeneratorKind, records: &[&[u8]], bar: &Progres
     let learned = |family, artefact: &Arc<[u8]>, validation, told| Learned {
         family,
         artefact: Arc::clone(artefact),
+        config: json!({ "cpu": humantime::format_duration(args.cpu).to_string() }),
         validation,
         told,
         records: coded.rows,
@@ -116,11 +117,43 @@ fn learn(args: &TrainArgs, kind: GeneratorKind, records: &[&[u8]], bar: &Progres
             let learned = learned(Family::GAN, trained.model.artefact(), (metric::PAIR_DISTANCE, distance), told);
             Learned { curve: trained.curve, ..learned }
         }
+        GeneratorKind::Classical => classical(args, &coded, before)?,
+    })
+}
+
+/// A model that holds some of the rows, and makes others of them.
+fn classical(args: &TrainArgs, coded: &rows::Coded, before: f64) -> anyhow::Result<Learned> {
+    let mut recipe = ClassicalRecipe::default();
+    if !args.operations.is_empty() {
+        recipe.operations.clone_from(&args.operations);
+    }
+    recipe.neighbours = args.neighbours.unwrap_or(recipe.neighbours);
+    recipe.bases = args.bases.unwrap_or(recipe.bases);
+    let model = ClassicalRows::new(coded, &recipe, args.seed)?;
+    let held = HumanCount(model.bases() as u64);
+    Ok(Learned {
+        family: Family::CLASSICAL,
+        artefact: Arc::clone(model.artefact()),
+        config: json!({
+            "operations": recipe.operations, "neighbours": recipe.neighbours, "bases": recipe.bases,
+            "holds": format!("{held} training records, coarsened to values that five or more had"),
+        }),
+        validation: (metric::BASES, model.bases() as f64),
+        told: format!("it holds {held} of them, coarsened to values that five or more had"),
+        records: coded.rows,
+        left_out: coded.left_out,
+        rewinds: 0,
+        cpu_seconds: thread_cpu_seconds() - before,
+        curve: Vec::new(),
     })
 }
 
 #[cfg(not(feature = "training"))]
-fn learn(_: &TrainArgs, _: GeneratorKind, _: &[&[u8]], _: &ProgressBar) -> anyhow::Result<Learned> {
+fn learn(args: &TrainArgs, kind: GeneratorKind, records: &[&[u8]], _: &ProgressBar) -> anyhow::Result<Learned> {
+    if kind == GeneratorKind::Classical {
+        let before = thread_cpu_seconds();
+        return classical(args, &rows::learn(records)?, before);
+    }
     anyhow::bail!(
         "this latentd was built without libtorch, which trains networks: build it with the feature `training`"
     )

@@ -3,6 +3,7 @@
 //! What is learned, and how it is judged, is what the daemon does ([`Subject`]): the newest fifth of the records is held
 //! out, and the model that was learned from the others is measured on it.
 
+mod classical;
 mod drawn;
 mod generator;
 mod pictures;
@@ -25,10 +26,11 @@ use super::records::{self, RecordMode};
 use super::{Format, UsageError};
 use crate::codec::{Algorithm, CodecSpec, ModelId};
 use crate::config::{self, Config};
+use crate::model::classical::Operation;
 use crate::model::manifest::is_pipeline_name;
 use crate::model::{Decision, Manifest, Split, Start, Verdict, package};
 use crate::payload::image::Shape;
-use crate::pipeline::{Images, Layout, Operation, Publication, Run, Settings, Subject};
+use crate::pipeline::{Images, Layout, Publication, Run, Settings, Subject};
 use crate::registry::{Activation, Expect, Registry};
 use crate::telemetry::thread_cpu_seconds;
 use crate::units::ByteSize;
@@ -62,6 +64,16 @@ pub struct TrainArgs {
     /// The classes of the images that a generator learns: an idx file with a byte for each
     #[arg(long, value_name = "FILE", requires = "generator")]
     labels: Option<PathBuf>,
+    /// What a classical generator does, one of these for each record [default: smote-nc,jitter; of images
+    /// crop,shift,noise,jitter,mixup, and there is flip]
+    #[arg(long, value_name = "OPERATION", value_delimiter = ',', requires = "generator")]
+    operations: Vec<Operation>,
+    /// Neighbours that smote-nc looks at [default: 5]
+    #[arg(long, value_name = "K", requires = "generator")]
+    neighbours: Option<usize>,
+    /// How many records a classical generator holds, to make others of [default: 20000, of images none: of them it holds all samples]
+    #[arg(long, value_name = "N", requires = "generator")]
+    bases: Option<usize>,
     /// Height, width and channels of images: 28x28, 64x64x3
     #[arg(long, value_name = "HxWxC", required_if_eq("payload", "image"), conflicts_with = "pipeline")]
     shape: Option<Shape>,
@@ -123,8 +135,10 @@ enum GeneratorKind {
     Autoregressive,
     /// Rows, all fields at once; or images of one shape (--payload image), by class where there are --labels
     Vae,
-    /// Rows, all fields at once, learned beside a critic
+    /// Rows or images as `vae` does, learned beside a critic
     Gan,
+    /// Rows or images made of real ones, some of which the model holds; needs no training
+    Classical,
 }
 
 /// What is trained, and where its model belongs.
@@ -151,9 +165,13 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     }
     let bar = spinner();
     if let (Some(file), Some(kind)) = (&args.file, args.generator) {
+        check_classical(args, kind)?;
         return match kind {
-            GeneratorKind::Vae if args.payload == Payload::Image || args.shape.is_some() => {
-                pictures::run(args, file, &bar)
+            GeneratorKind::Classical if args.payload == Payload::Image || args.shape.is_some() => {
+                classical::run(args, file, &bar)
+            }
+            GeneratorKind::Vae | GeneratorKind::Gan if args.payload == Payload::Image || args.shape.is_some() => {
+                pictures::run(args, kind, file, &bar)
             }
             kind => generator::run(args, kind, file, &bar),
         };
@@ -172,6 +190,26 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     learn(args, task, Some(&registry), &bar)
 }
 
+/// Whether what only a classical generator takes is said of one, and is what it can do.
+fn check_classical(args: &TrainArgs, kind: GeneratorKind) -> Result<(), UsageError> {
+    let is_of_others = !args.operations.is_empty() || args.neighbours.is_some() || args.bases.is_some();
+    if kind != GeneratorKind::Classical && is_of_others {
+        return Err(UsageError::new("--operations, --neighbours and --bases are of --generator classical"));
+    }
+    let images = args.payload == Payload::Image || args.shape.is_some();
+    let known: &[Operation] = if images { &Operation::OF_IMAGES } else { &Operation::OF_ROWS };
+    if let Some(other) = args.operations.iter().find(|operation| !known.contains(operation)) {
+        let names: Vec<&str> = known.iter().map(|operation| operation.name()).collect();
+        let message = format!(
+            "--operations {other}: of {} there are {}",
+            if images { "images" } else { "rows" },
+            names.join(", ")
+        );
+        return Err(UsageError::new(message));
+    }
+    Ok(())
+}
+
 fn pipeline<'a>(config: &'a Config, name: &str) -> Result<&'a Settings, UsageError> {
     config.pipelines.iter().find(|settings| settings.name == name).ok_or_else(|| {
         let names: Vec<&str> = config.pipelines.iter().map(|settings| settings.name.as_str()).collect();
@@ -184,7 +222,7 @@ fn pipeline<'a>(config: &'a Config, name: &str) -> Result<&'a Settings, UsageErr
 
 fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &ProgressBar) -> anyhow::Result<Task> {
     let name = settings.name.clone();
-    let subject = Subject::of(settings).filter(|_| settings.operation == Operation::Compress);
+    let subject = Subject::of(settings).filter(|_| settings.operation == crate::pipeline::Operation::Compress);
     let (subject, _) = subject.ok_or_else(|| {
         let message = format!(
             "pipeline `{name}` learns nothing: give it `codec = \"columns\"` or `\"zstd-dict\"`, and a table \

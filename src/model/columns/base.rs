@@ -3,6 +3,7 @@
 use crate::frame::{FrameError, Reader, put_varint};
 
 use super::registers::{Registers, is_number};
+use crate::model::clock::{around, clock, minutes};
 
 /// An expectation made of registers. Where a register that it takes holds a text, that counts as 0.
 ///
@@ -47,22 +48,6 @@ pub(super) enum Base {
     Times(u16, i64),
     /// What a column was in the last record with the same key.
     Kept(u16),
-}
-
-/// Minutes of a clock, 0 to 1440; `None` when it is none.
-fn minutes(clock: i64) -> Option<i64> {
-    ((0..=2400).contains(&clock) && clock % 100 < 60).then(|| clock / 100 * 60 + clock % 100)
-}
-
-/// The clock of so many minutes.
-fn clock(minutes: i64) -> i64 {
-    let minutes = minutes.rem_euclid(1440);
-    minutes / 60 * 100 + minutes % 60
-}
-
-/// The shorter way round the clock.
-fn around(minutes: i64) -> i64 {
-    (minutes + 720).rem_euclid(1440) - 720
 }
 
 impl Base {

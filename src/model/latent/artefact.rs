@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{Autoencoder, LatentError, LatentParts, MAX_LIMIT, MAX_TABLES, MAX_WRAPPINGS, OTHERS, Peaks, SampleTables};
 use crate::engine::{CausalNet, Dense, MAX_NEIGHBOURS, Neighbour, OUTPUTS, Output};
 use crate::frame::SHORTEST_MAGIC;
-use crate::payload::image::{Png, Settings, Shape, Wrapping};
+use crate::model::form::Form;
+use crate::payload::image::{Shape, Wrapping};
 
 /// Most bytes of an artefact.
 pub const MAX_ARTEFACT_BYTES: usize = 64 << 20;
@@ -57,75 +58,6 @@ struct Outline {
 struct PeakForm {
     threshold: u8,
     near: usize,
-}
-
-/// A wrapping. A header's bytes are characters of Latin-1.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Form {
-    Raw,
-    Pnm(String),
-    Png(PngForm),
-}
-
-/// A PNG file.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PngForm {
-    head: String,
-    tail: String,
-    zlib: [u8; 2],
-    level: u8,
-    memory: u8,
-    filtered: bool,
-    /// Absent where each row says its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    filter: Option<u8>,
-}
-
-/// Bytes as characters of Latin-1.
-fn characters(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| char::from(*byte)).collect()
-}
-
-/// And back.
-fn bytes_of(text: &str) -> Result<Vec<u8>, LatentError> {
-    let bytes = text.chars().map(|letter| u8::try_from(u32::from(letter)));
-    bytes.collect::<Result<_, _>>().map_err(|_| LatentError::invalid("a header is not of bytes"))
-}
-
-impl From<&Wrapping> for Form {
-    fn from(wrapping: &Wrapping) -> Self {
-        match wrapping {
-            Wrapping::Raw => Self::Raw,
-            Wrapping::Pnm { header } => Self::Pnm(characters(header)),
-            Wrapping::Png(png) => Self::Png(PngForm {
-                head: characters(&png.head),
-                tail: characters(&png.tail),
-                zlib: png.zlib,
-                level: png.settings.level,
-                memory: png.settings.memory,
-                filtered: png.settings.filtered,
-                filter: png.filter,
-            }),
-        }
-    }
-}
-
-impl Form {
-    fn wrapping(&self) -> Result<Wrapping, LatentError> {
-        Ok(match self {
-            Self::Raw => Wrapping::Raw,
-            Self::Pnm(text) => Wrapping::Pnm { header: bytes_of(text)? },
-            Self::Png(form) => Wrapping::Png(Png {
-                head: bytes_of(&form.head)?,
-                tail: bytes_of(&form.tail)?,
-                zlib: form.zlib,
-                settings: Settings { level: form.level, memory: form.memory, filtered: form.filtered },
-                filter: form.filter,
-            }),
-        })
-    }
 }
 
 /// A tensor on its way into a file.
@@ -294,8 +226,9 @@ pub(super) fn read(artefact: &[u8]) -> Result<LatentParts, LatentError> {
     if outline.wrappings.len() > MAX_WRAPPINGS {
         return Err(LatentError::invalid("it has more than 16 wrappings"));
     }
-    let wrappings: Result<Vec<Wrapping>, LatentError> = outline.wrappings.iter().map(Form::wrapping).collect();
-    LatentParts::new(shape, autoencoder, nets?, tables)?.with_wrappings(wrappings?)
+    let wrappings: Option<Vec<Wrapping>> = outline.wrappings.iter().map(Form::wrapping).collect();
+    let wrappings = wrappings.ok_or_else(|| LatentError::invalid("a header is not of bytes"))?;
+    LatentParts::new(shape, autoencoder, nets?, tables)?.with_wrappings(wrappings)
 }
 
 /// A later version is told apart before its fields are looked at.

@@ -58,6 +58,13 @@ impl Mixture {
         Ok(Self { weights, means, factors, total })
     }
 
+    /// The same with standard deviations so many times as large: *truncation* below 1, as Brock et al. 2019 (arXiv:1809.11096) draw
+    /// a generator's noise.
+    pub fn spread(self, factor: f32) -> Result<Self, MixtureError> {
+        let factors = self.factors.iter().map(|value| value * factor).collect();
+        Self::new(self.weights, self.means, factors)
+    }
+
     /// Gaussians.
     pub fn components(&self) -> usize {
         self.weights.len()

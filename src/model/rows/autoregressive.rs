@@ -10,7 +10,7 @@ use super::learn::Coded;
 use super::network::{Known, Network, Weights};
 use super::scheme::Scheme;
 use crate::codec::ModelId;
-use crate::engine::Kernel;
+use crate::engine::{Kernel, exp};
 use crate::model::chance::Chance;
 use crate::model::generator::{Condition, DrawError, Generator, numbers_of};
 
@@ -72,7 +72,7 @@ impl RowsModel {
         let mut state = Known::default();
         self.network.begin(1, &mut state);
         for (variable, code) in known.iter().enumerate() {
-            self.network.tell(variable, code.iter().copied(), &mut state);
+            self.network.tell(variable, std::iter::once(*code), &mut state);
         }
         self.network.ask(variable, &mut state);
         state.logits[..self.scheme.size(variable)].to_vec()
@@ -85,26 +85,37 @@ impl RowsModel {
         self.network.begin(1, &mut state);
         let mut nats = 0.0;
         for variable in self.scheme.order.iter().map(|variable| usize::from(*variable)) {
+            let guard = self.scheme.book.guards[variable];
+            if guard.is_some_and(|(by, code)| codes[usize::from(by)] != code) {
+                continue;
+            }
             self.network.ask(variable, &mut state);
             let logits = state.logits[..self.scheme.size(variable)].iter().map(|l| f64::from(*l));
             let most = logits.clone().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = logits.map(|logit| (logit - most).exp()).sum();
             nats += most + sum.ln() - f64::from(state.logits[usize::from(codes[variable])]);
-            self.network.tell(variable, std::iter::once(codes[variable]), &mut state);
+            if guard.is_none() {
+                self.network.tell(variable, std::iter::once(Some(codes[variable])), &mut state);
+            }
         }
         Some(nats / std::f64::consts::LN_2)
     }
 
-    /// Draws the codes of some rows: first what is fixed, then one variable after the other.
+    /// Draws the codes of some rows: first what is fixed and what times say that go on, then one variable after the other. What is drawn only
+    /// where a number is not made of others says nothing about the rest.
     fn draw_codes(&self, fixed: &Fixed, chances: &mut [&mut Chance], table: &mut Table, known: &mut Known) {
         self.network.begin(chances.len(), known);
         for (variable, code) in fixed.codes.iter().enumerate() {
             if let Some(code) = code {
-                self.network.tell(variable, std::iter::repeat(*code), known);
+                self.network.tell(variable, std::iter::repeat(Some(*code)), known);
             }
         }
+        for (lead, variable) in table.leads.iter().enumerate() {
+            self.network.tell(usize::from(*variable), table.said(lead), known);
+        }
         for variable in self.scheme.order.iter().map(|variable| usize::from(*variable)) {
-            if fixed.codes[variable].is_some() {
+            let is_known = fixed.codes[variable].is_some() || fixed.idle[variable];
+            if is_known || !table.is_open_anywhere(&self.scheme, variable) {
                 continue;
             }
             if self.scheme.size(variable) > 1 {
@@ -113,7 +124,9 @@ impl RowsModel {
                     self.scheme.pick(variable, &mut known.logits[row * width..], row, chance, table);
                 }
             }
-            self.network.tell(variable, table.column(variable), known);
+            if self.scheme.book.guards[variable].is_none() {
+                self.network.tell(variable, table.drawn(variable), known);
+            }
         }
     }
 }
@@ -158,11 +171,30 @@ impl Generator for RowsModel {
         let fill = |chances: &mut [&mut Chance], table: &mut Table| {
             self.draw_codes(&fixed, chances, table, &mut known);
         };
-        self.scheme.draw(seed, &fixed, numbers, fill, records)
+        let times = self.scheme.times(seed, &fixed, numbers);
+        self.scheme.draw(seed, &fixed, (numbers, &times), fill, records)
+    }
+
+    fn sample(
+        &self,
+        seed: u64,
+        condition: &Condition,
+        count: u64,
+        records: &mut Vec<Vec<u8>>,
+    ) -> Result<(), DrawError> {
+        // Where records follow one another, each is of a run of its own, at every place of one.
+        let walks = self.scheme.book.walk.is_some() && condition.is_empty();
+        let step = if walks { u64::from(RUN) + 1 } else { 1 };
+        let numbers: Vec<u64> = (0..count).map(|number| number.wrapping_mul(step)).collect();
+        numbers.chunks(RUN as usize).try_for_each(|numbers| self.draw_numbers(seed, condition, numbers, records))
     }
 
     fn classes(&self, field: &str, condition: &Condition) -> Result<Vec<(String, f64)>, DrawError> {
-        self.scheme.classes_of(field, condition, |known, variable| self.logits(known, variable))
+        self.scheme.classes_of(field, condition, |known, variable| {
+            let logits = self.logits(known, variable);
+            let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            logits.into_iter().map(|logit| f64::from(exp(logit - most))).collect()
+        })
     }
 
     fn matching<'a>(&self, condition: &Condition, records: &[&'a [u8]]) -> Result<Vec<&'a [u8]>, DrawError> {

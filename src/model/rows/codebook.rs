@@ -3,15 +3,23 @@
 //! A record is a walk along its topic's grammar ([`crate::payload::fields`]). Where its values stand are its *fields*: each path
 //! once, or several times where it is in an array. What a field has is said by one *variable* of few *codes*, or by several where
 //! it is a time: one for the year, one for the month, and so on. Where the grammar has several literals between the same two
-//! slots (an empty array, say), which of them stands there is a variable too.
+//! slots (an empty array, say), which of them stands there is a variable too, and so is by how much a number is off what others make
+//! ([`Link`]). Then the field's own variable is one that is told by a condition, and drawn only where the number is not made of others.
 
 use std::collections::HashMap;
 
 use super::bin::Bin;
-use crate::payload::fields::{Grammar, Kind, Scan, Step, Steps, TimeFormat};
+use super::link::Link;
+use super::walk::Walk;
+use crate::payload::fields::{Clock, Grammar, Kind, Scan, Step, Steps, TimeFormat};
 
 /// Most times that a path may occur in a record.
 pub(super) const MAX_OCCURRENCES: usize = 8;
+
+/// Parts of a time: those that a calendar and a clock show, and the day of the week.
+pub(super) const PARTS: usize = 8;
+/// The day of the week among them, 0 for Monday.
+pub(super) const WEEKDAY: usize = 7;
 
 /// What a variable may say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +44,10 @@ pub(super) enum Code {
     Literal(u16),
     /// What was seen too rarely. Never drawn.
     Rare,
+    /// A number that is so much off what others make.
+    Off { slot: u16, by: i64 },
+    /// What the field's own variable says.
+    Own,
 }
 
 impl Code {
@@ -47,8 +59,9 @@ impl Code {
             | Self::Texts { slot, .. }
             | Self::Number { slot, .. }
             | Self::Sequence { slot, .. }
-            | Self::Time { slot } => Some(*slot),
-            Self::Absent | Self::Part(_) | Self::Literal(_) | Self::Rare => None,
+            | Self::Time { slot }
+            | Self::Off { slot, .. } => Some(*slot),
+            Self::Absent | Self::Part(_) | Self::Literal(_) | Self::Rare | Self::Own => None,
         }
     }
 }
@@ -73,8 +86,38 @@ pub(super) struct Field {
     pub variable: u16,
     /// What its numbers or times are read as.
     pub kind: Kind,
+    /// Where its numbers are times: digits of the fraction of a second that they count.
+    pub epoch: Option<u8>,
     /// The variables of the parts that a time has, where it is one.
-    pub parts: [Option<u16>; 7],
+    pub parts: [Option<u16>; PARTS],
+}
+
+impl Field {
+    /// The format whose numbers are the field's, where it has times.
+    pub fn format(&self) -> Option<TimeFormat> {
+        match (&self.kind, self.epoch) {
+            (Kind::Time(format), _) => Some(*format),
+            (_, Some(fraction)) => {
+                Some(TimeFormat { date: true, between: b'T', clock: Clock::Seconds, fraction, zulu: true })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The day of the week, 0 for Monday, so many days after 1970-01-01, which was a Thursday.
+pub(super) fn weekday(day: i64) -> i64 {
+    (day.rem_euclid(7) + 3) % 7
+}
+
+/// The parts of a time.
+pub(super) fn parts(format: &TimeFormat, time: i64) -> Option<[i64; PARTS]> {
+    let mut all = [0; PARTS];
+    all[..WEEKDAY].copy_from_slice(&format.parts(time)?);
+    if format.date {
+        all[WEEKDAY] = weekday(time.div_euclid(format.units_a_day()));
+    }
+    Some(all)
 }
 
 /// Literals between the same two slots, of which a variable says which one stands there.
@@ -100,6 +143,12 @@ pub(super) struct Codebook {
     pub fields: Vec<Field>,
     pub forks: Vec<Fork>,
     pub variables: Vec<Variable>,
+    /// Fields that others make, after those that they are made of.
+    pub links: Vec<Link>,
+    /// By variable: the code of another that it must have for this one to be drawn.
+    pub guards: Vec<Option<(u16, u16)>>,
+    /// The time that goes on from record to record.
+    pub walk: Option<Walk>,
     /// By column and occurrence: the field.
     field_of: Vec<Vec<u16>>,
     /// By field.
@@ -124,10 +173,10 @@ struct Lookup {
     /// The slot of numbers and times.
     slot: Option<u16>,
     /// By part: code by value.
-    parts: [HashMap<i64, u16>; 7],
+    parts: [HashMap<i64, u16>; PARTS],
     /// By part: what stands for no value, and for a rare one.
-    parts_absent: [Option<u16>; 7],
-    parts_rare: [Option<u16>; 7],
+    parts_absent: [Option<u16>; PARTS],
+    parts_rare: [Option<u16>; PARTS],
 }
 
 /// A value of a record: its slot, and where it lies.
@@ -159,7 +208,39 @@ impl Codebook {
         }
         let readers = fields.iter().map(|field| Lookup::of(field, &variables)).collect();
         let fork_of = forks.iter().enumerate().map(|(number, fork)| ((fork.from, fork.to), number as u16)).collect();
-        Self { grammar, columns, column_of, fields, forks, variables, field_of, readers, fork_of }
+        let (links, guards, walk) = (Vec::new(), vec![None; variables.len()], None);
+        Self { grammar, columns, column_of, fields, forks, variables, links, guards, walk, field_of, readers, fork_of }
+    }
+
+    /// With fields that are made of others, and a time that goes on.
+    pub fn with(mut self, links: Vec<Link>, walk: Option<Walk>) -> Self {
+        for link in &links {
+            let own = self.fields[usize::from(link.field)].variable;
+            let last = self.variables[usize::from(link.variable)].codes.len() - 1;
+            self.guards[usize::from(own)] = Some((link.variable, last as u16));
+        }
+        (self.links, self.walk) = (links, walk);
+        self
+    }
+
+    /// The variables that the time which goes on says: its field's own, and those of its parts.
+    pub fn leads(&self) -> Vec<u16> {
+        let Some(walk) = &self.walk else { return Vec::new() };
+        let field = &self.fields[usize::from(walk.field)];
+        std::iter::once(field.variable).chain(field.parts.iter().flatten().copied()).collect()
+    }
+
+    /// What they say of a time, in the same order; `None` where it was never seen.
+    pub fn leading(&self, time: i64) -> Vec<Option<u16>> {
+        let Some(walk) = &self.walk else { return Vec::new() };
+        let (field, lookup) = (&self.fields[usize::from(walk.field)], &self.readers[usize::from(walk.field)]);
+        let shown = field.format().and_then(|format| parts(&format, time));
+        let part = |part: usize| {
+            let code = shown.and_then(|shown| lookup.parts[part].get(&shown[part]).copied());
+            code.or(lookup.parts_rare[part])
+        };
+        let own = std::iter::once(lookup.time);
+        own.chain((0..PARTS).filter(|at| field.parts[*at].is_some()).map(part)).collect()
     }
 
     /// The fields of a column, by occurrence.
@@ -188,10 +269,33 @@ impl Codebook {
         for ((field, lookup), cell) in self.fields.iter().zip(&self.readers).zip(&cells.cells) {
             lookup.read(self, field, *cell, record, codes)?;
         }
+        for link in &self.links {
+            codes[usize::from(link.variable)] = self.off(link, cells, record);
+        }
         for fork in &self.forks {
             codes[usize::from(fork.variable)] = self.literal(fork, &cells.steps)?;
         }
         Some(())
+    }
+
+    /// The number that a record has in a field.
+    fn number(&self, field: u16, cells: &Cells, record: &[u8]) -> Option<i64> {
+        let (slot, start, end) = cells.cells[usize::from(field)]?;
+        let lookup = &self.readers[usize::from(field)];
+        let value = record.get(start as usize..end as usize).filter(|_| lookup.slot == Some(slot))?;
+        self.fields[usize::from(field)].kind.parse(value)
+    }
+
+    /// The code for how much a number is off what others make: the last where that is nothing frequent.
+    fn off(&self, link: &Link, cells: &Cells, record: &[u8]) -> u16 {
+        let of = link.of.map(|field| self.number(field, cells, record));
+        let off = match (self.number(link.field, cells, record), of) {
+            (Some(number), [Some(a), Some(b)]) => link.relation.off(number, [a, b]),
+            _ => None,
+        };
+        let codes = &self.variables[usize::from(link.variable)].codes;
+        let is_so = |code: &Code| matches!(code, Code::Off { by, .. } if Some(*by) == off);
+        codes.iter().position(is_so).unwrap_or(codes.len() - 1) as u16
     }
 
     /// The code for the literal of a fork that a record passes.
@@ -265,7 +369,7 @@ impl Lookup {
                 Code::Sequence { slot, .. } => (lookup.slot, lookup.sequence) = (Some(*slot), Some(place)),
                 Code::Time { slot } => (lookup.slot, lookup.time) = (Some(*slot), Some(place)),
                 Code::Rare => lookup.rare = Some(place),
-                Code::Part(_) | Code::Literal(_) => {}
+                Code::Part(_) | Code::Literal(_) | Code::Off { .. } | Code::Own => {}
             }
         }
         lookup.bins.sort_unstable();
@@ -305,8 +409,8 @@ impl Lookup {
             }
         };
         codes[usize::from(field.variable)] = code.or(self.rare)?;
-        if let Kind::Time(format) = &field.kind {
-            self.read_parts(format, field, time, codes)?;
+        if let Some(format) = field.format() {
+            self.read_parts(&format, field, time, codes)?;
         }
         Some(())
     }
@@ -321,7 +425,7 @@ impl Lookup {
     }
 
     fn read_parts(&self, format: &TimeFormat, field: &Field, time: Option<i64>, codes: &mut [u16]) -> Option<()> {
-        let parts = time.and_then(|time| format.parts(time));
+        let parts = time.and_then(|time| parts(format, time));
         for (part, variable) in field.parts.iter().enumerate() {
             let Some(variable) = variable else { continue };
             let code = match parts {

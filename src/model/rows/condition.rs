@@ -1,10 +1,9 @@
 //! What a condition fixes.
 
-use super::codebook::{Cells, Code, Codebook, Field};
+use super::codebook::{Cells, Code, Codebook, Field, parts};
 use super::scheme::Scheme;
-use crate::engine::exp;
 use crate::model::generator::{Condition, DrawError};
-use crate::payload::fields::{Kind, Scan};
+use crate::payload::fields::Scan;
 
 /// Codes and values that are fixed before anything is drawn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,12 +12,20 @@ pub(super) struct Fixed {
     pub codes: Vec<Option<u16>>,
     /// By field: its value, as a record has it.
     pub values: Vec<Option<Vec<u8>>>,
+    /// By variable: whether it says by how much a number is off that is fixed, and so nothing.
+    pub idle: Vec<bool>,
 }
 
 impl Fixed {
     /// Nothing.
     pub fn nothing(book: &Codebook) -> Self {
-        Self { codes: vec![None; book.variables.len()], values: vec![None; book.fields.len()] }
+        let variables = book.variables.len();
+        Self { codes: vec![None; variables], values: vec![None; book.fields.len()], idle: vec![false; variables] }
+    }
+
+    /// Whether nothing is.
+    pub fn is_nothing(&self) -> bool {
+        self.values.iter().all(Option::is_none)
     }
 }
 
@@ -76,12 +83,12 @@ impl Scheme {
     }
 
     /// The classes of a field: texts and numbers with codes of their own, each with its share of what is drawn first under a
-    /// condition on others, by the logits of a variable's codes where some are known. What is rare, absent or NULL is no class.
+    /// condition on others, by what a variable's codes weigh where some are known. What is rare, absent or NULL is no class.
     pub(super) fn classes_of(
         &self,
         name: &str,
         condition: &Condition,
-        logits: impl FnOnce(&[Option<u16>], usize) -> Vec<f32>,
+        weights: impl FnOnce(&[Option<u16>], usize) -> Vec<f64>,
     ) -> Result<Vec<(String, f64)>, DrawError> {
         let fixed = self.fixed(condition)?;
         let book = &self.book;
@@ -94,10 +101,11 @@ impl Scheme {
             return Err(no_classes("a condition says what it is"));
         }
         let variable = usize::from(field.variable);
-        let logits = logits(&fixed.codes, variable);
-        let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if book.guards[variable].is_some() {
+            return Err(no_classes("it has numbers that others make"));
+        }
         let mut classes = Vec::new();
-        for (code, logit) in book.variables[variable].codes.iter().zip(logits) {
+        for (code, weight) in book.variables[variable].codes.iter().zip(weights(&fixed.codes, variable)) {
             let class = match code {
                 Code::Text { slot, text } => read(book.grammar.slots()[usize::from(*slot)].scan, text),
                 Code::Number { bin, .. } => match (bin.atoms.as_slice(), bin.edges.is_empty()) {
@@ -110,13 +118,19 @@ impl Scheme {
                 Code::Texts { .. } => return Err(no_classes("it has too many texts to tell them apart")),
                 Code::Sequence { .. } => return Err(no_classes("its values go on with each record")),
                 Code::Time { .. } => return Err(no_classes("it has times")),
-                Code::Absent | Code::Null { .. } | Code::Part(_) | Code::Literal(_) | Code::Rare => None,
+                Code::Absent
+                | Code::Null { .. }
+                | Code::Part(_)
+                | Code::Literal(_)
+                | Code::Rare
+                | Code::Off { .. }
+                | Code::Own => None,
             };
             let Some(class) = class else { continue };
             let mut with = condition.clone();
             with.insert(name.to_owned(), class.clone());
             if self.fixed(&with).is_ok() {
-                classes.push((class, f64::from(exp(logit - most))));
+                classes.push((class, weight));
             }
         }
         let sum: f64 = classes.iter().map(|(_, share)| share).sum();
@@ -153,11 +167,20 @@ impl Scheme {
                 Code::Sequence { .. } if field.kind.parse(value.as_bytes()).is_some() => {
                     return Err("its values go on with each record, and none comes twice".to_owned());
                 }
-                Code::Absent | Code::Sequence { .. } | Code::Part(_) | Code::Literal(_) | Code::Rare => None,
+                Code::Absent
+                | Code::Sequence { .. }
+                | Code::Part(_)
+                | Code::Literal(_)
+                | Code::Rare
+                | Code::Off { .. }
+                | Code::Own => None,
             };
             if let Some(written) = written {
                 fixed.codes[variable] = Some(place);
                 fixed.values[number] = Some(written);
+                if let Some((link, _)) = book.guards[variable] {
+                    fixed.idle[usize::from(link)] = true;
+                }
                 self.fix_no_parts(field, code, fixed);
                 return Ok(());
             }
@@ -167,8 +190,7 @@ impl Scheme {
 
     /// Fixes the parts of a time; `None` where one of them was never seen.
     fn fix_parts(&self, field: &Field, value: &str, fixed: &mut Fixed) -> Option<()> {
-        let Kind::Time(format) = &field.kind else { return None };
-        let parts = format.parts(field.kind.parse(value.as_bytes())?)?;
+        let parts = parts(&field.format()?, field.kind.parse(value.as_bytes())?)?;
         let mut found = Vec::new();
         for (variable, part) in field.parts.iter().zip(parts) {
             let Some(variable) = variable else { continue };

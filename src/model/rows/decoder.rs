@@ -221,7 +221,8 @@ impl Generator for RowsDecoder {
         self.admits(condition)?;
         let fixed = Fixed::nothing(&self.scheme.book);
         let fill = |chances: &mut [&mut Chance], table: &mut Table| self.draw_codes(chances, table);
-        self.scheme.draw(seed, &fixed, numbers, fill, records)
+        let times = vec![None; numbers.len()];
+        self.scheme.draw(seed, &fixed, (numbers, &times), fill, records)
     }
 }
 

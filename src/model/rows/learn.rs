@@ -6,10 +6,15 @@
 use std::collections::{HashMap, HashSet};
 
 use super::bin::Bin;
-use super::codebook::{Cell, Cells, Code, Codebook, Field, Fork, MAX_OCCURRENCES, Variable, is_null};
+use super::codebook::{
+    Cell, Cells, Code, Codebook, Field, Fork, MAX_OCCURRENCES, PARTS, Variable, WEEKDAY, is_null, parts,
+};
+use super::link::Link;
+use super::relate::{Made, relations};
+use super::walk::Walk;
 use super::{MAX_CODES, MAX_FIELDS, RowsError};
 use crate::payload::fields::{
-    Edge, Grammar, Kind, LEAST_COUNT, Nature, Scan, Slot, State, Step, Steps, is_sequence, kind, nearly_all,
+    Edge, Grammar, Kind, LEAST_COUNT, Nature, Scan, Slot, State, Step, Steps, TimeFormat, is_sequence, kind, nearly_all,
 };
 
 /// Fewest records to learn from.
@@ -21,6 +26,14 @@ const MIN_BIN: usize = 50;
 /// Segments of a bin, and of an identifier's numbers.
 const SEGMENTS: usize = 8;
 const ID_SEGMENTS: usize = 64;
+/// A number has one too where those that were seen often enough are this share of all, and no more than texts would have codes; unless those with the
+/// greater share make most of them.
+const FEW_SHARE: f64 = 0.95;
+const OWN_SHARES: f64 = 0.9;
+/// Numbers that are seconds since 1970 lie between these: the years 2001 and 2100.
+const SECONDS: std::ops::Range<i64> = 1_000_000_000..4_102_444_800;
+/// Rows by which it is found out which numbers are made of others, at most.
+const RELATED: usize = 4096;
 /// Most known numbers of a field.
 const MAX_KNOWN: usize = 8192;
 /// Most texts of a field, and bytes of one.
@@ -70,11 +83,27 @@ impl Coded {
         self.book.variables.iter().map(|variable| variable.codes.len()).collect()
     }
 
-    /// The order in which variables are drawn: those of few codes first, which say the most about the others for the least.
+    /// The order in which variables are drawn: those first that a time says which goes on, then those of few codes, which say the most about the
+    /// others for the least, and last what is drawn only where a number is not made of others.
     pub fn order(&self) -> Vec<u16> {
-        let mut order: Vec<u16> = (0..self.book.variables.len() as u16).collect();
-        order.sort_by_key(|variable| (self.book.variables[usize::from(*variable)].codes.len(), *variable));
+        let (book, leads) = (&self.book, self.book.leads());
+        let mut order: Vec<u16> = (0..book.variables.len() as u16).collect();
+        order.sort_by_key(|variable| {
+            let number = usize::from(*variable);
+            let part = if leads.contains(variable) { 0 } else { 1 + u8::from(book.guards[number].is_some()) };
+            (part, book.variables[number].codes.len(), *variable)
+        });
         order
+    }
+
+    /// Variables that a time says which goes on.
+    pub fn leads(&self) -> Vec<u16> {
+        self.book.leads()
+    }
+
+    /// By variable: the variable and the code of it without which it is not drawn.
+    pub fn guards(&self) -> &[Option<(u16, u16)>] {
+        &self.book.guards
     }
 
     /// The codes, `[rows, variables]`.
@@ -114,21 +143,30 @@ pub fn learn(records: &[&[u8]]) -> Result<Coded, RowsError> {
         return Err(RowsError::TooWide { what: "fields", found: fields.len(), most: MAX_FIELDS });
     }
     let natures = columns.natures(&empty, &seen, records);
-    let mut most = 0;
+    let (mut most, mut made) = (0, None);
     for grain in GRAINS {
-        let (mut fields, mut variables) = (fields.clone(), Vec::new());
-        for field in &mut fields {
+        let (mut fields, mut variables, mut walk) = (fields.clone(), Vec::new(), None);
+        let mut numbers = Vec::new();
+        for (number, field) in fields.iter_mut().enumerate() {
             let values = seen.values(source(field));
             let nature = &natures[usize::from(field.column)];
-            Learner { grammar: &grammar, records, values: &values, grain }.field(
-                field,
-                nature,
-                &columns,
-                &mut variables,
-            );
+            let learner = Learner { grammar: &grammar, records, values: &values, grain };
+            let times = learner.field(field, nature, (&columns, walk.is_none()), &mut variables);
+            walk = walk.or_else(|| times.map(|times| Walk { field: number as u16, ..times }));
+            if made.is_none() {
+                let step = values.len().div_ceil(RELATED).max(1);
+                numbers.push(learner.numbers_of(field, nature, &variables, step));
+            }
         }
+        let made = made.get_or_insert_with(|| relations(&numbers));
+        let column = |field: usize, variables: &[Variable]| {
+            let (field, values) = (&fields[field], seen.values(source(&fields[field])));
+            let nature = &natures[usize::from(field.column)];
+            Learner { grammar: &grammar, records, values: &values, grain }.numbers_of(field, nature, variables, 1)
+        };
+        let links = links(made, &fields, column, &mut variables);
         let forks = forks(&grammar, records, &seen, &mut variables);
-        let book = columns.codebook(grammar.clone(), fields, forks, variables);
+        let book = columns.codebook(grammar.clone(), fields, forks, variables).with(links, walk);
         if book.codes() <= MAX_CODES {
             return coded(book, records);
         }
@@ -238,7 +276,8 @@ impl Columns {
         for column in 0..self.names.len() {
             for occurrence in 0..*occurrences.get(column).unwrap_or(&occurrences[0]) {
                 let kind = Kind::Text;
-                fields.push(Field { column: column as u16, occurrence, variable: 0, kind, parts: [None; 7] });
+                let column = column as u16;
+                fields.push(Field { column, occurrence, variable: 0, kind, epoch: None, parts: [None; PARTS] });
             }
         }
         fields
@@ -330,8 +369,14 @@ struct Learner<'a> {
 }
 
 impl<'a> Learner<'a> {
-    /// Makes the variables of a field.
-    fn field(&self, field: &mut Field, nature: &Nature, columns: &Columns, variables: &mut Vec<Variable>) {
+    /// Makes the variables of a field; how its times go on, if they do and may.
+    fn field(
+        &self,
+        field: &mut Field,
+        nature: &Nature,
+        (columns, may_walk): (&Columns, bool),
+        variables: &mut Vec<Variable>,
+    ) -> Option<Walk> {
         let name = columns.name(field);
         let (mut codes, mut texts, mut absent) = (Vec::new(), Vec::new(), 0u32);
         let mut nulls: HashMap<u16, u32> = HashMap::new();
@@ -370,14 +415,24 @@ impl<'a> Learner<'a> {
             others.retain(|(other, text)| *other != slot || kind.parse(text).is_none());
             Some(numbers)
         };
-        let mut is_blank = false;
+        let (mut is_blank, mut walk) = (false, None);
+        // Only what each record has can go on.
+        let goes_on = |format: &TimeFormat, times: &[i64]| {
+            let always = may_walk && times.len() == self.values.len();
+            if always { Walk::of(0, format, times, |gaps| self.bins(gaps)) } else { None }
+        };
         match nature {
             Nature::Empty => {}
             Nature::Number => {
                 let kind = kind(&own);
                 if let Some(numbers) = parse(&kind) {
-                    codes.extend(self.numbers(slot, numbers));
-                    field.kind = kind;
+                    (field.kind, field.epoch) = (kind.clone(), epoch(&kind, &numbers));
+                    walk = field.format().and_then(|format| goes_on(&format, &numbers));
+                    match walk {
+                        Some(_) => codes.push(Code::Time { slot }),
+                        None => codes.extend(self.numbers(slot, numbers.clone())),
+                    }
+                    self.times_of(field, (&numbers, walk.is_some()), &name, variables);
                 }
             }
             Nature::Time(format) => {
@@ -385,21 +440,20 @@ impl<'a> Learner<'a> {
                 if let Some(times) = parse(&kind) {
                     codes.push(Code::Time { slot });
                     field.kind = kind;
-                    let parts: Vec<_> = times.iter().filter_map(|time| format.parts(*time)).collect();
-                    let always = parts.len() == self.values.len();
-                    for (part, (shown, what)) in format.shows().into_iter().zip(PARTS).enumerate() {
-                        if let Some(codes) = part_codes(&parts, part, always).filter(|_| shown) {
-                            field.parts[part] = Some(variables.len() as u16);
-                            variables.push(Variable { name: format!("{name} ({what})"), codes });
-                        }
-                    }
+                    walk = goes_on(format, &times);
+                    self.parts(field, format, (&times, walk.is_some()), &name, variables);
                 }
             }
             Nature::Sequence | Nature::Identifier => {
                 let kind = kind(&own);
                 if let Some(numbers) = parse(&kind) {
-                    codes.extend(fresh(slot, &numbers));
-                    field.kind = kind;
+                    (field.kind, field.epoch) = (kind.clone(), epoch(&kind, &numbers));
+                    walk = field.format().and_then(|format| goes_on(&format, &numbers));
+                    match walk {
+                        Some(_) => codes.push(Code::Time { slot }),
+                        None => codes.extend(fresh(slot, &numbers)),
+                    }
+                    self.times_of(field, (&numbers, walk.is_some()), &name, variables);
                 } else {
                     is_blank = true;
                 }
@@ -413,6 +467,51 @@ impl<'a> Learner<'a> {
             codes.push(Code::Absent);
         }
         variables[usize::from(field.variable)].codes = codes;
+        walk
+    }
+
+    /// Makes the variables of the parts of numbers that are times and go on; others are numbers and nothing else.
+    fn times_of(&self, field: &mut Field, (times, walks): (&[i64], bool), name: &str, variables: &mut Vec<Variable>) {
+        match field.format().filter(|_| walks) {
+            Some(format) => self.parts(field, &format, (times, true), name, variables),
+            None => field.epoch = None,
+        }
+    }
+
+    /// Makes the variables of a time's parts: the day of the week too, where it goes on.
+    fn parts(
+        &self,
+        field: &mut Field,
+        format: &TimeFormat,
+        (times, walks): (&[i64], bool),
+        name: &str,
+        variables: &mut Vec<Variable>,
+    ) {
+        let all: Vec<_> = times.iter().filter_map(|time| parts(format, *time)).collect();
+        let always = all.len() == self.values.len();
+        let mut shown = [walks; PARTS];
+        shown[..WEEKDAY].copy_from_slice(&format.shows());
+        for (part, (shown, what)) in shown.into_iter().zip(SHOWN).enumerate() {
+            if let Some(codes) = part_codes(&all, part, always).filter(|_| shown) {
+                field.parts[part] = Some(variables.len() as u16);
+                variables.push(Variable { name: format!("{name} ({what})"), codes });
+            }
+        }
+    }
+
+    /// A field's numbers in every so manieth row; none where it is no field of numbers.
+    fn numbers_of(&self, field: &Field, nature: &Nature, variables: &[Variable], step: usize) -> Vec<Option<i64>> {
+        let slot = variables[usize::from(field.variable)].codes.iter().find_map(|code| match code {
+            Code::Number { slot, .. } => Some(*slot),
+            _ => None,
+        });
+        let is_number = *nature == Nature::Number && matches!(field.kind, Kind::Integer | Kind::Decimal { .. });
+        let Some(slot) = slot.filter(|_| is_number) else { return Vec::new() };
+        let number = |(row, cell): &(usize, Option<Cell>)| {
+            let (_, start, end) = cell.filter(|(other, ..)| *other == slot)?;
+            field.kind.parse(&self.records[*row][start as usize..end as usize])
+        };
+        self.values.iter().step_by(step).map(number).collect()
     }
 
     /// Codes of texts: the frequent ones, all others that are known, and what is rare.
@@ -449,10 +548,24 @@ impl<'a> Learner<'a> {
         }
     }
 
-    /// Codes of numbers: the frequent ones, and bins of the others.
-    fn numbers(&self, slot: u16, mut numbers: Vec<i64>) -> Vec<Code> {
+    /// Codes of numbers.
+    fn numbers(&self, slot: u16, numbers: Vec<i64>) -> Vec<Code> {
+        self.bins(numbers).into_iter().map(|bin| Code::Number { slot, bin }).collect()
+    }
+
+    /// The frequent of some numbers, and bins of the others.
+    fn bins(&self, mut numbers: Vec<i64>) -> Vec<Bin> {
         numbers.sort_unstable();
-        let least = (OWN_SHARE * numbers.len() as f64).max(f64::from(LEAST_COUNT)) as usize;
+        let mut least = (OWN_SHARE * numbers.len() as f64).max(f64::from(LEAST_COUNT)) as usize;
+        let counts = || numbers.chunk_by(|a, b| a == b).map(<[i64]>::len);
+        let share =
+            |least: usize| counts().filter(|count| *count > least).sum::<usize>() as f64 / numbers.len().max(1) as f64;
+        // Where much would be left for bins of which only a few numbers are.
+        let known = LEAST_COUNT as usize - 1;
+        let few = counts().filter(|count| *count > known).count() <= self.grain.texts;
+        if few && share(known) >= FEW_SHARE && share(least) < OWN_SHARES {
+            least = known;
+        }
         let mut own: HashSet<i64> = HashSet::new();
         let mut rare: HashSet<i64> = HashSet::new();
         let mut known: Vec<(usize, i64)> = Vec::new();
@@ -466,11 +579,9 @@ impl<'a> Learner<'a> {
         known.sort_unstable_by(|a, b| b.cmp(a));
         known.truncate(MAX_KNOWN);
         let known: HashSet<i64> = known.into_iter().map(|(_, number)| number).collect();
-        let mut codes = Vec::new();
-        for run in numbers.chunk_by(|a, b| a == b).filter(|run| own.contains(&run[0])) {
-            let bin = Bin::exactly(run[0], u32::try_from(run.len()).unwrap_or(u32::MAX));
-            codes.push(Code::Number { slot, bin });
-        }
+        let frequent = numbers.chunk_by(|a, b| a == b).filter(|run| own.contains(&run[0]));
+        let exactly = |run: &[i64]| Bin::exactly(run[0], u32::try_from(run.len()).unwrap_or(u32::MAX));
+        let mut bins: Vec<Bin> = frequent.map(exactly).collect();
         numbers.retain(|number| !own.contains(number));
         let size = (numbers.len() / self.grain.bins).max(MIN_BIN);
         let mut rest = numbers.as_slice();
@@ -482,19 +593,62 @@ impl<'a> Learner<'a> {
             }
             let (bin, after) = rest.split_at(end);
             let last = after.first().map_or(bin[end - 1], |next| next.saturating_sub(1));
-            let bin = Bin::of(bin, last, |number| known.contains(&number), &rare, SEGMENTS);
-            codes.extend(bin.map(|bin| Code::Number { slot, bin }));
+            bins.extend(Bin::of(bin, last, |number| known.contains(&number), &rare, SEGMENTS));
             rest = after;
         }
-        codes
+        bins
     }
 }
 
 /// What the parts of a time are called.
-const PARTS: [&str; 7] = ["year", "month", "day", "hour", "minute", "second", "fraction"];
+const SHOWN: [&str; PARTS] = ["year", "month", "day", "hour", "minute", "second", "fraction", "day of the week"];
+
+/// Digits of the fraction of a second that numbers count, if they may be times since 1970.
+fn epoch(kind: &Kind, numbers: &[i64]) -> Option<u8> {
+    let fractions = match kind {
+        Kind::Integer => &[0, 3, 6, 9][..],
+        Kind::Decimal { scale, .. } => std::slice::from_ref(scale),
+        _ => &[],
+    };
+    let fits = |fraction: &u8| {
+        let second = 10i64.checked_pow((*fraction).into()).filter(|_| *fraction <= 9);
+        second.is_some_and(|second| numbers.iter().all(|time| SECONDS.contains(&(time / second))))
+    };
+    fractions.iter().copied().find(fits)
+}
+
+/// Variables of numbers that others make, and what these are made of.
+fn links(
+    made: &[Made],
+    fields: &[Field],
+    numbers: impl Fn(usize, &[Variable]) -> Vec<Option<i64>>,
+    variables: &mut Vec<Variable>,
+) -> Vec<Link> {
+    let link = |made: &Made| {
+        let own = &variables[usize::from(fields[made.field].variable)];
+        let slot = own.codes.iter().find_map(|code| match code {
+            Code::Number { slot, .. } => Some(*slot),
+            _ => None,
+        })?;
+        let name = |field: usize| &variables[usize::from(fields[field].variable)].name;
+        let name = format!("{} (of {} and {})", own.name, name(made.of[0]), name(made.of[1]));
+        let [own, a, b] = [made.field, made.of[0], made.of[1]].map(|field| numbers(field, variables));
+        let is_made = |((own, a), b): &((&Option<i64>, &Option<i64>), &Option<i64>)| {
+            let off = made.relation.off((**own)?, [(**a)?, (**b)?])?;
+            made.off.binary_search(&off).ok()
+        };
+        let others = own.len() - own.iter().zip(&a).zip(&b).filter(|row| is_made(row).is_some()).count();
+        let mut codes: Vec<Code> = made.off.iter().map(|by| Code::Off { slot, by: *by }).collect();
+        codes.push(if others >= LEAST_COUNT as usize { Code::Own } else { Code::Rare });
+        let (field, of, variable) = (made.field as u16, made.of.map(|of| of as u16), variables.len() as u16);
+        variables.push(Variable { name, codes });
+        Some(Link { field, of, relation: made.relation, variable })
+    };
+    made.iter().filter_map(link).collect()
+}
 
 /// Codes of a part of times; `None` where it is drawn by chance: a fraction of a second that varies.
-fn part_codes(times: &[[i64; 7]], part: usize, always: bool) -> Option<Vec<Code>> {
+fn part_codes(times: &[[i64; PARTS]], part: usize, always: bool) -> Option<Vec<Code>> {
     let mut counts: HashMap<i64, u32> = HashMap::new();
     times.iter().for_each(|parts| *counts.entry(parts[part]).or_insert(0) += 1);
     if part == 6 && counts.len() > 1 {

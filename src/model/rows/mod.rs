@@ -1,10 +1,11 @@
-//! Records of fields, drawn: `autoregressive`, `vae` and `gan` of rows.
+//! Records of fields, drawn: `autoregressive`, `vae`, `gan` and `classical` of rows.
 //!
 //! 1. A **codebook** (`codebook`, `learn`) makes a record a row of codes: presence and NULL, categories, numbers in bins, parts of
 //!    times, choices of syntax. Nothing that fewer than five records had is in it. **Structural zeros** (`zeros`) are pairs of codes
-//!    that never go together. Both are a `scheme`, which all models of rows have.
+//!    that never go together. Numbers that others make are **linked** to these (`relate`, `link`). A time that goes on from record to record is
+//!    a **walk** (`walk`). All of it is a `scheme`, which all models of rows have.
 //! 2. A **network** tells which codes are likely: of any variable from any set of others (`network`, `autoregressive`), or of all at once from
-//!    noise (`decoder`). `crate::training::rows` trains them.
+//!    noise (`decoder`). `crate::training::rows` trains them. Or there is none, and real rows are changed (`classical`, `bases`).
 //! 3. Drawing (`draw`) begins with what the **condition** fixes (`condition`), draws the other codes, then values within their codes,
 //!    and **writes** them in the topic's syntax (`writer`).
 //!
@@ -13,14 +14,19 @@
 
 mod artefact;
 mod autoregressive;
+mod bases;
 mod bin;
+mod classical;
 mod codebook;
 mod condition;
 mod decoder;
 mod draw;
 mod learn;
+mod link;
 mod network;
+mod relate;
 mod scheme;
+mod walk;
 mod writer;
 mod zeros;
 
@@ -28,6 +34,7 @@ use super::mixture::MixtureError;
 use super::perceptron::LayerError;
 pub use artefact::is_of_rows;
 pub use autoregressive::RowsModel;
+pub use classical::{ClassicalRecipe, ClassicalRows, MAX_BASES, MAX_NEIGHBOURS};
 pub use decoder::{DecoderParts, MAX_LATENTS, MAX_LAYERS, Prior, RowsDecoder};
 pub use learn::{Coded, learn};
 pub use network::{BlockWeights, Weights};

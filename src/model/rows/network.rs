@@ -185,9 +185,10 @@ impl Network {
         (0..rows).for_each(|_| known.sums.extend_from_slice(&self.bias));
     }
 
-    /// Adds what a variable is in each row.
-    pub fn tell(&self, variable: usize, codes: impl Iterator<Item = u16>, known: &mut Known) {
+    /// Adds what a variable is in each row, where it is known.
+    pub fn tell(&self, variable: usize, codes: impl Iterator<Item = Option<u16>>, known: &mut Known) {
         for (sums, code) in known.sums.chunks_exact_mut(self.width).zip(codes) {
+            let Some(code) = code else { continue };
             let row = &self.embedding[(self.first[variable] + usize::from(code)) * self.width..][..self.width];
             sums.iter_mut().zip(row).for_each(|(sum, weight)| *sum += weight);
         }

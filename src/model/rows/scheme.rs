@@ -41,6 +41,7 @@ impl Scheme {
             Code::Rare => None,
             Code::Absent => Some(0),
             Code::Null { .. } => Some(1),
+            Code::Own => Some(3),
             _ => Some(2),
         });
         Self::new(coded.book.clone(), coded.order(), zeros)
@@ -52,6 +53,11 @@ impl Scheme {
         u32::try_from(record.len()).ok()?;
         self.book.read(record, &mut Cells::default(), &mut codes)?;
         Some(codes)
+    }
+
+    /// Whether a code, counted over all variables, is never drawn.
+    pub fn is_never(&self, code: usize) -> bool {
+        self.never[code / 64] >> (code % 64) & 1 == 1
     }
 
     /// How many codes a variable has.

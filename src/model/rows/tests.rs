@@ -1,7 +1,10 @@
 use super::artefact::book;
+use super::bases::{Bases, Crowd, PLACES, Space};
+use super::classical::ClassicalParts;
 use super::codebook::{Cells, Code};
 use super::*;
 use crate::engine::Kernel;
+use crate::model::classical::Operation;
 use crate::model::generator::{Condition, DrawError, Generator};
 use crate::model::mixture::Mixture;
 use crate::model::perceptron::Linear;
@@ -81,6 +84,13 @@ fn parts(prior: Prior, codes: usize) -> DecoderParts {
         Linear::new(of(inputs * outputs), of(outputs)).unwrap()
     };
     DecoderParts { prior, layers: vec![layer(5, 21), layer(21, 18), layer(18, codes)] }
+}
+
+fn classical(operations: &[Operation], bases: usize) -> ClassicalRows {
+    let records = records();
+    let coded = learn(&records.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+    let recipe = ClassicalRecipe { operations: operations.into(), bases, ..ClassicalRecipe::default() };
+    ClassicalRows::new(&coded, &recipe, 1).unwrap()
 }
 
 fn condition(fields: &[(&str, &str)]) -> Condition {
@@ -182,7 +192,7 @@ fn a_model_of_rows_is_none_of_images_and_none_of_another_family() {
     assert!(is_of_rows(vae.artefact()) && is_of_rows(gan.artefact()));
     assert!(!is_of_rows(autoregressive.artefact()), "it draws nothing else, and does not say so");
     assert!(RowsModel::parse(vae.artefact()).is_err() && RowsDecoder::parse(autoregressive.artefact()).is_err());
-    assert!(crate::model::VaeModel::parse(vae.artefact()).is_err());
+    assert!(crate::model::ImagesModel::parse(vae.artefact()).is_err());
     for artefact in [vae.artefact(), gan.artefact(), autoregressive.artefact()] {
         assert!(open_generator(&Family::COLUMNS, artefact).is_err());
     }
@@ -191,7 +201,8 @@ fn a_model_of_rows_is_none_of_images_and_none_of_another_family() {
 #[test]
 fn records_are_of_the_topics_syntax_and_what_is_null_together_stays_so() {
     let (one, [two, three], mut cells) = (model(), decoders(), Cells::default());
-    for model in [&one as &dyn Generator, &two, &three] {
+    let four = classical(&Operation::OF_ROWS, 2000);
+    for model in [&one as &dyn Generator, &two, &three, &four] {
         let mut notes = 0;
         for record in drawn(model, &Condition::new()) {
             assert!(cells.find(&one.scheme.book, &record), "{}", String::from_utf8_lossy(&record));
@@ -220,6 +231,14 @@ fn what_was_seen_fewer_than_five_times_is_neither_kept_nor_drawn() {
         assert!(!has_secret(&book::write(&scheme.book, &scheme.order)));
     }
     assert!(decoders().iter().all(|model| !drawn(model, &Condition::new()).iter().any(|record| has_secret(record))));
+    // Rows that are kept have other cities in the place of rare ones.
+    let classical = classical(&Operation::OF_ROWS, 3000);
+    assert!(classical.bases() > 2900 && !has_secret(&book::write(&classical.scheme.book, &classical.scheme.order)));
+    for row in classical.bases.rows() {
+        let first = classical.scheme.first.iter();
+        assert!(row.iter().zip(first).all(|(code, first)| !classical.scheme.is_never(first + usize::from(*code))));
+    }
+    assert!(drawn(&classical, &Condition::new()).iter().all(|record| !has_secret(record)));
     let literals = model.scheme.book.grammar.states().iter().flat_map(|state| &state.edges);
     assert!(literals.into_iter().all(|edge| !has_secret(&edge.literal)));
     assert!(drawn(&model, &Condition::new()).iter().all(|record| !has_secret(record)));
@@ -227,12 +246,13 @@ fn what_was_seen_fewer_than_five_times_is_neither_kept_nor_drawn() {
 
 #[test]
 fn every_record_drawn_under_a_condition_meets_it() {
-    let model = model();
     let asked = condition(&[("city", "Split"), ("out", "null"), ("at", "2024-03-07T10:00:00Z")]);
-    for record in drawn(&model, &asked) {
-        let value = parsed(&record);
-        assert!(value["city"] == "Split" && value["out"].is_null() && value["back"].is_null(), "{value}");
-        assert_eq!(value["at"], "2024-03-07T10:00:00Z");
+    for model in [&model() as &dyn Generator, &classical(&Operation::OF_ROWS, 3000)] {
+        for record in drawn(model, &asked) {
+            let value = parsed(&record);
+            assert!(value["city"] == "Split" && value["out"].is_null() && value["back"].is_null(), "{value}");
+            assert_eq!(value["at"], "2024-03-07T10:00:00Z");
+        }
     }
 }
 
@@ -298,9 +318,15 @@ fn what_cannot_be_says_why() {
 #[test]
 fn damaged_artefacts_are_refused_or_draw_and_never_panic() {
     let [vae, gan] = decoders();
-    let artefacts = [(Family::AUTOREGRESSIVE, model().artefact().to_vec()), (Family::VAE, vae.artefact().to_vec())];
+    let classical = classical(&Operation::OF_ROWS, 300);
+    let artefacts = [
+        (Family::AUTOREGRESSIVE, model().artefact().to_vec()),
+        (Family::VAE, vae.artefact().to_vec()),
+        (Family::GAN, gan.artefact().to_vec()),
+        (Family::CLASSICAL, classical.artefact().to_vec()),
+    ];
     let mut records = Vec::new();
-    for (family, artefact) in artefacts.into_iter().chain([(Family::GAN, gan.artefact().to_vec())]) {
+    for (family, artefact) in artefacts {
         for cut in (0..artefact.len()).step_by(artefact.len() / 200 + 1) {
             assert!(open_generator(&family, &artefact[..cut]).is_err(), "{family} cut at {cut}");
         }
@@ -324,13 +350,322 @@ fn damaged_artefacts_are_refused_or_draw_and_never_panic() {
 fn any_bytes_of_a_codebook_are_read_without_harm() {
     let model = model();
     let bytes = book::write(&model.scheme.book, &model.scheme.order);
-    assert!(book::read(&bytes).is_ok());
+    assert!(book::read(&bytes, 2).is_ok());
     for at in 0..bytes.len() {
-        assert!(book::read(&bytes[..at]).is_err());
+        assert!(book::read(&bytes[..at], 2).is_err());
         for flip in [1u8, 0x80, 0xff] {
             let mut damaged = bytes.clone();
             damaged[at] ^= flip;
-            let _ = book::read(&damaged);
+            let _ = book::read(&damaged, 2);
         }
+    }
+}
+
+/// Sales in the order of time, busy by day: a total that two numbers make, unless there is none, and a clock of hour and minute.
+fn sales(at: impl Fn(i64) -> String) -> Vec<Vec<u8>> {
+    // The finaliser of SplitMix64: sums of arguments make no sums.
+    let mixed = |n: u64| {
+        let n = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (n ^ n >> 27) >> 33
+    };
+    let mut time = 1_709_280_000;
+    let sale = |n: u64| {
+        let (hour, minute) = (mixed(n + 20_000) % 24, mixed(n + 30_000) % 12 * 5);
+        let (net, tax) = (mixed(n) % 400, mixed(n + 10_000) % 90);
+        let total = if n.is_multiple_of(7) { "null".to_owned() } else { (net + tax).to_string() };
+        let clock = 100 * hour + minute;
+        let record = format!(
+            "{{\"at\":{},\"hour\":{hour},\"minute\":{minute},\"clock\":{clock},\"total\":{total},\"net\":{net},\"tax\":{tax}}}",
+            at(time)
+        );
+        time += if (6..20).contains(&(time / 3600 % 24)) { 60 * (1 + mixed(n) as i64 % 9) } else { 3 * 3600 };
+        record.into_bytes()
+    };
+    (0..4000).map(sale).collect()
+}
+
+fn in_seconds() -> Vec<Vec<u8>> {
+    sales(|time| time.to_string())
+}
+
+fn of_sales(records: &[Vec<u8>]) -> (Coded, RowsModel) {
+    let coded = learn(&records.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+    let model = RowsModel::new(&coded, &weights(coded.book.codes())).unwrap();
+    (coded, model)
+}
+
+#[test]
+fn numbers_that_others_make_add_up_in_each_record() {
+    let (coded, model) = of_sales(&in_seconds());
+    assert_eq!(coded.book.links.len(), 2, "{:?}", coded.book.links);
+    let decoder = RowsDecoder::new(&coded, &parts(mixture(), coded.book.codes())).unwrap();
+    let adds_up = |value: &serde_json::Value| {
+        let number = |field: &str| value[field].as_i64().unwrap();
+        assert_eq!(number("clock"), 100 * number("hour") + number("minute"), "{value}");
+        assert!(value["total"].is_null() || number("total") == number("net") + number("tax"), "{value}");
+    };
+    for model in [&model as &dyn Generator, &decoder] {
+        let drawn = drawn(model, &Condition::new());
+        let values: Vec<_> = drawn.iter().map(|record| parsed(record)).collect();
+        values.iter().for_each(adds_up);
+        let nulls = values.iter().filter(|value| value["total"].is_null()).count();
+        assert!((1..1000).contains(&nulls), "{}: {nulls}", model.name());
+    }
+    // What adds up is told by how much it is off, and is no news then.
+    let real = in_seconds();
+    let codes = model.codes(&real[8]).unwrap();
+    for link in &coded.book.links {
+        let told = &coded.book.variables[usize::from(link.variable)];
+        assert!(told.codes[usize::from(codes[usize::from(link.variable)])].slot().is_some(), "{}", told.name);
+    }
+    assert!(model.bits(&real[8]).unwrap() > 0.0);
+}
+
+#[test]
+fn what_others_make_can_be_asked_for() {
+    let (_, model) = of_sales(&in_seconds());
+    for (field, value) in [("total", "133"), ("total", "null"), ("clock", "1015"), ("net", "17")] {
+        for record in drawn(&model, &condition(&[(field, value)])) {
+            let found = parsed(&record);
+            assert_eq!(found[field].to_string(), value, "{found}");
+            // Where that is possible, it adds up.
+            if let (Some(total), Some(net)) = (found["total"].as_i64(), found["net"].as_i64())
+                && (0..90).contains(&(total - net))
+            {
+                assert_eq!(total - net, found["tax"].as_i64().unwrap(), "{found}");
+            }
+        }
+    }
+    assert!(matches!(model.admits(&condition(&[("total", "9000")])), Err(DrawError::Impossible { .. })));
+    assert!(matches!(model.classes("clock", &Condition::new()), Err(DrawError::NoClasses { .. })));
+}
+
+#[test]
+fn records_of_a_run_follow_one_another_in_time() {
+    let iso = |time: i64| {
+        let format = crate::payload::fields::Kind::learn(&[&b"2024-03-01T10:00:00Z"[..]; 8]);
+        let mut text = Vec::new();
+        format.append(time, &mut text).unwrap();
+        format!("\"{}\"", String::from_utf8(text).unwrap())
+    };
+    let all = in_seconds();
+    let first = parsed(&all[0])["at"].as_i64().unwrap();
+    let last = parsed(&all[all.len() - 1])["at"].as_i64().unwrap();
+    for records in [all.clone(), sales(|time| (time * 1000).to_string()), sales(iso)] {
+        let (coded, model) = of_sales(&records);
+        assert!(coded.book.walk.is_some());
+        let at = |record: &Vec<u8>| {
+            let value = parsed(record)["at"].clone();
+            let kind = crate::payload::fields::Kind::learn(&[&b"2024-03-01T10:00:00Z"[..]; 8]);
+            let time = value.as_i64().unwrap_or_else(|| kind.parse(value.as_str().unwrap().as_bytes()).unwrap());
+            if time > 1_000_000_000_000 { time / 1000 } else { time }
+        };
+        let drawn = drawn(&model, &Condition::new());
+        let mut back = 0;
+        for run in drawn.chunks(256) {
+            let times: Vec<i64> = run.iter().map(at).collect();
+            assert!(times.iter().all(|time| (first..=last).contains(time)), "{times:?}");
+            // It begins anew behind the end.
+            back += times.windows(2).filter(|pair| pair[1] < pair[0]).count();
+            assert!(times.windows(2).filter(|pair| (60..=3 * 3600).contains(&(pair[1] - pair[0]))).count() > 250);
+        }
+        assert!(back <= 4, "{back}");
+        let mut some = Vec::new();
+        model.draw_numbers(3, &Condition::new(), &[700, 5, 1023], &mut some).unwrap();
+        assert_eq!(some, [&drawn[700], &drawn[5], &drawn[1023]].map(Vec::clone));
+        // A sample is of all the time, and a condition is met.
+        let mut sample = Vec::new();
+        model.sample(3, &Condition::new(), 600, &mut sample).unwrap();
+        let early = sample.iter().filter(|record| at(record) < first + (last - first) / 2).count();
+        assert!((200..400).contains(&early), "{early} of 600");
+        let asked = parsed(&records[1234])["at"].clone();
+        let asked = asked.as_str().map_or_else(|| asked.to_string(), str::to_owned);
+        for record in &self::drawn(&model, &condition(&[("at", &asked)]))[..9] {
+            let found = parsed(record)["at"].clone();
+            assert_eq!(found.as_str().map_or_else(|| found.to_string(), str::to_owned), asked);
+        }
+    }
+}
+
+#[test]
+fn any_bytes_of_a_codebook_with_links_and_a_walk_are_read_without_harm() {
+    let (coded, model) = of_sales(&in_seconds());
+    let bytes = book::write(&model.scheme.book, &model.scheme.order);
+    let (book, order) = book::read(&bytes, 2).unwrap();
+    assert_eq!((&book.links, &book.walk, &order), (&coded.book.links, &coded.book.walk, &model.scheme.order));
+    for at in (0..bytes.len()).step_by(3) {
+        assert!(book::read(&bytes[..at], 2).is_err());
+        for flip in [1u8, 0x80, 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= flip;
+            if let Ok((book, order)) = book::read(&damaged, 2)
+                && book.codes() == coded.book.codes()
+            {
+                let zeros = model.scheme.zeros.clone();
+                let scheme = scheme::Scheme::new(book, order, zeros);
+                let fixed = condition::Fixed::nothing(&scheme.book);
+                let times = scheme.times(1, &fixed, &[0, 1, 2]);
+                let _ = scheme.draw(1, &fixed, (&[0, 1, 2], &times), |_, _| {}, &mut Vec::new());
+            }
+        }
+    }
+}
+
+#[test]
+fn classical_rows_are_drawn_alike_in_any_order_and_say_what_made_them() {
+    let model = classical(&Operation::OF_ROWS, 2000);
+    let all = drawn(&model, &Condition::new());
+    let opened = open_generator(&Family::CLASSICAL, model.artefact()).unwrap();
+    assert_eq!((opened.name(), opened.content_type()), ("classical", "application/json"));
+    let mut few = Vec::new();
+    opened.draw_numbers(3, &Condition::new(), &[700, 5, 1023], &mut few).unwrap();
+    assert_eq!(few, [&all[700], &all[5], &all[1023]].map(Vec::clone));
+    // Pinned: the same on every machine, in every release.
+    assert_eq!(&blake3::hash(&all.concat()).to_hex()[..16], "7054d9f9c432c7de");
+    // What one operation alone makes of a number is not what the other does; both make half of the records.
+    let smote = (0..1024).filter(|number| model.made_by(3, *number) == "classical/smote-nc").count();
+    assert!((450..574).contains(&smote) && (0..1024).any(|number| model.made_by(3, number) == "classical/jitter"));
+    assert!(is_of_rows(model.artefact()) && RowsDecoder::parse(model.artefact()).is_err());
+    assert!(crate::model::ClassicalImages::parse(model.artefact()).is_err());
+    // Another seed holds other rows, as many.
+    let records = records();
+    let coded = learn(&records.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+    let recipe = ClassicalRecipe { bases: 2000, ..ClassicalRecipe::default() };
+    let other = ClassicalRows::new(&coded, &recipe, 2).unwrap();
+    assert!(other.id() != model.id() && other.bases() == model.bases());
+    assert_eq!(ClassicalRows::new(&coded, &recipe, 1).unwrap().id(), model.id());
+}
+
+/// The square of the distance of two rows, by its definition: places of numbers by how many rows have smaller ones.
+fn distance(model: &ClassicalRows, space: &Space, a: &[u16], b: &[u16]) -> i64 {
+    let place =
+        |variable: usize, code: u16| space.place(model.scheme.first[variable] + usize::from(code)).map(i64::from);
+    let penalty = {
+        let mut variances: Vec<i64> = Vec::new();
+        for variable in 0..a.len() {
+            let places: Vec<i64> = model.bases.rows().filter_map(|row| place(variable, row[variable])).collect();
+            if places.iter().any(|place| *place != places[0]) {
+                let (count, sum) = (places.len() as i64, places.iter().sum::<i64>());
+                let squares: i64 = places.iter().map(|place| place * place).sum();
+                variances.push((count * squares - sum * sum) / (count * count));
+            }
+        }
+        variances.sort_unstable();
+        variances[(variances.len() - 1) / 2]
+    };
+    let of = |variable: usize| match (place(variable, a[variable]), place(variable, b[variable])) {
+        (Some(a), Some(b)) => (a - b).pow(2),
+        _ if a[variable] == b[variable] => 0,
+        _ => penalty,
+    };
+    (0..a.len()).map(of).sum()
+}
+
+#[test]
+fn numbers_have_places_by_their_ranks_and_neighbours_are_the_nearest() {
+    let model = classical(&Operation::OF_ROWS, 400);
+    let (scheme, bases) = (&model.scheme, &model.bases);
+    let space = Space::of(scheme, bases);
+    let variable = scheme.book.variables.iter().position(|variable| variable.name == "out").unwrap();
+    let mut places: Vec<u16> =
+        bases.rows().filter_map(|row| space.place(scheme.first[variable] + usize::from(row[variable]))).collect();
+    assert!((300..340).contains(&places.len()), "four of five are no NULL: {}", places.len());
+    places.sort_unstable();
+    assert!(places.iter().all(|place| *place < PLACES));
+    // As many are below a place as it says: numbers of a bin share the middle of theirs.
+    for share in [1, 2, 3] {
+        let found = usize::from(places[places.len() * share / 4]);
+        assert!(found.abs_diff(usize::from(PLACES) * share / 4) < 24, "{share}: {found}");
+    }
+    let everyone = Crowd::of(scheme, bases, &space, &vec![None; scheme.book.variables.len()]);
+    let (mut distances, mut near) = (Vec::new(), Vec::new());
+    for member in [0, 17, 399] {
+        everyone.neighbours(member, 5, &mut distances, &mut near);
+        let own = bases.row(member);
+        let mut expected: Vec<(i64, usize)> = (0..bases.len())
+            .filter(|other| *other != member)
+            .map(|other| (distance(&model, &space, own, bases.row(other)), other))
+            .collect();
+        expected.sort_unstable();
+        let found: Vec<(i64, usize)> = near.iter().map(|(distance, other)| (i64::from(*distance), *other)).collect();
+        assert_eq!(found, expected[..5], "{member}");
+    }
+    // Under a condition neighbours meet it too.
+    let fixed = scheme.fixed(&condition(&[("city", "Pula")])).unwrap();
+    let crowd = Crowd::of(scheme, bases, &space, &fixed.codes);
+    crowd.neighbours(3, 32, &mut distances, &mut near);
+    assert!(near.len() == 32 && crowd.members.len() > 80);
+    let city = scheme.book.variables.iter().position(|variable| variable.name == "city").unwrap();
+    let pula = fixed.codes[city].unwrap();
+    assert!(near.iter().all(|(_, other)| bases.row(crowd.members[*other] as usize)[city] == pula));
+}
+
+#[test]
+fn jitter_moves_numbers_a_little_and_leaves_categories() {
+    let model = classical(&[Operation::Jitter], 400);
+    let known: std::collections::BTreeSet<Vec<u16>> = model.bases.rows().map(|row| categories(&model, row)).collect();
+    let mut moved = 0;
+    for record in drawn(&model, &Condition::new()) {
+        let codes = model.scheme.codes(&record).unwrap();
+        assert!(known.contains(&categories(&model, &codes)));
+        moved += usize::from(!model.bases.rows().any(|row| row == codes));
+    }
+    assert!(moved > 300, "{moved} of 1024 are no row that is held");
+}
+
+/// Codes of variables that have no numbers.
+fn categories(model: &ClassicalRows, row: &[u16]) -> Vec<u16> {
+    let variables = model.scheme.book.variables.iter().zip(row);
+    let has_numbers = |codes: &[Code]| codes.iter().any(|code| matches!(code, Code::Number { .. }));
+    variables.filter(|(variable, _)| !has_numbers(&variable.codes)).map(|(_, code)| *code).collect()
+}
+
+#[test]
+fn classical_classes_have_the_shares_of_the_rows_that_are_held() {
+    let model = classical(&Operation::OF_ROWS, 1000);
+    let classes = model.classes("city", &Condition::new()).unwrap();
+    assert_eq!(classes.len(), 3);
+    let variable = model.scheme.book.variables.iter().position(|variable| variable.name == "city").unwrap();
+    for (class, share) in classes {
+        let is_class = |code: &Code| matches!(code, Code::Text { text, .. } if text == class.as_bytes());
+        let code = model.scheme.book.variables[variable].codes.iter().position(is_class).unwrap();
+        let count = model.bases.rows().filter(|row| usize::from(row[variable]) == code).count();
+        assert!((share - count as f64 / model.bases() as f64).abs() < 1e-9, "{class}: {share}");
+    }
+    assert!(matches!(model.classes("out", &Condition::new()), Err(DrawError::NoClasses { .. })));
+}
+
+#[test]
+fn what_too_few_held_rows_have_is_refused_and_says_so() {
+    let model = classical(&Operation::OF_ROWS, 60);
+    // Each of them is known; of sixty rows hardly one has all.
+    let asked = condition(&[("at", "2024-03-07T10:00:00Z"), ("city", "Split"), ("out", "null")]);
+    let error = model.admits(&asked).unwrap_err();
+    assert_eq!(model.draw(1, &asked, 0, 1, &mut Vec::new()), Err(error.clone()));
+    assert!(error.to_string().contains("of the 60 records that the model is made of have it"), "{error}");
+    assert!(matches!(model.admits(&condition(&[("city", "Rijeka")])), Err(DrawError::Impossible { .. })));
+    assert!(matches!(model.admits(&condition(&[("town", "Split")])), Err(DrawError::UnknownField { .. })));
+}
+
+#[test]
+fn parts_of_classical_rows_that_do_not_fit_are_refused() {
+    let model = classical(&Operation::OF_ROWS, 60);
+    let variables = model.scheme.book.variables.len();
+    let codes: Vec<u16> = model.bases.rows().flatten().copied().collect();
+    let fits = |operations: &[Operation], neighbours: usize, codes: Vec<u16>| {
+        let bases = Bases::new(variables, codes);
+        ClassicalParts { operations: operations.into(), neighbours, bases }.check(&model.scheme).is_ok()
+    };
+    assert!(fits(&Operation::OF_ROWS, 5, codes.clone()));
+    assert!(!fits(&[], 5, codes.clone()) && !fits(&[Operation::Crop], 5, codes.clone()));
+    assert!(!fits(&Operation::OF_ROWS, 0, codes.clone()) && !fits(&Operation::OF_ROWS, 33, codes.clone()));
+    assert!(!fits(&Operation::OF_ROWS, 5, codes[..variables].to_vec()) && !fits(&Operation::OF_ROWS, 5, Vec::new()));
+    let city = model.scheme.book.variables.iter().position(|variable| variable.name == "city").unwrap();
+    let rare = model.scheme.book.variables[city].codes.iter().position(|code| *code == Code::Rare).unwrap();
+    for code in [rare as u16, model.scheme.size(city) as u16, u16::MAX] {
+        let mut codes = codes.clone();
+        codes[city] = code;
+        assert!(!fits(&Operation::OF_ROWS, 5, codes), "{code}");
     }
 }

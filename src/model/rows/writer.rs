@@ -28,6 +28,8 @@ pub(super) struct Draft {
     pub spans: Vec<(usize, usize)>,
     /// The values.
     pub bytes: Vec<u8>,
+    /// By field: its number, where it has one.
+    pub numbers: Vec<Option<i64>>,
     /// By fork: the literal to be taken.
     pub literals: Vec<Option<u16>>,
     /// Bytes of the longest record so far.
@@ -36,6 +38,27 @@ pub(super) struct Draft {
     passed: Vec<usize>,
     /// The way so far: the state before, the way taken from there, and the field that was passed.
     trail: Vec<(Option<u16>, usize, u16)>,
+}
+
+impl Draft {
+    /// Begins a record of so many fields.
+    pub fn begin(&mut self, fields: usize) {
+        self.bytes.clear();
+        self.literals.clear();
+        self.slots.clear();
+        self.slots.resize(fields, None);
+        self.spans.clear();
+        self.spans.resize(fields, (0, 0));
+        self.numbers.clear();
+        self.numbers.resize(fields, None);
+    }
+
+    /// A field has the bytes from `start` on, which are a number or none.
+    pub fn put(&mut self, field: usize, slot: Option<u16>, number: Option<i64>, start: usize) {
+        self.slots[field] = slot;
+        self.spans[field] = (start, self.bytes.len());
+        self.numbers[field] = number;
+    }
 }
 
 impl Writer {

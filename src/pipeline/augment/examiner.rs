@@ -10,26 +10,18 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
+use super::exam::{Exam, FEWEST, Sat, train_bytes};
 use super::shown::{self};
 use super::{Augmentation, Licence};
 use crate::augment::{Balance, Lineage, Usage};
 use crate::codec::ModelId;
 use crate::model::{Condition, DrawError, Family, Generator, GeneratorError, Span, is_generative, open_generator};
-use crate::pipeline::learn::{Learner, Samples, newest};
+use crate::payload::image::Shape;
+use crate::pipeline::learn::{Learner, Samples, holdout_bytes};
 use crate::pipeline::settings::Gates;
-use crate::quality::{Judge, Options, QualityError, Report, Verdict};
+use crate::quality::{Judge, QualityError, Report, Verdict};
 use crate::registry::{Registry, RegistryError};
 use crate::telemetry::{AugmentReport, PipelineStatus, thread_cpu_seconds, unix_millis};
-
-/// Most real records of a kind, and drawn ones, that are compared.
-const ROWS: usize = 5_000;
-
-/// Most bytes of records that judge, and of those that were learned from.
-const HOLDOUT_BYTES: usize = 4 << 20;
-const TRAIN_BYTES: usize = 16 << 20;
-
-/// Fewest real records of each kind that a judgement is worth something with.
-const FEWEST: usize = 500;
 
 /// Shortest time between two judgements of one model.
 const EVERY: Duration = Duration::from_secs(60);
@@ -66,6 +58,8 @@ pub struct ExaminerParts {
     pub augmentation: Augmentation,
     /// The pipeline's name.
     pub pipeline: String,
+    /// The shape of its images, where records are some.
+    pub shape: Option<Shape>,
     /// Where reports go.
     pub registry: Registry,
     /// What runs the registry's requests.
@@ -132,6 +126,17 @@ pub enum ExaminerError {
     /// It cannot be judged.
     #[error(transparent)]
     Quality(#[from] QualityError),
+    /// Images cannot be judged.
+    #[cfg(feature = "training")]
+    #[error(transparent)]
+    Images(#[from] crate::training::classifier::JudgeError),
+    /// Nothing judges images here.
+    #[cfg(not(feature = "training"))]
+    #[error(
+        "images are judged by a classifier, which this latentd cannot train: build it with the feature `training`, or let another \
+         process of the group judge"
+    )]
+    NoClassifier,
     /// A report is damaged, or of another version.
     #[error("the newest report on model {model} cannot be read: {detail}")]
     Report {
@@ -277,35 +282,27 @@ impl Examiner {
     /// Judges what a model draws now by the newest real records.
     fn judge(&mut self, place: usize, learner: &Learner) -> Result<(), ExaminerError> {
         let settings = self.parts.augmentation.settings().clone();
-        let samples = Samples::of(&learner.snapshot(), HOLDOUT_BYTES);
-        let (learned, holdout) = (samples.learned(), samples.holdout());
+        let shape = self.parts.shape;
+        let samples = Samples::of(&learner.snapshot(), holdout_bytes(shape)).learning_from(train_bytes(shape));
         let one = &mut self.examined[place];
         let (clock, cpu) = (self.parts.clock, thread_cpu_seconds());
         let began = clock();
-        let train: Vec<&[u8]> = newest(&learned, TRAIN_BYTES).iter().flat_map(|run| run.values()).collect();
-        let holdout: Vec<&[u8]> = holdout.iter().flat_map(|run| run.values()).collect();
-        // What is drawn under a condition is compared with real records that meet it.
-        let train = one.generator.matching(&settings.condition, &train)?;
-        let holdout = one.generator.matching(&settings.condition, &holdout)?;
-        if train.len() < FEWEST || holdout.len() < FEWEST {
-            one.due = began + COUNT;
-            let which = if settings.condition.is_empty() { "" } else { " that meet `where`" };
-            if let Err(reason) = &mut one.standing {
-                *reason = format!(
-                    "{} and {} real records{which} were seen: {FEWEST} on either side are needed to judge by",
-                    train.len(),
-                    holdout.len()
-                );
-            }
-            return Ok(());
-        }
-        let options = Options { rows: ROWS, seed: one.number, target: settings.target.clone() };
-        one.number += 1;
-        one.due = began + EVERY;
-        let examined = examine(&*one.generator, &settings.condition, one.number, &train, &holdout, options);
+        let exam = Exam { generator: &*one.generator, settings: &settings, shape, number: one.number };
+        let sat = exam.sit(&samples);
         one.due = clock() + EVERY.max(clock().saturating_duration_since(began) * REST);
-        let (report, judge) = match examined {
-            Ok(examined) => examined,
+        one.number += 1;
+        let (report, judge) = match sat {
+            Ok(Sat::Judged(report, judge)) => (report, judge),
+            Ok(Sat::TooFew { learned, held_out }) => {
+                one.due = began + COUNT;
+                let which = if settings.condition.is_empty() { "" } else { " that meet `where`" };
+                if let Err(reason) = &mut one.standing {
+                    *reason = format!(
+                        "{learned} and {held_out} real records{which} were seen: {FEWEST} on either side are needed to judge by"
+                    );
+                }
+                return Ok(());
+            }
             Err(error) => {
                 // What cannot be judged is not published.
                 let shown = AugmentReport { reason: error.to_string(), ..one.shown("blocked") };
@@ -336,7 +333,7 @@ impl Examiner {
             verdict: report.verdict,
             usage: if report.for_training { Usage::Training } else { Usage::NotForTraining },
             report: Some(id.clone()),
-            judge: Some(Arc::new(judge)),
+            judge,
             shown: AugmentReport {
                 reason: shown::reason(&report),
                 report: Some(id),
@@ -472,26 +469,4 @@ impl Standing {
 
 fn state(word: &str) -> AugmentReport {
     AugmentReport { state: word.to_owned(), ..AugmentReport::default() }
-}
-
-/// Judges a generator by real records, some of which it may have learned from.
-fn examine(
-    generator: &dyn Generator,
-    condition: &Condition,
-    number: u64,
-    train: &[&[u8]],
-    holdout: &[&[u8]],
-    options: Options,
-) -> Result<(Report, Judge), ExaminerError> {
-    let count = holdout.len().clamp(FEWEST, options.rows) as u64;
-    let judge = Judge::new(train, holdout, options)?;
-    // Seeds of partitions are hashes: this one is none of them but by a coincidence of 64 bits, which would do no harm.
-    let (mut drawn, length) = (Vec::new(), u64::from(generator.run_length().max(1)));
-    for run in 0..count.div_ceil(length) {
-        let count = (count - run * length).min(length) as u32;
-        generator.draw(number, condition, run, count, &mut drawn)?;
-    }
-    let drawn: Vec<&[u8]> = drawn.iter().map(Vec::as_slice).collect();
-    let report = judge.judge(&drawn)?;
-    Ok((report, judge))
 }

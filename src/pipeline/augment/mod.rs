@@ -2,6 +2,7 @@
 //! learning thread; workers hold an [`Augmenter`] each, which draws as long as there is a [`Licence`].
 
 mod augmenter;
+mod exam;
 mod examiner;
 mod licence;
 mod shown;

@@ -69,7 +69,12 @@ impl Curriculum {
     pub fn of(settings: &Settings) -> Option<Self> {
         let learn = settings.learn.filter(|_| settings.operation != Operation::Restore)?;
         let (subjects, auto) = match settings.codec {
-            CodecChoice::Fixed(_) => (vec![Subject::of(settings)?.0], None),
+            CodecChoice::Fixed(_) => match Subject::of(settings) {
+                Some((subject, _)) => (vec![subject], None),
+                // Records are kept for what draws.
+                None if settings.operation == Operation::Generate => (Vec::new(), None),
+                None => return None,
+            },
             CodecChoice::Auto(auto) => {
                 let kinds = [Algorithm::ZstdDict, Algorithm::Columns, Algorithm::Latent];
                 let subjects = kinds.into_iter().filter_map(|kind| Subject::new(CodecSpec::new(kind), settings));
@@ -102,6 +107,11 @@ impl Curriculum {
         self.subjects.first().copied().filter(|_| self.auto.is_none())
     }
 
+    /// Whether nothing is learned to code with.
+    pub fn is_idle(&self) -> bool {
+        self.subjects.is_empty() && self.auto.is_none()
+    }
+
     /// Bytes of records in a row that it learns from.
     pub fn run_bytes(&self) -> usize {
         let most = self.subjects.iter().map(Subject::run_bytes).max().unwrap_or(0);
@@ -116,6 +126,11 @@ impl Curriculum {
     /// The settings of that training.
     pub fn long_config(&self) -> Option<serde_json::Value> {
         self.subjects.iter().find(|subject| subject.is_long()).map(Subject::config)
+    }
+
+    /// Most bytes of records that are learned from.
+    pub fn most_bytes(&self) -> usize {
+        self.subjects.iter().map(Subject::most_bytes).max().unwrap_or(0)
     }
 
     /// Most bytes of records that judge.

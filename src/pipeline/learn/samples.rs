@@ -4,9 +4,14 @@ use std::sync::Arc;
 
 use super::Run;
 use crate::model::{Kept, Sample as _, Snapshot, Split};
+use crate::payload::image::Shape;
 
 /// Most bytes of one value that is read back: of whatever is larger no image is made.
 const MAX_VALUE: usize = 64 << 20;
+
+/// Most bytes of the newest records that judge what is drawn, and most images.
+const HOLDOUT_BYTES: usize = 4 << 20;
+const HOLDOUT_IMAGES: usize = 2_000;
 
 /// Runs divided by time, each part oldest first. Shares them with the reservoir that they are from.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +30,15 @@ impl Samples {
         parts.train.append(&mut parts.holdout);
         let shared = |part: Vec<&Arc<Kept<Run>>>| part.into_iter().map(Arc::clone).collect();
         Self { learned: shared(parts.train), holdout: shared(holdout) }
+    }
+
+    /// The same with no more to learn from than its newest, so many bytes at most: what is not read is not held on to, and the
+    /// reservoir gives it up.
+    pub fn learning_from(mut self, most: usize) -> Self {
+        let keep = fitting(&self.learned, most, |kept| kept.sample.values_len());
+        self.learned.drain(..self.learned.len() - keep);
+        self.learned.shrink_to_fit();
+        self
     }
 
     /// What is learned from.
@@ -80,6 +94,11 @@ impl Samples {
     }
 }
 
+/// Most bytes of the newest records that judge what is drawn: rows, or images of this shape.
+pub fn holdout_bytes(shape: Option<Shape>) -> usize {
+    shape.map_or(HOLDOUT_BYTES, |shape| (HOLDOUT_IMAGES * shape.samples()).max(HOLDOUT_BYTES))
+}
+
 /// How many of the newest, which are the last, hold at most so many bytes together.
 fn fitting<T>(items: &[T], most: usize, bytes: impl Fn(&T) -> usize) -> usize {
     let mut sum = 0;
@@ -120,6 +139,8 @@ mod tests {
         assert_eq!((learned.len(), holdout.len()), (98, 2));
         assert_eq!(holdout[1].values().next(), Some(&[99; 99][..]));
         assert_eq!(learned[97].values().next(), Some(&[97; 97][..]));
+        let few = samples.clone().learning_from(3 * 97 + 3 * 96 + 5);
+        assert_eq!((few.learned(), few.holdout()), (learned[96..].to_vec(), holdout));
     }
 
     #[test]

@@ -18,6 +18,9 @@ use crate::telemetry::ProgressReport;
 /// of a core.
 const NICE: i32 = 10;
 
+/// How often the registry is told how far a training is that takes minutes.
+pub const SAVE: Duration = Duration::from_secs(10);
+
 /// How long the end of a training that was cancelled is waited for. It is asked some tens of milliseconds apart.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -116,6 +119,8 @@ struct Seen {
 /// The trainer's side of the desk.
 struct Watch {
     desk: Arc<Desk>,
+    /// The checkpoint that it goes on from.
+    resumed: Option<Vec<u8>>,
     /// CPU time of the training before this thread began.
     earlier: Duration,
     time: CpuTime,
@@ -130,6 +135,10 @@ impl Monitor for Watch {
         let spent = self.spent();
         lock(&self.desk.seen).progress = Some((*progress, spent));
         if self.desk.cancelled.load(Ordering::Acquire) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn resume(&mut self) -> Option<Vec<u8>> {
+        self.resumed.take()
     }
 
     fn checkpoint(&mut self, state: Vec<u8>) {
@@ -183,7 +192,8 @@ impl<R: Send + 'static> Study<R> {
                 Beginning::Warm(state) => Start::Warm(state),
                 Beginning::Anew | Beginning::At(_) => Start::Anew,
             };
-            let mut watch = Watch { desk: own, earlier, time: CpuTime::begin() };
+            let resumed = if let Start::Resume(state) = start { Some(state.to_vec()) } else { None };
+            let mut watch = Watch { desk: own, resumed, earlier, time: CpuTime::begin() };
             work(start, &mut watch)
         })?;
         Ok(Self { plan, begun: Instant::now(), asks: long, desk, thread })

@@ -6,7 +6,7 @@ use crate::codec::{Algorithm, CodecError, CodecSpec};
 use crate::model::columns::{FRAMED_RECORDS, Options};
 use crate::model::{
     ColumnsModel, CurvePoint, Dictionary, DictionaryError, Family, LatentError, MIN_HOLDOUT, Monitor, Sizes, Split,
-    Start, Verdict, judge,
+    Start, Verdict, WrappedError, judge,
 };
 use crate::pipeline::settings::{CodecChoice, EncodingHeader, Layout, LearnSettings, Settings};
 use crate::record::RecordRef;
@@ -96,6 +96,9 @@ pub enum SubjectError {
     /// What was trained is no model.
     #[error(transparent)]
     Latent(#[from] LatentError),
+    /// What was trained draws no files of images.
+    #[error(transparent)]
+    Wrapped(#[from] WrappedError),
     /// A model cannot be used.
     #[error("it is no model that codes: {0}")]
     Codec(#[from] CodecError),
@@ -167,6 +170,15 @@ impl Subject {
         match self.kind {
             Kind::Dictionary { .. } | Kind::Images(_) => 0,
             Kind::Columns => COLUMNS_RUN,
+        }
+    }
+
+    /// Most bytes of records that it learns from.
+    pub fn most_bytes(&self) -> usize {
+        match self.kind {
+            Kind::Dictionary { .. } => usize::MAX,
+            Kind::Columns => COLUMNS_MOST,
+            Kind::Images(_) => IMAGES_MOST,
         }
     }
 

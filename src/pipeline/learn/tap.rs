@@ -29,6 +29,8 @@ pub struct Tap {
     refused: u64,
     /// What was published by this pipeline, where it generates.
     augmentation: Option<Augmentation>,
+    /// Whether more of a record is kept than its value.
+    whole: bool,
 }
 
 /// A run that grows.
@@ -53,11 +55,15 @@ impl Tap {
             passed: 0,
             refused: 0,
             augmentation: None,
+            // What learns from runs learns from all that records have.
+            whole: run_bytes > 0,
         }
     }
 
-    /// The same that also knows what a pipeline published, when it comes back without its headers.
+    /// The same that also knows what a pipeline published, when it comes back without its headers, and keeps where images say their
+    /// class.
     pub fn knowing(mut self, augmentation: Augmentation) -> Self {
+        self.whole |= augmentation.settings().label.is_some();
         self.augmentation = Some(augmentation);
         self
     }
@@ -102,8 +108,7 @@ impl Tap {
 
     fn add(&mut self, place: usize, record: &RecordRef<'_>, value: &[u8]) {
         let open = &mut self.open[place];
-        // What learns from runs learns from all that records have.
-        if self.run_bytes > 0 {
+        if self.whole {
             open.run.push_record(record);
         } else {
             open.run.push(value);

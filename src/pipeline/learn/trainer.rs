@@ -108,7 +108,8 @@ impl Trainer {
 
     /// What is to be done for a training now.
     pub fn assign(&self, stream: &Stream) -> Assignment {
-        self.assignment(stream, Samples::of(&self.learner.snapshot(), self.curriculum.holdout_bytes()))
+        let samples = Samples::of(&self.learner.snapshot(), self.curriculum.holdout_bytes());
+        self.assignment(stream, samples.learning_from(self.curriculum.most_bytes()))
     }
 
     /// The same with samples that were divided before.

@@ -4,7 +4,7 @@ use super::{Classifier, FEATURES};
 use crate::quality::images::{Evidence, Features, judge as gates};
 use crate::quality::{Gate, QualityError};
 use crate::training::TrainingError;
-use crate::training::vae::Data;
+use crate::training::images::Data;
 
 /// How often a classifier sees each image.
 const EPOCHS: u32 = 8;
@@ -54,5 +54,21 @@ pub fn judge(images: &Images<'_>, seed: u64) -> Result<Vec<Gate>, JudgeError> {
         generated: Features::new(FEATURES, &of_generated),
         label_agreement,
         accuracies,
+    })?)
+}
+
+/// The gates of images of one class, with a classifier that learned labels from images of all classes. What a classifier of images of
+/// one class is worth nobody can say.
+pub fn judge_class(all: Data<'_>, images: &Images<'_>, class: &str, seed: u64) -> Result<Vec<Gate>, JudgeError> {
+    let classifier = Classifier::train(all, EPOCHS, seed)?;
+    let seen = |data: Data<'_>| classifier.classify(data.images);
+    let [train, holdout, generated] = [seen(images.train)?, seen(images.holdout)?, seen(images.generated)?];
+    let right = generated.labels.iter().filter(|label| **label == class).count();
+    Ok(gates(&Evidence {
+        train: Features::new(FEATURES, &train.features),
+        holdout: Features::new(FEATURES, &holdout.features),
+        generated: Features::new(FEATURES, &generated.features),
+        label_agreement: Some(right as f64 / generated.labels.len().max(1) as f64),
+        accuracies: None,
     })?)
 }

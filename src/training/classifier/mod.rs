@@ -11,9 +11,9 @@ use tch::{Kind, Reduction, Tensor, no_grad};
 use super::adam::Adam;
 use super::affine::{Affine, random};
 use super::budget::cosine;
+use super::images::Data;
+use super::images::batches::{Batches, Purpose, generator};
 use super::layer::numbers;
-use super::vae::Data;
-use super::vae::batches::{Batches, Purpose, generator};
 use super::{TrainingError, use_one_thread};
 use crate::payload::image::Shape;
 
@@ -21,7 +21,7 @@ use crate::payload::image::Shape;
 mod judge;
 
 #[cfg(feature = "quality")]
-pub use judge::{Images, judge};
+pub use judge::{Images, JudgeError, judge, judge_class};
 
 /// Channels behind each convolution.
 const CHANNELS: [i64; 2] = [16, 32];
@@ -139,6 +139,11 @@ impl Classifier {
         Ok((features, logits))
     }
 
+    /// Features `[batch, FEATURES]` of images `[batch, D]` of 0 to 1.
+    pub(super) fn features(&self, images: &Tensor) -> Result<Tensor, TrainingError> {
+        Ok(self.forward(images)?.0)
+    }
+
     /// What it sees in images `[images, D]`, samples in planar order.
     pub fn classify(&self, images: &[u8]) -> Result<Classified<'_>, TrainingError> {
         use_one_thread();
@@ -167,8 +172,8 @@ impl Classifier {
 
 #[cfg(test)]
 mod tests {
-    use super::super::vae::tests::bars;
     use super::*;
+    use crate::training::images::tests::bars;
 
     #[test]
     fn it_learns_to_tell_classes_and_the_same_each_time() {

@@ -55,6 +55,12 @@ pub(super) struct Rows<'a> {
     pub first: Vec<usize>,
     /// Variables of more than one code in the order in which they are drawn.
     pub order: Vec<usize>,
+    /// How many of these a time says which goes on: they come first, and are known before anything is drawn.
+    leads: usize,
+    /// How many are drawn whatever others are: the first of the order.
+    drawn: usize,
+    /// By place in the order: the code of another variable without which it is not drawn. Those that have one come last.
+    guards: Vec<Option<(usize, u16)>>,
     training: Vec<usize>,
     validation: Vec<usize>,
 }
@@ -96,14 +102,25 @@ impl<'a> Rows<'a> {
         let sizes = coded.sizes();
         let mut first = vec![0];
         sizes.iter().for_each(|size| first.push(first[first.len() - 1] + size));
-        let order = coded.order().into_iter().map(usize::from).filter(|variable| sizes[*variable] > 1).collect();
+        let order = coded.order().into_iter().map(usize::from);
+        let order: Vec<usize> = order.filter(|variable| sizes[*variable] > 1).collect();
         let mut numbers: Vec<usize> = (0..coded.rows).collect();
         let mut rng = generator(seed, Purpose::Division);
         for place in (1..numbers.len()).rev() {
             numbers.swap(place, below(&mut rng, place + 1));
         }
         let training = numbers.split_off((coded.rows / one_in).clamp(1, most));
-        Self { codes: coded.codes(), variables: sizes.len(), first, order, training, validation: numbers }
+        let guard = |variable: &usize| coded.guards()[*variable].map(|(by, code)| (usize::from(by), code));
+        let leads = coded.leads().into_iter().filter(|variable| sizes[usize::from(*variable)] > 1).count();
+        let guards: Vec<Option<(usize, u16)>> = order.iter().map(guard).collect();
+        let drawn = guards.iter().filter(|guard| guard.is_none()).count();
+        let (codes, variables) = (coded.codes(), sizes.len());
+        Self { codes, variables, first, order, leads, drawn, guards, training, validation: numbers }
+    }
+
+    /// Whether a row's variable at a place in the order is drawn.
+    fn is_asked(&self, row: &[u16], place: usize) -> bool {
+        self.guards[place].is_none_or(|(by, code)| row[by] == code)
     }
 
     /// How many are learned from.
@@ -203,7 +220,8 @@ impl<'a> Rows<'a> {
         draft.finish(recipe.batch, self.order.len())
     }
 
-    /// Chooses which variables are known: at least one is not. The one that is drawn next, where there is an order.
+    /// Chooses which variables are known: at least one is not. The one that is drawn next, where there is an order: then nothing is known of what is
+    /// drawn only beside some codes, unless a condition fixes it.
     fn choose(&self, kind: f64, recipe: &Recipe, is_known: &mut [bool], rng: &mut ChaCha8Rng) -> Option<usize> {
         let all = is_known.len();
         if kind >= recipe.ordered + recipe.conditioned {
@@ -222,13 +240,14 @@ impl<'a> Rows<'a> {
                 let place = below(rng, all);
                 fixed += usize::from(!std::mem::replace(&mut is_known[place], true));
             }
-            if fixed == all {
+            if is_known[..self.drawn].iter().all(|known| *known) {
                 is_known[0] = false;
-                fixed -= 1;
             }
         }
-        let prefix = below(rng, all - fixed);
-        let unknown: Vec<usize> = (0..all).filter(|place| !is_known[*place]).collect();
+        let unknown: Vec<usize> = (0..self.drawn).filter(|place| !is_known[*place]).collect();
+        // Whatever a condition fixes, what time it is then is not known.
+        let leads = if fixed == 0 { self.leads.min(unknown.len() - 1) } else { 0 };
+        let prefix = leads + below(rng, unknown.len() - leads);
         unknown[..prefix].iter().for_each(|place| is_known[*place] = true);
         Some(unknown[prefix])
     }
@@ -236,7 +255,7 @@ impl<'a> Rows<'a> {
     /// Validation rows, of which the variables before `place` in the order are known, and that one is asked for.
     pub fn validation(&self, place: usize) -> Result<Batch, TrainingError> {
         let (mut draft, mut is_known) = (Draft::default(), vec![false; self.order.len()]);
-        is_known[..place].fill(true);
+        is_known[..place.min(self.drawn)].fill(true);
         for row in &self.validation {
             draft.push(self, self.row(*row), &is_known, |other| if other == place { 1.0 } else { 0.0 });
         }
@@ -254,7 +273,7 @@ impl Draft {
                 self.known.push(rows.first[*variable] as i64 + code);
                 self.weights.push(0.0);
             } else {
-                self.weights.push(weight(place));
+                self.weights.push(if rows.is_asked(row, place) { weight(place) } else { 0.0 });
             }
         }
     }

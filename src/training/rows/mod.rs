@@ -22,6 +22,7 @@ use tch::no_grad;
 
 pub use recipe::Recipe;
 
+use super::checkpoint::identity;
 use super::descent::Descent;
 use super::{Budget, TrainingError, use_one_thread};
 use crate::model::rows::{Coded, RowsModel};
@@ -72,10 +73,18 @@ pub fn train(
     let network = Network::new(&rows, recipe, seed)?;
     let descent = Descent::new(&network.parameters(), budget)?;
     let mut session = Session { rows: &rows, recipe, seed, network, descent };
+    let training = identity(format!("autoregressive {recipe:?} {seed} {}", budget.steps), &[&bytes_of(coded)]);
+    session.descent.resume(&session.network.parameters(), training, monitor)?;
     while session.descent.fraction(monitor) < 1.0 && !rows.order.is_empty() {
         session.step(monitor)?;
     }
     session.finish(coded, monitor)
+}
+
+/// What rows are learned from, as bytes.
+fn bytes_of(coded: &Coded) -> Vec<u8> {
+    let sizes = coded.sizes().into_iter().flat_map(|size| (size as u64).to_le_bytes());
+    sizes.chain(coded.codes().iter().flat_map(|code| code.to_le_bytes())).collect()
 }
 
 /// A training under way.
@@ -101,9 +110,10 @@ impl Session<'_> {
             self.network.decay(1.0 - rate * self.recipe.decay)?;
             if self.descent.step.is_multiple_of(self.recipe.interval) {
                 self.descent.settle(&parameters, self.measure()?)?;
+                self.descent.keep(&parameters, monitor)?;
             }
         }
-        self.descent.report(monitor, Phase::Float)
+        self.descent.report(&self.network.parameters(), monitor, Phase::Float)
     }
 
     /// Bits for each validation row, variable after variable in the order in which rows are drawn.

@@ -3,10 +3,15 @@
 use super::invalid;
 use crate::frame::{Reader, put_signed, put_varint};
 use crate::model::rows::bin::Bin;
-use crate::model::rows::codebook::{Code, Codebook, Field, Fork, MAX_OCCURRENCES, Variable};
+use crate::model::rows::codebook::{Code, Codebook, Field, Fork, MAX_OCCURRENCES, PARTS, Variable, WEEKDAY};
 use crate::model::rows::learn::columns;
+use crate::model::rows::link::{Link, RELATIONS};
+use crate::model::rows::walk::Walk;
 use crate::model::rows::{MAX_CODES, MAX_FIELDS, RowsError};
 use crate::payload::fields::{Grammar, Kind};
+
+/// Most digits of a fraction of a second.
+const MAX_FRACTION: usize = 9;
 
 /// The codebook and the order in which its variables are drawn.
 pub fn write(book: &Codebook, order: &[u16]) -> Vec<u8> {
@@ -27,6 +32,7 @@ pub fn write(book: &Codebook, order: &[u16]) -> Vec<u8> {
         put(usize::from(field.occurrence), &mut bytes);
         put(usize::from(field.variable), &mut bytes);
         field.kind.write(&mut bytes);
+        put(field.epoch.map_or(0, |fraction| usize::from(fraction) + 1), &mut bytes);
         field.parts.iter().for_each(|part| put(optional(*part), &mut bytes));
     }
     put(book.forks.len(), &mut bytes);
@@ -34,6 +40,17 @@ pub fn write(book: &Codebook, order: &[u16]) -> Vec<u8> {
         for number in [optional(fork.from), optional(fork.to), usize::from(fork.variable)] {
             put(number, &mut bytes);
         }
+    }
+    put(book.links.len(), &mut bytes);
+    for link in &book.links {
+        let [a, b] = link.of;
+        for number in [link.field, a, b, link.relation.number() as u16, link.variable] {
+            put(usize::from(number), &mut bytes);
+        }
+    }
+    bytes.push(u8::from(book.walk.is_some()));
+    if let Some(walk) = &book.walk {
+        walk.write(&mut bytes);
     }
     order.iter().for_each(|variable| put(usize::from(*variable), &mut bytes));
     bytes
@@ -55,6 +72,8 @@ fn write_code(code: &Code, bytes: &mut Vec<u8>) {
         Code::Part(_) => (7, None),
         Code::Literal(_) => (8, None),
         Code::Rare => (9, None),
+        Code::Off { slot, .. } => (10, Some(slot)),
+        Code::Own => (11, None),
     };
     bytes.push(tag);
     if let Some(slot) = slot {
@@ -74,9 +93,9 @@ fn write_code(code: &Code, bytes: &mut Vec<u8>) {
             put_signed(*base, bytes);
             put_signed(*step, bytes);
         }
-        Code::Part(value) => put_signed(*value, bytes),
+        Code::Part(value) | Code::Off { by: value, .. } => put_signed(*value, bytes),
         Code::Literal(literal) => put_varint(u64::from(*literal), bytes),
-        Code::Absent | Code::Null { .. } | Code::Time { .. } | Code::Rare => {}
+        Code::Absent | Code::Null { .. } | Code::Time { .. } | Code::Rare | Code::Own => {}
     }
 }
 
@@ -93,8 +112,8 @@ fn optional(input: &mut Reader<'_>, limit: usize) -> Result<Option<u16>, RowsErr
     Ok(capped(input, limit)?.checked_sub(1).map(|number| number as u16))
 }
 
-/// Reads what [`write`] has written, from anywhere.
-pub fn read(bytes: &[u8]) -> Result<(Codebook, Vec<u16>), RowsError> {
+/// Reads what [`write`] has written, from anywhere, in this version or one before it.
+pub fn read(bytes: &[u8], version: u32) -> Result<(Codebook, Vec<u16>), RowsError> {
     let input = &mut Reader::new(bytes, 0);
     let grammar = Grammar::read(input).map_err(invalid)?;
     let (names, column_of) = columns(&grammar);
@@ -128,13 +147,16 @@ pub fn read(bytes: &[u8]) -> Result<(Codebook, Vec<u16>), RowsError> {
         }
         let variable = take(capped(input, MAX_CODES)?)?;
         let kind = Kind::read(input)?;
-        let mut parts = [None; 7];
-        for part in &mut parts {
+        let epoch = if version < 2 { 0 } else { capped(input, MAX_FRACTION + 1)? };
+        let epoch = epoch.checked_sub(1).map(|fraction| fraction as u8);
+        let mut parts = [None; PARTS];
+        let shown = if version < 2 { WEEKDAY } else { PARTS };
+        for part in &mut parts[..shown] {
             if let Some(number) = optional(input, MAX_CODES)? {
                 *part = Some(take(usize::from(number))?);
             }
         }
-        let field = Field { column, occurrence, variable, kind, parts };
+        let field = Field { column, occurrence, variable, kind, epoch, parts };
         check_field(&field, &variables, &grammar, &column_of)?;
         fields.push(field);
     }
@@ -154,6 +176,32 @@ pub fn read(bytes: &[u8]) -> Result<(Codebook, Vec<u16>), RowsError> {
         }
         forks.push(Fork { from, to, variable });
     }
+    let mut links: Vec<Link> = Vec::new();
+    for _ in 0..if version < 2 { 0 } else { capped(input, fields.len())? } {
+        let mut field = || capped(input, fields.len() - 1);
+        let (field, of) = (field()? as u16, [field()? as u16, field()? as u16]);
+        let relation = RELATIONS[capped(input, RELATIONS.len() - 1)?];
+        let link = Link { field, of, relation, variable: take(capped(input, MAX_CODES)?)? };
+        check_link(&link, &links, &fields, &variables, &column_of)?;
+        links.push(link);
+    }
+    // What others are made of comes before them.
+    let is_made_later = |link: &Link, place: usize| links[place..].iter().any(|later| link.of.contains(&later.field));
+    if links.iter().enumerate().any(|(place, link)| is_made_later(link, place)) {
+        return Err(invalid("a number is made of one that comes after it"));
+    }
+    let walk = match if version < 2 { 0 } else { input.byte()? } {
+        0 => None,
+        1 => Some(Walk::read(input)?),
+        _ => return Err(invalid("it has more than one time that goes on")),
+    };
+    if let Some(walk) = &walk {
+        let field = fields.get(usize::from(walk.field)).filter(|field| field.format().is_some_and(|f| f.date));
+        let codes = field.map_or(&[][..], |field| &variables[usize::from(field.variable)].codes);
+        if !codes.iter().any(|code| matches!(code, Code::Time { .. })) {
+            return Err(invalid("what goes on is no time"));
+        }
+    }
     let mut order = Vec::with_capacity(variables.len());
     let mut is_drawn = vec![false; variables.len()];
     for _ in 0..variables.len() {
@@ -166,7 +214,7 @@ pub fn read(bytes: &[u8]) -> Result<(Codebook, Vec<u16>), RowsError> {
     if input.left() > 0 || is_taken.contains(&false) {
         return Err(invalid("its codebook has a variable of nothing, or bytes behind its end"));
     }
-    Ok((Codebook::new(grammar, (names, column_of), fields, forks, variables), order))
+    Ok((Codebook::new(grammar, (names, column_of), fields, forks, variables).with(links, walk), order))
 }
 
 fn read_code(input: &mut Reader<'_>, slots: usize) -> Result<Code, RowsError> {
@@ -176,8 +224,8 @@ fn read_code(input: &mut Reader<'_>, slots: usize) -> Result<Code, RowsError> {
     }
     let tag = input.byte()?;
     let slot = match tag {
-        1..=6 if slots > 0 => capped(input, slots - 1)? as u16,
-        1..=6 => return Err(invalid("a code is of a slot, and there is none")),
+        1..=6 | 10 if slots > 0 => capped(input, slots - 1)? as u16,
+        1..=6 | 10 => return Err(invalid("a code is of a slot, and there is none")),
         _ => 0,
     };
     Ok(match tag {
@@ -201,6 +249,8 @@ fn read_code(input: &mut Reader<'_>, slots: usize) -> Result<Code, RowsError> {
         7 => Code::Part(input.signed()?),
         8 => Code::Literal(capped(input, usize::from(u16::MAX))? as u16),
         9 => Code::Rare,
+        10 => Code::Off { slot, by: input.signed()? },
+        11 => Code::Own,
         _ => return Err(invalid("there is no such code")),
     })
 }
@@ -215,7 +265,8 @@ fn check_field(field: &Field, variables: &[Variable], grammar: &Grammar, column_
                     Code::Text { text, .. } => scan.holds(text),
                     Code::Texts { texts, .. } => texts.iter().all(|(text, _)| scan.holds(text)),
                     Code::Number { .. } | Code::Sequence { .. } => field.kind != Kind::Text,
-                    Code::Time { .. } => matches!(field.kind, Kind::Time(_)),
+                    Code::Time { .. } => field.format().is_some(),
+                    Code::Off { .. } => false,
                     _ => true,
                 };
             if !fits {
@@ -232,4 +283,29 @@ fn check_field(field: &Field, variables: &[Variable], grammar: &Grammar, column_
         }
     }
     Ok(())
+}
+
+/// Whether a link's codes are some that a link has, and its fields have numbers.
+fn check_link(
+    link: &Link,
+    before: &[Link],
+    fields: &[Field],
+    variables: &[Variable],
+    column_of: &[u16],
+) -> Result<(), RowsError> {
+    let field = &fields[usize::from(link.field)];
+    let codes = &variables[usize::from(link.variable)].codes;
+    let is_off = |code: &Code| {
+        matches!(code, Code::Off { slot, .. } if column_of[usize::from(*slot)] == field.column)
+            && field.kind != Kind::Text
+    };
+    let fits = match codes.split_last() {
+        Some((Code::Own | Code::Rare, off)) => !off.is_empty() && off.iter().all(is_off),
+        _ => false,
+    };
+    let is_new = before.iter().all(|other| other.field != link.field);
+    match fits && is_new {
+        true => Ok(()),
+        false => Err(invalid("a number that others make has codes that are none of such, or is made twice")),
+    }
 }

@@ -49,7 +49,7 @@ pub fn read(artefact: &[u8]) -> Result<(Scheme, DecoderParts), RowsError> {
         }
         layers.push(layer);
     }
-    let prior = if file.family == Family::VAE.as_str() { mixture(&file)? } else { Prior::Normal };
+    let prior = if file.outline.family == Family::VAE.as_str() { mixture(&file)? } else { Prior::Normal };
     let parts = DecoderParts { prior, layers };
     parts.check(scheme.book.codes())?;
     Ok((scheme, parts))

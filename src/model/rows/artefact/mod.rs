@@ -1,10 +1,11 @@
 //! A model of rows as bytes: a safetensors file, written by training, read without trust.
 //!
 //! Weights are tensors of `f32`. The codebook is packed into a tensor of bytes, and so are the structural zeros. What else there is, each
-//! family says: `autoregressive`, `decoder`.
+//! family says: `autoregressive`, `decoder`, `classical`.
 
 pub mod autoregressive;
 pub mod book;
+pub mod classical;
 pub mod decoder;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use super::scheme::Scheme;
 use super::zeros::Zeros;
 use crate::frame::FrameError;
 use crate::model::Family;
+use crate::model::classical::Operation;
 
 /// Most bytes of an artefact.
 pub const MAX_ARTEFACT_BYTES: usize = 64 << 20;
@@ -27,21 +29,31 @@ const MAX_HEADER_BYTES: u64 = 64 << 10;
 const MAX_BOOK_BYTES: usize = 16 << 20;
 /// The metadata's key.
 const KEY: &str = "latentd";
-/// The format's version.
-pub const VERSION: u32 = 1;
+/// The format's version. Version 1 has no numbers that others make, and no time that goes on.
+pub const VERSION: u32 = 2;
 /// What the metadata calls records, so that families that draw images too are told apart.
 const PAYLOAD: &str = "rows";
 /// zstd's level: artefacts are written once.
 const LEVEL: i32 = 19;
 
 /// What is no tensor.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Outline {
     version: u32,
     family: String,
     /// Not there in what only draws rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     payload: Option<String>,
+    /// Of `classical` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    operations: Vec<Operation>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    neighbours: Option<usize>,
+}
+
+/// As a zstd frame.
+fn pack(bytes: &[u8]) -> Vec<u8> {
+    zstd::bulk::compress(bytes, LEVEL).expect("zstd has a level 19, and memory for megabytes")
 }
 
 fn invalid(what: impl std::fmt::Display) -> RowsError {
@@ -57,19 +69,18 @@ impl From<FrameError> for RowsError {
 /// A file under way.
 struct Draft {
     tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
+    outline: Outline,
 }
 
 impl Draft {
     /// With what all models of rows have.
     fn new(scheme: &Scheme) -> Self {
-        let pack =
-            |bytes: &[u8]| zstd::bulk::compress(bytes, LEVEL).expect("zstd has a level 19, and memory for megabytes");
         let packed = [("codebook", book::write(&scheme.book, &scheme.order)), ("zeros", scheme.zeros.bytes())];
         let tensor = |(name, bytes): (&str, Vec<u8>)| {
             let bytes = pack(&bytes);
             (name.to_owned(), Dtype::U8, vec![bytes.len()], bytes)
         };
-        Self { tensors: packed.into_iter().map(tensor).collect() }
+        Self { tensors: packed.into_iter().map(tensor).collect(), outline: Outline::default() }
     }
 
     fn floats(&mut self, name: impl Into<String>, shape: &[usize], values: &[f32]) {
@@ -87,8 +98,8 @@ impl Draft {
             let view = TensorView::new(*dtype, shape.clone(), bytes);
             (name.as_str(), view.expect("each tensor has the bytes of its shape"))
         });
-        let outline =
-            Outline { version: VERSION, family: family.as_str().to_owned(), payload: payload.map(str::to_owned) };
+        let payload = payload.map(str::to_owned);
+        let outline = Outline { version: VERSION, family: family.as_str().to_owned(), payload, ..self.outline };
         let outline = serde_json::to_string(&outline).expect("numbers and texts are JSON");
         let metadata = HashMap::from([(KEY.to_owned(), outline)]);
         safetensors::serialize(views, Some(metadata)).expect("tensors of a few megabytes fit a file")
@@ -119,7 +130,7 @@ pub fn is_of_rows(artefact: &[u8]) -> bool {
 /// A file that is read.
 struct File<'a> {
     tensors: SafeTensors<'a>,
-    family: String,
+    outline: Outline,
 }
 
 impl<'a> File<'a> {
@@ -129,15 +140,15 @@ impl<'a> File<'a> {
         if !families.iter().any(|family| family.as_str() == outline.family) || outline.payload.as_deref() != payload {
             return Err(invalid(format_args!("it is of the family `{}`", outline.family.escape_debug())));
         }
-        if outline.version != VERSION {
+        if !(1..=VERSION).contains(&outline.version) {
             return Err(RowsError::Version { version: outline.version });
         }
-        Ok(Self { tensors: SafeTensors::deserialize(artefact).map_err(invalid)?, family: outline.family })
+        Ok(Self { tensors: SafeTensors::deserialize(artefact).map_err(invalid)?, outline })
     }
 
     /// Codebook, order and zeros.
     fn scheme(&self) -> Result<Scheme, RowsError> {
-        let (book, order) = book::read(&self.unpacked("codebook", MAX_BOOK_BYTES)?)?;
+        let (book, order) = book::read(&self.unpacked("codebook", MAX_BOOK_BYTES)?, self.outline.version)?;
         let codes = book.codes();
         let zeros = self.unpacked("zeros", Zeros::size(codes))?;
         let zeros = Zeros::parse(codes, &zeros).ok_or_else(|| invalid("its zeros are not of its codes"))?;

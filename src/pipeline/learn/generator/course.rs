@@ -1,31 +1,28 @@
 //! The generator of one pipeline: trained when it is time, tried by the examiner, put to use, and followed where another process
-//! puts one to use.
-//!
-//! A training that is ended before it is done begins anew: it takes a minute or two, and nothing of it is kept.
+//! puts one to use. What a training learns from and how far it is lies in the registry, beside the codec's: whoever trains next goes on
+//! with one that was not ended.
 
+use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::timetable::{Reason, Rest, Timetable};
-use super::{Drawing, Drawn, MOST_BYTES, MOST_RECORDS};
+use super::{Bounds, Drawing, Drawn, Material};
 use crate::codec::ModelId;
-use crate::model::{Manifest, Monitor, Start, is_generative};
+use crate::model::{Manifest, Monitor, Start};
 use crate::pipeline::augment::{Examiner, Subject as Examinee};
-use crate::pipeline::learn::study::{Beginning, Plan, Study};
+use crate::pipeline::learn::study::{Beginning, Bookmark, Plan, SAVE, Study};
 use crate::pipeline::learn::subject::SubjectError;
 use crate::pipeline::learn::{Learner, Publication, Samples};
-use crate::pipeline::settings::{GeneratorChoice, LearnSettings, Settings};
+use crate::pipeline::settings::{LearnSettings, Settings};
 use crate::quality::Verdict;
-use crate::registry::{Activation, Change, Expect, Registry, RegistryError, Signature, generator_of};
+use crate::registry::{Activation, Change, Expect, Registry, RegistryError, Signature, Unfinished, generator_of};
 use crate::telemetry::{
     GeneratorReport, PipelineStatus, ProgressReport, TrainingReport, thread_cpu_seconds, unix_millis,
 };
-
-/// Most bytes of the newest records that are held back from a training, to judge what comes of it.
-const HOLDOUT_BYTES: usize = 4 << 20;
 
 /// What came of a training, and the CPU time that it took.
 type Trained = Result<(Result<Drawn, String>, f64), SubjectError>;
@@ -60,6 +57,11 @@ pub struct Course {
     known: Option<Activation>,
     in_use: Option<Examinee>,
     study: Option<Study<Trained>>,
+    saved: Instant,
+    /// Whether there is a training that was begun and not ended is known.
+    looked_back: bool,
+    /// When the registry did not say so.
+    refused: Option<Instant>,
     last: Option<TrainingReport>,
 }
 
@@ -101,8 +103,21 @@ impl Course {
     /// A course that has not begun, where the pipeline learns to draw beside its codec.
     pub fn new(parts: CourseParts) -> Option<Self> {
         let drawing = Drawing::of(&parts.settings)?;
-        let (timetable, log) = (Timetable::new(parts.learn.every), generator_of(&parts.settings.name));
-        Some(Self { parts, drawing, timetable, log, known: None, in_use: None, study: None, last: None })
+        let timetable = Timetable::new(parts.learn.every, drawing.enough());
+        let log = generator_of(&parts.settings.name);
+        Some(Self {
+            parts,
+            drawing,
+            timetable,
+            log,
+            known: None,
+            in_use: None,
+            study: None,
+            saved: Instant::now(),
+            looked_back: false,
+            refused: None,
+            last: None,
+        })
     }
 
     /// The generator in use.
@@ -131,15 +146,14 @@ impl Course {
         self.timetable.gone();
         if let Some((id, model)) = activation.model.zip(model) {
             let family = model.manifest.family;
-            let any = self.parts.settings.augment.as_ref().is_some_and(|own| own.generator == GeneratorChoice::Auto);
-            if family == self.drawing.family() || (any && is_generative(&family)) {
+            if self.drawing.takes(&family, &model.artefact) {
                 let records = model.manifest.config.get("records").and_then(serde_json::Value::as_u64);
                 self.timetable.taken(at, records);
                 self.in_use = Some(Examinee { model: id, family, artefact: model.artefact.as_ref().into() });
             } else {
                 tracing::info!(
                     pipeline = self.parts.settings.name, model = %id, family = %family,
-                    "the registry's generator is of another family and is not used"
+                    "the registry's generator is of another family, or draws other things, and is not used"
                 );
             }
         }
@@ -155,6 +169,10 @@ impl Course {
         if let Some(study) = self.study.take_if(|study| study.has_ended()) {
             self.parts.status.metrics().set_training(None);
             return self.conclude(study, at, examiner);
+        }
+        let refused = self.refused.is_some_and(|at| at.elapsed() < SAVE);
+        if self.study.is_none() && !self.looked_back && !refused && !self.timetable.rests(at) {
+            self.go_on()?;
         }
         if self.study.is_some() {
             self.watch();
@@ -173,27 +191,31 @@ impl Course {
     /// Says that another process trains; ends a training that is that one's from here on.
     pub fn rest(&mut self) {
         self.leave();
+        self.looked_back = false;
         self.tell("wait", "elsewhere", "the process that holds the topic's first partition trains".to_owned(), None);
     }
 
-    /// Ends a training before it is done.
+    /// Ends a training before it is done. Where it was is kept.
     pub fn leave(&mut self) {
-        if let Some(study) = self.study.take() {
-            drop(study.cancel());
-            self.parts.status.metrics().set_training(None);
-            tracing::info!(
-                target: "latentd", pipeline = self.parts.settings.name, "training of a generator: ended before it was done"
-            );
+        let Some(study) = self.study.take() else { return };
+        let plan = study.plan().clone();
+        if let Some(bookmark) = study.cancel() {
+            self.save(&plan, &bookmark);
         }
+        self.parts.status.metrics().set_training(None);
+        tracing::info!(
+            target: "latentd", pipeline = self.parts.settings.name, "training of a generator: ended before it was done"
+        );
     }
 
     /// About how many records a training would learn from now.
     fn available(&self) -> u64 {
         let (records, bytes) = self.parts.learner.seen();
-        let most = self.parts.learn.reservoir.bytes().min(MOST_BYTES as u64 * 5 / 4);
-        let share = (most as f64 / bytes.max(1) as f64).min(1.0);
+        let most: Bounds = self.drawing.bounds();
+        let kept = self.parts.learn.reservoir.bytes().min(most.bytes as u64 * 5 / 4);
+        let share = (kept as f64 / bytes.max(1) as f64).min(1.0);
         // A fifth of what is kept judges.
-        ((records as f64 * share * 0.8) as u64).min(MOST_RECORDS as u64)
+        ((records as f64 * share * 0.8) as u64).min(most.records as u64)
     }
 
     fn begin(&mut self, reason: Reason) -> Result<(), CourseError> {
@@ -202,29 +224,100 @@ impl Course {
             return Ok(());
         };
         self.tell("train", reason.name(), reason.to_string(), None);
-        let samples = Samples::of(&self.parts.learner.snapshot(), HOLDOUT_BYTES);
-        let plan = Plan::new(reason.name(), serde_json::Value::Null, self.parts.learner.spans(), &[]);
+        // What the reservoir gives up meanwhile is to be free: what is learned from is a copy.
+        let samples = Samples::of(&self.parts.learner.snapshot(), self.drawing.holdout_bytes());
+        let material = self.drawing.material(&samples);
+        drop(samples);
+        let samples = material.to_bytes();
+        let plan = Plan::new(reason.name(), self.drawing.config(), self.parts.learner.spans(), &samples);
+        let progress = plan.with(&Bookmark::default()).into();
+        // A training that cannot be gone on with is better than none.
+        self.note(|registry, log| async move {
+            registry.begin_training(&log, &Unfinished { samples: samples.into(), progress }).await
+        });
         tracing::info!(
             target: "latentd", pipeline = self.parts.settings.name, cause = reason.name(), "training of a generator: {reason}"
         );
-        let (name, drawing) = (format!("{}-draw", self.parts.settings.name), self.drawing);
-        let work = move |_: Start<'_>, monitor: &mut dyn Monitor| -> Trained {
-            let begun = thread_cpu_seconds();
-            let drawn = drawing.train(samples, monitor)?;
-            Ok((drawn, thread_cpu_seconds() - begun))
-        };
-        self.study = Some(Study::begin(&name, plan, true, Beginning::Anew, Some(permit), work)?);
+        self.study = Some(self.study(plan, material, Beginning::Anew, permit)?);
+        self.saved = Instant::now();
         Ok(())
     }
 
+    /// Goes on with a training that another thread, another process or another host began.
+    fn go_on(&mut self) -> Result<(), CourseError> {
+        let Ok(permit) = Arc::clone(&self.parts.threads).try_acquire_owned() else { return Ok(()) };
+        let CourseParts { registry, runtime, settings, .. } = &self.parts;
+        let unfinished = match runtime.block_on(registry.unfinished_training(&self.log)) {
+            Ok(unfinished) => unfinished,
+            Err(error) => {
+                self.refused = Some(Instant::now());
+                return Err(error.into());
+            }
+        };
+        self.looked_back = true;
+        let Some(Unfinished { samples, progress }) = unfinished else { return Ok(()) };
+        let read = Plan::read(&progress, &samples).zip(Material::from_bytes(&samples));
+        let Some(((plan, bookmark), material)) = read.filter(|((plan, _), _)| plan.config == self.drawing.config())
+        else {
+            // Damaged, or of other settings.
+            return Ok(runtime.block_on(registry.end_training(&self.log))?);
+        };
+        tracing::info!(
+            target: "latentd", pipeline = settings.name, cause = plan.cause, cpu_seconds = bookmark.spent.as_secs_f64(),
+            "training of a generator: goes on with one that was not ended"
+        );
+        self.study = Some(self.study(plan, material, Beginning::At(bookmark), permit)?);
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    fn study(
+        &self,
+        plan: Plan,
+        material: Material,
+        beginning: Beginning,
+        permit: OwnedSemaphorePermit,
+    ) -> io::Result<Study<Trained>> {
+        let (name, drawing) = (format!("{}-draw", self.parts.settings.name), self.drawing.clone());
+        let earlier = beginning.spent().as_secs_f64();
+        let work = move |_: Start<'_>, monitor: &mut dyn Monitor| -> Trained {
+            let begun = thread_cpu_seconds();
+            let drawn = drawing.train(material, monitor)?;
+            Ok((drawn, earlier + thread_cpu_seconds() - begun))
+        };
+        Study::begin(&name, plan, true, beginning, Some(permit), work)
+    }
+
+    /// Tells the registry something of a training that does without it if need be.
+    fn note<F>(&self, request: impl FnOnce(Registry, String) -> F)
+    where
+        F: Future<Output = Result<(), RegistryError>>,
+    {
+        let CourseParts { registry, runtime, status, .. } = &self.parts;
+        if let Err(error) = runtime.block_on(request(registry.clone(), self.log.clone())) {
+            status.error("registry", &error);
+        }
+    }
+
+    fn save(&self, plan: &Plan, bookmark: &Bookmark) {
+        let progress = plan.with(bookmark).into();
+        self.note(|registry, log| async move { registry.save_training(&log, progress).await });
+    }
+
     /// Tells how far a training is.
-    fn watch(&self) {
+    fn watch(&mut self) {
         let Some(study) = &self.study else { return };
         let training = study.report();
         if let Some(training) = &training {
             self.parts.status.metrics().set_training(Some((training.fraction, training.loss)));
         }
         self.tell("train", &study.plan().cause, "a training is under way".to_owned(), training);
+        if self.saved.elapsed() >= SAVE
+            && let Some(bookmark) = study.bookmark()
+        {
+            self.save(study.plan(), &bookmark);
+            self.saved = Instant::now();
+        }
     }
 
     /// Does what a training led to.
@@ -245,6 +338,11 @@ impl Course {
             }
         });
         self.timetable.trained(at, took, matches!(done, Ok(Outcome::Replaced)));
+        // What was begun and not ended is gone on with: it may be the registry that failed.
+        self.looked_back = !matches!(done, Err(CourseError::Registry(_)));
+        if self.looked_back {
+            self.note(|registry, log| async move { registry.end_training(&log).await });
+        }
         let (done, outcome, detail) = match done {
             Ok(outcome) => {
                 let (word, detail) = outcome.told();
@@ -284,7 +382,8 @@ impl Course {
         manifest.parent = parent;
         manifest.window.clone_from(&plan.window);
         manifest.seed = self.drawing.seed();
-        manifest.config = self.drawing.config(drawn.records);
+        manifest.config = self.drawing.config();
+        manifest.config["records"] = drawn.records.into();
         manifest.metrics = drawn.metrics;
         manifest.curve = drawn.curve;
         let publication = Publication { manifest, artefact: drawn.artefact };

@@ -4,6 +4,7 @@
 mod course;
 #[cfg(feature = "training")]
 mod libtorch;
+mod material;
 mod timetable;
 #[cfg(not(feature = "training"))]
 mod without;
@@ -13,25 +14,63 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use course::{Course, CourseError, CourseParts};
+pub use material::{Bounds, Material};
 pub use timetable::{Reason, Rest, Timetable};
 
 use super::Samples;
-use super::samples::newest;
-use crate::model::{CurvePoint, Family};
-use crate::pipeline::settings::{GeneratorChoice, Payload, Settings};
+use super::samples::holdout_bytes;
+use crate::model::rows::is_of_rows;
+use crate::model::{CurvePoint, Family, is_generative, shape_of};
+use crate::payload::image::Shape;
+use crate::pipeline::settings::{GeneratorChoice, LabelSource, Payload, Settings};
 
-/// Most bytes of records, and most of them, that one is learned from. What a training takes of memory follows from them.
-const MOST_BYTES: usize = 16 << 20;
-const MOST_RECORDS: usize = 50_000;
+/// Most of what is learned from: what a training takes of memory follows from it.
+const MOST_ROWS: Bounds = Bounds { bytes: 16 << 20, records: 50_000 };
+const MOST_IMAGES: Bounds = Bounds { bytes: 48 << 20, records: 20_000 };
 
-/// What is learned to draw from: rows of fields, value by value. How is in `libtorch`, or in `without` where this program is built
-/// without it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Records of the stream from which on a first one is learned.
+const ENOUGH_ROWS: u64 = 10_000;
+const ENOUGH_IMAGES: u64 = 4_000;
+
+/// What is learned to draw from. How is in `libtorch`, or in `without` where this program is built without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drawing {
+    kind: Kind,
+    /// Whether others are drawn from too, where somebody puts them to use.
+    any: bool,
     /// CPU time of a training.
     cpu: Duration,
     /// Where its random numbers begin.
     seed: u64,
+}
+
+/// What it is, and of what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Rows of fields.
+    Rows(Network),
+    /// Images of one shape with their classes.
+    Images(Painter, Shape, Option<LabelSource>),
+}
+
+/// A network that draws images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Painter {
+    /// The decoder of an autoencoder.
+    Vae,
+    /// The generator of an adversarial pair.
+    Gan,
+}
+
+/// A network that draws rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Network {
+    /// Value by value.
+    Autoregressive,
+    /// The decoder of an autoencoder.
+    Vae,
+    /// The generator of an adversarial pair.
+    Gan,
 }
 
 /// A generator that was learned.
@@ -51,13 +90,40 @@ impl Drawing {
     /// What a pipeline with these settings learns to draw from beside its codec, if anything.
     pub fn of(settings: &Settings) -> Option<Self> {
         let augment = settings.augment.as_ref()?;
-        let learns = augment.generator != GeneratorChoice::Columns && settings.payload != Payload::Image;
-        learns.then_some(Self { cpu: augment.cpu, seed: super::SEED })
+        let kind = match (augment.generator, settings.payload) {
+            (GeneratorChoice::Auto | GeneratorChoice::Vae, Payload::Image) => {
+                Kind::Images(Painter::Vae, settings.shape?, augment.label.clone())
+            }
+            (GeneratorChoice::Gan, Payload::Image) => {
+                Kind::Images(Painter::Gan, settings.shape?, augment.label.clone())
+            }
+            (_, Payload::Image) | (GeneratorChoice::Columns, _) => return None,
+            (GeneratorChoice::Auto | GeneratorChoice::Autoregressive, _) => Kind::Rows(Network::Autoregressive),
+            (GeneratorChoice::Vae, _) => Kind::Rows(Network::Vae),
+            (GeneratorChoice::Gan, _) => Kind::Rows(Network::Gan),
+        };
+        let any = augment.generator == GeneratorChoice::Auto;
+        Some(Self { kind, any, cpu: augment.cpu, seed: super::SEED })
     }
 
     /// The kind of its models.
     pub fn family(&self) -> Family {
-        Family::AUTOREGRESSIVE
+        match self.kind {
+            Kind::Rows(Network::Autoregressive) => Family::AUTOREGRESSIVE,
+            Kind::Rows(Network::Gan) | Kind::Images(Painter::Gan, ..) => Family::GAN,
+            Kind::Rows(Network::Vae) | Kind::Images(Painter::Vae, ..) => Family::VAE,
+        }
+    }
+
+    /// Whether a model that somebody put to use is drawn from: one of this kind, or any of such records where nobody chose.
+    pub fn takes(&self, family: &Family, artefact: &[u8]) -> bool {
+        let wanted = *family == self.family() || (self.any && is_generative(family));
+        wanted
+            && match self.kind {
+                Kind::Images(_, shape, _) => shape_of(family, artefact) == Some(shape),
+                // Families that draw images too say which.
+                Kind::Rows(_) => [Family::COLUMNS, Family::AUTOREGRESSIVE].contains(family) || is_of_rows(artefact),
+            }
     }
 
     /// Where its random numbers begin.
@@ -65,16 +131,43 @@ impl Drawing {
         self.seed
     }
 
-    /// The settings of a training of so many records, for the manifest.
-    pub fn config(&self, records: u64) -> serde_json::Value {
-        serde_json::json!({ "cpu_seconds": self.cpu.as_secs_f64(), "records": records })
+    /// The settings of a training: with others it is another one.
+    pub fn config(&self) -> serde_json::Value {
+        let mut config = serde_json::json!({ "cpu_seconds": self.cpu.as_secs_f64(), "family": self.family() });
+        if let Kind::Images(_, shape, label) = &self.kind {
+            config["shape"] = shape.to_string().into();
+            config["label"] = label.as_ref().map(LabelSource::to_string).into();
+        }
+        config
     }
-}
 
-/// What there is to learn from, the oldest first: the newest of what does not judge.
-fn learned(samples: &Samples) -> Vec<&[u8]> {
-    let learned = samples.learned();
-    let mut records: Vec<&[u8]> = newest(&learned, MOST_BYTES).iter().flat_map(|run| run.values()).collect();
-    records.drain(..records.len().saturating_sub(MOST_RECORDS));
-    records
+    /// What there is to learn from.
+    pub fn material(&self, samples: &Samples) -> Material {
+        let label = if let Kind::Images(.., label) = &self.kind { label.as_ref() } else { None };
+        Material::of(samples, label, self.bounds())
+    }
+
+    /// Most of what it learns from.
+    fn bounds(&self) -> Bounds {
+        match self.kind {
+            Kind::Rows(_) => MOST_ROWS,
+            Kind::Images(..) => MOST_IMAGES,
+        }
+    }
+
+    /// Most bytes of the newest records that are held back from a training, to judge what comes of it.
+    fn holdout_bytes(&self) -> usize {
+        match self.kind {
+            Kind::Rows(_) => holdout_bytes(None),
+            Kind::Images(_, shape, _) => holdout_bytes(Some(shape)),
+        }
+    }
+
+    /// Records of the stream that a first training waits for.
+    fn enough(&self) -> u64 {
+        match self.kind {
+            Kind::Rows(_) => ENOUGH_ROWS,
+            Kind::Images(..) => ENOUGH_IMAGES,
+        }
+    }
 }

@@ -7,9 +7,6 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Records of the stream from which on a first one is learned.
-const ENOUGH: u64 = 10_000;
-
 /// One that learned from fewer than one record in so many of what there is by now is learned again.
 const GROWN: u64 = 4;
 
@@ -40,8 +37,8 @@ pub enum Reason {
 /// Why none is learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
-    /// There is too little to learn from.
-    TooLittle,
+    /// There is too little to learn from: so many records are needed.
+    TooLittle(u64),
     /// The last training is too recent, or a model was taken back.
     TooSoon,
     /// Nothing asks for it.
@@ -68,7 +65,7 @@ impl Rest {
     /// A word for it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::TooLittle => "too_little",
+            Self::TooLittle(_) => "too_little",
             Self::TooSoon => "too_soon",
             Self::Fresh => "fresh",
             Self::Busy => "busy",
@@ -92,7 +89,7 @@ impl fmt::Display for Reason {
 impl fmt::Display for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLittle => write!(f, "{ENOUGH} records are needed to learn a generator from"),
+            Self::TooLittle(enough) => write!(f, "{enough} records are needed to learn a generator from"),
             Self::TooSoon => f.write_str("the last training is too recent, or a generator was taken back"),
             Self::Fresh => f.write_str("nothing asks for another generator"),
             Self::Busy => f.write_str("others train, and `resources.training_threads` allows no more"),
@@ -104,6 +101,8 @@ impl fmt::Display for Rest {
 #[derive(Clone, Debug)]
 pub struct Timetable {
     every: Duration,
+    /// Records of the stream from which on a first one is learned.
+    enough: u64,
     /// Since when it is in use here, and how many records it learned from, where that is known.
     model: Option<(Duration, Option<u64>)>,
     not_before: Duration,
@@ -112,9 +111,9 @@ pub struct Timetable {
 }
 
 impl Timetable {
-    /// There is none yet. `every` is how old one may get.
-    pub fn new(every: Duration) -> Self {
-        Self { every, model: None, not_before: Duration::ZERO, patience: 1, wish: None }
+    /// There is none yet, and so many records are enough for one. `every` is how old one may get.
+    pub fn new(every: Duration, enough: u64) -> Self {
+        Self { every, enough, model: None, not_before: Duration::ZERO, patience: 1, wish: None }
     }
 
     /// One is in use from here on that learned from so many records, where that is known.
@@ -142,12 +141,17 @@ impl Timetable {
         self.wish = Some(reason);
     }
 
+    /// Whether the last training, or a model that was taken back, is too recent for another one.
+    pub fn rests(&self, at: Duration) -> bool {
+        at < self.not_before
+    }
+
     /// Whether it is time: so many records of the stream were seen, and so many are there to learn from.
     pub fn decide(&self, at: Duration, seen: u64, available: u64) -> Result<Reason, Rest> {
-        if seen < ENOUGH {
-            return Err(Rest::TooLittle);
+        if seen < self.enough {
+            return Err(Rest::TooLittle(self.enough));
         }
-        if at < self.not_before {
+        if self.rests(at) {
             return Err(Rest::TooSoon);
         }
         match (self.model, self.wish) {
@@ -172,14 +176,16 @@ impl Timetable {
 mod tests {
     use super::*;
 
+    const ENOUGH: u64 = 10_000;
+
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
     #[test]
     fn a_first_one_waits_for_records_and_the_next_for_a_sign() {
-        let mut timetable = Timetable::new(seconds(3600));
-        assert_eq!(timetable.decide(seconds(5), ENOUGH - 1, 8_000), Err(Rest::TooLittle));
+        let mut timetable = Timetable::new(seconds(3600), ENOUGH);
+        assert_eq!(timetable.decide(seconds(5), ENOUGH - 1, 8_000), Err(Rest::TooLittle(ENOUGH)));
         assert_eq!(timetable.decide(seconds(5), ENOUGH, 8_000), Ok(Reason::First));
         timetable.trained(seconds(30), seconds(20), true);
         timetable.taken(seconds(30), Some(8_000));
@@ -194,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_leads_to_nothing_is_tried_ever_less_often_and_what_is_asked_for_at_once() {
-        let mut timetable = Timetable::new(seconds(3600));
+        let mut timetable = Timetable::new(seconds(3600), ENOUGH);
         let mut at = seconds(0);
         for pause in [120, 240, 480] {
             timetable.trained(at, seconds(1), false);

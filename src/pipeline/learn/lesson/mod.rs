@@ -23,15 +23,18 @@ use crate::cost::Prices;
 use crate::pipeline::augment::{Examiner, ExaminerError, Subject as Examinee};
 use crate::pipeline::holdings::Holdings;
 use crate::pipeline::pulse::Pulse;
-use crate::pipeline::settings::{GeneratorChoice, Settings};
+use crate::pipeline::settings::{GeneratorChoice, Payload, Settings};
 use crate::registry::{Activation, Registry, RegistryError, Signature};
 use crate::telemetry::{LearningReport, PipelineStatus, ProgressReport, PublishedKind, thread_cpu_seconds};
 
 /// How often the thread looks around.
 const TICK: Duration = Duration::from_millis(500);
 
-/// How often the registry is asked for a new model, and the newest records are looked at.
+/// How often the newest records are looked at.
 const LOOK: Duration = Duration::from_secs(10);
+
+/// How often the registry is asked for a new model: other processes follow within ten seconds.
+const FOLLOW: Duration = Duration::from_secs(8);
 
 /// Pause after a registry did not answer.
 const RETRY: Duration = Duration::from_secs(10);
@@ -76,6 +79,7 @@ pub struct Lesson {
     pace: Pace,
     known: Option<Activation>,
     looked: Option<Instant>,
+    followed: Option<Instant>,
     switched: Option<Instant>,
     study: Option<Study<Lectured>>,
     /// What is learned to draw from beside the codec.
@@ -128,6 +132,7 @@ impl Lesson {
             pace: Pace::default(),
             known: None,
             looked: None,
+            followed: None,
             switched: None,
             study: None,
             saved: now,
@@ -138,7 +143,9 @@ impl Lesson {
 
     /// Takes the model that the registry says is in use, if it says so in time: a restart goes on where it was.
     pub fn resume(&mut self) {
-        if let Err(error) = self.follow() {
+        if !self.parts.curriculum.is_idle()
+            && let Err(error) = self.follow()
+        {
             self.complain("registry", &error);
         }
         self.follow_course();
@@ -203,8 +210,13 @@ impl Lesson {
             // First, so that an error is no reason to ask again at once.
             self.looked = Some(Instant::now());
             self.pace.sample(self.now(), self.counts());
+        }
+        if self.followed.is_none_or(|followed| followed.elapsed() >= FOLLOW) {
+            self.followed = Some(Instant::now());
             self.follow_course();
-            self.follow()?;
+            if !self.parts.curriculum.is_idle() {
+                self.follow()?;
+            }
         }
         self.examine();
         self.draw();
@@ -217,6 +229,10 @@ impl Lesson {
                 reason: "the process that holds the topic's first partition trains".to_owned(),
                 ..LearningReport::default()
             });
+            return Ok(());
+        }
+        if self.parts.curriculum.is_idle() {
+            self.idle();
             return Ok(());
         }
         let stream = self.stream();
@@ -249,6 +265,23 @@ impl Lesson {
         }
     }
 
+    /// Nothing is learned to code with: what is asked for is another generator.
+    fn idle(&mut self) {
+        let control = self.parts.status.control();
+        if control.is_training_asked() {
+            control.training_begins();
+            if let Some(course) = &mut self.course {
+                course.wish(Reason::Asked);
+            }
+        }
+        self.parts.status.set_learning(LearningReport {
+            decision: "wait".to_owned(),
+            cause: "nothing".to_owned(),
+            reason: "nothing is coded here: what draws is learned alone".to_owned(),
+            ..LearningReport::default()
+        });
+    }
+
     /// Lets generated records of the model in use be judged, when it is time.
     fn examine(&mut self) {
         let Some(examiner) = &mut self.parts.examiner else { return };
@@ -258,10 +291,11 @@ impl Lesson {
             Some(Examinee { model, family: setup.family()?, artefact: Arc::clone(setup.artefact.as_ref()?) })
         });
         let augment = self.parts.settings.augment.as_ref();
+        let has_fields = self.parts.settings.payload != Payload::Image;
         let draws = augment.is_some_and(|augment| match augment.generator {
-            GeneratorChoice::Auto => !augment.is_conditional(),
-            GeneratorChoice::Columns => true,
-            GeneratorChoice::Autoregressive => false,
+            GeneratorChoice::Auto => has_fields && !augment.is_conditional(),
+            GeneratorChoice::Columns => has_fields,
+            GeneratorChoice::Autoregressive | GeneratorChoice::Vae | GeneratorChoice::Gan => false,
         });
         // What is learned for nothing else draws better than what codes.
         let learned = self.course.as_ref().and_then(Course::in_use).cloned();

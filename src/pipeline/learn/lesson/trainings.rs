@@ -10,13 +10,10 @@ use super::{Lectured, Lesson, LessonError, LessonParts};
 use crate::model::manifest::metric;
 use crate::pipeline::learn::generator::Reason;
 use crate::pipeline::learn::renewal::{Cause, Decision, Wait};
-use crate::pipeline::learn::study::{Beginning, Bookmark, Plan, Study};
+use crate::pipeline::learn::study::{Beginning, Bookmark, Plan, SAVE, Study};
 use crate::pipeline::learn::{Assignment, Outcome, Samples, Stream};
 use crate::registry::{Registry, RegistryError, Unfinished};
 use crate::telemetry::{TrainingReport, thread_cpu_seconds, unix_millis};
-
-/// How often the registry is told how far a training is that takes minutes.
-const SAVE: Duration = Duration::from_secs(10);
 
 /// A stream has moved when a model of now saves such a share of what the one before it takes.
 const MOVED: f64 = 0.05;

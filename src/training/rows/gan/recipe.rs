@@ -2,6 +2,7 @@
 
 use crate::model::rows::{MAX_LATENTS, MAX_WIDTH};
 use crate::training::TrainingError;
+use crate::training::adversaries::Terms;
 
 /// What is trained, and how. The default is what the measurements of `docs/generation.md` chose.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +47,11 @@ impl Default for Recipe {
 }
 
 impl Recipe {
+    /// How the two learn.
+    pub(super) fn terms(&self) -> Terms {
+        Terms { rates: self.rates, gamma: self.gamma, mean: self.mean }
+    }
+
     /// Whether there is such a model, and such a training.
     pub(super) fn check(&self) -> Result<(), TrainingError> {
         let holds = |holds: bool, what: &str| if holds { Ok(()) } else { Err(TrainingError::Recipe(what.to_owned())) };
@@ -54,10 +60,8 @@ impl Recipe {
         holds(units.contains(&self.width) && units.contains(&self.critic), "its layers do not have 1 to 1024 units")?;
         let batch = (1..=65_536).contains(&self.batch) && self.pack > 0 && self.batch.is_multiple_of(self.pack);
         holds(batch, "a batch is not 1 to 65536 rows in whole packs")?;
-        holds(self.rates.iter().all(|rate| (1e-6..=1.0).contains(rate)), "a rate is not 0.000001 to 1")?;
-        holds(self.gamma.iter().all(|gamma| (0.0..=1e4).contains(gamma)), "penalties do not count 0 to 10000")?;
+        self.terms().check()?;
         holds((0.01..=100.0).contains(&self.temperature), "its temperature is not 0.01 to 100")?;
-        holds((0.0..1.0).contains(&self.mean), "what is left of a mean is not 0 to 1")?;
         holds(self.interval > 0, "it never measures")
     }
 }

@@ -1,8 +1,12 @@
 //! Draws and penalties against what they are defined as.
 
+use tch::{Kind, no_grad};
+
 use super::networks::{Critic, codes, draw, gumbels};
 use super::*;
+use crate::training::adversaries::penalised;
 use crate::training::affine::floats;
+use crate::training::descent::UNMEASURED;
 
 fn recipe() -> Recipe {
     Recipe { critic: 7, pack: 2, ..Recipe::default() }
@@ -43,7 +47,7 @@ fn codes_are_drawn_as_often_as_their_softmax_says_and_gradients_come_through() {
 fn a_penalty_is_the_square_of_the_gradient_and_has_a_gradient_of_its_own() {
     let critic = Critic::new(5, &recipe(), &mut generator(3, Purpose::Weights)).unwrap();
     let rows = normals(6, 5, &mut generator(3, Purpose::Measure)).unwrap();
-    let (scores, penalty) = penalised(&critic, &rows).unwrap();
+    let (scores, penalty) = penalised(&|rows| critic.score(rows), &rows).unwrap();
     assert_eq!(scores.size(), [3]);
     // By differences: packs of two rows of five numbers.
     let (base, step) = (floats(&rows).unwrap(), 1e-3f32);
@@ -72,6 +76,7 @@ fn a_penalty_is_the_square_of_the_gradient_and_has_a_gradient_of_its_own() {
 
 #[test]
 fn numbers_that_are_none_end_it_with_the_nearest_of_before() {
+    use crate::model::Progress;
     use crate::model::rows::learn;
 
     /// Nobody watches.
@@ -94,13 +99,13 @@ fn numbers_that_are_none_end_it_with_the_nearest_of_before() {
     let recipe = Recipe { latents: 4, width: 8, interval: 5, batch: 20, ..recipe() };
     let mut session = Session::new(&rows, &recipe, 1, Budget { steps: 100, cpu: None }).unwrap();
     (0..5).for_each(|_| assert!(session.step(&mut Unwatched).unwrap()));
-    let (best, kept) = (session.best, floats(&session.kept[0]).unwrap());
+    let (best, kept) = (session.adversaries.best, floats(&session.adversaries.kept[0]).unwrap());
     assert!(best < UNMEASURED);
     no_grad(|| {
         let _ = session.generator.parameters()[0].shallow_clone().f_mul_(&Tensor::from(f64::NAN)).unwrap();
     });
     assert!(!session.step(&mut Unwatched).unwrap());
-    session.mean[0] = &session.mean[0] * f64::NAN;
+    session.adversaries.mean[0] = &session.adversaries.mean[0] * f64::NAN;
     let trained = session.finish(&coded, &mut Unwatched).unwrap();
     assert_eq!((trained.steps, trained.distance), (5, best));
     assert!(kept.iter().all(|value| value.is_finite()));

@@ -15,10 +15,12 @@ use tch::{Tensor, no_grad};
 pub use recipe::Recipe;
 
 use super::batches::{Purpose, Rows, Whole, generator};
+use super::bytes_of;
 use crate::model::mixture::fit;
 use crate::model::rows::{Coded, DecoderParts, Prior, RowsDecoder, RowsError};
 use crate::model::{CurvePoint, Monitor, Phase};
 use crate::training::affine::{floats, normals};
+use crate::training::checkpoint::identity;
 use crate::training::descent::Descent;
 use crate::training::epochs::Epochs;
 use crate::training::{Budget, TrainingError, use_one_thread};
@@ -74,6 +76,8 @@ pub fn train(
     let cpu = budget.cpu.map(|cpu| cpu.mul_f64(STEPS));
     let budget = Budget { steps: budget.steps.min(passes.max(1)), cpu };
     let mut session = Session::new(&rows, recipe, seed, budget)?;
+    let training = identity(format!("vae {recipe:?} {seed} {}", budget.steps), &[&bytes_of(coded)]);
+    session.descent.resume(&session.network.parameters(), training, monitor)?;
     while session.descent.fraction(monitor) < 1.0 {
         session.step(monitor)?;
     }
@@ -127,8 +131,9 @@ impl<'a> Session<'a> {
         let moved = self.descent.step(&self.network.parameters(), (&loss, told), rate, monitor)?;
         if moved && self.descent.step.is_multiple_of(self.recipe.interval) {
             self.settle()?;
+            self.descent.keep(&self.network.parameters(), monitor)?;
         }
-        self.descent.report(monitor, Phase::Float)
+        self.descent.report(&self.network.parameters(), monitor, Phase::Float)
     }
 
     /// Measures validation rows.
@@ -142,7 +147,7 @@ impl<'a> Session<'a> {
     fn finish(mut self, coded: &Coded, monitor: &mut dyn Monitor) -> Result<Trained, TrainingError> {
         self.settle()?;
         self.descent.restore(&self.network.parameters())?;
-        self.descent.report(monitor, Phase::Calibration)?;
+        self.descent.report(&self.network.parameters(), monitor, Phase::Calibration)?;
         let mut rng = generator(self.seed, Purpose::Mixture);
         let posterior = self.posterior(coded.rows, &mut rng)?;
         let Recipe { latents, draws, fit: ref options, .. } = *self.recipe;

@@ -1,47 +1,10 @@
 //! Whole trainings, of images that are drawn here.
 
-use std::ops::ControlFlow;
-
 use super::*;
-use crate::model::{Progress, VaeModel};
+use crate::model::{ImageGenerator as _, ImagesModel};
+use crate::payload::image::Shape;
 use crate::training::descent::UNMEASURED;
-use crate::training::layer::uniform;
-
-/// Counts steps, and ends the training when it is told to.
-#[derive(Default)]
-struct Watch {
-    heard: Vec<Progress>,
-    until: Option<u32>,
-}
-
-impl Monitor for Watch {
-    fn spent(&mut self) -> Duration {
-        Duration::from_millis(self.heard.len() as u64)
-    }
-
-    fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
-        self.heard.push(*progress);
-        match self.until {
-            Some(step) if progress.step >= step => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        }
-    }
-}
-
-/// A bar of light somewhere: upright ones are `up`, the others `flat`.
-pub fn bars(images: usize, seed: u64) -> (Vec<u8>, Vec<String>) {
-    let mut rng = generator(seed, Purpose::Weights);
-    let (mut raw, mut labels) = (Vec::new(), Vec::new());
-    for number in 0..images {
-        let at = 2.0 + uniform(&mut rng) * 7.0;
-        for (row, column) in (0..12).flat_map(|row| (0..12).map(move |column| (row, column))) {
-            let side = f64::from(if number % 3 == 0 { column } else { row });
-            raw.push((250.0 * (-(side - at).powi(2) / 2.0).exp()) as u8);
-        }
-        labels.push(if number % 3 == 0 { "up" } else { "flat" }.to_owned());
-    }
-    (raw, labels)
-}
+use crate::training::images::tests::{Watch, bars, right};
 
 fn shape() -> Shape {
     Shape::new(12, 12, 1).unwrap()
@@ -64,22 +27,15 @@ fn what_is_learned_draws_images_of_the_class_that_is_asked_for() {
     assert_eq!((trained.steps, trained.left_out), (600, 0));
     assert!(trained.validation < watch.heard[0].loss * 0.75, "{} of {}", trained.validation, watch.heard[0].loss);
     assert_eq!(watch.heard.last().unwrap().phase, Phase::Calibration);
-    let model = VaeModel::new(&trained.parts).unwrap();
-    assert_eq!(model.labels().collect::<Vec<_>>(), ["flat", "up"]);
+    let model = ImagesModel::new(&trained.parts).unwrap();
+    assert_eq!(model.labels(), ["flat", "up"]);
     assert_eq!(trained.parts.classes.iter().map(|class| class.images).collect::<Vec<_>>(), [200, 100]);
     use crate::model::Generator as _;
     for label in ["flat", "up"] {
         let mut drawn = Vec::new();
         let condition = [("label".to_owned(), label.to_owned())].into();
         model.draw(1, &condition, 0, 64, &mut drawn).unwrap();
-        // Along a bar samples are alike, across it they are not.
-        let right = drawn.iter().filter(|image| {
-            let differ =
-                |step: usize| -> u64 { image.iter().zip(&image[step..]).map(|(a, b)| u64::from(a.abs_diff(*b))).sum() };
-            let lit = image.iter().any(|sample| *sample > 150);
-            lit && (differ(1) > 2 * differ(12)) == (label == "up")
-        });
-        let right = right.count();
+        let right = right(&drawn, label);
         assert!(right >= 48, "{label}: {right} of 64");
     }
 }
@@ -94,7 +50,7 @@ fn the_plain_decoder_is_the_one_that_was_trained() {
     let latents = normals(70, 3, &mut generator(2, Purpose::Mixture)).unwrap();
     let expected = floats(&no_grad(|| session.network.decode(&latents)).unwrap()).unwrap();
     let trained = session.finish(&mut Watch::default()).unwrap();
-    let found = VaeModel::new(&trained.parts).unwrap().decode(&floats(&latents).unwrap());
+    let found = ImagesModel::new(&trained.parts).unwrap().logits(&floats(&latents).unwrap());
     assert_eq!(found.len(), expected.len());
     let expected: Vec<f32> = expected.iter().map(|logit| logit * trained.contrast).collect();
     let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f32::max);
@@ -104,7 +60,7 @@ fn the_plain_decoder_is_the_one_that_was_trained() {
 #[test]
 fn the_same_data_and_seed_make_the_same_artefact() {
     let recipe = Recipe { shift: 1, ..small() };
-    let artefact = || VaeModel::new(&run(&recipe, 40, 120, &mut Watch::default()).unwrap().parts).unwrap().id();
+    let artefact = || ImagesModel::new(&run(&recipe, 40, 120, &mut Watch::default()).unwrap().parts).unwrap().id();
     let id = artefact();
     assert_eq!(id, artefact());
     // Another training beside it changes nothing.

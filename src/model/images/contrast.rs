@@ -4,9 +4,10 @@
 //! them. Its logits are multiplied by one number, chosen so that what is drawn has as much *half-light*, the mean of `x (1 - x)`
 //! over samples of 0 to 1, as real images have.
 
-use super::{Linear, VaeError, VaeModel, VaeParts};
+use super::{ImagesError, ImagesModel, ImagesParts, NetworkParts};
 use crate::engine::exp;
 use crate::model::chance::Chance;
+use crate::model::perceptron::Linear;
 
 /// Images that are drawn to choose by.
 const DRAWN: u64 = 512;
@@ -22,14 +23,15 @@ pub fn half_light(samples: &[u8]) -> f64 {
 }
 
 /// The factor of logits, 1 to 8, with which drawn images have that much half-light.
-pub fn contrast(parts: &VaeParts, wanted: f64) -> Result<f32, VaeError> {
-    let model = VaeModel::new(parts)?;
-    let mut latents = Vec::new();
+pub fn contrast(parts: &ImagesParts, wanted: f64) -> Result<f32, ImagesError> {
+    let model = ImagesModel::new(parts)?;
+    let mut inputs = Vec::new();
     for number in 0..DRAWN {
         let mut chance = Chance::of(0, number);
-        model.class_by_chance(&mut chance).mixture.draw(&mut chance, &mut latents);
+        let class = model.class_by_chance(&mut chance);
+        model.network.random(class, &mut chance, &mut inputs);
     }
-    let logits = model.decode(&latents);
+    let logits = model.logits(&inputs);
     let of = |factor: f32| {
         let half = |logit: &f32| {
             // x (1 - x) of the logistic function x, which is alike on both sides of 0.
@@ -49,12 +51,15 @@ pub fn contrast(parts: &VaeParts, wanted: f64) -> Result<f32, VaeError> {
     Ok(low)
 }
 
-impl VaeParts {
+impl ImagesParts {
     /// The same model with its logits multiplied.
-    pub fn with_contrast(mut self, factor: f32) -> Result<Self, VaeError> {
-        let [.., last] = &self.decoder;
+    pub fn with_contrast(mut self, factor: f32) -> Result<Self, ImagesError> {
+        let last = match &mut self.network {
+            NetworkParts::Vae(parts) => &mut parts.decoder[2],
+            NetworkParts::Gan(parts) => &mut parts.output,
+        };
         let times = |values: &[f32]| values.iter().map(|value| value * factor).collect();
-        self.decoder[2] = Linear::new(times(last.weights()), times(last.bias()))?;
+        *last = Linear::new(times(last.weights()), times(last.bias()))?;
         Ok(self)
     }
 }

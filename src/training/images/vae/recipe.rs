@@ -1,10 +1,10 @@
 //! How a model that draws images is made.
 
+use crate::model::images::{MAX_LATENTS, MAX_WIDTH};
 use crate::model::mixture::Fit;
-use crate::model::vae::{MAX_LATENTS, MAX_WIDTH};
 use crate::training::TrainingError;
 
-/// What is trained, and how. The default is a first choice: nothing has been measured against it yet.
+/// What is trained, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
     /// Latent numbers of an image.
@@ -24,6 +24,9 @@ pub struct Recipe {
     pub interval: u32,
     /// Samples of each image's posterior that mixtures are fitted to.
     pub draws: usize,
+    /// How far from the middle of its Gaussian what is drawn lies, relative to what they were fitted to. Below 1, fewer images
+    /// could be of another class, and what is seldom is drawn less often.
+    pub spread: f32,
     /// How they are fitted.
     pub fit: Fit,
 }
@@ -39,6 +42,7 @@ impl Default for Recipe {
             rate: 1e-3,
             interval: 500,
             draws: 5,
+            spread: 0.9,
             fit: Fit::default(),
         }
     }
@@ -56,6 +60,7 @@ impl Recipe {
         holds((1e-6..=1.0).contains(&self.rate), "its rate is not 0.000001 to 1")?;
         holds(self.interval > 0, "it never measures")?;
         holds((1..=64).contains(&self.draws), "its posterior is not sampled 1 to 64 times")?;
+        holds(self.spread > 0.0 && self.spread <= 2.0, "its mixtures are not spread 0 to 2 times as far")?;
         holds(self.fit.components > 0 && self.fit.rounds > 0, "a mixture has no Gaussians")?;
         holds((0.0..=1.0).contains(&self.fit.floor), "what is added to variances is not 0 to 1")
     }

@@ -1,5 +1,4 @@
-//! Trains a model that draws images ([`crate::model::vae`]): a variational autoencoder, then mixtures of what its encoder makes
-//! of the images.
+//! Trains a variational autoencoder of images, and then mixtures of what its encoder makes of them.
 //!
 //! The loss is the evidence lower bound (Kingma and Welling 2014, arXiv:1312.6114, equation 3) with the divergence weighed (Higgins et al. 2017,
 //! *beta-VAE*): cross-entropy of samples, each taken as a share of light, and the Kullback-Leibler divergence of posterior and prior.
@@ -7,11 +6,9 @@
 //! Every so often validation images are measured: if that is not finite or clearly worse than the best so far, the training goes
 //! back to the best and on with half the rate. It ends with the best.
 
-pub(super) mod batches;
 mod network;
 mod recipe;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
@@ -19,57 +16,25 @@ use tch::{Tensor, no_grad};
 
 pub use recipe::Recipe;
 
-use super::affine::{floats, normals};
-use super::descent::Descent;
-use super::{Budget, TrainingError, use_one_thread};
-use crate::model::mixture::{FEWEST, fit};
-use crate::model::vae::{Class, VaeParts, contrast, half_light};
-use crate::model::{CurvePoint, Monitor, Phase, VaeError};
-use crate::payload::image::Shape;
-use batches::{Batches, Purpose, generator};
+use super::batches::{Batches, Purpose, generator};
+use super::classes::Classes;
+use super::{Data, parted};
+use crate::model::images::{Class, ImagesParts, NetworkParts, VaeParts, contrast, half_light};
+use crate::model::mixture::{Mixture, fit};
+use crate::model::{CurvePoint, ImagesError, Monitor, Phase};
+use crate::training::affine::{floats, normals};
+use crate::training::descent::Descent;
+use crate::training::{Budget, TrainingError, use_one_thread};
 use network::Network;
-
-/// One image in so many validates, and most that do.
-const VALIDATES: usize = 15;
-const MOST_VALIDATION: usize = 1024;
-
-/// The least images to learn from.
-const MIN_IMAGES: usize = 32;
 
 /// Images that are encoded at once.
 const ENCODED: usize = 512;
-
-/// What is learned from.
-#[derive(Clone, Copy, Debug)]
-pub struct Data<'a> {
-    /// The images' shape.
-    pub shape: Shape,
-    /// `[images, D]`, samples in planar order.
-    pub images: &'a [u8],
-    /// The class of each image; empty without.
-    pub labels: &'a [String],
-}
-
-impl Data<'_> {
-    /// How many images there are; an error where they are not whole, or not as many as labels.
-    pub(super) fn count(&self) -> Result<usize, TrainingError> {
-        let (samples, bytes) = (self.shape.samples(), self.images.len());
-        if !bytes.is_multiple_of(samples) {
-            return Err(TrainingError::Data(format!("{bytes} bytes are not images of {}", self.shape)));
-        }
-        let (images, labels) = (bytes / samples, self.labels.len());
-        if labels != 0 && labels != images {
-            return Err(TrainingError::Data(format!("there are {images} images and {labels} labels")));
-        }
-        Ok(images)
-    }
-}
 
 /// A model, and how it was made.
 #[derive(Debug)]
 pub struct Trained {
     /// The model's parts.
-    pub parts: VaeParts,
+    pub parts: ImagesParts,
     /// What the logits of the network are multiplied by in them.
     pub contrast: f32,
     /// Bits of loss for each sample of validation images.
@@ -96,12 +61,10 @@ pub fn train(
 ) -> Result<Trained, TrainingError> {
     recipe.check()?;
     use_one_thread();
-    let images = data.count()?;
-    if images < MIN_IMAGES || budget.steps == 0 {
-        let steps = budget.steps;
-        return Err(TrainingError::Data(format!("{images} images and {steps} steps: it takes 32 and 1 at least")));
-    }
+    let images = data.enough(budget.steps)?;
     let mut session = Session::new(data, images, recipe, seed, budget)?;
+    let training = data.identity(format!("vae {recipe:?} {seed} {}", budget.steps));
+    session.descent.resume(&session.network.parameters(), training, monitor)?;
     while session.descent.fraction(monitor) < 1.0 {
         session.step(monitor)?;
     }
@@ -129,9 +92,7 @@ impl<'a> Session<'a> {
         seed: u64,
         budget: Budget,
     ) -> Result<Self, TrainingError> {
-        let (mut validation, mut learned): (Vec<usize>, Vec<usize>) =
-            (0..images).partition(|number| number % VALIDATES == 0);
-        learned.extend(validation.drain(validation.len().min(MOST_VALIDATION)..));
+        let [learned, validation] = parted(0..images);
         let batches = Batches::new(data.shape, data.images, learned, recipe.batch, seed);
         let mut rng = generator(seed, Purpose::Validation);
         let measured =
@@ -159,8 +120,9 @@ impl<'a> Session<'a> {
         let moved = self.descent.step(&self.network.parameters(), (&loss, bits), rate, monitor)?;
         if moved && self.descent.step.is_multiple_of(self.recipe.interval) {
             self.settle()?;
+            self.descent.keep(&self.network.parameters(), monitor)?;
         }
-        self.descent.report(monitor, Phase::Float)
+        self.descent.report(&self.network.parameters(), monitor, Phase::Float)
     }
 
     /// Measures validation images.
@@ -174,11 +136,13 @@ impl<'a> Session<'a> {
     fn finish(mut self, monitor: &mut dyn Monitor) -> Result<Trained, TrainingError> {
         self.settle()?;
         self.descent.restore(&self.network.parameters())?;
-        self.descent.report(monitor, Phase::Calibration)?;
+        self.descent.report(&self.network.parameters(), monitor, Phase::Calibration)?;
         let mut rng = generator(self.seed, Purpose::Mixture);
         let posterior = self.posterior(&mut rng)?;
-        let (classes, left_out) = self.classes(&posterior, &mut rng)?;
-        let parts = VaeParts { shape: self.data.shape, classes, decoder: self.network.export()? };
+        let Classes { members, left_out } = Classes::of(self.images, self.data.labels);
+        let (classes, mixtures) = self.mixtures(members, &posterior, &mut rng)?;
+        let network = NetworkParts::Vae(VaeParts { mixtures, decoder: self.network.export()? });
+        let parts = ImagesParts { shape: self.data.shape, classes, network };
         let contrast = contrast(&parts, half_light(self.data.images))?;
         let parts = parts.with_contrast(contrast)?;
         let Descent { step: steps, rewinds, best: validation, .. } = self.descent;
@@ -202,25 +166,25 @@ impl<'a> Session<'a> {
         Ok(samples)
     }
 
-    /// A mixture for each class that has images enough, and the number of images of the others.
-    fn classes(&self, posterior: &[f32], rng: &mut ChaCha8Rng) -> Result<(Vec<Class>, usize), TrainingError> {
-        let Recipe { latents, draws, fit: ref options, .. } = *self.recipe;
-        let mut members: BTreeMap<Option<&String>, Vec<usize>> = BTreeMap::new();
-        (0..self.images).for_each(|number| members.entry(self.data.labels.get(number)).or_default().push(number));
-        let (mut classes, mut left_out) = (Vec::new(), 0);
-        for (label, members) in members {
-            if members.len() < FEWEST {
-                left_out += members.len();
-                continue;
-            }
+    /// A mixture for each class.
+    fn mixtures(
+        &self,
+        members: Vec<(Class, Vec<usize>)>,
+        posterior: &[f32],
+        rng: &mut ChaCha8Rng,
+    ) -> Result<(Vec<Class>, Vec<Mixture>), TrainingError> {
+        let Recipe { latents, draws, spread, fit: ref options, .. } = *self.recipe;
+        let (mut classes, mut mixtures) = (Vec::new(), Vec::new());
+        for (class, members) in members {
             let of = |number: &usize| &posterior[number * draws * latents..][..draws * latents];
             let samples: Vec<f32> = members.iter().flat_map(of).copied().collect();
-            let mixture = fit(&samples, latents, draws, options, rng).map_err(VaeError::from)?;
-            classes.push(Class { label: label.cloned(), images: members.len() as u32, mixture });
+            let mixture = fit(&samples, latents, draws, options, rng).and_then(|mixture| mixture.spread(spread));
+            mixtures.push(mixture.map_err(ImagesError::from)?);
+            classes.push(class);
         }
-        Ok((classes, left_out))
+        Ok((classes, mixtures))
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

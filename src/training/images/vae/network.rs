@@ -16,7 +16,7 @@ const MOST: f64 = 12.0;
 pub(super) struct Network {
     /// From `D` samples to `L` means and `L` logarithms of variances.
     encoder: [Affine; 3],
-    /// From `L` latents to the logits of `D` samples, `crate::model::vae`'s.
+    /// From `L` latents to the logits of `D` samples, `crate::model::images`'s.
     decoder: [Affine; 3],
     latents: i64,
 }

@@ -13,7 +13,7 @@ use crate::training::epochs::Epochs;
 pub(crate) enum Purpose {
     /// The first weights.
     Weights,
-    /// Noise of validation images.
+    /// Noise of validation images, and of images that are compared with them.
     Validation,
     /// Samples of the posterior, and mixtures.
     Mixture,
