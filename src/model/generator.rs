@@ -57,12 +57,6 @@ pub enum DrawError {
     },
 }
 
-/// The numbers of the first records of a run of so many.
-pub(super) fn numbers_of(run: u64, count: u32, length: u32) -> Vec<u64> {
-    let first = run.wrapping_mul(u64::from(length));
-    (0..count.min(length)).map(|row| first.wrapping_add(u64::from(row))).collect()
-}
-
 /// Draws records. A record is a function of the model, the seed, the condition and its number, and of nothing else: the same
 /// bytes on every machine, in any order, at any time.
 pub trait Generator: Send + Sync {
@@ -84,6 +78,15 @@ pub trait Generator: Send + Sync {
     /// Whether records can be drawn under a condition.
     fn admits(&self, condition: &Condition) -> Result<(), DrawError>;
 
+    /// Appends the records with these numbers.
+    fn draw_numbers(
+        &self,
+        seed: u64,
+        condition: &Condition,
+        numbers: &[u64],
+        records: &mut Vec<Vec<u8>>,
+    ) -> Result<(), DrawError>;
+
     /// Appends the records of a run, the first `count` of them: record `i` of it has the number `run * run_length + i`.
     fn draw(
         &self,
@@ -92,25 +95,11 @@ pub trait Generator: Send + Sync {
         run: u64,
         count: u32,
         records: &mut Vec<Vec<u8>>,
-    ) -> Result<(), DrawError>;
-
-    /// Appends the records with these numbers.
-    fn draw_numbers(
-        &self,
-        seed: u64,
-        condition: &Condition,
-        numbers: &[u64],
-        records: &mut Vec<Vec<u8>>,
     ) -> Result<(), DrawError> {
-        // Those before it in its run are drawn in vain: whose records do not follow from one another does better.
-        let length = u64::from(self.run_length().max(1));
-        let mut run = Vec::new();
-        for number in numbers {
-            run.clear();
-            self.draw(seed, condition, number / length, (number % length) as u32 + 1, &mut run)?;
-            records.extend(run.pop());
-        }
-        Ok(())
+        let length = self.run_length();
+        let first = run.wrapping_mul(u64::from(length));
+        let numbers: Vec<u64> = (0..count.min(length)).map(|row| first.wrapping_add(u64::from(row))).collect();
+        self.draw_numbers(seed, condition, &numbers, records)
     }
 
     /// Appends records to be compared with others one by one, as a table: the first ones, or where those of a run follow from one another some that

@@ -120,20 +120,6 @@ impl Generator for Wrapped {
         self.generator.admits(condition)
     }
 
-    fn draw(
-        &self,
-        seed: u64,
-        condition: &Condition,
-        run: u64,
-        count: u32,
-        records: &mut Vec<Vec<u8>>,
-    ) -> Result<(), DrawError> {
-        let mut images = Vec::new();
-        self.generator.draw(seed, condition, run, count, &mut images)?;
-        self.wrap(images, records);
-        Ok(())
-    }
-
     fn draw_numbers(
         &self,
         seed: u64,

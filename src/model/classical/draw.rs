@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{ClassicalImages, Operation, alter};
 use crate::model::chance::Chance;
-use crate::model::generator::{Condition, DrawError, Generator, ImageGenerator, numbers_of};
+use crate::model::generator::{Condition, DrawError, Generator, ImageGenerator};
 use crate::model::images::{Class, classes};
 use crate::payload::image::Shape;
 
@@ -64,17 +64,6 @@ impl Generator for ClassicalImages {
 
     fn admits(&self, condition: &Condition) -> Result<(), DrawError> {
         classes::admitted(&self.parts.classes, self.name(), condition).map(drop)
-    }
-
-    fn draw(
-        &self,
-        seed: u64,
-        condition: &Condition,
-        run: u64,
-        count: u32,
-        records: &mut Vec<Vec<u8>>,
-    ) -> Result<(), DrawError> {
-        self.draw_numbers(seed, condition, &numbers_of(run, count, RUN), records)
     }
 
     fn draw_numbers(

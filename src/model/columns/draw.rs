@@ -100,6 +100,24 @@ impl Generator for ColumnsGenerator {
         }
     }
 
+    fn draw_numbers(
+        &self,
+        seed: u64,
+        condition: &Condition,
+        numbers: &[u64],
+        records: &mut Vec<Vec<u8>>,
+    ) -> Result<(), DrawError> {
+        // Each record follows from those before it in its run, which are drawn in vain.
+        let mut run = Vec::new();
+        for number in numbers {
+            run.clear();
+            let (of_run, place) = (number / u64::from(RUN), number % u64::from(RUN));
+            self.draw(seed, condition, of_run, place as u32 + 1, &mut run)?;
+            records.extend(run.pop());
+        }
+        Ok(())
+    }
+
     fn draw(
         &self,
         seed: u64,

@@ -3,7 +3,7 @@
 use super::{ImagesModel, Network, classes};
 use crate::engine::exp;
 use crate::model::chance::Chance;
-use crate::model::generator::{Condition, DrawError, Generator, ImageGenerator, numbers_of};
+use crate::model::generator::{Condition, DrawError, Generator, ImageGenerator};
 use crate::payload::image::Shape;
 
 /// Images that are drawn side by side; none follows from another.
@@ -48,17 +48,6 @@ impl Generator for ImagesModel {
 
     fn admits(&self, condition: &Condition) -> Result<(), DrawError> {
         classes::admitted(&self.classes, self.name(), condition).map(drop)
-    }
-
-    fn draw(
-        &self,
-        seed: u64,
-        condition: &Condition,
-        run: u64,
-        count: u32,
-        records: &mut Vec<Vec<u8>>,
-    ) -> Result<(), DrawError> {
-        self.draw_numbers(seed, condition, &numbers_of(run, count, RUN), records)
     }
 
     fn draw_numbers(

@@ -12,7 +12,7 @@ use super::scheme::Scheme;
 use crate::codec::ModelId;
 use crate::engine::{Kernel, exp};
 use crate::model::chance::Chance;
-use crate::model::generator::{Condition, DrawError, Generator, numbers_of};
+use crate::model::generator::{Condition, DrawError, Generator};
 
 /// A model that draws records, any field first.
 pub struct RowsModel {
@@ -146,17 +146,6 @@ impl Generator for RowsModel {
 
     fn admits(&self, condition: &Condition) -> Result<(), DrawError> {
         self.scheme.fixed(condition).map(drop)
-    }
-
-    fn draw(
-        &self,
-        seed: u64,
-        condition: &Condition,
-        run: u64,
-        count: u32,
-        records: &mut Vec<Vec<u8>>,
-    ) -> Result<(), DrawError> {
-        self.draw_numbers(seed, condition, &numbers_of(run, count, RUN), records)
     }
 
     fn draw_numbers(

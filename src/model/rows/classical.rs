@@ -24,7 +24,7 @@ use super::writer::Draft;
 use crate::codec::ModelId;
 use crate::model::chance::Chance;
 use crate::model::classical::Operation;
-use crate::model::generator::{Condition, DrawError, Generator, numbers_of};
+use crate::model::generator::{Condition, DrawError, Generator};
 
 /// Most bases.
 pub const MAX_BASES: usize = 1 << 16;
@@ -346,17 +346,6 @@ impl Generator for ClassicalRows {
 
     fn admits(&self, condition: &Condition) -> Result<(), DrawError> {
         self.admitted(condition).map(drop)
-    }
-
-    fn draw(
-        &self,
-        seed: u64,
-        condition: &Condition,
-        run: u64,
-        count: u32,
-        records: &mut Vec<Vec<u8>>,
-    ) -> Result<(), DrawError> {
-        self.draw_numbers(seed, condition, &numbers_of(run, count, RUN), records)
     }
 
     fn draw_numbers(

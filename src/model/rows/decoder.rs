@@ -21,7 +21,7 @@ use super::scheme::Scheme;
 use crate::codec::ModelId;
 use crate::engine::Kernel;
 use crate::model::chance::Chance;
-use crate::model::generator::{Condition, DrawError, Generator, numbers_of};
+use crate::model::generator::{Condition, DrawError, Generator};
 use crate::model::manifest::Family;
 use crate::model::mixture::Mixture;
 use crate::model::perceptron::{Linear, Perceptron};
@@ -198,17 +198,6 @@ impl Generator for RowsDecoder {
             true => Ok(()),
             false => Err(DrawError::Unconditional { family: self.name(), why: UNCONDITIONAL }),
         }
-    }
-
-    fn draw(
-        &self,
-        seed: u64,
-        condition: &Condition,
-        run: u64,
-        count: u32,
-        records: &mut Vec<Vec<u8>>,
-    ) -> Result<(), DrawError> {
-        self.draw_numbers(seed, condition, &numbers_of(run, count, RUN), records)
     }
 
     fn draw_numbers(
