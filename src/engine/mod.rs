@@ -9,6 +9,7 @@
 //!   with which one could.
 //! * [`CausalNet`]: the net that tells a sample's distribution from those before it.
 //! * [`add_products`] and [`exp`]: floats in a stated order, for what draws and codes nothing.
+//! * [`rank`]: where a number stands among eight, for decoders that look for a symbol.
 //! * [`Layer`] and [`CausalNets`] evaluate them with a [`Kernel`]: plain `i32`, AVX2 or AVX-512 VNNI. Each gives what the
 //!   definition gives, bit by bit.
 
@@ -29,6 +30,7 @@ pub use dense::{Dense, MAX_EXPONENT};
 pub use error::EngineError;
 pub use floats::{FLOAT_LANES, add_products, exp, padded};
 pub use kernel::Kernel;
+pub use kernels::rank;
 pub use layer::{Layer, Scratch};
 pub use output::{OUTPUTS, Output, ZERO_LEVELS};
 

@@ -1,15 +1,18 @@
 //! The sums themselves, in plain Rust and in the instructions of some processors.
 //!
 //! This is the only place with `unsafe` code. Its safety rests on one thing: a function with a `target_feature` runs only on
-//! a processor that has it, which [`checked`] holds in every build. Memory is read and written through references whose
+//! a processor that has it, which [`checked`] holds in every build, or which is part of what the code is built for. Memory is read and written through references whose
 //! length the type or a check says.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod floats;
 mod portable;
+mod rank;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
+
+pub use rank::rank;
 
 use super::net::NetLayout;
 use super::{Dense, Kernel, Name};

@@ -9,7 +9,8 @@ use super::chain::{ChainCounts, ESCAPE, entries};
 use super::coding::{Source, TOTAL};
 use super::dense::Dense;
 use super::index::Index;
-use super::sparse::{Line, WIDTH, by_slot};
+use super::sieve::Sieve;
+use super::sparse::{Line, Table};
 use super::tokens::{Before, LEVELS};
 
 /// Where to go on: a node, or a distribution of one symbol, by its number.
@@ -32,12 +33,15 @@ impl State {
     }
 }
 
-/// A line of a distribution, and for each of its entries where its symbol leads. That of the escape leads to the next level.
+/// Symbols of a line, which is a cache line with where they lead.
+const SYMBOLS: usize = 7;
+
+/// A line of a distribution, and where each of its symbols leads. The escape leads to the next level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(align(64))]
 struct Node {
-    entries: Line,
-    next: [State; WIDTH],
+    line: Line<SYMBOLS>,
+    next: [State; SYMBOLS],
 }
 
 /// A distribution of one symbol, as most are.
@@ -69,17 +73,20 @@ pub(super) struct Automaton {
     singles: Vec<Single>,
     /// What codes a token that no context knows.
     dense: Dense,
-    /// For the first line of a distribution, what it is that of, as far as that is known; the same for those of one symbol.
-    contexts: Vec<Option<Context>>,
+    /// For the first line of a distribution, how many lines it has, and what it is that of, as far as that is known.
+    contexts: Vec<(u32, Option<Context>)>,
+    /// The latter for those of one symbol.
     single_contexts: Vec<Option<Context>>,
     /// By column, where a text begins.
     starts: Vec<State>,
+    /// Keys of two tokens for which there is a distribution.
+    pairs: Sieve,
 }
 
 impl Automaton {
     /// From what was learned, for texts of so many columns whose end is this symbol.
     pub fn new(counts: &ChainCounts, columns: usize, end: u16) -> Self {
-        let (mut lines, mut singles) = (Vec::new(), Vec::new());
+        let (mut lines, mut singles, mut extents) = (Vec::new(), Vec::new(), Vec::new());
         let mut levels = Vec::with_capacity(counts.levels.len());
         for level in &counts.levels {
             levels.push(Index::new(level.sparse.iter().map(|sparse| {
@@ -91,24 +98,29 @@ impl Automaton {
                         State::SINGLE | (singles.len() - 1) as u32
                     }
                     _ => {
-                        let first = lines.len() as u32;
-                        Line::write(&entries, &mut lines);
-                        first
+                        let first = lines.len();
+                        let table = Table::write(&entries, &mut lines);
+                        extents.push((first, lines.len() - first));
+                        table.0
                     }
                 };
                 (sparse.key, state)
             })));
         }
-        let nodes: Vec<Node> =
-            lines.iter().map(|line| Node { entries: *line, next: [State::UNKNOWN; WIDTH] }).collect();
+        let nodes: Vec<Node> = lines.iter().map(|line| Node { line: *line, next: [State::UNKNOWN; SYMBOLS] }).collect();
+        let mut contexts = vec![(0, None); nodes.len()];
+        extents.iter().for_each(|(first, count)| contexts[*first].0 = *count as u32);
         let mut automaton = Self {
             levels,
-            contexts: vec![None; nodes.len()],
+            contexts,
             single_contexts: vec![None; singles.len()],
             nodes,
             singles,
             dense: Dense::from_counts(&counts.dense),
             starts: Vec::new(),
+            pairs: Sieve::new(
+                counts.levels.first().map_or(&[][..], |level| &level.sparse).iter().map(|sparse| sparse.key),
+            ),
         };
         let mut new = VecDeque::new();
         for column in 0..columns as u16 {
@@ -124,12 +136,11 @@ impl Automaton {
                     [symbol, ESCAPE].map(|symbol| automaton.lead(context, symbol, end, &mut new));
                 continue;
             }
-            let first = state.0 as usize;
-            let head = automaton.nodes[first].entries;
-            for place in 1..=head.count() {
-                let (node, lane) = (first + head.line(place), place % WIDTH);
-                let symbol = automaton.nodes[node].entries.symbol(lane);
-                automaton.nodes[node].next[lane] = automaton.lead(context, symbol, end, &mut new);
+            let first = Table(state.0).first();
+            for node in first..first + automaton.contexts[first].0 as usize {
+                for (place, symbol) in (*automaton.nodes[node].line.symbols()).into_iter().enumerate() {
+                    automaton.nodes[node].next[place] = automaton.lead(context, symbol, end, &mut new);
+                }
             }
         }
         automaton
@@ -162,7 +173,7 @@ impl Automaton {
             let context = Context { level: level as u8, before: context.before.seen(level), ..context };
             let known = match self.single(state) {
                 Some(at) => &mut self.single_contexts[at],
-                None => &mut self.contexts[state.0 as usize],
+                None => &mut self.contexts[Table(state.0).first()].1,
             };
             match known {
                 None => {
@@ -189,7 +200,7 @@ impl Automaton {
     fn context(&self, state: State) -> Option<&Option<Context>> {
         match self.single(state) {
             Some(at) => self.single_contexts.get(at),
-            None => self.contexts.get(state.0 as usize),
+            None => self.contexts.get(Table(state.0).first()).map(|(_, context)| context),
         }
     }
 
@@ -218,6 +229,7 @@ impl Automaton {
         let mut state = match state {
             state if state.is_known() => state,
             State::UNKNOWN => self.look_up(column, before, LEVELS, State::DENSE),
+            State(state) if !self.pairs.may_have(before.key(0, usize::from(column))) => State(state & !State::ASK),
             State(state) => self.look_up(column, before, 1, State(state & !State::ASK)),
         };
         loop {
@@ -234,13 +246,15 @@ impl Automaton {
                 state = next[1];
                 continue;
             }
-            let Some(nodes) = self.nodes.get(state.0 as usize..) else { break };
+            if !state.is_known() {
+                break;
+            }
             let found = source.symbol(|slot| {
-                let found = by_slot(|at| &nodes[at].entries, slot);
+                let found = Table(state.0).by_slot(|at| &self.nodes[at].line, slot);
                 (found, found.start, found.frequency)
             });
             from = Some(state);
-            state = nodes[nodes[0].entries.line(found.entry)].next[found.entry % WIDTH];
+            state = self.nodes[found.line].next[found.place];
             if found.symbol != ESCAPE {
                 return (found.symbol, state);
             }
@@ -270,7 +284,7 @@ impl Automaton {
                     })
                 }
                 None => source.symbol(|slot| {
-                    let found = by_slot(|at| &self.nodes[state.0 as usize + at].entries, slot);
+                    let found = Table(state.0).by_slot(|at| &self.nodes[at].line, slot);
                     (found.symbol, found.start, found.frequency)
                 }),
             };

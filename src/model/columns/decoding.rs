@@ -4,14 +4,14 @@ use super::chain::{ChainCounts, ESCAPE, LevelCounts, entries};
 use super::coding::{Source, TOTAL};
 use super::dense::Dense;
 use super::index::{Chosen, Index};
-use super::sparse::{Line, by_slot};
+use super::sparse::{Line, Table};
 
 /// What a key chooses: a distribution of one symbol as it is, which most are, or where another one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(align(8))]
 struct Head {
-    /// The number of the distribution's first line, or [`Head::ONE`].
-    first: u32,
+    /// Where the distribution is, or [`Head::ONE`].
+    table: Table,
     /// The one symbol, and where the slots of the escape begin.
     symbol: u16,
     escape: u16,
@@ -19,19 +19,27 @@ struct Head {
 
 impl Head {
     /// There is one symbol.
-    const ONE: u32 = u32::MAX - 1;
+    const ONE: Table = Table(u32::MAX - 1);
 }
 
 impl Chosen for Head {
-    const NOTHING: Self = Self { first: u32::MAX, symbol: 0, escape: 0 };
+    const NOTHING: Self = Self { table: Table(u32::MAX), symbol: 0, escape: 0 };
 }
+
+/// Symbols of a line, of which two are a cache line.
+const SYMBOLS: usize = 6;
+
+/// A line, which lies in one cache line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(32))]
+struct Half(Line<SYMBOLS>);
 
 /// A level that is ready for decoding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Level {
     index: Index<Head>,
     /// Distributions of two symbols and more.
-    lines: Vec<Line>,
+    lines: Vec<Half>,
 }
 
 impl Level {
@@ -41,16 +49,12 @@ impl Level {
             let entries = entries(&sparse.counts, &counts.escapes);
             let head = match entries[..] {
                 // An escape has a slot at least and leaves one.
-                [(symbol, _), (_, escape)] => Head { first: Head::ONE, symbol, escape: escape as u16 },
-                _ => {
-                    let first = lines.len() as u32;
-                    Line::write(&entries, &mut lines);
-                    Head { first, symbol: 0, escape: 0 }
-                }
+                [(symbol, _), (_, escape)] => Head { table: Head::ONE, symbol, escape: escape as u16 },
+                _ => Head { table: Table::write(&entries, &mut lines), symbol: 0, escape: 0 },
             };
             (sparse.key, head)
         }));
-        Self { index, lines }
+        Self { index, lines: lines.into_iter().map(Half).collect() }
     }
 }
 
@@ -72,11 +76,11 @@ impl DecodingChain {
         for (i, level) in self.levels.iter().enumerate() {
             let Some(head) = level.index.find(key(i)) else { continue };
             let symbol = source.symbol(|slot| {
-                if head.first == Head::ONE {
+                if head.table == Head::ONE {
                     let escape = u32::from(head.escape);
                     return if slot < escape { (head.symbol, 0, escape) } else { (ESCAPE, escape, TOTAL - escape) };
                 }
-                let found = by_slot(|at| &level.lines[head.first as usize + at], slot);
+                let found = head.table.by_slot(|at| &level.lines[at].0, slot);
                 (found.symbol, found.start, found.frequency)
             });
             if symbol != ESCAPE {

@@ -1,23 +1,23 @@
 //! A distribution over all symbols of an alphabet.
 
+use crate::engine::rank;
+
 use super::coding::{SCALE_BITS, Sink, Source, TOTAL};
+use super::sparse::{WIDTH, between, biased};
 
-/// Bits of a slot that the first guess looks at.
+/// High bits of a slot that say which symbol is the first it can be, where there are more than are looked at once.
 const GUESS_BITS: u32 = 8;
-
-/// Symbols that are looked through at once.
-const WIDTH: usize = 8;
-
-/// Symbols up to which all are looked through.
-const FEW: usize = 2 * WIDTH;
 
 /// Frequencies of all symbols, each at least 1, that sum to 2^16.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Dense {
-    /// Where each symbol's slots begin; the total, as often as it takes to look at [`WIDTH`] of them at once.
-    starts: Vec<i32>,
-    /// For each value of a slot's high bits, the symbol of the first such slot; nothing where there are few symbols.
+    /// [`biased`], the slot before the first symbol's, then each one's last; then the last of all, as often as it takes to look at [`WIDTH`] of
+    /// them behind each.
+    bounds: Vec<i16>,
+    /// By the high bits of a slot, the symbol of the first of these slots; the last symbol.
     guesses: Vec<u16>,
+    /// How many bits of a slot are not among these.
+    low: u32,
 }
 
 impl Dense {
@@ -33,29 +33,27 @@ impl Dense {
         };
         let left = TOTAL - counts.iter().map(|count| frequency(*count)).sum::<u32>();
         let largest = (0..counts.len()).rev().max_by_key(|symbol| counts[*symbol]).unwrap_or(0);
-        // A look begins behind any symbol where there are guesses, and else behind the first, and behind each eighth from there.
-        let few = counts.len() <= FEW;
-        let length = if few { 1 + counts.len().next_multiple_of(WIDTH) } else { counts.len() + WIDTH };
-        let mut starts = Vec::with_capacity(length);
-        let mut start = 0;
-        for (symbol, count) in counts.iter().enumerate() {
-            starts.push(start as i32);
-            start += frequency(*count) + if symbol == largest { left } else { 0 };
-        }
-        starts.resize(length, start as i32);
-        // Few symbols are found as fast without.
-        let guesses = (0..if few { 0 } else { 1 << GUESS_BITS })
-            .map(|high| (starts.partition_point(|start| *start <= high << (SCALE_BITS - GUESS_BITS)) - 1) as u16)
-            .collect();
-        Self { starts, guesses }
+        let mut end = 0;
+        let ends = counts.iter().enumerate().map(|(symbol, count)| {
+            end += frequency(*count) + if symbol == largest { left } else { 0 };
+            end
+        });
+        let ends: Vec<u32> = ends.collect();
+        let rest = std::iter::repeat_n(TOTAL, WIDTH);
+        let bounds =
+            std::iter::once(&0).chain(&ends).copied().chain(rest).map(|end| biased(end.wrapping_sub(1))).collect();
+        let bits = if counts.len() <= WIDTH { 0 } else { GUESS_BITS };
+        let low = SCALE_BITS - bits;
+        let first = |high: u32| ends.partition_point(|end| *end <= high << low) as u16;
+        let guesses = (0..1 << bits).map(first).chain([counts.len() as u16 - 1]).collect();
+        Self { bounds, guesses, low }
     }
 
     /// Where a symbol's slots begin, and how many there are.
     #[inline]
     pub fn interval(&self, symbol: u16) -> (u32, u32) {
         let symbol = usize::from(symbol);
-        let (start, end) = (self.starts[symbol] as u32, self.starts[symbol + 1] as u32);
-        (start, end - start)
+        between(self.bounds[symbol], self.bounds[symbol + 1])
     }
 
     #[inline]
@@ -76,22 +74,17 @@ impl Dense {
     /// The symbol that has a slot.
     #[inline(always)]
     fn find(&self, slot: u32) -> u16 {
-        let high = (slot >> (SCALE_BITS - GUESS_BITS)) as usize;
-        let mut symbol = 0;
-        if let Some(first) = self.guesses.get(high) {
-            symbol = usize::from(*first);
-            // Where symbols have a slot or two, many have the same high bits.
-            let last = self.guesses.get(high + 1).map_or(self.starts.len() - WIDTH - 1, |last| usize::from(*last));
-            if last - symbol > FEW {
-                symbol += self.starts[symbol + 1..=last].partition_point(|start| *start <= slot as i32);
-            }
+        let high = (slot >> self.low) as usize;
+        let (mut symbol, last) = (usize::from(self.guesses[high]), usize::from(self.guesses[high + 1]));
+        let slot = biased(slot);
+        // Where symbols have a slot or two, many have the same high bits.
+        if last - symbol > 2 * WIDTH {
+            symbol += self.bounds[symbol + 1..=last].partition_point(|last| *last < slot);
         }
-        // How many of the next ones begin at the slot or before it is seen at once: no guess of a branch is wrong as long as they are
-        // not all.
-        while let Some(next) = self.starts.get(symbol + 1..).and_then(<[i32]>::first_chunk::<WIDTH>) {
-            let passed = next.iter().map(|start| u32::from(*start <= slot as i32)).sum::<u32>() as usize;
-            symbol += passed;
-            if passed < WIDTH {
+        while let Some(lasts) = self.bounds.get(symbol + 1..).and_then(<[i16]>::first_chunk) {
+            let below = rank(lasts, slot);
+            symbol += below;
+            if below < WIDTH {
                 break;
             }
         }

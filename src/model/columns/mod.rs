@@ -34,6 +34,7 @@ mod model;
 mod parts;
 mod rare;
 mod registers;
+mod sieve;
 mod snippets;
 mod sparse;
 mod text;

@@ -1,22 +1,35 @@
-//! Distributions of some symbols each, laid out so that a look takes one cache line and no guess of a branch where it can.
+//! Distributions of some symbols each, laid out so that a look takes one cache line and, as a rule, no guess of a branch.
+//!
+//! A distribution is a table of lines: the high bits of a slot choose the line, which has the symbols whose slots reach into its
+//! part. Where these are too many the others are in a line of their own, to which the first one points.
+
+use crate::engine::rank;
 
 use super::coding::{SCALE_BITS, TOTAL};
 
-/// Words that are compared at once.
+/// Bounds that are compared at once.
 pub(super) const WIDTH: usize = 8;
 
-/// Entries up to which there is no guess: those of two lines.
-const FEW: usize = 2 * WIDTH - 2;
+/// Most high bits that choose a line.
+const MAX_BITS: u32 = 10;
 
-/// Bits of a slot that the guess looks at: for each of their values it has the line of the first such slot, in a byte.
-const GUESS_BITS: u32 = 5;
+/// Slots of 2^16 of which a second line may have to be looked at.
+const OVER: u32 = TOTAL / 16;
 
-/// A part of a distribution. An entry is a symbol, and in the upper half where its slots begin; both rise. Before the first
-/// one stands how many there are, and behind the last one zeros, at least one. Where there are many, guesses are the second
-/// line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(align(32))]
-pub(super) struct Line([u32; WIDTH]);
+/// A part of a distribution: up to `N` symbols, fewer than [`WIDTH`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line<const N: usize> {
+    /// By [`biased`], the slot before the first symbol's, then each one's last; [`i16::MAX`] where there is no further one.
+    bounds: [i16; WIDTH + 1],
+    /// The last one again where there is no further one.
+    symbols: [u16; N],
+    /// The line behind the first one of the distribution where the slots behind these are; 0 where there are none.
+    over: u16,
+}
+
+/// Where a distribution is: its first line, and above [`Table::FIRST_BITS`] how many high bits of a slot choose the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Table(pub u32);
 
 /// What a look has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,101 +38,121 @@ pub(super) struct Found {
     /// Where its slots begin, and how many there are.
     pub start: u32,
     pub frequency: u32,
-    /// The number of its entry, from 1 on.
-    pub entry: usize,
+    /// In which line it was, counted from the first one of all, and at which place of that.
+    pub line: usize,
+    pub place: usize,
 }
 
-/// The symbol of an entry.
-#[inline]
-const fn symbol_of(entry: u32) -> u16 {
-    entry as u16
-}
-
-impl Line {
-    /// Appends a distribution: symbols, which rise, and where their slots begin. [`ESCAPE`] is the last one.
-    pub fn write(entries: &[(u16, u32)], lines: &mut Vec<Self>) {
-        let words = entries.iter().map(|(symbol, start)| start << 16 | u32::from(*symbol));
-        let words: Vec<u32> = std::iter::once(entries.len() as u32).chain(words).chain([0]).collect();
-        let mut parts = words.chunks(WIDTH).map(|words| {
-            let mut line = Self::default();
-            line.0[..words.len()].copy_from_slice(words);
-            line
-        });
-        lines.extend(parts.next());
-        if entries.len() > FEW {
-            let mut guesses = Self::default();
-            for high in 0..1u32 << GUESS_BITS {
-                let first = high << (SCALE_BITS - GUESS_BITS);
-                let line = entries.partition_point(|(_, start)| *start <= first) / WIDTH;
-                guesses.0[high as usize / 4] |= (line as u32) << (8 * (high % 4));
-            }
-            lines.push(guesses);
+impl<const N: usize> Line<N> {
+    /// Of symbols, each with its first slot, whose slots go up to slot `end`.
+    fn new(entries: &[(u16, u32)], end: u32) -> Self {
+        const { assert!(N < WIDTH) };
+        let last = entries.last().map_or(0, |(symbol, _)| *symbol);
+        let mut line = Self { bounds: [i16::MAX; WIDTH + 1], symbols: [last; N], over: 0 };
+        let ends = entries.iter().skip(1).map(|(_, start)| *start).chain([end]);
+        for (place, ((symbol, start), end)) in entries.iter().zip(ends).enumerate() {
+            line.symbols[place] = *symbol;
+            line.bounds[place] = biased(start.wrapping_sub(1));
+            line.bounds[place + 1] = biased(end - 1);
         }
-        lines.extend(parts);
+        line
     }
 
-    /// In which line behind this one, which is the first of a distribution, the entry of this number stands, from 1 on.
-    pub const fn line(&self, entry: usize) -> usize {
-        let line = entry / WIDTH;
-        line + (line > 0 && self.count() > FEW) as usize
+    /// The symbols, the last one again where there are fewer.
+    pub fn symbols(&self) -> &[u16; N] {
+        &self.symbols
     }
 
-    /// The symbol of the entry in a lane.
-    pub const fn symbol(&self, lane: usize) -> u16 {
-        symbol_of(self.0[lane])
-    }
-
-    /// The number of entries of the distribution that begins with this line.
-    #[inline]
-    pub const fn count(&self) -> usize {
-        self.0[0] as usize
-    }
-
-    /// How many words are larger than this one.
-    #[inline]
-    fn above(&self, last: u32) -> usize {
-        self.0.iter().map(|word| u32::from(*word > last)).sum::<u32>() as usize
+    /// How many symbols' slots end before this one.
+    #[inline(always)]
+    fn below(&self, slot: u32) -> usize {
+        let [_, lasts @ ..] = &self.bounds;
+        rank(lasts, biased(slot))
     }
 }
 
-/// Finds whose a slot is. `line` gives the lines of one distribution.
+/// A slot as it is compared: vectors have no comparison without signs.
 #[inline(always)]
-pub(super) fn by_slot<'a>(line: impl Fn(usize) -> &'a Line, slot: u32) -> Found {
-    // What follows is below it up to the entry that has the slot; so are the count and the zeros.
-    let last = slot << 16 | 0xffff;
-    let head = line(0);
-    let count = head.count();
-    if count < WIDTH - 1 {
-        return found(head, head, 0, count - head.above(last));
-    }
-    let mut at = 0;
-    if count > FEW {
-        let high = (slot >> (SCALE_BITS - GUESS_BITS)) as usize;
-        at = (line(1).0[high / 4] >> (8 * (high % 4)) & 0xff) as usize;
-    }
-    let nth = |at: usize| line(if count > FEW && at > 0 { at + 1 } else { at });
-    while at < count / WIDTH && nth(at + 1).0[0] <= last {
-        at += 1;
-    }
-    let whole = nth(at);
-    let lane = words(count, at) - 1 - whole.above(last);
-    found(whole, if lane == WIDTH - 1 { nth(at + 1) } else { whole }, at, lane)
+pub(super) const fn biased(slot: u32) -> i16 {
+    (slot as u16 ^ 0x8000) as i16
 }
 
-/// How many words of a line are the count or entries.
-#[inline]
-fn words(count: usize, line: usize) -> usize {
-    WIDTH.min(count + 1 - WIDTH * line)
+/// The slots behind one bound up to the next, both [`biased`]: the first one, and how many there are, which is 1 at least and may be all.
+#[inline(always)]
+pub(super) const fn between(before: i16, last: i16) -> (u32, u32) {
+    let start = (before as u16 ^ 0x8000).wrapping_add(1);
+    (start as u32, last.wrapping_sub(before).wrapping_sub(1) as u16 as u32 + 1)
 }
 
-/// The entry in a lane of a line; the next one is in the lane behind it, of the line `next`.
-#[inline]
-fn found(line: &Line, next: &Line, at: usize, lane: usize) -> Found {
-    let entry = line.0[lane % WIDTH];
-    let start = entry >> 16;
-    // Behind the last one stands zero, which is the total in 16 bits. No symbol has all slots.
-    let frequency = (next.0[(lane + 1) % WIDTH] >> 16).wrapping_sub(start) % TOTAL;
-    Found { symbol: symbol_of(entry), start, frequency, entry: WIDTH * at + lane }
+impl Table {
+    /// Bits of the number of a line.
+    const FIRST_BITS: u32 = 25;
+
+    /// Its first line.
+    pub const fn first(self) -> usize {
+        (self.0 & ((1 << Self::FIRST_BITS) - 1)) as usize
+    }
+
+    const fn bits(self) -> u32 {
+        self.0 >> Self::FIRST_BITS & 0xf
+    }
+
+    /// Appends a distribution: symbols, which rise, and where their slots begin. There are fewer lines than 2^25: each has a symbol of its
+    /// own, which takes two bytes of the 8 MiB that an artefact may have.
+    pub fn write<const N: usize>(entries: &[(u16, u32)], lines: &mut Vec<Line<N>>) -> Self {
+        let most = MAX_BITS.min((entries.len() / N).next_power_of_two().ilog2() + 1);
+        let bits = (0..most).find(|bits| over::<N>(entries, *bits) <= OVER).unwrap_or(most);
+        let first = lines.len();
+        lines.resize(first + (1 << bits), Line::new(&[], TOTAL));
+        for (at, part) in parts(entries, bits).enumerate() {
+            let end = |place: usize| entries.get(place).map_or(TOTAL, |(_, start)| *start);
+            let mut line = first + at;
+            for begin in part.clone().step_by(N) {
+                let behind = part.end.min(begin + N);
+                if begin > part.start {
+                    lines[line].over = (lines.len() - first) as u16;
+                    line = lines.len();
+                    lines.push(Line::new(&[], TOTAL));
+                }
+                lines[line] = Line::new(&entries[begin..behind], end(behind));
+            }
+        }
+        debug_assert!(lines.len() <= 1 << Self::FIRST_BITS);
+        Self(first as u32 | bits << Self::FIRST_BITS)
+    }
+
+    /// Finds whose a slot is. `line` gives the lines of all distributions.
+    #[inline(always)]
+    pub fn by_slot<'a, const N: usize>(self, line: impl Fn(usize) -> &'a Line<N>, slot: u32) -> Found {
+        let mut at = self.first() + (slot >> (SCALE_BITS - self.bits())) as usize;
+        loop {
+            let here = line(at);
+            let place = here.below(slot);
+            if place < N {
+                let (start, frequency) = between(here.bounds[place], here.bounds[place + 1]);
+                return Found { symbol: here.symbols[place], start, frequency, line: at, place };
+            }
+            at = self.first() + usize::from(here.over);
+        }
+    }
+}
+
+/// The entries whose slots reach into each part of all slots, of which there are `2^bits`.
+fn parts(entries: &[(u16, u32)], bits: u32) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let begins = move |slot: u32| entries.partition_point(move |(_, start)| *start < slot);
+    (0..1u32 << bits).map(move |part| {
+        let first = begins((part << (SCALE_BITS - bits)) + 1) - 1;
+        first..begins((part + 1) << (SCALE_BITS - bits))
+    })
+}
+
+/// Slots that are not in the first line of their part.
+fn over<const N: usize>(entries: &[(u16, u32)], bits: u32) -> u32 {
+    let slots = parts(entries, bits).enumerate().map(|(at, part)| {
+        let end = (at as u32 + 1) << (SCALE_BITS - bits);
+        if part.len() > N { end - entries[part.start + N].1 } else { 0 }
+    });
+    slots.sum()
 }
 
 #[cfg(test)]
@@ -145,16 +178,14 @@ mod tests {
                 here
             }).collect();
             let entries: Vec<(u16, u32)> = symbols.iter().copied().zip(starts).collect();
-            let mut lines = vec![Line([u32::MAX; WIDTH])];
-            Line::write(&entries, &mut lines);
-            prop_assert_eq!(lines[1].count(), entries.len());
-            let line = |at: usize| &lines[1 + at];
+            let mut lines = vec![Line::<6>::new(&[(0, 0)], TOTAL)];
+            let table = Table::write(&entries, &mut lines);
             let ends = entries[1..].iter().map(|(_, start)| *start).chain([TOTAL]);
             for ((symbol, start), end) in entries.iter().copied().zip(ends) {
                 for slot in [start, end - 1] {
-                    let found = by_slot(line, slot);
+                    let found = table.by_slot(|at| &lines[at], slot);
                     prop_assert_eq!((found.symbol, found.start, found.frequency), (symbol, start, end - start));
-                    prop_assert_eq!(lines[1 + lines[1].line(found.entry)].symbol(found.entry % WIDTH), symbol);
+                    prop_assert_eq!(lines[found.line].symbols()[found.place], symbol);
                 }
             }
         }
