@@ -1,5 +1,6 @@
 //! `latentd generate`: new records from a model that was learned from a topic, in the topic's own syntax.
 
+mod complete;
 mod described;
 mod judge;
 mod pictures;
@@ -20,7 +21,9 @@ use crate::model::{
     ClassicalImages, ClassicalRows, Condition, Dictionary, Family, Generator, ImagesModel, Manifest, RowsDecoder,
     RowsModel, is_of_images, open_generator, open_image_generator,
 };
+pub use complete::any_field;
 use described::Described;
+pub use judge::without_end;
 
 /// Draw new records from a model of a topic's fields, in the topic's own syntax
 ///
@@ -53,6 +56,10 @@ pub struct GenerateArgs {
     /// or `-`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "seed", "against"])]
     from_headers: Option<PathBuf>,
+    /// Draw what is NULL in the records of this file from what they have, with a model that `latentd train --generator autoregressive` made;
+    /// all else stays as it is
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "against", "from_headers", "headers", "balance", "conditions"])]
+    complete: Option<PathBuf>,
     /// Print each record with the headers that a pipeline gives it, an object a line, which --from-headers takes
     #[arg(long, conflicts_with_all = ["from_headers", "against"])]
     headers: bool,
@@ -74,8 +81,8 @@ pub struct GenerateArgs {
     /// A field that models are trained to predict, to see what the records are worth to them
     #[arg(long, value_name = "FIELD", requires = "against")]
     target: Option<String>,
-    /// How the real files are cut into records [default: by their names and first bytes]
-    #[arg(short, long, value_enum, requires = "against")]
+    /// How the files of --against, --holdout and --complete are cut into records [default: by their names and first bytes]
+    #[arg(short, long, value_enum)]
     records: Option<RecordMode>,
     /// How the judgement is shown
     #[arg(long, value_enum, default_value_t, requires = "against")]
@@ -109,6 +116,9 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     }
     let family = manifest.as_ref().map_or_else(|| family_of(&artefact), |manifest| manifest.family.clone());
     let subject = Subject { family, manifest, artefact };
+    if let Some(file) = &args.complete {
+        return complete::complete(args, &subject, file);
+    }
     let draws_nothing = || format!("`{model}` draws nothing");
     if is_of_images(&subject.family, &subject.artefact) {
         let pictures = open_image_generator(&subject.family, &subject.artefact).with_context(draws_nothing)?;

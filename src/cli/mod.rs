@@ -18,6 +18,7 @@ mod page;
 mod records;
 mod redraw;
 mod run;
+mod score;
 mod sheet;
 mod show;
 mod streams;
@@ -46,6 +47,7 @@ enum Command {
     Bench(bench::BenchArgs),
     Train(train::TrainArgs),
     Generate(generate::GenerateArgs),
+    Score(score::ScoreArgs),
     Models(models::ModelsArgs),
     Cat(cat::CatArgs),
     Completions(completions::CompletionsArgs),
@@ -93,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Train(args) => train::run(args),
         Command::Generate(args) => generate::run(args),
+        Command::Score(args) => score::run(args),
         Command::Models(args) => models::run(args),
         Command::Cat(args) => cat::run(args),
         Command::Completions(args) => completions::run(args, Cli::command()),

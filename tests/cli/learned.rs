@@ -475,6 +475,50 @@ fn train_learns_images_that_compress_then_makes_smaller_than_zstd_does() {
     assert!(error.contains("--payload image"), "{error}");
 }
 
+/// Real records of which some lack a value, or have one that nobody has.
+fn lacking_values_are_drawn_and_odd_ones_told(folder: &Path, rows: &Path, model: &Path) {
+    let rows = fs::read_to_string(rows).unwrap();
+    let real: Vec<&str> = rows.lines().take(200).collect();
+    let lacking = folder.join("lacking.jsonl");
+    let nulled: Vec<&str> = real.iter().copied().filter(|row| row.contains("null")).collect();
+    assert!(nulled.len() > 5, "Adult has rows without a workclass");
+    fs::write(&lacking, real.join("\n")).unwrap();
+    let completed =
+        String::from_utf8(ok(&["generate", "-m", text(model), "--complete", text(&lacking)], None)).unwrap();
+    assert_eq!(
+        completed,
+        String::from_utf8(ok(&["generate", "-m", text(model), "--complete", text(&lacking)], None)).unwrap()
+    );
+    assert_eq!(completed.lines().count(), real.len());
+    for (before, after) in real.iter().zip(completed.lines()) {
+        let [before, after]: [Value; 2] = [before, after].map(|row| serde_json::from_str(row).unwrap());
+        for (field, value) in before.as_object().unwrap() {
+            assert!(
+                if value.is_null() { after[field].is_string() } else { after[field] == *value },
+                "{before} {after}"
+            );
+        }
+    }
+    let odd = real[0].replacen(&format!(":{},", serde_json::from_str::<Value>(real[0]).unwrap()["age"]), ":990,", 1);
+    let scored = folder.join("scored.jsonl");
+    fs::write(&scored, format!("{}\n{odd}\n{{\"no\":1}}\n", real.join("\n"))).unwrap();
+    let lines = ok(&["score", "-m", text(model), "--format", "json", text(&scored)], None);
+    let scores: Vec<Value> =
+        lines.trim_ascii_end().split(|byte| *byte == b'\n').map(|line| serde_json::from_slice(line).unwrap()).collect();
+    assert_eq!(scores.len(), real.len() + 2);
+    assert_eq!(scores[real.len()]["unseen"], serde_json::json!(["age"]), "{}", scores[real.len()]);
+    assert!(
+        scores[..=real.len()].iter().all(|score| score["bits"].as_f64().unwrap() > 1.0 && score["field"].is_string())
+    );
+    let most = ok(&["score", "-m", text(model), "-n", "3", "--format", "json", text(&scored)], None);
+    let most: Vec<Value> =
+        most.trim_ascii_end().split(|byte| *byte == b'\n').map(|line| serde_json::from_slice(line).unwrap()).collect();
+    // What is no such record at all, then by bits.
+    assert_eq!((most.len(), &most[0]["bits"], &most[0]["record"]), (3, &Value::Null, &"{\"no\":1}".into()));
+    let largest = scores.iter().filter_map(|score| score["bits"].as_f64()).fold(0.0, f64::max);
+    assert_eq!(most[1]["bits"], largest);
+}
+
 #[test]
 fn generators_of_rows_are_trained_drawn_from_and_drawn_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -522,9 +566,16 @@ fn generators_of_rows_are_trained_drawn_from_and_drawn_again() {
         if kind == "autoregressive" {
             let drawn = String::from_utf8(ok(&asked, None)).unwrap();
             assert!(drawn.lines().all(|line| line.contains("\"Female\"")), "{drawn}");
+            lacking_values_are_drawn_and_odd_ones_told(folder.path(), &file, &model);
         } else {
-            let (code, told) = fails(&asked, None);
-            assert!(code == 2 && told.contains("--generator autoregressive"), "{told}");
+            for asked in [
+                &asked[..],
+                &["generate", "-m", text(&model), "--complete", text(&file)],
+                &["score", "-m", text(&model), text(&file)],
+            ] {
+                let (code, told) = fails(asked, None);
+                assert!(code == 2 && told.contains("--generator autoregressive"), "{told}");
+            }
         }
     }
     for (arguments, expected) in [

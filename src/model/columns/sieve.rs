@@ -11,7 +11,7 @@ impl Sieve {
     pub fn new(keys: impl ExactSizeIterator<Item = u32>) -> Self {
         let mut bits = vec![0; (keys.len() / 8).next_power_of_two()];
         for key in keys {
-            let word = key as usize / 64 & (bits.len() - 1);
+            let word = (key as usize / 64) & (bits.len() - 1);
             bits[word] |= 1 << (key % 64);
         }
         Self { bits }
@@ -20,8 +20,8 @@ impl Sieve {
     /// Whether a key may be one of them.
     #[inline]
     pub fn may_have(&self, key: u32) -> bool {
-        let word = key as usize / 64 & self.bits.len().wrapping_sub(1);
-        self.bits.get(word).is_some_and(|bits| bits >> (key % 64) & 1 == 1)
+        let word = (key as usize / 64) & self.bits.len().wrapping_sub(1);
+        self.bits.get(word).is_some_and(|bits| (bits >> (key % 64)) & 1 == 1)
     }
 }
 
@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn every_key_passes_and_of_others_few() {
         for count in [0u32, 1, 9, 1000, 30_000] {
-            let key = |i: u32| i.wrapping_mul(0x9e37_79b1) ^ i >> 7;
+            let key = |i: u32| i.wrapping_mul(0x9e37_79b1) ^ (i >> 7);
             let sieve = Sieve::new((0..count as usize).map(|i| key(i as u32)));
             assert!((0..count).all(|i| sieve.may_have(key(i))));
             let others = (count..count + 10_000).filter(|i| sieve.may_have(key(*i))).count();

@@ -20,7 +20,7 @@ pub struct RowsModel {
     id: ModelId,
     pub(super) scheme: Scheme,
     weights_size: [usize; 3],
-    network: Network,
+    pub(super) network: Network,
 }
 
 impl RowsModel {
@@ -78,32 +78,9 @@ impl RowsModel {
         state.logits[..self.scheme.size(variable)].to_vec()
     }
 
-    /// How surprising a record is: the bits that its codes take, drawn in the model's order. `None` as for [`RowsModel::codes`].
-    pub fn bits(&self, record: &[u8]) -> Option<f64> {
-        let codes = self.codes(record)?;
-        let mut state = Known::default();
-        self.network.begin(1, &mut state);
-        let mut nats = 0.0;
-        for variable in self.scheme.order.iter().map(|variable| usize::from(*variable)) {
-            let guard = self.scheme.book.guards[variable];
-            if guard.is_some_and(|(by, code)| codes[usize::from(by)] != code) {
-                continue;
-            }
-            self.network.ask(variable, &mut state);
-            let logits = state.logits[..self.scheme.size(variable)].iter().map(|l| f64::from(*l));
-            let most = logits.clone().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = logits.map(|logit| (logit - most).exp()).sum();
-            nats += most + sum.ln() - f64::from(state.logits[usize::from(codes[variable])]);
-            if guard.is_none() {
-                self.network.tell(variable, std::iter::once(Some(codes[variable])), &mut state);
-            }
-        }
-        Some(nats / std::f64::consts::LN_2)
-    }
-
     /// Draws the codes of some rows: first what is fixed and what times say that go on, then one variable after the other. What is drawn only
     /// where a number is not made of others says nothing about the rest.
-    fn draw_codes(&self, fixed: &Fixed, chances: &mut [&mut Chance], table: &mut Table, known: &mut Known) {
+    pub(super) fn draw_codes(&self, fixed: &Fixed, chances: &mut [&mut Chance], table: &mut Table, known: &mut Known) {
         self.network.begin(chances.len(), known);
         for (variable, code) in fixed.codes.iter().enumerate() {
             if let Some(code) = code {

@@ -75,6 +75,23 @@ pub(super) struct Variable {
     pub codes: Vec<Code>,
 }
 
+impl Variable {
+    /// The least and the largest number that its codes say.
+    pub fn range(&self) -> Option<(i64, i64)> {
+        let bins = self.codes.iter().filter_map(|code| match code {
+            Code::Number { bin, .. } => Some(bin),
+            _ => None,
+        });
+        let ends = bins.flat_map(|bin| {
+            let atoms = [bin.atoms.first(), bin.atoms.last()].into_iter().flatten().map(|(atom, _)| *atom);
+            atoms.chain([bin.edges.first(), bin.edges.last()].into_iter().flatten().copied()).collect::<Vec<_>>()
+        });
+        ends.fold(None, |range, end| {
+            Some(range.map_or((end, end), |(low, high): (i64, i64)| (low.min(end), high.max(end))))
+        })
+    }
+}
+
 /// A place of a value in a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Field {

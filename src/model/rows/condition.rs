@@ -231,24 +231,16 @@ impl Scheme {
 
     /// What a field may be, for people.
     fn known_of(&self, field: &Field) -> String {
-        let codes = &self.book.variables[usize::from(field.variable)].codes;
-        let (mut texts, mut range) = (Vec::new(), None::<(i64, i64)>);
-        for code in codes {
+        let variable = &self.book.variables[usize::from(field.variable)];
+        let mut texts = Vec::new();
+        for code in &variable.codes {
             match code {
                 Code::Text { text, .. } => texts.push(format!("`{}`", String::from_utf8_lossy(text))),
                 Code::Null { .. } => texts.push("NULL".to_owned()),
-                Code::Number { bin, .. } => {
-                    let ends = [bin.atoms.first().map(|atom| atom.0), bin.edges.first().copied()];
-                    let ends = ends.into_iter().chain([bin.atoms.last().map(|atom| atom.0), bin.edges.last().copied()]);
-                    for end in ends.flatten() {
-                        let (low, high) = range.unwrap_or((end, end));
-                        range = Some((low.min(end), high.max(end)));
-                    }
-                }
                 _ => {}
             }
         }
-        if let Some((low, high)) = range {
+        if let Some((low, high)) = variable.range() {
             let text = |number| {
                 let mut text = Vec::new();
                 let _ = field.kind.append(number, &mut text);

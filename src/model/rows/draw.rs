@@ -32,7 +32,8 @@ pub(super) struct Table {
 }
 
 impl Table {
-    fn row(&self, row: usize) -> &[u16] {
+    /// The codes of a row.
+    pub fn row(&self, row: usize) -> &[u16] {
         &self.codes[row * self.variables..][..self.variables]
     }
 
@@ -66,8 +67,15 @@ impl Table {
         (0..self.codes.len() / self.variables.max(1)).any(|row| self.is_open(scheme, variable, row))
     }
 
+    /// Draws none of these codes in any row, if there are others.
+    pub fn exclude(&mut self, codes: &[usize]) {
+        for excluded in self.excluded.chunks_exact_mut(self.words.max(1)) {
+            codes.iter().for_each(|code| excluded[code / 64] |= 1 << (code % 64));
+        }
+    }
+
     /// Begins rows that have what is fixed, what a time says where it goes on, and the only code of variables that have no other.
-    fn begin(&mut self, scheme: &Scheme, fixed: &Fixed, times: &[Option<i64>]) {
+    pub fn begin(&mut self, scheme: &Scheme, fixed: &Fixed, times: &[Option<i64>]) {
         (self.variables, self.words) = (scheme.book.variables.len(), scheme.zeros.words());
         let mut codes: Vec<u16> = fixed.codes.iter().map(|code| code.unwrap_or(0)).collect();
         for (by, code) in scheme.book.guards.iter().flatten().filter(|(by, _)| fixed.idle[usize::from(*by)]) {
@@ -197,6 +205,27 @@ impl Scheme {
         draft: &mut Draft,
         record: &mut Vec<u8>,
     ) -> bool {
+        if !self.values(fixed, place, codes, chance, draft) {
+            return false;
+        }
+        for fork in &self.book.forks {
+            draft.literals.push(match self.code(fork.variable, codes) {
+                Code::Literal(literal) => Some(*literal),
+                _ => None,
+            });
+        }
+        self.writer.write(&self.book, draft, record)
+    }
+
+    /// Writes the values of a row; whether each field has a text for its code.
+    pub(super) fn values(
+        &self,
+        fixed: &Fixed,
+        place: (u64, Option<i64>),
+        codes: &[u16],
+        chance: &mut Chance,
+        draft: &mut Draft,
+    ) -> bool {
         draft.begin(self.book.fields.len());
         // What others make comes after those.
         let is_made = |number: usize| {
@@ -233,13 +262,7 @@ impl Scheme {
             }
             draft.put(number, Some(slot), Some(value), start);
         }
-        for fork in &self.book.forks {
-            draft.literals.push(match self.code(fork.variable, codes) {
-                Code::Literal(literal) => Some(*literal),
-                _ => None,
-            });
-        }
-        self.writer.write(&self.book, draft, record)
+        true
     }
 
     /// Where a condition fixes a number that others make, one of these becomes what makes it: the second, or else the first, if it is neither fixed

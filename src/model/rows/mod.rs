@@ -8,6 +8,8 @@
 //!    noise (`decoder`). `crate::training::rows` trains them. Or there is none, and real rows are changed (`classical`, `bases`).
 //! 3. Drawing (`draw`) begins with what the **condition** fixes (`condition`), draws the other codes, then values within their codes,
 //!    and **writes** them in the topic's syntax (`writer`).
+//! 4. A network that tells any variable from any others also says what is not there: what a record lacks is drawn (`complete`), and what it has is
+//!    weighed (`surprise`).
 //!
 //! All of it is integers and `f32` in a stated order: the same model, seed, condition and number give the same bytes on every
 //! machine.
@@ -18,6 +20,7 @@ mod bases;
 mod bin;
 mod classical;
 mod codebook;
+mod complete;
 mod condition;
 mod decoder;
 mod draw;
@@ -26,6 +29,7 @@ mod link;
 mod network;
 mod relate;
 mod scheme;
+mod surprise;
 mod walk;
 mod writer;
 mod zeros;
@@ -35,9 +39,11 @@ use super::perceptron::LayerError;
 pub use artefact::is_of_rows;
 pub use autoregressive::RowsModel;
 pub use classical::{ClassicalRecipe, ClassicalRows, MAX_BASES, MAX_NEIGHBOURS};
+pub use complete::Completed;
 pub use decoder::{DecoderParts, MAX_LATENTS, MAX_LAYERS, Prior, RowsDecoder};
 pub use learn::{Coded, learn};
 pub use network::{BlockWeights, Weights};
+pub use surprise::Surprise;
 
 /// Most codes of all variables.
 pub const MAX_CODES: usize = 8192;

@@ -419,7 +419,106 @@ fn numbers_that_others_make_add_up_in_each_record() {
         let told = &coded.book.variables[usize::from(link.variable)];
         assert!(told.codes[usize::from(codes[usize::from(link.variable)])].slot().is_some(), "{}", told.name);
     }
-    assert!(model.bits(&real[8]).unwrap() > 0.0);
+    assert!(model.surprise(&real[8]).unwrap().bits > 0.0);
+}
+
+#[test]
+fn what_is_null_is_drawn_and_all_else_stays() {
+    let model = model();
+    for (number, record) in (0..).zip(records().iter().take(200)) {
+        let before = parsed(record);
+        let completed = model.complete(record, 5, number).unwrap();
+        assert_eq!(completed, model.complete(record, 5, number).unwrap());
+        let mut after = parsed(&completed.record);
+        if !before["out"].is_null() {
+            assert_eq!((completed.record, completed.filled), (record.clone(), Vec::new()));
+            continue;
+        }
+        assert_eq!((&completed.filled, &completed.left), (&vec!["out".to_owned(), "back".to_owned()], &Vec::new()));
+        assert!((0..=900).contains(&after["out"].as_i64().unwrap()), "{after}");
+        assert!((0..=50).contains(&after["back"].as_i64().unwrap()), "{after}");
+        (after["out"], after["back"]) = (before["out"].clone(), before["back"].clone());
+        assert_eq!(after, before);
+    }
+    assert_eq!(model.complete(b"{\"other\":null}", 5, 0), None);
+}
+
+#[test]
+fn what_others_make_is_completed_so_that_it_adds_up() {
+    let (_, model) = of_sales(&in_seconds());
+    let mut nulls = 0;
+    for (number, record) in (0..).zip(in_seconds().iter().take(300)) {
+        let text = std::str::from_utf8(record).unwrap();
+        let before = parsed(record);
+        // As it is, and without what the total is made of.
+        let net = format!("\"net\":{}", before["net"]);
+        for record in [text.to_owned(), text.replace(&net, "\"net\":null")] {
+            let is_net_known = record == text;
+            let Some(completed) = model.complete(record.as_bytes(), 5, number) else { continue };
+            let after = parsed(&completed.record);
+            let of = |field: &str| after[field].as_i64();
+            if is_net_known && before["total"].is_null() {
+                nulls += 1;
+                assert_eq!(of("total"), Some(of("net").unwrap() + of("tax").unwrap()), "{after}");
+            }
+            assert!(
+                is_net_known || before["total"].is_null() || of("net").is_none() || after["net"] == before["net"],
+                "{after}"
+            );
+        }
+    }
+    assert!(nulls > 3, "{nulls}");
+}
+
+#[test]
+fn empty_cells_are_completed_with_the_quotes_that_a_text_needs() {
+    let mixed = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+    let row = |n: u64| {
+        let city = ["Pula", "\"Rijeka, HR\"", ""][mixed(n) as usize % 3];
+        let amount = if mixed(n + 5).is_multiple_of(4) { String::new() } else { (mixed(n + 9) % 70).to_string() };
+        format!("{},{city},{amount},end", mixed(n) % 5).into_bytes()
+    };
+    let rows: Vec<Vec<u8>> = (0..3000).map(row).collect();
+    let (_, model) = of_sales(&rows);
+    let mut cities = std::collections::BTreeSet::new();
+    for (number, row) in (0..).zip(rows.iter().take(300)) {
+        let completed = model.complete(row, 1, number).unwrap();
+        let cells = |row: &[u8]| {
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(row);
+            reader.records().next().unwrap().unwrap().iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let (before, after) = (cells(row), cells(&completed.record));
+        assert_eq!(after.len(), 4, "{after:?}");
+        assert!(["Pula", "Rijeka, HR"].contains(&after[1].as_str()), "{after:?}");
+        assert!(after[2].parse::<u64>().is_ok_and(|amount| amount < 70), "{after:?}");
+        assert!(before.iter().zip(&after).all(|(before, after)| before.is_empty() || before == after));
+        if before[1].is_empty() {
+            cities.insert(after[1].clone());
+        }
+    }
+    assert_eq!(cities.len(), 2);
+}
+
+#[test]
+fn what_was_never_seen_stands_out() {
+    let model = model();
+    let record = |out: &str, city: &str| {
+        format!(
+            "{{\"id\":3000,\"city\":\"{city}\",\"out\":{out},\"back\":7,\"tags\":[],\"at\":\"2024-03-04T10:00:00Z\"}}"
+        )
+    };
+    let known = model.surprise(record("17", "Split").as_bytes()).unwrap();
+    assert!(known.unseen.is_empty(), "{known:?}");
+    assert_eq!(known.fields.iter().map(|(name, _)| name.as_str()).filter(|name| *name == "city").count(), 1);
+    assert!(known.bits > 0.0 && known.fields.iter().all(|(_, bits)| *bits >= 0.0), "{known:?}");
+    let unknown = model.surprise(record("99999", "Knin").as_bytes()).unwrap();
+    assert_eq!(unknown.unseen, ["city", "out"]);
+    assert_eq!(model.surprise(b"{\"other\":1}"), None);
+    // Of two fields the one that the network takes for less likely beside all others, which are alike.
+    let bits = |surprise: &Surprise, field: &str| surprise.fields.iter().find(|(name, _)| name == field).unwrap().1;
+    let zagreb = model.surprise(record("17", "Zagreb").as_bytes()).unwrap();
+    assert!((bits(&known, "city") - bits(&zagreb, "city")).abs() > 1e-6);
+    assert!(known.most().is_some_and(|(_, most)| known.fields.iter().all(|(_, bits)| bits <= most)));
 }
 
 #[test]
