@@ -232,7 +232,7 @@ impl Likeness {
             let distance = real.distance(&mixed)?;
             told += distance.f_double_value(&[])?;
             // As large as if all of it were of this step.
-            loss = loss + distance.f_to_kind(Kind::Float)? / own;
+            loss = distance.f_to_kind(Kind::Float)? / own + loss;
             kept.push(mixed.map(|moment| moment.detach()));
         }
         Ok((loss, told, kept))
