@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::adam::Adam;
+use super::affine::put_back;
 use super::budget::{cosine, left};
 use super::checkpoint::{Saved, shapes, write};
 use super::curve::Curve;
@@ -29,8 +30,11 @@ pub(super) const UNMEASURED: f64 = f64::MAX;
 /// After so many rewinds a training is given up.
 const MAX_REWINDS: u32 = 8;
 
-/// Groups of a checkpoint's tensors: what there is now, and the best that was measured where that is something else.
+/// Groups of a checkpoint's tensors: what there is now, and the best that was measured where that is something else. What is kept beside them comes last.
 const GROUPS: [&str; 6] = ["parameter", "first", "second", "best-parameter", "best-first", "best-second"];
+
+/// The last group's name.
+const BESIDE: &str = "beside";
 
 /// All of a descent that is no tensor.
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,6 +69,8 @@ pub(super) struct Descent {
     checkpoint: Snapshot,
     /// The step that it is of.
     checked: u32,
+    /// What changes with the training and is not learned.
+    beside: Vec<Tensor>,
     curve: Curve,
     /// What the training is of, where it can be gone on with.
     training: Option<String>,
@@ -95,10 +101,26 @@ impl Descent {
             calm: 1.0,
             best: UNMEASURED,
             checked: 0,
+            beside: Vec::new(),
             curve: Curve::default(),
             training: None,
             loss: f64::NAN,
         })
+    }
+
+    /// With these tensors kept in its checkpoints, which change with the training and are not learned. It does not go back to them.
+    pub fn beside(mut self, tensors: Vec<Tensor>) -> Self {
+        self.beside = tensors;
+        self
+    }
+
+    /// Begins to go down another loss from the best of this one: nothing is left of moments, rewinds' rates and what was measured.
+    pub fn turn(&mut self, parameters: &[&Tensor]) -> Result<(), TrainingError> {
+        self.restore(parameters)?;
+        self.adam = Adam::new(parameters)?;
+        (self.moments, self.calm, self.best, self.checked) = (0, 1.0, UNMEASURED, self.step);
+        self.checkpoint = Snapshot::of(parameters, &self.adam, 0);
+        Ok(())
     }
 
     /// Goes on where a training of the same was ended, if the monitor knows of one, and keeps places to go on from. `training` is what
@@ -126,6 +148,9 @@ impl Descent {
             let best = if state.checked == state.step { [0, 1, 2] } else { [3, 4, 5] };
             self.checkpoint = snapshot(best, state.checked_moments)?;
             now.restore(parameters, &self.adam)?;
+            let beside: Vec<&Tensor> = self.beside.iter().collect();
+            let last = if state.checked == state.step { 3 } else { GROUPS.len() };
+            put_back(&beside, &saved.group(last, BESIDE, &self::shapes(&beside))?)?;
             let State { step, moments, rewinds, calm, best, checked, curve, .. } = state;
             (self.step, self.moments, self.rewinds, self.calm) = (step, moments, rewinds, calm);
             (self.best, self.checked, self.curve) = (best, checked, curve);
@@ -154,7 +179,8 @@ impl Descent {
             let Snapshot { parameters, first, second, .. } = &self.checkpoint;
             tensors.extend([parameters, first, second].map(|group| group.iter().collect()));
         }
-        let groups: Vec<(&str, Vec<&Tensor>)> = GROUPS.into_iter().zip(tensors).collect();
+        let mut groups: Vec<(&str, Vec<&Tensor>)> = GROUPS.into_iter().zip(tensors).collect();
+        groups.push((BESIDE, self.beside.iter().collect()));
         monitor.checkpoint(write(&state, &groups)?);
         Ok(())
     }
@@ -166,11 +192,12 @@ impl Descent {
 
     /// The rate of the next step: up to `most`, and down to nothing along half a wave.
     pub fn rate(&self, most: f64, fraction: f64) -> f64 {
-        let rise = f64::from(self.step + 1) / f64::from(RISE);
+        let rise = f64::from(self.moments + 1) / f64::from(RISE);
         most * self.calm * rise.min(cosine(fraction) + RATE_FLOOR)
     }
 
-    /// Takes a step against the gradient of `loss`, which is told as `told`; back to the best where it is not finite. Whether it moved.
+    /// Takes a step against the gradient of `loss`, which is told as `told`; back to the best where it is not finite. Whether it moved. Parameters may
+    /// be the first of all: the others stay as they are.
     pub fn step(
         &mut self,
         parameters: &[&Tensor],

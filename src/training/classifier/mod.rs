@@ -24,13 +24,16 @@ mod judge;
 pub use judge::{Images, JudgeError, judge, judge_class};
 
 /// Channels behind each convolution.
-const CHANNELS: [i64; 2] = [16, 32];
+pub(super) const CHANNELS: [i64; 2] = [16, 32];
 
 /// Features of an image.
 pub const FEATURES: usize = 64;
 
 /// Images in a step.
 const BATCH: usize = 64;
+
+/// The fewest images that one learns from.
+pub(super) const FEWEST: usize = BATCH;
 
 /// Adam's rate at first; it falls to 0 along half a cosine.
 const RATE: f64 = 2e-3;
@@ -70,7 +73,7 @@ impl Classifier {
         use_one_thread();
         let images = data.count()?;
         let labels: BTreeSet<&String> = data.labels.iter().collect();
-        if images < BATCH || labels.len() < 2 {
+        if images < FEWEST || labels.len() < 2 {
             let found = labels.len();
             return Err(TrainingError::Data(format!("{images} images of {found} classes: it takes 64 and 2 at least")));
         }
@@ -85,7 +88,7 @@ impl Classifier {
         for step in 0..steps {
             let mut rng = generator(seed, Purpose::Step(step));
             let chosen = batches.numbers(step).to_vec();
-            let (_, logits) = classifier.forward(&batches.images(&chosen, SHIFT, &mut rng)?)?;
+            let [.., logits] = classifier.forward(&batches.images(&chosen, SHIFT, &mut rng)?)?;
             let places: Vec<i64> = chosen.iter().map(|number| places[*number]).collect();
             let loss = logits.f_cross_entropy_loss::<Tensor>(
                 &Tensor::f_from_slice(&places)?,
@@ -120,13 +123,19 @@ impl Classifier {
         Ok(Self { shape, labels, convolutions, hidden, output })
     }
 
+    /// The classes whose logits it tells, in their order.
+    pub(super) fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
     fn parameters(&self) -> Vec<&Tensor> {
         let layers = self.hidden.parameters().into_iter().chain(self.output.parameters());
         self.convolutions.iter().flatten().chain(layers).collect()
     }
 
-    /// Features and logits of images `[batch, D]` of 0 to 1.
-    fn forward(&self, images: &Tensor) -> Result<(Tensor, Tensor), TrainingError> {
+    /// What the last convolution makes, `[batch, CHANNELS, height / 4, width / 4]`, features `[batch, FEATURES]` and logits of images `[batch, D]` of
+    /// 0 to 1.
+    pub(super) fn forward(&self, images: &Tensor) -> Result<[Tensor; 3], TrainingError> {
         let [channels, height, width] =
             [self.shape.channels(), self.shape.height(), self.shape.width()].map(|side| side as i64);
         let mut x = images.f_view([-1, channels, height, width])?;
@@ -136,12 +145,13 @@ impl Classifier {
         }
         let features = self.hidden.forward(&x.f_flatten(1, 3)?)?.f_relu()?;
         let logits = self.output.forward(&features)?;
-        Ok((features, logits))
+        Ok([x, features, logits])
     }
 
     /// Features `[batch, FEATURES]` of images `[batch, D]` of 0 to 1.
     pub(super) fn features(&self, images: &Tensor) -> Result<Tensor, TrainingError> {
-        Ok(self.forward(images)?.0)
+        let [_, features, _] = self.forward(images)?;
+        Ok(features)
     }
 
     /// What it sees in images `[images, D]`, samples in planar order.
@@ -153,7 +163,7 @@ impl Classifier {
         for first in (0..count).step_by(TOGETHER) {
             let chosen: Vec<usize> = (first..count.min(first + TOGETHER)).collect();
             let images = batches.images(&chosen, 0, &mut generator(0, Purpose::Validation))?;
-            let (seen, logits) = no_grad(|| self.forward(&images))?;
+            let [_, seen, logits] = no_grad(|| self.forward(&images))?;
             features.extend(numbers(&seen)?);
             let places = Vec::<i64>::try_from(logits.f_argmax(1, false)?.f_to_kind(Kind::Int64)?)?;
             labels.extend(places.into_iter().map(|place| self.labels[place as usize].as_str()));

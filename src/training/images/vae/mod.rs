@@ -4,8 +4,13 @@
 //! *beta-VAE*): cross-entropy of samples, each taken as a share of light, and the Kullback-Leibler divergence of posterior and prior.
 //!
 //! Every so often validation images are measured: if that is not finite or clearly worse than the best so far, the training goes
-//! back to the best and on with half the rate. It ends with the best.
+//! back to the best and on with half the rate.
+//!
+//! In the last part of the training the encoder stays as it is, mixtures are fitted to what it makes of images, and the decoder learns to make images of
+//! *them*: beside the lower bound counts how far those are from the learned images, all together (`likeness`). It ends with the best.
 
+mod latents;
+mod likeness;
 mod network;
 mod recipe;
 
@@ -25,10 +30,15 @@ use crate::model::{CurvePoint, ImagesError, Monitor, Phase};
 use crate::training::affine::{floats, normals};
 use crate::training::descent::Descent;
 use crate::training::{Budget, TrainingError, use_one_thread};
+use latents::Latents;
+use likeness::{Likeness, Running};
 use network::Network;
 
 /// Images that are encoded at once.
 const ENCODED: usize = 512;
+
+/// Images that are drawn to be measured.
+const MEASURED: usize = 1024;
 
 /// A model, and how it was made.
 #[derive(Debug)]
@@ -64,11 +74,17 @@ pub fn train(
     let images = data.enough(budget.steps)?;
     let mut session = Session::new(data, images, recipe, seed, budget)?;
     let training = data.identity(format!("vae {recipe:?} {seed} {}", budget.steps));
-    session.descent.resume(&session.network.parameters(), training, monitor)?;
-    while session.descent.fraction(monitor) < 1.0 {
+    session.resume(training, monitor)?;
+    loop {
+        let fraction = session.descent.fraction(monitor);
+        if fraction >= 1.0 {
+            return session.finish(monitor);
+        }
+        if session.last.is_none() && fraction >= session.turn_at() {
+            session.turn()?;
+        }
         session.step(monitor)?;
     }
-    session.finish(monitor)
 }
 
 /// A training under way.
@@ -82,6 +98,27 @@ struct Session<'a> {
     seed: u64,
     network: Network,
     descent: Descent,
+    running: Running,
+    last: Option<Last>,
+}
+
+/// The mixtures of a model.
+#[derive(Debug)]
+struct Mixed {
+    classes: Vec<Class>,
+    mixtures: Vec<Mixture>,
+    left_out: usize,
+}
+
+/// What the last part of a training has.
+#[derive(Debug)]
+struct Last {
+    mixed: Mixed,
+    latents: Latents,
+    likeness: Likeness,
+    contrast: f64,
+    /// What is drawn to be measured, and the places of its classes.
+    measured: (Tensor, Vec<usize>),
 }
 
 impl<'a> Session<'a> {
@@ -98,8 +135,46 @@ impl<'a> Session<'a> {
         let measured =
             [batches.images(&validation, 0, &mut rng)?, normals(validation.len(), recipe.latents, &mut rng)?];
         let network = Network::new(data.shape.samples(), recipe, &mut generator(seed, Purpose::Weights))?;
-        let descent = Descent::new(&network.parameters(), budget)?;
-        Ok(Self { data, images, batches, measured, recipe, seed, network, descent })
+        let running = Running::new()?;
+        let descent = Descent::new(&network.parameters(), budget)?.beside(running.tensors());
+        Ok(Self { data, images, batches, measured, recipe, seed, network, descent, running, last: None })
+    }
+
+    /// Goes on where the training was ended.
+    fn resume(&mut self, training: String, monitor: &mut dyn Monitor) -> Result<(), TrainingError> {
+        self.descent.resume(&self.network.parameters(), training, monitor)?;
+        if self.running.steps()? > 0 {
+            self.last = Some(self.last(self.mixed()?)?);
+        }
+        Ok(())
+    }
+
+    /// How much of the budget is spent when the last part begins.
+    fn turn_at(&self) -> f64 {
+        1.0 - self.recipe.likeness
+    }
+
+    /// Begins the last part, with the best that was measured.
+    fn turn(&mut self) -> Result<(), TrainingError> {
+        self.settle()?;
+        self.descent.turn(&self.network.parameters())?;
+        let mixed = self.mixed()?;
+        self.running.begin(self.contrast(&mixed)?)?;
+        self.last = Some(self.last(mixed)?);
+        self.settle()
+    }
+
+    /// What the last part has, which does not change in it.
+    fn last(&self, mixed: Mixed) -> Result<Last, TrainingError> {
+        let latents = Latents::new(&mixed.classes, &mixed.mixtures)?;
+        let measured = latents.draw(MEASURED, &mut generator(self.seed, Purpose::Validation))?;
+        let likeness = Likeness::new(self.data, &mixed.classes, self.seed)?;
+        Ok(Last { mixed, latents, likeness, contrast: self.running.contrast()?, measured })
+    }
+
+    /// Images `[batch, D]` of 0 to 1 of latents, with a contrast.
+    fn images(&self, latents: &Tensor, contrast: f64) -> Result<Tensor, TrainingError> {
+        Ok((self.network.decode(latents)? * contrast).f_sigmoid()?)
     }
 
     /// The loss of images, bits for each sample.
@@ -116,8 +191,25 @@ impl<'a> Session<'a> {
         let images = self.batches.images(&numbers, self.recipe.shift, &mut rng)?;
         let loss = self.bits(&images, &normals(numbers.len(), self.recipe.latents, &mut rng)?)?;
         let bits = loss.f_double_value(&[])?;
-        let rate = self.descent.rate(self.recipe.rate, fraction);
-        let moved = self.descent.step(&self.network.parameters(), (&loss, bits), rate, monitor)?;
+        let moved = match &self.last {
+            None => {
+                let rate = self.descent.rate(self.recipe.rate, (fraction / self.turn_at()).min(1.0));
+                self.descent.step(&self.network.parameters(), (&loss, bits), rate, monitor)?
+            }
+            Some(last) => {
+                let (latents, classes) = last.latents.draw(self.recipe.drawn, &mut rng)?;
+                let drawn = self.images(&latents, last.contrast)?;
+                let (apart, told, moments) = last.likeness.loss(&drawn, &classes, &self.running)?;
+                let (loss, told) = (loss + apart, bits + told);
+                let gone = (fraction - self.turn_at()) / self.recipe.likeness;
+                let rate = self.descent.rate(self.recipe.last_rate, gone.clamp(0.0, 1.0));
+                let moved = self.descent.step(&self.network.of_decoder(), (&loss, told), rate, monitor)?;
+                if moved {
+                    last.likeness.keep(&moments, &self.running)?;
+                }
+                moved
+            }
+        };
         if moved && self.descent.step.is_multiple_of(self.recipe.interval) {
             self.settle()?;
             self.descent.keep(&self.network.parameters(), monitor)?;
@@ -125,29 +217,61 @@ impl<'a> Session<'a> {
         self.descent.report(&self.network.parameters(), monitor, Phase::Float)
     }
 
-    /// Measures validation images.
-    fn settle(&mut self) -> Result<(), TrainingError> {
+    /// Bits of loss for each sample of validation images.
+    fn validation(&self) -> Result<f64, TrainingError> {
         let [images, normals] = &self.measured;
-        let bits = no_grad(|| self.bits(images, normals))?.f_double_value(&[])?;
-        self.descent.settle(&self.network.parameters(), bits)
+        Ok(no_grad(|| self.bits(images, normals))?.f_double_value(&[])?)
     }
 
-    /// Ends with the best that was measured, and fits the mixtures.
+    /// Measures validation images, and in the last part drawn ones.
+    fn settle(&mut self) -> Result<(), TrainingError> {
+        let mut measured = self.validation()?;
+        if let Some(last) = &self.last {
+            let (latents, classes) = &last.measured;
+            measured += no_grad(|| last.likeness.distance(&self.images(latents, last.contrast)?, classes))?;
+        }
+        self.descent.settle(&self.network.parameters(), measured)
+    }
+
+    /// Ends with the best that was measured.
     fn finish(mut self, monitor: &mut dyn Monitor) -> Result<Trained, TrainingError> {
         self.settle()?;
         self.descent.restore(&self.network.parameters())?;
         self.descent.report(&self.network.parameters(), monitor, Phase::Calibration)?;
+        let validation = self.validation()?;
+        let (mixed, contrast) = match self.last.take() {
+            Some(last) => (last.mixed, last.contrast as f32),
+            None => {
+                let mixed = self.mixed()?;
+                let contrast = self.contrast(&mixed)?;
+                (mixed, contrast)
+            }
+        };
+        let parts = self.parts(&mixed)?.with_contrast(contrast)?;
+        let Descent { step: steps, rewinds, .. } = self.descent;
+        let (left_out, came) = (mixed.left_out, self.descent.finish(monitor));
+        Ok(Trained { parts, contrast, validation, left_out, steps, rewinds, cpu: came.cpu, curve: came.curve })
+    }
+
+    /// The model of these mixtures, without contrast.
+    fn parts(&self, mixed: &Mixed) -> Result<ImagesParts, TrainingError> {
+        let Mixed { classes, mixtures, .. } = mixed;
+        let network = NetworkParts::Vae(VaeParts { mixtures: mixtures.clone(), decoder: self.network.export()? });
+        Ok(ImagesParts { shape: self.data.shape, classes: classes.clone(), network })
+    }
+
+    /// What logits are multiplied by, so that drawn images have as much half-light as real ones.
+    fn contrast(&self, mixed: &Mixed) -> Result<f32, TrainingError> {
+        Ok(contrast(&self.parts(mixed)?, half_light(self.data.images))?)
+    }
+
+    /// Mixtures of what the encoder makes of images.
+    fn mixed(&self) -> Result<Mixed, TrainingError> {
         let mut rng = generator(self.seed, Purpose::Mixture);
         let posterior = self.posterior(&mut rng)?;
         let Classes { members, left_out } = Classes::of(self.images, self.data.labels);
         let (classes, mixtures) = self.mixtures(members, &posterior, &mut rng)?;
-        let network = NetworkParts::Vae(VaeParts { mixtures, decoder: self.network.export()? });
-        let parts = ImagesParts { shape: self.data.shape, classes, network };
-        let contrast = contrast(&parts, half_light(self.data.images))?;
-        let parts = parts.with_contrast(contrast)?;
-        let Descent { step: steps, rewinds, best: validation, .. } = self.descent;
-        let came = self.descent.finish(monitor);
-        Ok(Trained { parts, contrast, validation, left_out, steps, rewinds, cpu: came.cpu, curve: came.curve })
+        Ok(Mixed { classes, mixtures, left_out })
     }
 
     /// Samples of all images' posteriors, `[images, draws, L]`.

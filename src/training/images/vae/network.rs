@@ -48,9 +48,14 @@ impl Network {
         })
     }
 
-    /// What is learned.
+    /// What is learned, the decoder's first.
     pub fn parameters(&self) -> Vec<&Tensor> {
-        self.encoder.iter().chain(&self.decoder).flat_map(Affine::parameters).collect()
+        self.decoder.iter().chain(&self.encoder).flat_map(Affine::parameters).collect()
+    }
+
+    /// What is learned of the decoder.
+    pub fn of_decoder(&self) -> Vec<&Tensor> {
+        self.decoder.iter().flat_map(Affine::parameters).collect()
     }
 
     /// Means and standard deviations of posteriors, `[batch, L]`, of images `[batch, D]` of 0 to 1.

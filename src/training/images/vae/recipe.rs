@@ -29,6 +29,12 @@ pub struct Recipe {
     pub spread: f32,
     /// How they are fitted.
     pub fit: Fit,
+    /// The share of the budget, at its end, in which the decoder learns to draw images that are like the learned ones all together.
+    pub likeness: f64,
+    /// Images that are drawn in each of its steps.
+    pub drawn: usize,
+    /// Adam's rate in it, which falls to 0 as the first does.
+    pub last_rate: f64,
 }
 
 impl Default for Recipe {
@@ -44,6 +50,9 @@ impl Default for Recipe {
             draws: 5,
             spread: 0.9,
             fit: Fit::default(),
+            likeness: 0.5,
+            drawn: 256,
+            last_rate: 3e-4,
         }
     }
 }
@@ -62,6 +71,9 @@ impl Recipe {
         holds((1..=64).contains(&self.draws), "its posterior is not sampled 1 to 64 times")?;
         holds(self.spread > 0.0 && self.spread <= 2.0, "its mixtures are not spread 0 to 2 times as far")?;
         holds(self.fit.components > 0 && self.fit.rounds > 0, "a mixture has no Gaussians")?;
-        holds((0.0..=1.0).contains(&self.fit.floor), "what is added to variances is not 0 to 1")
+        holds((0.0..=1.0).contains(&self.fit.floor), "what is added to variances is not 0 to 1")?;
+        holds((0.0..=0.9).contains(&self.likeness), "likeness does not take 0 to 0.9 of the budget")?;
+        holds((1..=4096).contains(&self.drawn), "a step does not draw 1 to 4096 images")?;
+        holds((1e-6..=1.0).contains(&self.last_rate), "its last rate is not 0.000001 to 1")
     }
 }

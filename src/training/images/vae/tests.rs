@@ -11,7 +11,17 @@ fn shape() -> Shape {
 }
 
 fn small() -> Recipe {
-    Recipe { latents: 3, width: 32, batch: 16, rate: 5e-3, interval: 50, shift: 0, ..Recipe::default() }
+    Recipe {
+        latents: 3,
+        width: 32,
+        batch: 16,
+        rate: 5e-3,
+        interval: 50,
+        shift: 0,
+        drawn: 64,
+        last_rate: 2e-3,
+        ..Recipe::default()
+    }
 }
 
 fn run(recipe: &Recipe, steps: u32, images: usize, watch: &mut Watch) -> Result<Trained, TrainingError> {
@@ -23,8 +33,8 @@ fn run(recipe: &Recipe, steps: u32, images: usize, watch: &mut Watch) -> Result<
 #[test]
 fn what_is_learned_draws_images_of_the_class_that_is_asked_for() {
     let mut watch = Watch::default();
-    let trained = run(&small(), 600, 300, &mut watch).unwrap();
-    assert_eq!((trained.steps, trained.left_out), (600, 0));
+    let trained = run(&small(), 1200, 300, &mut watch).unwrap();
+    assert_eq!((trained.steps, trained.left_out), (1200, 0));
     assert!(trained.validation < watch.heard[0].loss * 0.75, "{} of {}", trained.validation, watch.heard[0].loss);
     assert_eq!(watch.heard.last().unwrap().phase, Phase::Calibration);
     let model = ImagesModel::new(&trained.parts).unwrap();
@@ -69,6 +79,38 @@ fn the_same_data_and_seed_make_the_same_artefact() {
         assert_eq!(id, artefact());
         beside.join().unwrap();
     });
+}
+
+#[test]
+fn in_the_last_part_the_decoder_alone_learns_and_what_it_draws_comes_nearer() {
+    let (images, labels) = bars(300, 1);
+    let data = Data { shape: shape(), images: &images, labels: &labels };
+    let recipe = small();
+    let mut session = Session::new(data, 300, &recipe, 5, Budget { steps: 400, cpu: None }).unwrap();
+    (0..200).for_each(|_| session.step(&mut Watch::default()).unwrap());
+    session.turn().unwrap();
+    let all = |session: &Session<'_>| -> Vec<Vec<f32>> {
+        session.network.parameters().into_iter().map(|parameter| floats(parameter).unwrap()).collect()
+    };
+    let apart = |session: &Session<'_>| {
+        let last = session.last.as_ref().unwrap();
+        let images = session.images(&last.measured.0, last.contrast).unwrap();
+        no_grad(|| last.likeness.distance(&images, &last.measured.1)).unwrap()
+    };
+    let (before, far) = (all(&session), apart(&session));
+    (200..400).for_each(|_| session.step(&mut Watch::default()).unwrap());
+    let (after, near) = (all(&session), apart(&session));
+    assert!(near < 0.7 * far, "{near} {far}");
+    let of_decoder = session.network.of_decoder().len();
+    assert!(before[..of_decoder].iter().zip(&after).all(|(before, after)| before != after));
+    assert_eq!(before[of_decoder..], after[of_decoder..]);
+    // The contrast stays the one that it was learned with.
+    let contrast = session.last.as_ref().unwrap().contrast;
+    session.settle().unwrap();
+    let best = session.descent.best;
+    let trained = session.finish(&mut Watch::default()).unwrap();
+    assert_eq!(f64::from(trained.contrast), contrast);
+    assert!(trained.validation < best, "it is of the bits alone: {} of {best}", trained.validation);
 }
 
 #[test]
