@@ -16,7 +16,7 @@ use latentd::codec::ModelId;
 use latentd::config;
 use latentd::model::{ColumnsModel, Condition, Family, Manifest, open_generator};
 use latentd::pipeline::augment::Subject as Examinee;
-use latentd::pipeline::learn::{Learner, Tap};
+use latentd::pipeline::learn::{Learner, Seat, Tap, Turns};
 use latentd::pipeline::{Augmentation, Examiner, ExaminerParts, Settings};
 use latentd::quality::{GateName, Judge, Options};
 use latentd::record::{HeaderRefs, RecordRef, Timestamp, TopicPartition};
@@ -180,15 +180,16 @@ fn a_stream_that_changes_takes_the_licence_back_at_the_next_judgement() {
     });
     let artefact = model.artefact().clone();
     let subjects = [Examinee { model: model.id(), family: Family::COLUMNS, artefact }];
-    examiner.look(&subjects, true, &learner).unwrap();
+    let mut seat = Seat::new(Turns::default());
+    examiner.look(&subjects, true, &learner, &mut seat).unwrap();
     assert!(augmentation.licence().is_some() && !examiner.has_fallen(&model.id()), "{:?}", status.snapshot().augment);
 
     (0..12_000).for_each(|row| show(&mut tap, &mut count, &mixed(row), HeaderRefs::new()));
     tap.at_boundary();
-    examiner.look(&subjects, true, &learner).unwrap();
+    examiner.look(&subjects, true, &learner, &mut seat).unwrap();
     assert!(augmentation.licence().is_some(), "it is not time yet");
     AHEAD.store(3600, Ordering::Relaxed);
-    examiner.look(&subjects, true, &learner).unwrap();
+    examiner.look(&subjects, true, &learner, &mut seat).unwrap();
     let told = status.snapshot().augment.unwrap();
     println!("{}", told.reason);
     assert!(augmentation.licence().is_none() && told.state == "blocked", "{told:?}");

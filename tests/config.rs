@@ -188,11 +188,19 @@ fn options_that_limit_each_other_are_checked_together() {
         ),
         (
             "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\ngenerator = \"gan\"\nbalance = \"carrier\"\n",
-            "`pipelines.p.augment.balance`: the generator `gan` draws all fields of a row at once, from noise, and under no condition: take `auto` or `autoregressive`",
+            "`pipelines.p.augment.balance`: the generator `gan` draws all fields of a row at once, from noise, and under no condition: take `auto`, `autoregressive` or `classical`",
         ),
         (
             "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\npayload = \"image\"\nshape = \"28x28\"\n[pipelines.p.augment]\ngenerator = \"autoregressive\"\n",
-            "learns fields, of which images have none: take `auto`, `vae` or `gan`",
+            "learns fields, of which images have none: take `auto`, `vae`, `gan` or `classical`",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\npayload = \"image\"\nshape = \"28x28\"\n[pipelines.p.augment]\ngenerator = \"classical\"\n",
+            "holds images of the topic as they are, in the registry, and what it draws is near to one of them: say with `bases = 10000`",
+        ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\ngenerator = \"classical\"\nbases = 70000\n",
+            "`pipelines.p.augment.bases`: 70000 is out of bounds: write a number from 10 to 65536",
         ),
         (
             "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\npayload = \"image\"\nshape = \"28x28\"\n[pipelines.p.augment]\nlabel = \"key\"\nwhere = { digit = 3 }\n",

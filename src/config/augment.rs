@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::node::{Node, Value};
-use super::resolve::lasting;
+use super::resolve::{lasting, within};
 use super::section::{Notes, Placed, Read, Section, Word, Words};
 use crate::augment::Rate;
 use crate::model::Condition;
@@ -46,6 +46,7 @@ impl Words for GeneratorChoice {
         ("autoregressive", Self::Autoregressive),
         ("vae", Self::Vae),
         ("gan", Self::Gan),
+        ("classical", Self::Classical),
     ];
 }
 
@@ -115,6 +116,20 @@ pub fn resolve(
     }
     let wanted: Placed<Word<GeneratorChoice>> = section.get("generator", notes);
     let generator = wanted.value.0;
+    let bases: Option<Placed<u64>> = section.optional("bases", false, notes);
+    match &bases {
+        None if images && generator == GeneratorChoice::Classical => {
+            let message = "a `classical` model of images holds images of the topic as they are, in the registry, and what it draws is near to \
+                           one of them: say with `bases = 10000` how many it may hold";
+            notes.problem(wanted.key.as_str(), &wanted.origin, message);
+        }
+        Some(bases) if generator != GeneratorChoice::Classical => {
+            let message = format!("this has no effect: the generator `{}` holds no records", generator.name());
+            notes.notice(bases.key.as_str(), &bases.origin, message);
+        }
+        _ => {}
+    }
+    let bases = bases.map(|bases| within(bases, 10, 65_536, notes));
     let condition: Option<Placed<Where>> = section.optional("where", false, notes);
     let balance: Option<Placed<String>> = section.optional("balance", false, notes);
     let label: Option<Placed<LabelSource>> = section.optional("label", false, notes);
@@ -177,6 +192,7 @@ pub fn resolve(
         target: target.map(|target| target.value),
         seed: seed.value,
         cpu,
+        bases: bases.and_then(|bases| usize::try_from(bases).ok()),
     };
     Placed { value, key: own.key, origin: own.origin }
 }
@@ -185,7 +201,7 @@ pub fn resolve(
 fn refused(generator: GeneratorChoice, images: bool) -> Option<&'static str> {
     match generator {
         GeneratorChoice::Columns | GeneratorChoice::Autoregressive if images => {
-            Some("this generator learns fields, of which images have none: take `auto`, `vae` or `gan`")
+            Some("this generator learns fields, of which images have none: take `auto`, `vae`, `gan` or `classical`")
         }
         _ => None,
     }
@@ -207,7 +223,7 @@ fn unasked(generator: GeneratorChoice, images: bool, field: &str, labelled: bool
         GeneratorChoice::Vae | GeneratorChoice::Gan => {
             "draws all fields of a row at once, from noise, and under no condition"
         }
-        GeneratorChoice::Auto | GeneratorChoice::Autoregressive => return None,
+        GeneratorChoice::Auto | GeneratorChoice::Autoregressive | GeneratorChoice::Classical => return None,
     };
-    Some(format!("the generator `{}` {why}: take `auto` or `autoregressive`", generator.name()))
+    Some(format!("the generator `{}` {why}: take `auto`, `autoregressive` or `classical`", generator.name()))
 }

@@ -265,7 +265,7 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
     if let Some(node) = augment_node.filter(|_| operation == Operation::Compress) {
         let generator = augmented.as_ref().map(|augmented| augmented.value.generator);
         // What is learned beside the codec needs records that are kept to learn from, and no more.
-        let beside = images || generator.is_some_and(GeneratorChoice::is_network);
+        let beside = images || generator.is_some_and(GeneratorChoice::is_beside);
         let draws = (choice.is(Algorithm::Columns) && !images)
             || (is_auto && learn_node.is_some())
             || (beside && learns(choice) && learn_node.is_some());

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use crate::codec::ModelSource;
 use crate::config::Config;
 use crate::cost::Prices;
+use crate::pipeline::learn::Turns;
 use crate::pipeline::{
     Augmentation, Curriculum, Examiner, ExaminerParts, Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse,
     Observer, Operation, Pipeline, Pulse, Settings, SourceTopics, Workshop, WorkshopParts,
@@ -37,6 +38,8 @@ pub struct PipelineSet {
     identity: Identity,
     /// Trainings of minutes that may go on at the same time.
     training_threads: Arc<Semaphore>,
+    /// Whose turn it is to take much memory for what is learned.
+    turns: Turns,
     set: Mutex<Set>,
 }
 
@@ -91,6 +94,7 @@ impl PipelineSet {
             memory: Arc::default(),
             identity: Identity { name: config.daemon.name.clone(), instance: config.daemon.instance.clone() },
             training_threads: Arc::new(Semaphore::new(config.resources.training_threads)),
+            turns: Turns::default(),
             set: Mutex::default(),
         }
     }
@@ -159,6 +163,7 @@ impl PipelineSet {
                 status: Arc::clone(status),
                 examiner,
                 threads: Arc::clone(&self.training_threads),
+                turns: self.turns.clone(),
             })?),
             _ => None,
         };

@@ -245,6 +245,8 @@ pub enum GeneratorChoice {
     Vae,
     /// The generator of an adversarial pair, learned beside the codec.
     Gan,
+    /// Real records, of which a model that is made beside the codec holds some, changed.
+    Classical,
 }
 
 impl GeneratorChoice {
@@ -256,12 +258,13 @@ impl GeneratorChoice {
             Self::Autoregressive => "autoregressive",
             Self::Vae => "vae",
             Self::Gan => "gan",
+            Self::Classical => "classical",
         }
     }
 
-    /// Whether it is a network and nothing else: then the codec may be any that learns.
-    pub const fn is_network(self) -> bool {
-        matches!(self, Self::Autoregressive | Self::Vae | Self::Gan)
+    /// Whether it is made beside the codec and nothing else is drawn from: then the codec may be any that learns.
+    pub const fn is_beside(self) -> bool {
+        matches!(self, Self::Autoregressive | Self::Vae | Self::Gan | Self::Classical)
     }
 }
 
@@ -330,6 +333,8 @@ pub struct AugmentSettings {
     pub seed: u64,
     /// CPU time of the training of a generator.
     pub cpu: Duration,
+    /// Most records that a model holds which makes others of them.
+    pub bases: Option<usize>,
 }
 
 impl AugmentSettings {

@@ -67,16 +67,16 @@ fn went_on(daemon: &Daemon) -> usize {
 
 /// Waits until what is drawn is judged and published, and says how it was judged. What comes of so short a training is at the edge of
 /// what may be published: where it is blocked it is drawn all the same, as not for training.
-fn until_judged(daemon: &Daemon, pipeline: &str) -> Value {
+fn until_judged(daemon: &Daemon, pipeline: &str, family: &str) -> Value {
     let told = daemon.until("a judgement", PATIENCE, || {
-        state(daemon, pipeline).filter(|told| told["generator"] == "vae" && told["verdict"].is_string())
+        state(daemon, pipeline).filter(|told| told["generator"] == family && told["verdict"].is_string())
     });
     if told["state"] == "blocked" {
         println!("blocked: {}", told["reason"]);
         daemon.edit("rate = 0.2", "rate = 0.2\ngates = \"off\"");
         assert_eq!(daemon.post("/-/reload").0, 200);
     }
-    until_drawn_by(daemon, pipeline, "vae");
+    until_drawn_by(daemon, pipeline, family);
     told
 }
 
@@ -103,7 +103,7 @@ fn images_are_learned_through_kills_and_stops_judged_and_drawn_class_by_class() 
     let kept = spent(&registry).unwrap();
     assert!(kept >= training["cpu_seconds"].as_f64().unwrap(), "a stop loses nothing of it");
     daemon.restart();
-    let told = until_judged(&daemon, "digits");
+    let told = until_judged(&daemon, "digits", "vae");
     assert_eq!(went_on(&daemon), 2);
     println!("ended {kept:.1} s into it, then {told}");
     for gate in ["frechet_ratio", "kernel_distance", "coverage", "density", "label_agreement", "cas_ratio"] {
@@ -189,7 +189,7 @@ fn one_class_of_images_is_drawn_alone_and_judged_by_real_ones_of_it() {
                   shape = \"28x28\"\ncommit_interval = \"100ms\"\n[pipelines.pair.augment]\ngenerator = \"gan\"\ncpu = \"15s\"\n\
                   rate = 0.2\nlabel = \"key\"\nwhere = { label = 7 }\ngates = \"off\"\n";
     let daemon = Daemon::start(broker, "threes", tables);
-    let told = until_judged(&daemon, "threes");
+    let told = until_judged(&daemon, "threes", "vae");
     println!("{told}");
     // What comes of an adversarial pair in so little time is not judged.
     until_drawn_by(&daemon, "pair", "gan");
@@ -216,6 +216,45 @@ fn one_class_of_images_is_drawn_alone_and_judged_by_real_ones_of_it() {
             assert_eq!(redraw(&mut generators, &registry, &origin), record.value.as_deref().unwrap());
         }
     }
+}
+
+#[test]
+fn real_images_changed_are_judged_as_all_are_and_each_says_which_operation_made_it() {
+    let broker = &shared();
+    broker.create("changed", 2, &[]);
+    let feed = digits("changed", broker);
+    let tables = "[pipelines.changed]\noperation = \"generate\"\nfrom = \"changed\"\nto = \"changed.augmented\"\npayload = \"image\"\n\
+                  shape = \"28x28\"\ncommit_interval = \"100ms\"\n[pipelines.changed.augment]\ngenerator = \"classical\"\nrate = 0.2\n\
+                  label = \"key\"\nbalance = \"label\"\nbases = 2000\n";
+    let daemon = Daemon::start(broker, "changed", tables);
+    let told = until_judged(&daemon, "changed", "classical");
+    println!("{told}");
+    daemon.until("images published", PATIENCE, || (published(&daemon) > 500.0).then_some(()));
+    feed.stop();
+    let registry = open(&daemon);
+    daemon.stop();
+
+    let (mut made, mut generators) = (BTreeMap::new(), BTreeMap::new());
+    let records = all(broker, "changed.augmented");
+    for record in &records {
+        let origin = origin(record);
+        // Those of a model that was blocked were published once nobody judged.
+        assert_eq!(header_text(record, "ce_latentdreport").is_some(), told["state"] == "publishing");
+        let many = made.entry(origin.generator.clone()).or_insert(0usize);
+        *many += 1;
+        if many.is_multiple_of(7) {
+            assert_eq!(redraw(&mut generators, &registry, &origin), record.value.as_deref().unwrap());
+            assert_eq!(generators[&origin.model].made_by(origin.seed, origin.index), origin.generator);
+        }
+    }
+    println!("{made:?}");
+    let operations = ["crop", "jitter", "mixup", "noise", "shift"].map(|operation| format!("classical/{operation}"));
+    assert!(records.len() > 500 && made.keys().eq(&operations), "{made:?}");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let manifest = runtime.block_on(registry.manifest(&origin(&records[0]).model)).unwrap();
+    let (family, holds) = (manifest.family.as_str(), manifest.config["holds"].as_str());
+    assert_eq!((family, holds), ("classical", Some("training images, as they are")));
+    assert_eq!(manifest.metrics.get("bases"), Some(&2000.0));
 }
 
 #[test]

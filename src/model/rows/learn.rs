@@ -300,7 +300,7 @@ impl Columns {
             let mut values = Vec::new();
             for (row, number) in seen.numbers.iter().enumerate() {
                 for field in fields {
-                    if let Some((slot, start, end)) = seen.cells[row * seen.width + usize::from(*field)] {
+                    if let Some((slot, start, end)) = seen.cell(row, usize::from(*field)) {
                         let value = &records[*number][start as usize..end as usize];
                         if !is_null(book.grammar.slots()[usize::from(slot)].scan, value) {
                             values.push(value);
@@ -325,9 +325,9 @@ impl Columns {
 struct Seen {
     /// Which records.
     numbers: Vec<usize>,
-    width: usize,
-    /// `[rows, fields]`.
-    cells: Vec<Option<Cell>>,
+    /// By field: a cell for each record up to the last one that has it. A column has as many fields as a record may have values in it, and most
+    /// of them are in none.
+    cells: Vec<Vec<Option<Cell>>>,
     /// By field: in how many records it is, and the sum of its places there.
     filled: Vec<usize>,
     places: Vec<f64>,
@@ -335,18 +335,20 @@ struct Seen {
 
 impl Seen {
     fn add(&mut self, number: usize, cells: &Cells) {
-        self.width = cells.cells.len();
-        self.filled.resize(self.width, 0);
-        self.places.resize(self.width, 0.0);
+        let fields = cells.cells.len();
+        self.filled.resize(fields, 0);
+        self.places.resize(fields, 0.0);
+        self.cells.resize(fields, Vec::new());
         for (field, cell) in cells.cells.iter().enumerate() {
             if let Some((_, start, _)) = cell {
                 self.filled[field] += 1;
                 let before = cells.cells.iter().flatten().filter(|(_, other, _)| other < start).count();
                 self.places[field] += before as f64;
+                self.cells[field].resize(self.numbers.len(), None);
+                self.cells[field].push(*cell);
             }
         }
         self.numbers.push(number);
-        self.cells.extend_from_slice(&cells.cells);
     }
 
     /// Where in a record a field mostly stands.
@@ -354,9 +356,14 @@ impl Seen {
         self.places[field] / self.filled[field].max(1) as f64
     }
 
+    /// Where a record has a field, if it does.
+    fn cell(&self, row: usize, field: usize) -> Option<Cell> {
+        self.cells.get(field).and_then(|cells| cells.get(row).copied().flatten())
+    }
+
     /// A field's values: of which record each is, and where it lies.
     fn values(&self, field: usize) -> Vec<(usize, Option<Cell>)> {
-        self.numbers.iter().enumerate().map(|(row, number)| (*number, self.cells[row * self.width + field])).collect()
+        self.numbers.iter().enumerate().map(|(row, number)| (*number, self.cell(row, field))).collect()
     }
 }
 

@@ -141,6 +141,7 @@ impl Augmenter {
             }
             let index = run.wrapping_mul(u64::from(length)).wrapping_add(number as u64);
             headers.under(licence.condition(seed, index));
+            headers.by(licence.generator.made_by(seed, index));
             let headers = headers.of(seed, index);
             let out = OutRecord {
                 topic: &to.topic,

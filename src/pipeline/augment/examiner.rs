@@ -17,7 +17,7 @@ use crate::augment::{Balance, Lineage, Usage};
 use crate::codec::ModelId;
 use crate::model::{Condition, DrawError, Family, Generator, GeneratorError, Span, is_generative, open_generator};
 use crate::payload::image::Shape;
-use crate::pipeline::learn::{Learner, Samples, holdout_bytes};
+use crate::pipeline::learn::{Learner, Samples, Seat, Turn, holdout_bytes};
 use crate::pipeline::settings::Gates;
 use crate::quality::{Judge, QualityError, Report, Verdict};
 use crate::registry::{Registry, RegistryError};
@@ -184,13 +184,19 @@ impl Examiner {
     }
 
     /// Looks at the models that may be drawn from, the one that is wanted most first, and decides when it is time. `judges` says whether
-    /// this process does it itself.
-    pub fn look(&mut self, subjects: &[Subject], judges: bool, learner: &Learner) -> Result<(), ExaminerError> {
+    /// this process does it itself, for which it takes a turn.
+    pub fn look(
+        &mut self,
+        subjects: &[Subject],
+        judges: bool,
+        learner: &Learner,
+        seat: &mut Seat,
+    ) -> Result<(), ExaminerError> {
         // What a model may, another has to earn.
         self.examined.retain(|one| subjects.iter().any(|subject| subject.model == one.model));
         let mut failed = None;
         for subject in subjects.iter().filter(|subject| is_generative(&subject.family)) {
-            let considered = self.open(subject).and_then(|place| self.consider(place, judges, learner));
+            let considered = self.open(subject).and_then(|place| self.consider(place, judges, learner, seat));
             if let Err(error) = considered {
                 failed.get_or_insert(error);
             }
@@ -205,9 +211,16 @@ impl Examiner {
 
     /// Judges a model that is not in use yet: nothing where nothing is judged, or there is too little to judge by. What is found
     /// counts if it is put to use next.
-    pub fn try_out(&mut self, subject: &Subject, learner: &Learner) -> Result<Option<Verdict>, ExaminerError> {
+    pub fn try_out(
+        &mut self,
+        subject: &Subject,
+        learner: &Learner,
+        turn: &Turn,
+    ) -> Result<Option<Verdict>, ExaminerError> {
         let place = self.open(subject)?;
-        self.consider(place, true, learner)?;
+        if self.is_due(place) {
+            self.judge(place, learner, turn)?;
+        }
         let gates = self.parts.augmentation.settings().gates;
         let standing = self.examined[place].standing.as_ref().ok().filter(|_| gates == Gates::Default);
         Ok(standing.map(|standing| standing.verdict))
@@ -270,17 +283,30 @@ impl Examiner {
         Ok(place)
     }
 
-    /// Judges a model when it is time, or asks what others found.
-    fn consider(&mut self, place: usize, judges: bool, learner: &Learner) -> Result<(), ExaminerError> {
+    fn is_due(&self, place: usize) -> bool {
         let one = &self.examined[place];
-        if one.settled || (self.parts.clock)() < one.due {
+        !one.settled && (self.parts.clock)() >= one.due
+    }
+
+    /// Judges a model when it is time and its turn, or asks what others found.
+    fn consider(
+        &mut self,
+        place: usize,
+        judges: bool,
+        learner: &Learner,
+        seat: &mut Seat,
+    ) -> Result<(), ExaminerError> {
+        if !self.is_due(place) {
             return Ok(());
         }
-        if judges { self.judge(place, learner) } else { self.adopt(place) }
+        if !judges {
+            return self.adopt(place);
+        }
+        seat.take().map_or(Ok(()), |turn| self.judge(place, learner, &turn))
     }
 
     /// Judges what a model draws now by the newest real records.
-    fn judge(&mut self, place: usize, learner: &Learner) -> Result<(), ExaminerError> {
+    fn judge(&mut self, place: usize, learner: &Learner, _turn: &Turn) -> Result<(), ExaminerError> {
         let settings = self.parts.augmentation.settings().clone();
         let shape = self.parts.shape;
         let samples = Samples::of(&learner.snapshot(), holdout_bytes(shape)).learning_from(train_bytes(shape));

@@ -28,6 +28,7 @@ mod study;
 mod subject;
 mod tap;
 mod trainer;
+mod turns;
 
 pub use assignment::{Assignment, Lecture, Outcome, Stream, TrainerError};
 pub use carriage::{Carriage, CarriageError, Carried, Clocks, Manner};
@@ -46,6 +47,7 @@ pub use setup::Setup;
 pub use subject::{Subject, SubjectError, Taught};
 pub use tap::Tap;
 pub use trainer::Trainer;
+pub use turns::{Seat, Turn, Turns};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};

@@ -138,7 +138,7 @@ pub enum Wait {
     TooSoon,
     /// Nothing was read since the last training.
     NothingNew,
-    /// All threads that may train for minutes do.
+    /// All threads that may train for minutes do, or another one's turn has not ended.
     Busy,
     /// Somebody took a model back: nothing is made in its place for a while.
     Held,
@@ -181,7 +181,7 @@ impl fmt::Display for Decision {
             Self::Wait(Wait::TooSoon) => f.write_str("the last training is too recent"),
             Self::Wait(Wait::NothingNew) => f.write_str("nothing was read since the last training"),
             Self::Wait(Wait::Busy) => {
-                f.write_str("other pipelines train, and `resources.training_threads` allows no more")
+                f.write_str("others train or judge: trainings of minutes wait for `resources.training_threads`, those of seconds for their turn")
             }
             Self::Wait(Wait::Held) => f.write_str("a model was taken back, and nothing is made in its place yet"),
             Self::Wait(Wait::NotPaid { owed, price }) => {

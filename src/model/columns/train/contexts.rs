@@ -59,7 +59,7 @@ pub(super) fn search(known: &Known<'_>, symbols: &[u16], effort: u64) -> Vec<Vec
             let sources = sources(column, slots, columns);
             let snapshot = trace.snapshot(column, &sources, registers, start, CHAIN_EVENTS.min(span));
             let symbols = snapshot.events.iter().map(|at| symbols[*at]).collect();
-            Search::new(symbols, &snapshot, &sources, columns, slots).run(share)
+            Search::new(symbols, snapshot, &sources, columns, slots).run(share)
         })
         .collect()
 }
@@ -81,7 +81,7 @@ pub(super) fn best_base(column: usize, candidates: &[Base], known: &Known<'_>, b
     let all: Vec<u16> = (0..columns.len() as u16).collect();
     let snapshot = trace.snapshot(column, &all, registers, start, BASE_EVENTS.min(span));
     let numbers: Vec<i64> = snapshot.events.iter().map(|at| registers[*at]).collect();
-    let mut search = Search::new(vec![0; numbers.len()], &snapshot.of(&all, &sources), &sources, columns, slots);
+    let mut search = Search::new(vec![0; numbers.len()], snapshot.of(&all, &sources), &sources, columns, slots);
     let mut memory = Registers::new(columns.len());
     let mut best = (u64::MAX, Base::Nothing);
     for base in candidates {
@@ -150,7 +150,7 @@ struct Search {
 type Set = Vec<usize>;
 
 impl Search {
-    fn new(symbols: Vec<u16>, snapshot: &Snapshot, sources: &[u16], columns: &[ColumnParts], slots: usize) -> Self {
+    fn new(symbols: Vec<u16>, snapshot: Snapshot, sources: &[u16], columns: &[ColumnParts], slots: usize) -> Self {
         let mut counts = vec![0u32; 1 << 16];
         symbols.iter().for_each(|symbol| counts[usize::from(*symbol)] += 1);
         let all = symbols.len() as u64;
@@ -165,7 +165,8 @@ impl Search {
             spent: 0,
         };
         let mut prints = std::collections::HashSet::new();
-        for (source, row) in sources.iter().zip(&snapshot.rows) {
+        // Each source is given up when its features are known: both of all sources are the most that a training takes.
+        for (source, row) in sources.iter().zip(snapshot.rows) {
             let column = usize::from(*source);
             let number = column < slots && columns[column].alphabet.kind != Kind::Text;
             for (aspect, when) in Aspect::ALL.into_iter().flat_map(|aspect| When::ALL.map(|when| (aspect, when))) {

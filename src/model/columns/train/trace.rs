@@ -95,6 +95,7 @@ impl<'a> Trace<'a> {
                 state = slot.map_or(0, |slot| slot + 1);
             }
         }
+        trace.events.shrink_to_fit();
         trace
     }
 
@@ -168,11 +169,17 @@ impl<'a> Trace<'a> {
             left -= usize::from(own(event));
             left == 0
         });
-        let first = first.unwrap_or(0);
+        let (first, count) = (first.unwrap_or(0), most - left);
         let record = self.events.get(first).map_or(0, |event| event.record.saturating_sub(WARMING));
         let from = self.events.partition_point(|event| event.record < record);
-        let mut rows = vec![Row::default(); sources.len()];
-        let mut events = Vec::new();
+        // None grows: what a row leaves behind is too small for the next.
+        let row = || Row {
+            now: Vec::with_capacity(count),
+            before: Vec::with_capacity(count),
+            kept: Vec::with_capacity(if start.key.is_some() { count } else { 0 }),
+        };
+        let mut rows: Vec<Row> = sources.iter().map(|_| row()).collect();
+        let mut events = Vec::with_capacity(count);
         self.replay_from(from, values, start, |at, event, memory| {
             if at < first || !own(event) {
                 return;

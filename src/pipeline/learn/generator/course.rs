@@ -16,7 +16,7 @@ use crate::model::{Manifest, Monitor, Start};
 use crate::pipeline::augment::{Examiner, Subject as Examinee};
 use crate::pipeline::learn::study::{Beginning, Bookmark, Plan, SAVE, Study};
 use crate::pipeline::learn::subject::SubjectError;
-use crate::pipeline::learn::{Learner, Publication, Samples};
+use crate::pipeline::learn::{Learner, Publication, Samples, Seat, Turn};
 use crate::pipeline::settings::{LearnSettings, Settings};
 use crate::quality::Verdict;
 use crate::registry::{Activation, Change, Expect, Registry, RegistryError, Signature, Unfinished, generator_of};
@@ -165,14 +165,17 @@ impl Course {
     }
 
     /// Begins a training when it is time, and looks after one that is under way.
-    pub fn step(&mut self, at: Duration, examiner: Option<&mut Examiner>) -> Result<(), CourseError> {
-        if let Some(study) = self.study.take_if(|study| study.has_ended()) {
+    pub fn step(&mut self, at: Duration, examiner: Option<&mut Examiner>, seat: &mut Seat) -> Result<(), CourseError> {
+        if self.study.as_ref().is_some_and(Study::has_ended) {
+            // What it came to is judged.
+            let Some(turn) = seat.take() else { return Ok(()) };
+            let Some(study) = self.study.take() else { return Ok(()) };
             self.parts.status.metrics().set_training(None);
-            return self.conclude(study, at, examiner);
+            return self.conclude(study, at, examiner, &turn);
         }
         let refused = self.refused.is_some_and(|at| at.elapsed() < SAVE);
         if self.study.is_none() && !self.looked_back && !refused && !self.timetable.rests(at) {
-            self.go_on()?;
+            self.go_on(seat)?;
         }
         if self.study.is_some() {
             self.watch();
@@ -180,7 +183,7 @@ impl Course {
         }
         let (seen, _) = self.parts.learner.seen();
         match self.timetable.decide(at, seen, self.available()) {
-            Ok(reason) => self.begin(reason),
+            Ok(reason) => self.begin(reason, seat),
             Err(rest) => {
                 self.tell("wait", rest.name(), rest.to_string(), None);
                 Ok(())
@@ -218,8 +221,14 @@ impl Course {
         ((records as f64 * share * 0.8) as u64).min(most.records as u64)
     }
 
-    fn begin(&mut self, reason: Reason) -> Result<(), CourseError> {
-        let Ok(permit) = Arc::clone(&self.parts.threads).try_acquire_owned() else {
+    /// The permit and the turn that a training takes to begin. A place in the row is kept only where there is a thread.
+    fn admit(&self, seat: &mut Seat) -> Option<(OwnedSemaphorePermit, Turn)> {
+        let permit = Arc::clone(&self.parts.threads).try_acquire_owned().ok()?;
+        Some((permit, seat.take()?))
+    }
+
+    fn begin(&mut self, reason: Reason, seat: &mut Seat) -> Result<(), CourseError> {
+        let Some(admitted) = self.admit(seat) else {
             self.tell("wait", Rest::Busy.name(), Rest::Busy.to_string(), None);
             return Ok(());
         };
@@ -238,14 +247,14 @@ impl Course {
         tracing::info!(
             target: "latentd", pipeline = self.parts.settings.name, cause = reason.name(), "training of a generator: {reason}"
         );
-        self.study = Some(self.study(plan, material, Beginning::Anew, permit)?);
+        self.study = Some(self.study(plan, material, Beginning::Anew, admitted)?);
         self.saved = Instant::now();
         Ok(())
     }
 
     /// Goes on with a training that another thread, another process or another host began.
-    fn go_on(&mut self) -> Result<(), CourseError> {
-        let Ok(permit) = Arc::clone(&self.parts.threads).try_acquire_owned() else { return Ok(()) };
+    fn go_on(&mut self, seat: &mut Seat) -> Result<(), CourseError> {
+        let Some(admitted) = self.admit(seat) else { return Ok(()) };
         let CourseParts { registry, runtime, settings, .. } = &self.parts;
         let unfinished = match runtime.block_on(registry.unfinished_training(&self.log)) {
             Ok(unfinished) => unfinished,
@@ -266,7 +275,7 @@ impl Course {
             target: "latentd", pipeline = settings.name, cause = plan.cause, cpu_seconds = bookmark.spent.as_secs_f64(),
             "training of a generator: goes on with one that was not ended"
         );
-        self.study = Some(self.study(plan, material, Beginning::At(bookmark), permit)?);
+        self.study = Some(self.study(plan, material, Beginning::At(bookmark), admitted)?);
         self.saved = Instant::now();
         Ok(())
     }
@@ -276,13 +285,13 @@ impl Course {
         plan: Plan,
         material: Material,
         beginning: Beginning,
-        permit: OwnedSemaphorePermit,
+        (permit, turn): (OwnedSemaphorePermit, Turn),
     ) -> io::Result<Study<Trained>> {
         let (name, drawing) = (format!("{}-draw", self.parts.settings.name), self.drawing.clone());
         let earlier = beginning.spent().as_secs_f64();
         let work = move |_: Start<'_>, monitor: &mut dyn Monitor| -> Trained {
             let begun = thread_cpu_seconds();
-            let drawn = drawing.train(material, monitor)?;
+            let drawn = drawing.train(material, turn, monitor)?;
             Ok((drawn, earlier + thread_cpu_seconds() - begun))
         };
         Study::begin(&name, plan, true, beginning, Some(permit), work)
@@ -326,6 +335,7 @@ impl Course {
         study: Study<Trained>,
         at: Duration,
         examiner: Option<&mut Examiner>,
+        turn: &Turn,
     ) -> Result<(), CourseError> {
         let (plan, took) = (study.plan().clone(), study.took());
         let trained = study.end().ok_or(CourseError::Broken).and_then(|trained| Ok(trained?));
@@ -333,7 +343,7 @@ impl Course {
         let done = trained.and_then(|(drawn, cpu)| {
             cpu_seconds = cpu;
             match drawn {
-                Ok(drawn) => self.put_to_use(drawn, &plan, at, examiner),
+                Ok(drawn) => self.put_to_use(drawn, &plan, at, examiner, turn),
                 Err(reason) => Ok(Outcome::Nothing(reason)),
             }
         });
@@ -371,6 +381,7 @@ impl Course {
         plan: &Plan,
         at: Duration,
         examiner: Option<&mut Examiner>,
+        turn: &Turn,
     ) -> Result<Outcome, CourseError> {
         let CourseParts { registry, runtime, settings, learner, by, .. } = &self.parts;
         let signature =
@@ -390,7 +401,7 @@ impl Course {
         let artefact = runtime.block_on(publication.publish(registry))?.artefact;
         let candidate = Examinee { model: ModelId::of(&artefact), family, artefact };
         let blocked = examiner.and_then(|examiner| {
-            let verdict = examiner.try_out(&candidate, learner);
+            let verdict = examiner.try_out(&candidate, learner, turn);
             let holds = self.in_use.as_ref().is_some_and(|in_use| examiner.publishes(&in_use.model));
             match verdict {
                 Ok(Some(Verdict::Block)) if holds => Some("what it draws is blocked".to_owned()),

@@ -1,6 +1,7 @@
 //! What draws records, learned beside the codec: from the same reservoir, judged by the examiner, in use by a log of its own in the
 //! registry (`Course`). [`Timetable`] says when it is learned again.
 
+mod classical;
 mod course;
 #[cfg(feature = "training")]
 mod libtorch;
@@ -40,6 +41,8 @@ pub struct Drawing {
     any: bool,
     /// CPU time of a training.
     cpu: Duration,
+    /// Most records that a model holds which makes others of them, where that is said.
+    bases: Option<usize>,
     /// Where its random numbers begin.
     seed: u64,
 }
@@ -48,29 +51,33 @@ pub struct Drawing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     /// Rows of fields.
-    Rows(Network),
+    Rows(Writer),
     /// Images of one shape with their classes.
     Images(Painter, Shape, Option<LabelSource>),
 }
 
-/// A network that draws images.
+/// What draws images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Painter {
     /// The decoder of an autoencoder.
     Vae,
     /// The generator of an adversarial pair.
     Gan,
+    /// Real ones, changed.
+    Classical,
 }
 
-/// A network that draws rows.
+/// What draws rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Network {
+enum Writer {
     /// Value by value.
     Autoregressive,
     /// The decoder of an autoencoder.
     Vae,
     /// The generator of an adversarial pair.
     Gan,
+    /// Real ones, changed.
+    Classical,
 }
 
 /// A generator that was learned.
@@ -97,21 +104,26 @@ impl Drawing {
             (GeneratorChoice::Gan, Payload::Image) => {
                 Kind::Images(Painter::Gan, settings.shape?, augment.label.clone())
             }
+            (GeneratorChoice::Classical, Payload::Image) => {
+                Kind::Images(Painter::Classical, settings.shape?, augment.label.clone())
+            }
             (_, Payload::Image) | (GeneratorChoice::Columns, _) => return None,
-            (GeneratorChoice::Auto | GeneratorChoice::Autoregressive, _) => Kind::Rows(Network::Autoregressive),
-            (GeneratorChoice::Vae, _) => Kind::Rows(Network::Vae),
-            (GeneratorChoice::Gan, _) => Kind::Rows(Network::Gan),
+            (GeneratorChoice::Auto | GeneratorChoice::Autoregressive, _) => Kind::Rows(Writer::Autoregressive),
+            (GeneratorChoice::Vae, _) => Kind::Rows(Writer::Vae),
+            (GeneratorChoice::Gan, _) => Kind::Rows(Writer::Gan),
+            (GeneratorChoice::Classical, _) => Kind::Rows(Writer::Classical),
         };
         let any = augment.generator == GeneratorChoice::Auto;
-        Some(Self { kind, any, cpu: augment.cpu, seed: super::SEED })
+        Some(Self { kind, any, cpu: augment.cpu, bases: augment.bases, seed: super::SEED })
     }
 
     /// The kind of its models.
     pub fn family(&self) -> Family {
         match self.kind {
-            Kind::Rows(Network::Autoregressive) => Family::AUTOREGRESSIVE,
-            Kind::Rows(Network::Gan) | Kind::Images(Painter::Gan, ..) => Family::GAN,
-            Kind::Rows(Network::Vae) | Kind::Images(Painter::Vae, ..) => Family::VAE,
+            Kind::Rows(Writer::Autoregressive) => Family::AUTOREGRESSIVE,
+            Kind::Rows(Writer::Gan) | Kind::Images(Painter::Gan, ..) => Family::GAN,
+            Kind::Rows(Writer::Vae) | Kind::Images(Painter::Vae, ..) => Family::VAE,
+            Kind::Rows(Writer::Classical) | Kind::Images(Painter::Classical, ..) => Family::CLASSICAL,
         }
     }
 
@@ -137,6 +149,16 @@ impl Drawing {
         if let Kind::Images(_, shape, label) = &self.kind {
             config["shape"] = shape.to_string().into();
             config["label"] = label.as_ref().map(LabelSource::to_string).into();
+        }
+        if self.family() == Family::CLASSICAL {
+            config["bases"] = self.bases.into();
+        }
+        match self.kind {
+            Kind::Rows(Writer::Classical) => {
+                config["holds"] = "training records, coarsened to values that five or more had".into();
+            }
+            Kind::Images(Painter::Classical, ..) => config["holds"] = "training images, as they are".into(),
+            Kind::Rows(_) | Kind::Images(..) => {}
         }
         config
     }

@@ -43,7 +43,7 @@ pub enum Rest {
     TooSoon,
     /// Nothing asks for it.
     Fresh,
-    /// All threads that may train for minutes do.
+    /// All threads that may train for minutes do, or another one's turn has not ended.
     Busy,
 }
 
@@ -92,7 +92,9 @@ impl fmt::Display for Rest {
             Self::TooLittle(enough) => write!(f, "{enough} records are needed to learn a generator from"),
             Self::TooSoon => f.write_str("the last training is too recent, or a generator was taken back"),
             Self::Fresh => f.write_str("nothing asks for another generator"),
-            Self::Busy => f.write_str("others train, and `resources.training_threads` allows no more"),
+            Self::Busy => f.write_str(
+                "others train or judge: `resources.training_threads` allows no more, or it is not its turn yet",
+            ),
         }
     }
 }

@@ -16,7 +16,8 @@ use super::pace::{Counts, Pace};
 use super::renewal::Decision;
 use super::study::Study;
 use super::{
-    Course, CourseError, CourseParts, Curriculum, Learner, Lecture, Load, Reason, Stream, Trainer, TrainerError,
+    Course, CourseError, CourseParts, Curriculum, Learner, Lecture, Load, Reason, Seat, Stream, Trainer, TrainerError,
+    Turns,
 };
 use crate::codec::CodecError;
 use crate::cost::Prices;
@@ -66,6 +67,8 @@ pub struct LessonParts {
     pub examiner: Option<Examiner>,
     /// A permit for each training of minutes that may go on at the same time, in all pipelines together.
     pub threads: Arc<Semaphore>,
+    /// Whose turn it is to take much memory, in all pipelines together.
+    pub turns: Turns,
 }
 
 /// What a training comes to.
@@ -84,6 +87,8 @@ pub struct Lesson {
     study: Option<Study<Lectured>>,
     /// What is learned to draw from beside the codec.
     course: Option<Course>,
+    /// Where turns are asked for.
+    seat: Seat,
     saved: Instant,
     told: Instant,
     /// Whether there is a training of this pipeline that was begun and not ended is known.
@@ -123,10 +128,11 @@ impl Lesson {
             status: Arc::clone(&parts.status),
             threads: Arc::clone(&parts.threads),
         });
-        let now = Instant::now();
+        let (now, seat) = (Instant::now(), Seat::new(parts.turns.clone()));
         Self {
             parts,
             course,
+            seat,
             trainer,
             begun: now,
             pace: Pace::default(),
@@ -159,8 +165,12 @@ impl Lesson {
             if Instant::now() < not_before {
                 continue;
             }
-            if let Err(error) = self.step() {
+            let stepped = self.step();
+            self.seat.looked_around();
+            if let Err(error) = stepped {
                 self.complain("learning", &error);
+                // Others go first meanwhile.
+                self.seat = Seat::new(self.parts.turns.clone());
                 not_before = Instant::now() + RETRY;
             }
         }
@@ -295,7 +305,10 @@ impl Lesson {
         let draws = augment.is_some_and(|augment| match augment.generator {
             GeneratorChoice::Auto => has_fields && !augment.is_conditional(),
             GeneratorChoice::Columns => has_fields,
-            GeneratorChoice::Autoregressive | GeneratorChoice::Vae | GeneratorChoice::Gan => false,
+            GeneratorChoice::Autoregressive
+            | GeneratorChoice::Vae
+            | GeneratorChoice::Gan
+            | GeneratorChoice::Classical => false,
         });
         // What is learned for nothing else draws better than what codes.
         let learned = self.course.as_ref().and_then(Course::in_use).cloned();
@@ -304,7 +317,7 @@ impl Lesson {
             Some(topic) => self.parts.holdings.hold_first_of(topic),
             None => self.parts.holdings.hold_a_first(),
         };
-        let looked = examiner.look(&subjects, judges, &self.parts.learner);
+        let looked = examiner.look(&subjects, judges, &self.parts.learner, &mut self.seat);
         if let Some(course) = &mut self.course
             && let Some(in_use) = course.in_use()
             && examiner.has_fallen(&in_use.model)
@@ -323,7 +336,7 @@ impl Lesson {
         if !trains {
             return course.rest();
         }
-        if let Err(error) = course.step(at, self.parts.examiner.as_mut()) {
+        if let Err(error) = course.step(at, self.parts.examiner.as_mut(), &mut self.seat) {
             self.complain("generator", &error.into());
         }
     }

@@ -11,7 +11,7 @@ use crate::model::manifest::metric;
 use crate::pipeline::learn::generator::Reason;
 use crate::pipeline::learn::renewal::{Cause, Decision, Wait};
 use crate::pipeline::learn::study::{Beginning, Bookmark, Plan, SAVE, Study};
-use crate::pipeline::learn::{Assignment, Outcome, Samples, Stream};
+use crate::pipeline::learn::{Assignment, Outcome, Samples, Stream, Turn};
 use crate::registry::{Registry, RegistryError, Unfinished};
 use crate::telemetry::{TrainingReport, thread_cpu_seconds, unix_millis};
 
@@ -34,6 +34,17 @@ impl Lesson {
                 }
             },
             None => None,
+        };
+        // One of minutes takes less at once, and holds up nobody who is done in seconds.
+        let turn = match long {
+            Some(_) => None,
+            None => match self.seat.take() {
+                Some(turn) => Some(turn),
+                None => {
+                    self.tell(&Decision::Wait(Wait::Busy));
+                    return Ok(());
+                }
+            },
         };
         self.tell(&Decision::Train(cause));
         // Before it, so that one asked for meanwhile is another one.
@@ -61,7 +72,7 @@ impl Lesson {
             target: "latentd", pipeline = self.parts.settings.name, cause = cause.name(),
             warm = matches!(beginning, Beginning::Warm(_)), "training: {}", Decision::Train(cause)
         );
-        self.study = Some(self.study(plan, assignment, beginning, permit)?);
+        self.study = Some(self.study(plan, assignment, beginning, (permit, turn))?);
         (self.saved, self.told) = (Instant::now(), Instant::now());
         Ok(())
     }
@@ -87,7 +98,7 @@ impl Lesson {
             "training: goes on with one that was not ended"
         );
         let assignment = self.trainer.assignment(stream, samples);
-        self.study = Some(self.study(plan, assignment, Beginning::At(bookmark), Some(permit))?);
+        self.study = Some(self.study(plan, assignment, Beginning::At(bookmark), (Some(permit), None))?);
         (self.saved, self.told) = (Instant::now(), Instant::now());
         Ok(())
     }
@@ -111,11 +122,14 @@ impl Lesson {
         plan: Plan,
         assignment: Assignment,
         beginning: Beginning,
-        permit: Option<OwnedSemaphorePermit>,
+        (permit, turn): (Option<OwnedSemaphorePermit>, Option<Turn>),
     ) -> io::Result<Study<Lectured>> {
         let name = format!("{}-train", self.parts.settings.name);
         let (long, earlier) = (assignment.curriculum.is_long(), beginning.spent());
         Study::begin(&name, plan, long, beginning, permit, move |start, monitor| {
+            let _turn = turn;
+            // What it learned from is given up before the turn is.
+            let assignment = assignment;
             let mut lecture = assignment.work(&thread_cpu_seconds, start, monitor)?;
             lecture.took_cpu(earlier.as_secs_f64());
             Ok(lecture)
