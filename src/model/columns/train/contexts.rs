@@ -33,7 +33,7 @@ const GROWTH: usize = 28;
 const POOL: usize = 24;
 
 /// What another context must save: bits of an event in 2^-16.
-const LEAST_GAIN: u64 = 2000;
+const LEAST_GAIN: u64 = 400;
 
 /// The contexts of every column.
 pub(super) fn search(known: &Known<'_>, symbols: &[u16], effort: u64) -> Vec<Vec<Context>> {
