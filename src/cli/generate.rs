@@ -21,9 +21,7 @@ use crate::model::{
     ClassicalImages, ClassicalRows, Condition, Dictionary, Family, Generator, ImagesModel, Manifest, RowsDecoder,
     RowsModel, is_of_images, open_generator, open_image_generator,
 };
-pub use complete::any_field;
 use described::Described;
-pub use judge::without_end;
 
 /// Draw new records from a model of a topic's fields, in the topic's own syntax
 ///

@@ -479,19 +479,18 @@ fn train_learns_images_that_compress_then_makes_smaller_than_zstd_does() {
 fn lacking_values_are_drawn_and_odd_ones_told(folder: &Path, rows: &Path, model: &Path) {
     let rows = fs::read_to_string(rows).unwrap();
     let real: Vec<&str> = rows.lines().take(200).collect();
+    assert!(real.iter().filter(|row| row.contains("null")).count() > 5, "Adult has rows without a workclass");
     let lacking = folder.join("lacking.jsonl");
-    let nulled: Vec<&str> = real.iter().copied().filter(|row| row.contains("null")).collect();
-    assert!(nulled.len() > 5, "Adult has rows without a workclass");
-    fs::write(&lacking, real.join("\n")).unwrap();
-    let completed =
-        String::from_utf8(ok(&["generate", "-m", text(model), "--complete", text(&lacking)], None)).unwrap();
-    assert_eq!(
-        completed,
-        String::from_utf8(ok(&["generate", "-m", text(model), "--complete", text(&lacking)], None)).unwrap()
-    );
-    assert_eq!(completed.lines().count(), real.len());
-    for (before, after) in real.iter().zip(completed.lines()) {
-        let [before, after]: [Value; 2] = [before, after].map(|row| serde_json::from_str(row).unwrap());
+    let complete = |content: &[u8], more: &[&str]| {
+        fs::write(&lacking, content).unwrap();
+        ok(&[&["generate", "-m", text(model), "--complete", text(&lacking)], more].concat(), None)
+    };
+    let completed = complete(real.join("\n").as_bytes(), &[]);
+    assert_eq!(completed, complete(real.join("\n").as_bytes(), &[]));
+    let lines: Vec<String> = String::from_utf8(completed).unwrap().split('\n').map(str::to_owned).collect();
+    assert_eq!(lines.len(), real.len(), "no end of a line more than there were");
+    for (before, after) in real.iter().zip(&lines) {
+        let [before, after]: [Value; 2] = [*before, after].map(|row| serde_json::from_str(row).unwrap());
         for (field, value) in before.as_object().unwrap() {
             assert!(
                 if value.is_null() { after[field].is_string() } else { after[field] == *value },
@@ -499,24 +498,62 @@ fn lacking_values_are_drawn_and_odd_ones_told(folder: &Path, rows: &Path, model:
             );
         }
     }
-    let odd = real[0].replacen(&format!(":{},", serde_json::from_str::<Value>(real[0]).unwrap()["age"]), ":990,", 1);
+    // What is between records is nobody's to change, and neither is what is no record of the topic.
+    let crlf = format!("{}\r\n\r\n{{\"no\":1}}\r\n", real.join("\r\n"));
+    assert_eq!(complete(crlf.as_bytes(), &[]), format!("{}\r\n\r\n{{\"no\":1}}\r\n", lines.join("\r\n")).as_bytes());
+    let prefixed = |records: &[&str]| -> Vec<u8> {
+        let record = |record: &&str| [&(record.len() as u32).to_be_bytes(), record.as_bytes()].concat();
+        records.iter().flat_map(record).collect()
+    };
+    let expected: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert_eq!(complete(&prefixed(&real), &["--records", "length"]), prefixed(&expected));
+    let spaced = complete(format!(" {}  \n\n", real.join("   ")).as_bytes(), &["--records", "json"]);
+    assert_eq!(String::from_utf8(spaced).unwrap(), format!(" {}  \n\n", expected.join("   ")));
+    fs::write(&lacking, "{\"no\":1}\n{\"no\":2}\n").unwrap();
+    for command in [&["generate", "--complete"][..], &["score"]] {
+        let output = folder.join("none");
+        let (_, told) = fails(&[command, &[text(&lacking), "-m", text(model), "-o", text(&output)]].concat(), None);
+        assert!(!output.exists());
+        assert!(
+            told.contains("none of the 2 records") && told.contains("{\"no\":1}") && told.contains("--records"),
+            "{told}"
+        );
+    }
+
+    let age = |age: &str| {
+        let own = serde_json::from_str::<Value>(real[0]).unwrap()["age"].clone();
+        real[0].replacen(&format!(":{own},"), &format!(":{age},"), 1)
+    };
     let scored = folder.join("scored.jsonl");
-    fs::write(&scored, format!("{}\n{odd}\n{{\"no\":1}}\n", real.join("\n"))).unwrap();
-    let lines = ok(&["score", "-m", text(model), "--format", "json", text(&scored)], None);
-    let scores: Vec<Value> =
-        lines.trim_ascii_end().split(|byte| *byte == b'\n').map(|line| serde_json::from_slice(line).unwrap()).collect();
-    assert_eq!(scores.len(), real.len() + 2);
-    assert_eq!(scores[real.len()]["unseen"], serde_json::json!(["age"]), "{}", scores[real.len()]);
-    assert!(
-        scores[..=real.len()].iter().all(|score| score["bits"].as_f64().unwrap() > 1.0 && score["field"].is_string())
+    fs::write(&scored, format!("{}\n\n{}\n{{\"no\":1}}\n", real.join("\n"), age("990"))).unwrap();
+    let scores = |more: &[&str]| -> Vec<Value> {
+        let lines = ok(&[&["score", "-m", text(model), "--format", "json", text(&scored)], more].concat(), None);
+        let lines = std::str::from_utf8(&lines).unwrap().lines();
+        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let all = scores(&[]);
+    assert_eq!(all.len(), real.len() + 2, "what is empty is no record");
+    let odd = &all[real.len()];
+    assert_eq!((&odd["unseen"], &odd["field"]), (&serde_json::json!(["age"]), &"age".into()), "{odd}");
+    assert_eq!(
+        (&odd["number"], odd["record"].as_str()),
+        (&(real.len() + 1).into(), Some(age("990").as_str())),
+        "{odd}"
     );
-    let most = ok(&["score", "-m", text(model), "-n", "3", "--format", "json", text(&scored)], None);
-    let most: Vec<Value> =
-        most.trim_ascii_end().split(|byte| *byte == b'\n').map(|line| serde_json::from_slice(line).unwrap()).collect();
-    // What is no such record at all, then by bits.
+    assert!(odd["fields"]["age"].as_f64().unwrap() > 18.0, "{odd}");
+    for score in &all[..=real.len()] {
+        assert!(score["bits"].as_f64().unwrap() > 1.0 && score["excess"].as_f64() < score["bits"].as_f64(), "{score}");
+        assert_eq!(score["fields"].as_object().unwrap().len(), 15, "{score}");
+    }
+    let most = scores(&["-n", "3"]);
+    // What is no such record at all, then by what does not fit.
     assert_eq!((most.len(), &most[0]["bits"], &most[0]["record"]), (3, &Value::Null, &"{\"no\":1}".into()));
-    let largest = scores.iter().filter_map(|score| score["bits"].as_f64()).fold(0.0, f64::max);
-    assert_eq!(most[1]["bits"], largest);
+    let of = |score: &Value| score["field"].as_str().map(|field| score["fields"][field].as_f64().unwrap());
+    let largest = all.iter().filter_map(of).fold(f64::NEG_INFINITY, f64::max);
+    assert_eq!(of(&most[1]), Some(largest));
+    let table = ok(&["score", "-m", text(model), text(&scored)], None);
+    let table = String::from_utf8(table).unwrap();
+    assert!(table.contains("fits least") && table.contains("{\"no\":1}") && table.lines().count() < 60, "{table}");
 }
 
 #[test]
@@ -531,7 +568,6 @@ fn generators_of_rows_are_trained_drawn_from_and_drawn_again() {
             "json",
             "--generator",
             kind,
-            "--bare",
             "--cpu",
             "3s",
             text(&file),

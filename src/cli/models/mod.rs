@@ -23,7 +23,7 @@ use crate::cli::{Format, UsageError};
 use crate::codec::{LearnedCodecs, MissingModel, ModelId, ModelRef, ModelSource, NoModels};
 use crate::config::{self, Config};
 use crate::model::package::{self, PackageError};
-use crate::model::{Dictionary, Family, Learned, Manifest};
+use crate::model::{Dictionary, Family, Learned, Manifest, RowsModel};
 use crate::registry::{Activation, CacheSettings, Expect, GcPolicy, ModelCache, Registry, Signature, log_of};
 
 /// Which registry.
@@ -147,6 +147,16 @@ pub fn open(model: &str, registry: &RegistryArgs) -> anyhow::Result<(Option<Mani
         registry.open().with_context(|| format!("there is no file `{model}`, so it must be a model's id"))?;
     let model = Runtime::new()?.block_on(async { registry.load(&registry.resolve(model).await?).await })?;
     Ok((Some(model.manifest), model.artefact.as_ref().into()))
+}
+
+/// An artefact as a model that tells any field from any others, which can do `what`.
+pub fn any_field(model: &str, artefact: &[u8], what: &str) -> anyhow::Result<RowsModel> {
+    RowsModel::parse(artefact).map_err(|error| {
+        let message = format!(
+            "`{model}` cannot {what}: {error}; a model can that `latentd train --generator autoregressive` made"
+        );
+        UsageError::new(message).into()
+    })
 }
 
 /// Whether a model is of the family that is needed.

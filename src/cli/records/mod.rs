@@ -8,6 +8,7 @@ mod lines;
 mod open;
 mod pictures;
 mod reader;
+mod unlike;
 
 use std::ops::Range;
 
@@ -16,6 +17,7 @@ pub use pictures::Pictures;
 #[cfg(feature = "training")]
 pub use pictures::Planar;
 pub use reader::RecordReader;
+pub use unlike::Unlike;
 
 /// How a file is cut into records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

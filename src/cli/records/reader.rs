@@ -27,6 +27,17 @@ pub struct FoundRecord<'a> {
     pub all: &'a [u8],
     /// The record itself.
     pub content: &'a [u8],
+    /// How much of `all` is before it.
+    before: usize,
+}
+
+impl<'a> FoundRecord<'a> {
+    /// What is before the record itself, the record, and what is after it.
+    pub fn parts(&self) -> [&'a [u8]; 3] {
+        let (before, rest) = self.all.split_at(self.before);
+        let (content, after) = rest.split_at(self.content.len());
+        [before, content, after]
+    }
 }
 
 /// Why there is no next record.
@@ -84,7 +95,7 @@ impl<R: Read> RecordReader<R> {
         };
         let all = &self.buffer[self.start..self.start + piece.all];
         self.start += piece.all;
-        Ok(Some(FoundRecord { all, content: &all[piece.content] }))
+        Ok(Some(FoundRecord { all, before: piece.content.start, content: &all[piece.content] }))
     }
 
     /// Reads as much again as there is of a record, so that no byte is looked at more than twice on average.

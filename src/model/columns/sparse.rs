@@ -97,8 +97,9 @@ impl Table {
         self.0 >> Self::FIRST_BITS & 0xf
     }
 
-    /// Appends a distribution: symbols, which rise, and where their slots begin. There are fewer lines than 2^25: each has a symbol of its
-    /// own, which takes two bytes of the 8 MiB that an artefact may have.
+    /// Appends a distribution: symbols, which rise, and where their slots begin. It takes fewer lines than four for each `N` of its symbols, and
+    /// one for each that ends in another line than it began; so all distributions of an artefact, which takes two bytes for a symbol and has 8 MiB
+    /// at most, take fewer than 2^25.
     pub fn write<const N: usize>(entries: &[(u16, u32)], lines: &mut Vec<Line<N>>) -> Self {
         let most = MAX_BITS.min((entries.len() / N).next_power_of_two().ilog2() + 1);
         let bits = (0..most).find(|bits| over::<N>(entries, *bits) <= OVER).unwrap_or(most);
@@ -161,6 +162,21 @@ mod tests {
     use crate::model::columns::chain::ESCAPE;
     use proptest::prelude::*;
 
+    /// Whether each symbol is found by its first and last slots and by some between them, which may be those of a line that it fills.
+    fn finds_all<const N: usize>(entries: &[(u16, u32)]) -> Result<(), TestCaseError> {
+        let mut lines = vec![Line::<N>::new(&[(0, 0)], TOTAL)];
+        let table = Table::write(entries, &mut lines);
+        let ends = entries[1..].iter().map(|(_, start)| *start).chain([TOTAL]);
+        for ((symbol, start), end) in entries.iter().copied().zip(ends) {
+            for slot in (start..end).step_by(509).chain([(start + end) / 2, end - 1]) {
+                let found = table.by_slot(|at| &lines[at], slot);
+                prop_assert_eq!((found.symbol, found.start, found.frequency), (symbol, start, end - start));
+                prop_assert_eq!(lines[found.line].symbols()[found.place], symbol);
+            }
+        }
+        Ok(())
+    }
+
     proptest! {
         #[test]
         fn every_slot_has_its_symbol(
@@ -178,16 +194,8 @@ mod tests {
                 here
             }).collect();
             let entries: Vec<(u16, u32)> = symbols.iter().copied().zip(starts).collect();
-            let mut lines = vec![Line::<6>::new(&[(0, 0)], TOTAL)];
-            let table = Table::write(&entries, &mut lines);
-            let ends = entries[1..].iter().map(|(_, start)| *start).chain([TOTAL]);
-            for ((symbol, start), end) in entries.iter().copied().zip(ends) {
-                for slot in [start, end - 1] {
-                    let found = table.by_slot(|at| &lines[at], slot);
-                    prop_assert_eq!((found.symbol, found.start, found.frequency), (symbol, start, end - start));
-                    prop_assert_eq!(lines[found.line].symbols()[found.place], symbol);
-                }
-            }
+            finds_all::<6>(&entries)?;
+            finds_all::<7>(&entries)?;
         }
     }
 }

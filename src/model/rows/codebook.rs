@@ -92,6 +92,23 @@ impl Variable {
     }
 }
 
+impl Variable {
+    /// The least and the largest number that nobody would call new: those of [`Variable::range`], and as far beyond them as the outermost bin
+    /// is wide, since what it ends with are means of some numbers.
+    pub fn reach(&self) -> Option<(i64, i64)> {
+        let (low, high) = self.range()?;
+        let width = |end: i64| {
+            let is_at = |code: &&Code| matches!(code, Code::Number { bin, .. } if bin.holds(end));
+            let width = |code: &Code| match code {
+                Code::Number { bin, .. } => Some(bin.edges.last()?.saturating_sub(*bin.edges.first()?)),
+                _ => None,
+            };
+            self.codes.iter().filter(is_at).filter_map(width).max().unwrap_or(0)
+        };
+        Some((low.saturating_sub(width(low)), high.saturating_add(width(high))))
+    }
+}
+
 /// A place of a value in a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Field {
@@ -277,26 +294,36 @@ impl Codebook {
 
     /// A record of less than 4 GiB as codes, one for each variable; `None` where it is not of the grammar, or a path occurs too
     /// often, or it has what the variables have no code for.
-    pub fn read(&self, record: &[u8], cells: &mut Cells, codes: &mut Vec<u16>) -> Option<()> {
+    pub fn read(&self, record: &[u8], cells: &mut Cells, codes: &mut Vec<Option<u16>>) -> Option<Vec<u16>> {
         if !cells.find(self, record) {
             return None;
         }
+        self.known(record, cells, codes);
+        codes.iter().copied().collect()
+    }
+
+    /// The codes of a record whose values were found, one for each variable; `None` for what the variables have no code for.
+    pub fn known(&self, record: &[u8], cells: &Cells, codes: &mut Vec<Option<u16>>) {
         codes.clear();
-        codes.resize(self.variables.len(), 0);
+        codes.resize(self.variables.len(), None);
         for ((field, lookup), cell) in self.fields.iter().zip(&self.readers).zip(&cells.cells) {
-            lookup.read(self, field, *cell, record, codes)?;
+            lookup.read(self, field, *cell, record, codes);
         }
         for link in &self.links {
-            codes[usize::from(link.variable)] = self.off(link, cells, record);
+            codes[usize::from(link.variable)] = Some(self.off(link, cells, record));
         }
         for fork in &self.forks {
-            codes[usize::from(fork.variable)] = self.literal(fork, &cells.steps)?;
+            codes[usize::from(fork.variable)] = self.literal(fork, &cells.steps);
         }
-        Some(())
+    }
+
+    /// The code of a field's number.
+    pub fn code_of(&self, field: usize, number: i64) -> Option<u16> {
+        self.readers[field].number(number)
     }
 
     /// The number that a record has in a field.
-    fn number(&self, field: u16, cells: &Cells, record: &[u8]) -> Option<i64> {
+    pub fn number(&self, field: u16, cells: &Cells, record: &[u8]) -> Option<i64> {
         let (slot, start, end) = cells.cells[usize::from(field)]?;
         let lookup = &self.readers[usize::from(field)];
         let value = record.get(start as usize..end as usize).filter(|_| lookup.slot == Some(slot))?;
@@ -304,7 +331,7 @@ impl Codebook {
     }
 
     /// The code for how much a number is off what others make: the last where that is nothing frequent.
-    fn off(&self, link: &Link, cells: &Cells, record: &[u8]) -> u16 {
+    pub fn off(&self, link: &Link, cells: &Cells, record: &[u8]) -> u16 {
         let of = link.of.map(|field| self.number(field, cells, record));
         let off = match (self.number(link.field, cells, record), of) {
             (Some(number), [Some(a), Some(b)]) => link.relation.off(number, [a, b]),
@@ -405,7 +432,7 @@ impl Lookup {
     }
 
     /// Codes of a field.
-    fn read(&self, book: &Codebook, field: &Field, cell: Option<Cell>, record: &[u8], codes: &mut [u16]) -> Option<()> {
+    fn read(&self, book: &Codebook, field: &Field, cell: Option<Cell>, record: &[u8], codes: &mut [Option<u16>]) {
         let mut time = None;
         let code = match cell {
             None => self.absent,
@@ -425,11 +452,10 @@ impl Lookup {
                 }
             }
         };
-        codes[usize::from(field.variable)] = code.or(self.rare)?;
+        codes[usize::from(field.variable)] = code.or(self.rare);
         if let Some(format) = field.format() {
-            self.read_parts(&format, field, time, codes)?;
+            self.read_parts(&format, field, time, codes);
         }
-        Some(())
     }
 
     fn number(&self, number: i64) -> Option<u16> {
@@ -441,7 +467,7 @@ impl Lookup {
         self.bins.get(at).or(self.bins.last()).map(|(_, place)| *place)
     }
 
-    fn read_parts(&self, format: &TimeFormat, field: &Field, time: Option<i64>, codes: &mut [u16]) -> Option<()> {
+    fn read_parts(&self, format: &TimeFormat, field: &Field, time: Option<i64>, codes: &mut [Option<u16>]) {
         let parts = time.and_then(|time| parts(format, time));
         for (part, variable) in field.parts.iter().enumerate() {
             let Some(variable) = variable else { continue };
@@ -449,8 +475,7 @@ impl Lookup {
                 None => self.parts_absent[part],
                 Some(parts) => self.parts[part].get(&parts[part]).copied(),
             };
-            codes[usize::from(*variable)] = code.or(self.parts_rare[part])?;
+            codes[usize::from(*variable)] = code.or(self.parts_rare[part]);
         }
-        Some(())
     }
 }

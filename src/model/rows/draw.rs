@@ -25,6 +25,8 @@ pub(super) struct Table {
     codes: Vec<u16>,
     /// `[rows, words]`: codes that are not drawn beside those that a row has.
     excluded: Vec<u64>,
+    /// `[words]`, or empty: codes that are drawn in no row where others can be.
+    unwanted: Vec<u64>,
     /// Variables that a time says which goes on, if it does.
     pub leads: Vec<u16>,
     /// `[rows, leads]`: what it says in each row.
@@ -56,7 +58,7 @@ impl Table {
     }
 
     /// Whether a row's variable is drawn: a time that goes on does not say it, and another has the code that asks for it.
-    fn is_open(&self, scheme: &Scheme, variable: usize, row: usize) -> bool {
+    pub fn is_open(&self, scheme: &Scheme, variable: usize, row: usize) -> bool {
         let is_asked = scheme.book.guards[variable].is_none_or(|(by, code)| self.row(row)[usize::from(by)] == code);
         let lead = self.lead(variable);
         is_asked && lead.is_none_or(|lead| self.leading[row * self.leads.len() + lead].is_none())
@@ -67,11 +69,17 @@ impl Table {
         (0..self.codes.len() / self.variables.max(1)).any(|row| self.is_open(scheme, variable, row))
     }
 
-    /// Draws none of these codes in any row, if there are others.
-    pub fn exclude(&mut self, codes: &[usize]) {
-        for excluded in self.excluded.chunks_exact_mut(self.words.max(1)) {
-            codes.iter().for_each(|code| excluded[code / 64] |= 1 << (code % 64));
-        }
+    /// Draws none of these codes in any row where others may stand.
+    pub fn avoid(&mut self, codes: &[usize]) {
+        self.unwanted.resize(self.words, 0);
+        codes.iter().for_each(|code| self.unwanted[code / 64] |= 1 << (code % 64));
+    }
+
+    /// A variable of a row has a code, and what may not stand beside it is excluded from now on.
+    pub fn put(&mut self, scheme: &Scheme, (row, variable): (usize, usize), code: u16) {
+        self.codes[row * self.variables + variable] = code;
+        let excluded = &mut self.excluded[row * self.words..][..self.words];
+        scheme.zeros.exclude(scheme.first[variable] + usize::from(code), excluded);
     }
 
     /// Begins rows that have what is fixed, what a time says where it goes on, and the only code of variables that have no other.
@@ -89,6 +97,7 @@ impl Table {
         }
         self.codes.clear();
         self.excluded.clear();
+        self.unwanted.clear();
         self.leading.clear();
         self.leads.clear();
         if times.iter().any(Option::is_some) {
@@ -100,10 +109,9 @@ impl Table {
             let Some(time) = time else { continue };
             self.leading.extend(scheme.book.leading(*time));
             let said = self.leads.iter().zip(&self.leading[row * self.leads.len()..]);
-            for (variable, code) in said.filter_map(|(variable, code)| Some((usize::from(*variable), (*code)?))) {
-                self.codes[row * self.variables + variable] = code;
-                let excluded = &mut self.excluded[row * self.words..];
-                scheme.zeros.exclude(scheme.first[variable] + usize::from(code), excluded);
+            let said = said.filter_map(|(variable, code)| Some((usize::from(*variable), (*code)?)));
+            for (variable, code) in said.collect::<Vec<_>>() {
+                self.put(scheme, (row, variable), code);
             }
         }
     }
@@ -162,20 +170,24 @@ impl Scheme {
         Err(DrawError::NotWhole { seed, index: numbers[pending[0]] })
     }
 
-    /// Draws a code of a variable in a row by its logits, which the first of `logits` are, if any is to be drawn: none that is rare, and none that
-    /// is excluded unless all are. What may not stand beside it is excluded from now on.
+    /// Draws a code of a variable in a row by its logits, which the first of `logits` are, if any is to be drawn: none that is rare, none that
+    /// is excluded unless all are, and none that is unwanted unless all others are excluded. What may not stand beside it is excluded from now on.
     pub fn pick(&self, variable: usize, logits: &mut [f32], row: usize, chance: &mut Chance, table: &mut Table) {
         if !table.is_open(self, variable, row) {
             return;
         }
         let (first, size) = (self.first[variable], self.size(variable));
         let logits = &mut logits[..size];
-        let excluded = &mut table.excluded[row * table.words..][..table.words];
+        let excluded = &table.excluded[row * table.words..][..table.words];
+        let unwanted = table.unwanted.as_slice();
         let has = |set: &[u64], place: usize| set[(first + place) / 64] >> ((first + place) % 64) & 1 == 1;
+        let is_avoided = |place: usize| !unwanted.is_empty() && has(unwanted, place);
         let excludes: &[u64] = if (0..size).all(|place| has(excluded, place)) { &self.never } else { excluded };
+        let avoids = (0..size).any(|place| !has(excludes, place) && !is_avoided(place));
         let mut most = f32::NEG_INFINITY;
         for (place, logit) in logits.iter_mut().enumerate() {
-            *logit = if has(excludes, place) { f32::NEG_INFINITY } else { *logit };
+            let is_out = has(excludes, place) || avoids && is_avoided(place);
+            *logit = if is_out { f32::NEG_INFINITY } else { *logit };
             most = most.max(*logit);
         }
         logits.iter_mut().for_each(|logit| *logit = exp(*logit - most));
@@ -191,8 +203,7 @@ impl Scheme {
                 }
             }
         }
-        table.codes[row * table.variables + variable] = last as u16;
-        self.zeros.exclude(first + last, excluded);
+        table.put(self, (row, variable), last as u16);
     }
 
     /// Writes a row as a record of a number and a time; whether the grammar has a way for it.
@@ -287,12 +298,12 @@ impl Scheme {
         }
     }
 
-    fn code(&self, variable: u16, codes: &[u16]) -> &Code {
+    pub(super) fn code(&self, variable: u16, codes: &[u16]) -> &Code {
         &self.book.variables[usize::from(variable)].codes[usize::from(codes[usize::from(variable)])]
     }
 
     /// Appends a value of a code, and says which number it is, if it is one; `None` where the field's kind has no text for it.
-    fn value(
+    pub(super) fn value(
         &self,
         field: &Field,
         code: &Code,

@@ -176,9 +176,9 @@ pub fn learn(records: &[&[u8]]) -> Result<Coded, RowsError> {
 }
 
 fn coded(book: Codebook, records: &[&[u8]]) -> Result<Coded, RowsError> {
-    let (mut codes, mut row, mut cells, mut rows) = (Vec::new(), Vec::new(), Cells::default(), 0);
+    let (mut codes, mut known, mut cells, mut rows) = (Vec::new(), Vec::new(), Cells::default(), 0);
     for record in records {
-        if book.read(record, &mut cells, &mut row).is_some() {
+        if let Some(row) = book.read(record, &mut cells, &mut known) {
             codes.extend_from_slice(&row);
             rows += 1;
         }

@@ -82,6 +82,14 @@ impl Relation {
 }
 
 impl Relation {
+    /// The number that two others would have to make for this one to be so much off.
+    pub fn wanted(self, number: i64, off: i64) -> Option<i64> {
+        match self.is_clock() {
+            true => Some(clock(minutes(number)?.checked_sub(off)?)),
+            false => number.checked_sub(off),
+        }
+    }
+
     /// The first or second number, if they are to make this one and nothing off; for minutes the nearest to what they are.
     pub fn solved(self, number: i64, of: [i64; 2], which: usize) -> Option<i64> {
         let [a, b] = of;
@@ -165,6 +173,8 @@ mod tests {
                 for (of, number) in [(wide, number), (small, clock), (small, number)] {
                     if let Some(off) = relation.off(number, of) {
                         prop_assert_eq!(relation.apply(of, off), Some(number), "{:?}", relation);
+                        let wanted = relation.wanted(number, off).unwrap();
+                        prop_assert_eq!(relation.off(wanted, of), Some(0), "{:?}", relation);
                     }
                     relation.apply(of, number);
                     for which in [0, 1] {

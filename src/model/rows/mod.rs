@@ -8,8 +8,8 @@
 //!    noise (`decoder`). `crate::training::rows` trains them. Or there is none, and real rows are changed (`classical`, `bases`).
 //! 3. Drawing (`draw`) begins with what the **condition** fixes (`condition`), draws the other codes, then values within their codes,
 //!    and **writes** them in the topic's syntax (`writer`).
-//! 4. A network that tells any variable from any others also says what is not there: what a record lacks is drawn (`complete`), and what it has is
-//!    weighed (`surprise`).
+//! 4. A network that tells any variable from any others also says what is not there: what a record (`reading`) lacks is drawn (`complete`), and
+//!    what it has is weighed (`surprise`).
 //!
 //! All of it is integers and `f32` in a stated order: the same model, seed, condition and number give the same bytes on every
 //! machine.
@@ -27,6 +27,7 @@ mod draw;
 mod learn;
 mod link;
 mod network;
+mod reading;
 mod relate;
 mod scheme;
 mod surprise;
@@ -43,7 +44,7 @@ pub use complete::Completed;
 pub use decoder::{DecoderParts, MAX_LATENTS, MAX_LAYERS, Prior, RowsDecoder};
 pub use learn::{Coded, learn};
 pub use network::{BlockWeights, Weights};
-pub use surprise::Surprise;
+pub use surprise::{FieldSurprise, Surprise};
 
 /// Most codes of all variables.
 pub const MAX_CODES: usize = 8192;

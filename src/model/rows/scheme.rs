@@ -49,10 +49,8 @@ impl Scheme {
 
     /// A record as codes, one for each variable; `None` where it has what there is no code for.
     pub fn codes(&self, record: &[u8]) -> Option<Vec<u16>> {
-        let mut codes = Vec::new();
         u32::try_from(record.len()).ok()?;
-        self.book.read(record, &mut Cells::default(), &mut codes)?;
-        Some(codes)
+        self.book.read(record, &mut Cells::default(), &mut Vec::new())
     }
 
     /// Whether a code, counted over all variables, is never drawn.

@@ -1,88 +1,140 @@
 //! How unusual a record is, and what of it.
+//!
+//! A network tells each code `x` with a probability `p(x)`. It takes `-log2 p(x)` bits, and codes of that distribution take its entropy on
+//! average, `-sum p log2 p`. Bits alone name whatever varies most, a time of day in each record; the *excess* of the bits over the entropy
+//! is 0 on average for each field of a record that the model would draw, so that what is left is what does not fit.
+
+use std::f64::consts::LN_2;
 
 use super::RowsModel;
-use super::codebook::{Cells, Code};
+use super::codebook::Code;
 use super::network::Known;
+use super::reading::Reading;
+
+/// Bits that a value takes which nothing that was learned stands for, and more bits of a number beyond all that were learned: of a million such
+/// values one is expected.
+const UNSEEN_BITS: f64 = 20.0;
+
+/// Bits from which on a value that was seen too rarely to be learned counts as none that was: less than one in a hundred is.
+const RARE_BITS: f64 = 6.64;
 
 /// What a model thinks of a record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Surprise {
-    /// The bits that its codes take, drawn in the model's order: minus the binary logarithm of how likely it is among records as codes.
+    /// The bits that its codes take, told one after the other in the model's order: minus the binary logarithm of how likely it is among
+    /// records as codes.
     pub bits: f64,
-    /// By field: its name, and the bits that it takes where all others are known.
-    pub fields: Vec<(String, f64)>,
-    /// Fields whose value is none that was learned: a text that was seen too rarely, a number beyond all that were seen.
+    /// How many of them are more than the model expects of records.
+    pub excess: f64,
+    /// Its fields.
+    pub fields: Vec<FieldSurprise>,
+    /// Fields whose value is none that was learned: a text that was seen too rarely where few are, a number far beyond all that were seen, a NULL
+    /// where there was none.
     pub unseen: Vec<String>,
 }
 
+/// What a model thinks of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldSurprise {
+    /// Its path.
+    pub name: String,
+    /// The bits that it takes where all other fields are known.
+    pub bits: f64,
+    /// How many of them are more than the model expects of it beside these.
+    pub excess: f64,
+}
+
 impl Surprise {
-    /// The field that takes the most bits where all others are known.
-    pub fn most(&self) -> Option<&(String, f64)> {
-        self.fields.iter().max_by(|a, b| a.1.total_cmp(&b.1))
+    /// The field that fits the others least.
+    pub fn most(&self) -> Option<&FieldSurprise> {
+        self.fields.iter().max_by(|a, b| a.excess.total_cmp(&b.excess))
     }
 }
 
+/// What a variable takes that has a code.
+struct Weight {
+    bits: f64,
+    entropy: f64,
+    is_rare: bool,
+}
+
 impl RowsModel {
-    /// How unusual a record is; `None` where it has what the model has no code for.
+    /// How unusual a record is, with or without the end of its line; `None` where it is not one of the topic's syntax.
     pub fn surprise(&self, record: &[u8]) -> Option<Surprise> {
-        let book = &self.scheme.book;
-        u32::try_from(record.len()).ok()?;
-        let (mut cells, mut codes) = (Cells::default(), Vec::new());
-        book.read(record, &mut cells, &mut codes)?;
-        let mut state = Known::default();
+        let (scheme, book) = (&self.scheme, &self.scheme.book);
+        let reading = scheme.reading(record)?;
+        let (codes, mut state) = (&reading.codes, Known::default());
+        let sum = |weights: &[Weight]| {
+            let bits = weights.iter().map(|weight| weight.bits).sum::<f64>();
+            (bits, bits - weights.iter().map(|weight| weight.entropy).sum::<f64>())
+        };
+        let order: Vec<usize> = scheme.order.iter().map(|variable| usize::from(*variable)).collect();
+        let is_fork = |variable: usize| book.forks.iter().any(|fork| usize::from(fork.variable) == variable);
         self.network.begin(1, &mut state);
-        let all: Vec<usize> = self.scheme.order.iter().map(|variable| usize::from(*variable)).collect();
-        let bits = self.bits(&codes, &all, &mut state);
-        let mut surprise = Surprise { bits, fields: Vec::new(), unseen: Vec::new() };
-        for (number, (field, cell)) in book.fields.iter().zip(&cells.cells).enumerate() {
-            let own = self.scheme.variables_of(number);
-            let mine: Vec<usize> = all.iter().copied().filter(|variable| own.contains(variable)).collect();
+        let (bits, excess) = sum(&self.weigh(codes, &order, &mut state));
+        let mut surprise = Surprise { bits, excess, fields: Vec::new(), unseen: Vec::new() };
+        for (number, field) in book.fields.iter().enumerate() {
+            let own = scheme.variables_of(number);
+            let mine: Vec<usize> = order.iter().copied().filter(|variable| own.contains(variable)).collect();
             self.network.begin(1, &mut state);
-            for variable in all.iter().copied().filter(|variable| !own.contains(variable)) {
-                self.tell(&codes, variable, &mut state);
+            // Which literals stand between values says where one is NULL.
+            for variable in order.iter().copied().filter(|variable| !own.contains(variable) && !is_fork(*variable)) {
+                self.tell(codes, variable, &mut state);
             }
+            let weights = self.weigh(codes, &mine, &mut state);
             let name = &book.variables[usize::from(field.variable)].name;
-            surprise.fields.push((name.clone(), self.bits(&codes, &mine, &mut state)));
-            let code =
-                |variable: u16| &book.variables[usize::from(variable)].codes[usize::from(codes[usize::from(variable)])];
-            let is_new = match (code(field.variable), cell) {
-                (Code::Rare, _) => true,
-                (Code::Number { .. }, Some((_, start, end))) => {
-                    let value = field.kind.parse(&record[*start as usize..*end as usize]);
-                    let range = book.variables[usize::from(field.variable)].range();
-                    value.zip(range).is_some_and(|(value, (low, high))| value < low || high < value)
+            let (mut bits, mut excess) = sum(&weights);
+            let is_new = mine.iter().any(|variable| codes[*variable].is_none()) || self.is_beyond(number, &reading);
+            if is_new {
+                for sum in [&mut bits, &mut excess, &mut surprise.bits, &mut surprise.excess] {
+                    *sum += UNSEEN_BITS;
                 }
-                _ => false,
-            };
-            if is_new || field.parts.iter().flatten().any(|part| *code(*part) == Code::Rare) {
+            }
+            surprise.fields.push(FieldSurprise { name: name.clone(), bits, excess });
+            if is_new || weights.iter().any(|weight| weight.is_rare && weight.bits >= RARE_BITS) {
                 surprise.unseen.push(name.clone());
             }
         }
         Some(surprise)
     }
 
-    /// The bits that some variables take one after the other, beside what is known.
-    fn bits(&self, codes: &[u16], variables: &[usize], state: &mut Known) -> f64 {
-        let mut nats = 0.0;
-        for variable in variables.iter().copied() {
-            let guard = self.scheme.book.guards[variable];
-            if guard.is_some_and(|(by, code)| codes[usize::from(by)] != code) {
-                continue;
-            }
+    /// Whether a field has a number far beyond all that were learned, which others do not make.
+    fn is_beyond(&self, number: usize, reading: &Reading) -> bool {
+        let (book, codes) = (&self.scheme.book, &reading.codes);
+        let own = usize::from(book.fields[number].variable);
+        let is_own = book.guards[own].is_none_or(|(by, code)| codes[usize::from(by)] == Some(code));
+        let is_number =
+            codes[own].is_some_and(|code| matches!(book.variables[own].codes[usize::from(code)], Code::Number { .. }));
+        let found = book.number(number as u16, &reading.cells, &reading.text).filter(|_| is_own && is_number);
+        let reach = book.variables[own].reach();
+        found.zip(reach).is_some_and(|(found, (low, high))| found < low || high < found)
+    }
+
+    /// What some variables take that are told one after the other, beside what is known: those that have a code, and that another asks for where
+    /// one must.
+    fn weigh(&self, codes: &[Option<u16>], variables: &[usize], state: &mut Known) -> Vec<Weight> {
+        let book = &self.scheme.book;
+        let is_asked =
+            |variable: usize| book.guards[variable].is_none_or(|(by, code)| codes[usize::from(by)] == Some(code));
+        let mut weights = Vec::new();
+        for variable in variables.iter().copied().filter(|variable| is_asked(*variable)) {
+            let Some(code) = codes[variable].map(usize::from) else { continue };
             self.network.ask(variable, state);
             let logits = state.logits[..self.scheme.size(variable)].iter().map(|logit| f64::from(*logit));
             let most = logits.clone().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = logits.map(|logit| (logit - most).exp()).sum();
-            nats += most + sum.ln() - f64::from(state.logits[usize::from(codes[variable])]);
+            let total = most + logits.clone().map(|logit| (logit - most).exp()).sum::<f64>().ln();
+            let bits = (total - f64::from(state.logits[code])) / LN_2;
+            let entropy = logits.map(|logit| (logit - total).exp() * (total - logit)).sum::<f64>() / LN_2;
+            weights.push(Weight { bits, entropy, is_rare: book.variables[variable].codes[code] == Code::Rare });
             self.tell(codes, variable, state);
         }
-        nats / std::f64::consts::LN_2
+        weights
     }
 
-    /// Tells a variable, but for those that are told by a condition alone.
-    fn tell(&self, codes: &[u16], variable: usize, state: &mut Known) {
+    /// Tells a variable that has a code, but for those that are told by a condition alone.
+    fn tell(&self, codes: &[Option<u16>], variable: usize, state: &mut Known) {
         if self.scheme.book.guards[variable].is_none() {
-            self.network.tell(variable, std::iter::once(Some(codes[variable])), state);
+            self.network.tell(variable, std::iter::once(codes[variable]), state);
         }
     }
 }

@@ -88,6 +88,16 @@ pub(super) fn scalars(text: &[u8], paths: &mut Paths, found: &mut Vec<Scalar>) -
     (parser.at == text.len()).then_some(())
 }
 
+/// The `null`s of a JSON text: the path of each, and where it begins.
+pub fn nulls(text: &[u8]) -> Vec<(String, usize)> {
+    let (mut paths, mut found) = (Paths::new(), Vec::new());
+    if scalars(text, &mut paths, &mut found).is_none() {
+        return Vec::new();
+    }
+    let nulls = found.iter().filter(|scalar| !scalar.quoted && &text[scalar.start..scalar.end] == b"null");
+    nulls.map(|scalar| (paths.name(scalar.place).to_owned(), scalar.start)).collect()
+}
+
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,
@@ -246,6 +256,14 @@ mod tests {
         assert_eq!(found(text).unwrap(), expected.map(|(path, value)| (path.to_owned(), value)));
         assert_eq!(found("-0.0e5").unwrap(), [(String::new(), "-0.0e5")]);
         assert_eq!(found("{}").unwrap(), []);
+    }
+
+    #[test]
+    fn nulls_are_found_and_texts_that_look_like_them_are_not() {
+        let text = br#"{"a":null,"b":{"c":["null",null]}} "#;
+        assert_eq!(nulls(text), [("a".to_owned(), 5), ("b.c[]".to_owned(), 27)]);
+        assert_eq!(nulls(b"null"), [(String::new(), 0)]);
+        assert_eq!(nulls(b"{\"a\":null"), []);
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod walk;
 
 pub use clock::TimeParts;
 pub use grammar::{Edge, Grammar, GrammarError, HEX_DIGITS, Scan, Slot, State};
+pub use json::nulls;
 pub use kind::{Clock, Kind, TimeFormat, days_from_civil};
 pub use nature::{LEAST_COUNT, Nature, is_sequence, kind, nearly_all, number};
 pub use page::Page;

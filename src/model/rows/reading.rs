@@ -1,0 +1,114 @@
+//! A record as far as a model knows it.
+//!
+//! Records come with the ends of lines that the model's have, or without; with NULL where the model has seen texts alone; with values that
+//! it has no code for. None of that makes a record another topic's: only what its grammar has no way for does.
+
+use super::codebook::{Cells, is_null};
+use super::scheme::Scheme;
+use crate::payload::fields::{Scan, nulls};
+
+/// Ends that records may have, the longest first.
+const ENDS: [&[u8]; 3] = [b"\r\n", b"\n", b""];
+
+/// A record whose values were found.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// The record with the end that the model's records have, and an empty text for each NULL of [`Reading::texts`].
+    pub text: Vec<u8>,
+    /// How long it is without that end.
+    pub length: usize,
+    pub cells: Cells,
+    /// By variable: its code, if it has one.
+    pub codes: Vec<Option<u16>>,
+    /// Fields that are NULL, in ascending order.
+    pub nulls: Vec<usize>,
+    /// Those of them that are `null` in a JSON record where the grammar knows texts alone.
+    pub texts: Vec<usize>,
+}
+
+impl Reading {
+    /// A record with the end that the model's have after so many bytes; `None` where it is not of the grammar. Empty texts that begin at
+    /// `quoted` are NULL.
+    pub fn of(scheme: &Scheme, text: Vec<u8>, length: usize, quoted: &[u32]) -> Option<Self> {
+        let (book, mut cells, mut codes) = (&scheme.book, Cells::default(), Vec::new());
+        if u32::try_from(text.len()).is_err() || !cells.find(book, &text) {
+            return None;
+        }
+        book.known(&text, &cells, &mut codes);
+        let (mut nulls, mut texts) = (Vec::new(), Vec::new());
+        for (number, cell) in cells.cells.iter().enumerate() {
+            let Some((slot, start, end)) = *cell else { continue };
+            let is_text = quoted.contains(&start);
+            if is_text {
+                texts.push(number);
+                // Whatever an empty text is, it is none.
+                scheme.variables_of(number).into_iter().for_each(|variable| codes[variable] = None);
+            }
+            if is_text || is_null(scheme.scan(slot), &text[start as usize..end as usize]) {
+                nulls.push(number);
+            }
+        }
+        Some(Self { text, length, cells, codes, nulls, texts })
+    }
+
+    /// Where the empty texts begin that are NULL.
+    pub fn quoted(&self) -> Vec<u32> {
+        self.texts.iter().filter_map(|number| self.cells.cells[*number].map(|(_, start, _)| start)).collect()
+    }
+}
+
+impl Scheme {
+    /// What a slot holds.
+    pub fn scan(&self, slot: u16) -> Scan {
+        self.book.grammar.slots()[usize::from(slot)].scan
+    }
+
+    /// A record with or without the end of its line; `None` where it is not of the grammar.
+    pub fn reading(&self, record: &[u8]) -> Option<Reading> {
+        let body = without_end(record);
+        let ends = self.ends();
+        let read = |body: &[u8], quoted: &[u32]| {
+            ends.iter().find_map(|end| Reading::of(self, [body, end].concat(), body.len(), quoted))
+        };
+        read(body, &[]).or_else(|| {
+            let (body, quoted) = self.with_texts(body)?;
+            read(&body, &quoted)
+        })
+    }
+
+    /// The ends of records that the grammar knows.
+    fn ends(&self) -> Vec<&'static [u8]> {
+        let edges = self.book.grammar.states().iter().flat_map(|state| &state.edges);
+        let last: Vec<&[u8]> = edges.filter(|edge| edge.target.is_none()).map(|edge| end(&edge.literal)).collect();
+        ENDS.into_iter().filter(|end| last.contains(end)).collect()
+    }
+
+    /// A JSON record with an empty text in place of each `null` where the grammar knows texts alone, and where these begin; `None` where there
+    /// is none.
+    fn with_texts(&self, record: &[u8]) -> Option<(Vec<u8>, Vec<u32>)> {
+        let (mut text, mut quoted, mut copied) = (Vec::with_capacity(record.len()), Vec::new(), 0);
+        for (name, start) in nulls(record) {
+            let slots = self.book.grammar.slots().iter().filter(|slot| slot.name == name);
+            let mut scans = slots.map(|slot| slot.scan).peekable();
+            if scans.peek().is_none() || scans.any(|scan| scan != Scan::JsonString) {
+                continue;
+            }
+            text.extend_from_slice(&record[copied..start]);
+            quoted.push(u32::try_from(text.len() + 1).ok()?);
+            text.extend_from_slice(b"\"\"");
+            copied = start + b"null".len();
+        }
+        text.extend_from_slice(&record[copied..]);
+        (!quoted.is_empty()).then_some((text, quoted))
+    }
+}
+
+/// The end of a line that some bytes have.
+fn end(bytes: &[u8]) -> &'static [u8] {
+    ENDS.into_iter().find(|end| bytes.ends_with(end)).unwrap_or_default()
+}
+
+/// A record without the end of its line.
+pub(super) fn without_end(record: &[u8]) -> &[u8] {
+    &record[..record.len() - end(record).len()]
+}
