@@ -25,6 +25,7 @@ mod generators;
 mod learned;
 mod monitor;
 mod plain;
+mod tensors;
 mod wrapped;
 
 pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Sizes, Verdict, judge};

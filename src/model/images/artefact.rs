@@ -12,24 +12,21 @@
 //!
 //! Shape and classes stand in the file's metadata, under one key, as JSON.
 
-use std::collections::HashMap;
-
+use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use super::{Class, GanParts, ImagesError, ImagesParts, MAX_CLASSES, MAX_LATENTS, MAX_UPS, NetworkParts, VaeParts};
 use crate::model::Family;
 use crate::model::mixture::{MAX_COMPONENTS, Mixture, triangle};
 use crate::model::perceptron::Linear;
+use crate::model::tensors::{Caps, Draft, File, Flaw, Tensors, numbers};
 use crate::payload::image::Shape;
 
 /// Most bytes of an artefact.
 pub const MAX_ARTEFACT_BYTES: usize = 128 << 20;
-/// Most bytes of a file's header: names, shapes, places and metadata.
-const MAX_HEADER_BYTES: u64 = 128 << 10;
-/// The metadata's key.
-const KEY: &str = "latentd";
+/// Most bytes of an artefact and of its header.
+const CAPS: Caps = Caps { file: MAX_ARTEFACT_BYTES, header: 128 << 10 };
 /// The format's version.
 pub(super) const VERSION: u32 = 1;
 
@@ -57,20 +54,15 @@ struct Listed {
     components: Option<usize>,
 }
 
-/// A file's tensors under way.
+/// A file under way.
 #[derive(Default)]
-struct Draft(Vec<(String, Dtype, Vec<usize>, Vec<u8>)>);
+struct Layers(Draft);
 
-impl Draft {
-    fn floats(&mut self, name: &str, shape: Vec<usize>, values: impl IntoIterator<Item = f32>) {
-        let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
-        self.0.push((name.to_owned(), Dtype::F32, shape, bytes));
-    }
-
+impl Layers {
     fn layer(&mut self, name: &str, layer: &Linear) {
-        let shape = vec![layer.inputs(), layer.outputs()];
-        self.floats(&format!("{name}.weight"), shape, layer.weights().iter().copied());
-        self.floats(&format!("{name}.bias"), vec![layer.outputs()], layer.bias().iter().copied());
+        let shape = [layer.inputs(), layer.outputs()];
+        self.0.floats(format!("{name}.weight"), shape, layer.weights().iter().copied());
+        self.0.floats(format!("{name}.bias"), [layer.outputs()], layer.bias().iter().copied());
     }
 
     fn layers(&mut self, name: &str, layers: &[Linear]) {
@@ -82,10 +74,10 @@ impl Draft {
         self.layers("decoder", decoder);
         let (components, latents) = (mixtures.iter().map(Mixture::components).sum(), parts.latents());
         let weights = mixtures.iter().flat_map(Mixture::weights).flat_map(|weight| weight.to_le_bytes()).collect();
-        self.0.push(("weights".to_owned(), Dtype::U32, vec![components], weights));
+        self.0.put("weights", Dtype::U32, [components], weights);
         let (means, factors) = (mixtures.iter().flat_map(Mixture::means), mixtures.iter().flat_map(Mixture::factors));
-        self.floats("means", vec![components, latents], means.copied());
-        self.floats("factors", vec![components, triangle(latents)], factors.copied());
+        self.0.floats("means", [components, latents], means.copied());
+        self.0.floats("factors", [components, triangle(latents)], factors.copied());
     }
 
     fn gan(&mut self, parts: &GanParts) {
@@ -99,14 +91,14 @@ impl Draft {
 /// Writes an artefact.
 pub(super) fn write(parts: &ImagesParts) -> Vec<u8> {
     let ImagesParts { shape, classes, network } = parts;
-    let mut draft = Draft::default();
+    let mut layers = Layers::default();
     let (family, mixtures) = match network {
         NetworkParts::Vae(parts) => (Family::VAE, Some(&parts.mixtures)),
         NetworkParts::Gan(_) => (Family::GAN, None),
     };
     match network {
-        NetworkParts::Vae(parts) => draft.vae(parts),
-        NetworkParts::Gan(parts) => draft.gan(parts),
+        NetworkParts::Vae(parts) => layers.vae(parts),
+        NetworkParts::Gan(parts) => layers.gan(parts),
     }
     let listed = |(place, class): (usize, &Class)| Listed {
         label: class.label.clone(),
@@ -121,37 +113,26 @@ pub(super) fn write(parts: &ImagesParts) -> Vec<u8> {
         channels: shape.channels(),
         classes: classes.iter().enumerate().map(listed).collect(),
     };
-    let outline = serde_json::to_string(&outline).expect("numbers and texts are JSON");
-    let views = draft.0.iter().map(|(name, dtype, shape, bytes)| {
-        let view = TensorView::new(*dtype, shape.clone(), bytes);
-        (name.as_str(), view.expect("each tensor has the bytes of its shape"))
-    });
-    let metadata = HashMap::from([(KEY.to_owned(), outline)]);
-    safetensors::serialize(views, Some(metadata)).expect("tensors of some megabytes fit a file")
+    layers.0.finish(&outline)
+}
+
+impl From<Flaw> for ImagesError {
+    fn from(flaw: Flaw) -> Self {
+        Self::invalid(flaw)
+    }
 }
 
 /// Reads an artefact.
 pub(super) fn read(artefact: &[u8]) -> Result<ImagesParts, ImagesError> {
-    if artefact.len() > MAX_ARTEFACT_BYTES {
-        let size = artefact.len();
-        return Err(ImagesError::invalid(format_args!("it has {size} bytes, over the cap of {MAX_ARTEFACT_BYTES}")));
-    }
-    // The header is parsed whole, so that its length is looked at first.
-    let header = artefact.first_chunk().map(|length| u64::from_le_bytes(*length));
-    if header.is_none_or(|length| length > MAX_HEADER_BYTES) {
-        return Err(ImagesError::invalid("it does not begin like a safetensors file with a header of 128 KiB at most"));
-    }
-    let (_, metadata) = SafeTensors::read_metadata(artefact).map_err(ImagesError::invalid)?;
-    let outline = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-    let outline = outline.ok_or_else(|| ImagesError::invalid("its metadata has no key `latentd`"))?;
-    let family = family(outline)?;
-    let outline: Outline = serde_json::from_str(outline).map_err(ImagesError::invalid)?;
+    let file = File::open(artefact, CAPS)?;
+    let family = family(&file)?;
+    let outline: Outline = file.outline()?;
     let shape = Shape::new(outline.height, outline.width, outline.channels)?;
     let listed = &outline.classes;
     if listed.is_empty() || listed.len() > MAX_CLASSES {
         return Err(ImagesError::invalid("it does not have 1 to 512 classes"));
     }
-    let file = Tensors(SafeTensors::deserialize(artefact).map_err(ImagesError::invalid)?);
+    let file = Parts(file.tensors()?);
     let network = match family == Family::VAE {
         true => NetworkParts::Vae(file.vae(listed)?),
         false if listed.iter().any(|class| class.components.is_some()) => {
@@ -164,13 +145,13 @@ pub(super) fn read(artefact: &[u8]) -> Result<ImagesParts, ImagesError> {
 }
 
 /// Another family and a later version are told apart before other fields are looked at.
-fn family(outline: &str) -> Result<Family, ImagesError> {
+fn family(file: &File<'_>) -> Result<Family, ImagesError> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
         family: String,
     }
-    let Versioned { version, family } = serde_json::from_str(outline).map_err(ImagesError::invalid)?;
+    let Versioned { version, family } = file.outline()?;
     let family = [Family::VAE, Family::GAN].into_iter().find(|own| own.as_str() == family);
     match family.ok_or_else(|| ImagesError::invalid("it is of another family"))? {
         family if version == VERSION => Ok(family),
@@ -179,26 +160,16 @@ fn family(outline: &str) -> Result<Family, ImagesError> {
 }
 
 fn floats(tensor: &TensorView<'_>) -> Vec<f32> {
-    tensor.data().as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
+    numbers(tensor.data(), f32::from_le_bytes)
 }
 
-/// A file's tensors.
-struct Tensors<'a>(SafeTensors<'a>);
+/// A file's tensors, by what they are parts of.
+struct Parts<'a>(Tensors<'a>);
 
-impl<'a> Tensors<'a> {
-    /// A tensor of this type and rank.
-    fn get(&self, name: &str, dtype: Dtype, rank: usize) -> Result<TensorView<'a>, ImagesError> {
-        let tensor = self.0.tensor(name);
-        let tensor = tensor.map_err(|_| ImagesError::invalid(format_args!("it has no tensor `{name}`")))?;
-        match tensor.dtype() == dtype && tensor.shape().len() == rank {
-            true => Ok(tensor),
-            false => Err(ImagesError::invalid(format_args!("its tensor `{name}` is of another type or rank"))),
-        }
-    }
-
+impl Parts<'_> {
     fn layer(&self, name: &str) -> Result<Linear, ImagesError> {
-        let weight = self.get(&format!("{name}.weight"), Dtype::F32, 2)?;
-        let bias = self.get(&format!("{name}.bias"), Dtype::F32, 1)?;
+        let weight = self.0.get(&format!("{name}.weight"), Dtype::F32, 2)?;
+        let bias = self.0.get(&format!("{name}.bias"), Dtype::F32, 1)?;
         if weight.shape()[1] != bias.shape()[0] {
             return Err(ImagesError::invalid("a layer's weights are not [inputs, outputs]"));
         }
@@ -207,8 +178,8 @@ impl<'a> Tensors<'a> {
 
     fn vae(&self, classes: &[Listed]) -> Result<VaeParts, ImagesError> {
         let decoder = [self.layer("decoder.0")?, self.layer("decoder.1")?, self.layer("decoder.2")?];
-        let (weights, means) = (self.get("weights", Dtype::U32, 1)?, self.get("means", Dtype::F32, 2)?);
-        let factors = self.get("factors", Dtype::F32, 2)?;
+        let (weights, means) = (self.0.get("weights", Dtype::U32, 1)?, self.0.get("means", Dtype::F32, 2)?);
+        let factors = self.0.get("factors", Dtype::F32, 2)?;
         let latents = means.shape()[1];
         let counts: Vec<usize> = classes.iter().map(|class| class.components.unwrap_or(0)).collect();
         let few = counts.iter().all(|components| *components <= MAX_COMPONENTS);
@@ -221,7 +192,7 @@ impl<'a> Tensors<'a> {
             return Err(ImagesError::invalid("its Gaussians are not those of its classes"));
         }
         let (mut weights, mut means, mut factors) = (
-            weights.data().as_chunks().0.iter().map(|weight| u32::from_le_bytes(*weight)),
+            numbers(weights.data(), u32::from_le_bytes).into_iter(),
             floats(&means).into_iter(),
             floats(&factors).into_iter(),
         );
@@ -238,7 +209,7 @@ impl<'a> Tensors<'a> {
 
     fn gan(&self) -> Result<GanParts, ImagesError> {
         let ups = (0..MAX_UPS).map(|number| format!("up.{number}"));
-        let ups = ups.take_while(|name| self.0.tensor(&format!("{name}.weight")).is_ok());
+        let ups = ups.take_while(|name| self.0.has(&format!("{name}.weight")));
         Ok(GanParts {
             dense: [self.layer("dense.0")?, self.layer("dense.1")?],
             ups: ups.map(|name| self.layer(&name)).collect::<Result<_, _>>()?,

@@ -3,8 +3,6 @@
 //! Layers are tensors as they are; the many frequencies of samples are packed with zstd. What is no tensor stands in the
 //! file's metadata, under one key, as JSON. `FORMAT.md` has every tensor.
 
-use std::collections::HashMap;
-
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -13,25 +11,20 @@ use super::{Autoencoder, LatentError, LatentParts, MAX_LIMIT, MAX_TABLES, MAX_WR
 use crate::engine::{CausalNet, Dense, MAX_NEIGHBOURS, Neighbour, OUTPUTS, Output};
 use crate::frame::SHORTEST_MAGIC;
 use crate::model::form::Form;
+use crate::model::tensors::{Caps, Draft, File, Flaw, Tensors, numbers};
 use crate::payload::image::{Shape, Wrapping};
 
 /// Most bytes of an artefact.
 pub const MAX_ARTEFACT_BYTES: usize = 64 << 20;
 
-/// Most bytes of a file's header: names, shapes, places and metadata.
-const MAX_HEADER_BYTES: u64 = 64 << 10;
-
-/// The metadata's key.
-const KEY: &str = "latentd";
+/// Most bytes of an artefact and of its header.
+const CAPS: Caps = Caps { file: MAX_ARTEFACT_BYTES, header: 64 << 10 };
 
 /// The format's version, without peaks and with them.
 const VERSIONS: [u32; 2] = [2, 3];
 
 /// The tensor that says nothing, and that makes the model's id begin as those do that short frames name.
 const SALT: &str = "salt";
-
-/// zstd's level for tables: they are written once.
-const LEVEL: i32 = 19;
 
 /// What is no tensor.
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,14 +53,6 @@ struct PeakForm {
     near: usize,
 }
 
-/// A tensor on its way into a file.
-struct Out {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
 /// Writes an artefact. Its id begins with [`SHORTEST_MAGIC`].
 pub(super) fn write(parts: &LatentParts) -> Vec<u8> {
     let (shape, tables) = (parts.shape(), parts.tables());
@@ -82,45 +67,35 @@ pub(super) fn write(parts: &LatentParts) -> Vec<u8> {
         peaks: tables.peaks().map(|peaks| PeakForm { threshold: peaks.threshold(), near: peaks.near() }),
         wrappings: parts.wrappings().iter().map(Form::from).collect(),
     };
-    let outline = serde_json::to_string(&outline).expect("numbers and texts are JSON");
-    let mut tensors = Vec::new();
+    let mut draft = Draft::default();
     if let Some(autoencoder) = parts.autoencoder() {
         for (name, layers) in [("encoder", &autoencoder.encoder), ("generator", &autoencoder.generator)] {
             for (number, layer) in layers.iter().enumerate() {
-                put_layer(&format!("{name}.{number}"), layer, &mut tensors);
+                put_layer(&format!("{name}.{number}"), layer, &mut draft);
             }
         }
-        let shape = vec![autoencoder.latents(), autoencoder.levels()];
-        let bytes = autoencoder.frequencies.iter().flat_map(|frequency| frequency.to_le_bytes()).collect();
-        tensors.push(Out { name: "latents".to_owned(), dtype: Dtype::U16, shape, bytes });
+        let shape = [autoencoder.latents(), autoencoder.levels()];
+        draft.put("latents", Dtype::U16, shape, bytes(&autoencoder.frequencies));
     }
     for (number, net) in parts.nets().iter().enumerate() {
         let near = net.neighbours().iter().flat_map(|near| [near.channel, near.row, near.column]);
-        let bytes: Vec<u8> = near.map(i8::cast_unsigned).collect();
-        let shape = vec![net.neighbours().len(), 3];
-        tensors.push(Out { name: format!("net.{number}.neighbours"), dtype: Dtype::I8, shape, bytes });
-        put_layer(&format!("net.{number}.hidden"), net.hidden(), &mut tensors);
-        put_output(&format!("net.{number}.output"), net.output(), &mut tensors);
+        let near: Vec<u8> = near.map(i8::cast_unsigned).collect();
+        draft.put(format!("net.{number}.neighbours"), Dtype::I8, [net.neighbours().len(), 3], near);
+        put_layer(&format!("net.{number}.hidden"), net.hidden(), &mut draft);
+        put_output(&format!("net.{number}.output"), net.output(), &mut draft);
     }
-    let bytes = tables.zeroes().iter().flat_map(|frequency| frequency.to_le_bytes()).collect();
-    tensors.push(Out { name: "zeroes".to_owned(), dtype: Dtype::U16, shape: vec![tables.zeroes().len()], bytes });
-    tensors.push(packed("tables", tables.frequencies()));
-    tensors.extend(tables.peaks().map(|peaks| packed("peaks", peaks.frequencies())));
-    let salt = vec![0; size_of::<u16>()];
-    tensors.push(Out { name: SALT.to_owned(), dtype: Dtype::U8, shape: vec![salt.len()], bytes: salt });
-    let views = tensors.iter().map(|tensor| {
-        let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes);
-        (tensor.name.as_str(), view.expect("each tensor has the bytes of its shape"))
-    });
-    let metadata = HashMap::from([(KEY.to_owned(), outline)]);
-    salted(safetensors::serialize(views, Some(metadata)).expect("tensors of a few megabytes fit a file"))
+    draft.put("zeroes", Dtype::U16, [tables.zeroes().len()], bytes(tables.zeroes()));
+    draft.packed("tables", &bytes(tables.frequencies()));
+    if let Some(peaks) = tables.peaks() {
+        draft.packed("peaks", &bytes(peaks.frequencies()));
+    }
+    draft.put(SALT, Dtype::U8, [size_of::<u16>()], vec![0; size_of::<u16>()]);
+    salted(draft.finish(&outline))
 }
 
-/// Many numbers of 16 bits.
-fn packed(name: &str, numbers: &[u16]) -> Out {
-    let raw: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-    let bytes = zstd::bulk::compress(&raw, LEVEL).expect("zstd has a level 19, and memory for a few megabytes");
-    Out { name: name.to_owned(), dtype: Dtype::U8, shape: vec![bytes.len()], bytes }
+/// Numbers of 16 bits.
+fn bytes(numbers: &[u16]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
 /// A file with the first salt, of those from its own on, that makes its id begin with [`SHORTEST_MAGIC`].
@@ -157,42 +132,34 @@ fn place_of_salt(file: &[u8]) -> Option<std::ops::Range<usize>> {
     (end.checked_sub(start)? == size_of::<u16>() && end <= file.len()).then_some(start..end)
 }
 
-fn put_layer(name: &str, layer: &Dense, tensors: &mut Vec<Out>) {
+fn put_layer(name: &str, layer: &Dense, draft: &mut Draft) {
     let outputs = layer.outputs();
-    let mut put =
-        |what: &str, dtype, shape, bytes| tensors.push(Out { name: format!("{name}.{what}"), dtype, shape, bytes });
+    let mut put = |what: &str, dtype, shape: &[usize], bytes| draft.put(format!("{name}.{what}"), dtype, shape, bytes);
     let weights = layer.weights().iter().map(|weight| weight.cast_unsigned()).collect();
-    put("weight", Dtype::I8, vec![outputs, layer.inputs()], weights);
-    put("bias", Dtype::I32, vec![outputs], layer.bias().iter().flat_map(|bias| bias.to_le_bytes()).collect());
-    put("exponent", Dtype::U8, vec![outputs], layer.exponent().to_vec());
+    put("weight", Dtype::I8, &[outputs, layer.inputs()], weights);
+    put("bias", Dtype::I32, &[outputs], layer.bias().iter().flat_map(|bias| bias.to_le_bytes()).collect());
+    put("exponent", Dtype::U8, &[outputs], layer.exponent().to_vec());
 }
 
-fn put_output(name: &str, layer: &Output, tensors: &mut Vec<Out>) {
-    let mut put =
-        |what: &str, dtype, shape, bytes| tensors.push(Out { name: format!("{name}.{what}"), dtype, shape, bytes });
+fn put_output(name: &str, layer: &Output, draft: &mut Draft) {
+    let mut put = |what: &str, dtype, shape: &[usize], bytes| draft.put(format!("{name}.{what}"), dtype, shape, bytes);
     let weights = layer.weights().into_iter().flatten().flat_map(|weight| weight.to_le_bytes()).collect();
-    put("weight", Dtype::I16, vec![OUTPUTS, layer.inputs()], weights);
-    put("bias", Dtype::I32, vec![OUTPUTS], layer.bias().iter().flat_map(|bias| bias.to_le_bytes()).collect());
-    put("exponent", Dtype::U8, vec![OUTPUTS], layer.exponent().to_vec());
+    put("weight", Dtype::I16, &[OUTPUTS, layer.inputs()], weights);
+    put("bias", Dtype::I32, &[OUTPUTS], layer.bias().iter().flat_map(|bias| bias.to_le_bytes()).collect());
+    put("exponent", Dtype::U8, &[OUTPUTS], layer.exponent().to_vec());
+}
+
+impl From<Flaw> for LatentError {
+    fn from(flaw: Flaw) -> Self {
+        Self::invalid(flaw)
+    }
 }
 
 /// Reads an artefact.
 pub(super) fn read(artefact: &[u8]) -> Result<LatentParts, LatentError> {
-    if artefact.len() > MAX_ARTEFACT_BYTES {
-        let size = artefact.len();
-        return Err(LatentError::invalid(format_args!("it has {size} bytes, over the cap of {MAX_ARTEFACT_BYTES}")));
-    }
-    // The header is parsed whole, so that its length is looked at first.
-    let header = artefact.first_chunk().map(|length| u64::from_le_bytes(*length));
-    if header.is_none_or(|length| length > MAX_HEADER_BYTES) {
-        return Err(LatentError::invalid("it does not begin like a safetensors file with a header of 64 KiB at most"));
-    }
-    let (_, metadata) = SafeTensors::read_metadata(artefact).map_err(LatentError::invalid)?;
-    let outline = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-    let outline = outline.ok_or_else(|| LatentError::invalid("its metadata has no key `latentd`"))?;
-    check_version(outline)?;
-    let outline: Outline = serde_json::from_str(outline).map_err(LatentError::invalid)?;
-    let file = Tensors(SafeTensors::deserialize(artefact).map_err(LatentError::invalid)?);
+    let file = File::open(artefact, CAPS)?;
+    check_version(&file)?;
+    let (outline, file): (Outline, _) = (file.outline()?, Layers(file.tensors()?));
 
     let shape = Shape::new(outline.height, outline.width, outline.channels)?;
     let autoencoder = match outline.limit {
@@ -200,7 +167,7 @@ pub(super) fn read(artefact: &[u8]) -> Result<LatentParts, LatentError> {
             encoder: [file.layer("encoder.0")?, file.layer("encoder.1")?],
             generator: [file.layer("generator.0")?, file.layer("generator.1")?],
             limit,
-            frequencies: numbers(file.get("latents", Dtype::U16, 2)?.data()),
+            frequencies: numbers(file.0.get("latents", Dtype::U16, 2)?.data(), u16::from_le_bytes),
         }),
         Some(_) => return Err(LatentError::invalid("the limit of its latents is over 127")),
         None => None,
@@ -210,7 +177,7 @@ pub(super) fn read(artefact: &[u8]) -> Result<LatentParts, LatentError> {
     if tables > MAX_TABLES {
         return Err(LatentError::invalid(format_args!("it has {tables} tables, over the cap of {MAX_TABLES}")));
     }
-    let zeroes = numbers(file.get("zeroes", Dtype::U16, 1)?.data());
+    let zeroes = numbers(file.0.get("zeroes", Dtype::U16, 1)?.data(), u16::from_le_bytes);
     let frequencies = file.packed("tables", tables * OTHERS)?;
     let peaks = match &outline.peaks {
         Some(PeakForm { threshold, near }) => {
@@ -232,40 +199,22 @@ pub(super) fn read(artefact: &[u8]) -> Result<LatentParts, LatentError> {
 }
 
 /// A later version is told apart before its fields are looked at.
-fn check_version(outline: &str) -> Result<(), LatentError> {
+fn check_version(file: &File<'_>) -> Result<(), LatentError> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
     }
-    let Versioned { version } = serde_json::from_str(outline).map_err(LatentError::invalid)?;
+    let Versioned { version } = file.outline()?;
     if VERSIONS.contains(&version) { Ok(()) } else { Err(LatentError::Version { version: version.to_string() }) }
 }
 
-/// Numbers of 16 bits.
-fn numbers(bytes: &[u8]) -> Vec<u16> {
-    bytes.as_chunks::<2>().0.iter().map(|number| u16::from_le_bytes(*number)).collect()
-}
+/// A file's tensors, by layers.
+struct Layers<'a>(Tensors<'a>);
 
-/// A file's tensors.
-struct Tensors<'a>(SafeTensors<'a>);
-
-impl<'a> Tensors<'a> {
-    /// A tensor of this type and rank.
-    fn get(&self, name: &str, dtype: Dtype, rank: usize) -> Result<TensorView<'a>, LatentError> {
-        let tensor =
-            self.0.tensor(name).map_err(|_| LatentError::invalid(format_args!("it has no tensor `{name}`")))?;
-        match tensor.dtype() == dtype && tensor.shape().len() == rank {
-            true => Ok(tensor),
-            false => Err(LatentError::invalid(format_args!("its tensor `{name}` is of another type or rank"))),
-        }
-    }
-
+impl<'a> Layers<'a> {
     /// Numbers of 16 bits in a zstd frame, so many at most.
     fn packed(&self, name: &str, most: usize) -> Result<Vec<u16>, LatentError> {
-        let raw = zstd::bulk::decompress(self.get(name, Dtype::U8, 1)?.data(), 2 * most);
-        let raw =
-            raw.map_err(|error| LatentError::invalid(format_args!("its tensor `{name}` does not unpack: {error}")))?;
-        Ok(numbers(&raw))
+        Ok(numbers(&self.0.unpacked(name, 2 * most)?, u16::from_le_bytes))
     }
 
     fn signed(tensor: &TensorView<'a>) -> impl Iterator<Item = i8> {
@@ -273,15 +222,15 @@ impl<'a> Tensors<'a> {
     }
 
     fn layer(&self, name: &str) -> Result<Dense, LatentError> {
-        let weights = self.get(&format!("{name}.weight"), Dtype::I8, 2)?;
-        let bias = self.get(&format!("{name}.bias"), Dtype::I32, 1)?;
-        let bias = bias.data().as_chunks::<4>().0.iter().map(|bias| i32::from_le_bytes(*bias)).collect();
-        let exponent = self.get(&format!("{name}.exponent"), Dtype::U8, 1)?.data().to_vec();
+        let weights = self.0.get(&format!("{name}.weight"), Dtype::I8, 2)?;
+        let bias = self.0.get(&format!("{name}.bias"), Dtype::I32, 1)?;
+        let bias = numbers(bias.data(), i32::from_le_bytes);
+        let exponent = self.0.get(&format!("{name}.exponent"), Dtype::U8, 1)?.data().to_vec();
         Ok(Dense::new(weights.shape()[1], Self::signed(&weights).collect(), bias, exponent)?)
     }
 
     fn net(&self, channel: usize) -> Result<CausalNet, LatentError> {
-        let near = self.get(&format!("net.{channel}.neighbours"), Dtype::I8, 2)?;
+        let near = self.0.get(&format!("net.{channel}.neighbours"), Dtype::I8, 2)?;
         if near.shape()[0] > MAX_NEIGHBOURS || near.shape()[1] != 3 {
             return Err(LatentError::invalid("a net's neighbours are not up to 64 triples"));
         }
@@ -293,16 +242,15 @@ impl<'a> Tensors<'a> {
     }
 
     fn output(&self, name: &str) -> Result<Output, LatentError> {
-        let weights = self.get(&format!("{name}.weight"), Dtype::I16, 2)?;
-        let bias = self.get(&format!("{name}.bias"), Dtype::I32, 1)?;
-        let exponent = self.get(&format!("{name}.exponent"), Dtype::U8, 1)?;
+        let weights = self.0.get(&format!("{name}.weight"), Dtype::I16, 2)?;
+        let bias = self.0.get(&format!("{name}.bias"), Dtype::I32, 1)?;
+        let exponent = self.0.get(&format!("{name}.exponent"), Dtype::U8, 1)?;
         let (&[OUTPUTS, inputs], Some(bias), Some(exponent)) =
             (weights.shape(), bias.data().as_chunks::<4>().0.as_array(), exponent.data().as_array())
         else {
             return Err(LatentError::invalid(format_args!("`{name}` does not have three outputs")));
         };
-        let rows: Vec<i16> =
-            weights.data().as_chunks::<2>().0.iter().map(|weight| i16::from_le_bytes(*weight)).collect();
+        let rows: Vec<i16> = numbers(weights.data(), i16::from_le_bytes);
         let rows = std::array::from_fn(|row| rows[row * inputs..][..inputs].to_vec());
         Ok(Output::new(rows, bias.map(i32::from_le_bytes), *exponent)?)
     }

@@ -41,17 +41,18 @@ pub fn read(artefact: &[u8]) -> Result<(Scheme, Weights), RowsError> {
             break;
         }
         inner = file.get(&name, Dtype::F32, 2)?.shape()[1];
-        let [bias, up] = ["bias", "up"].map(|what| file.floats(&format!("block.{number}.{what}")));
-        blocks.push(BlockWeights { down: file.floats(&name)?, bias: bias?, up: up? });
+        let [bias, up] =
+            [("bias", 1), ("up", 2)].map(|(what, rank)| file.floats(&format!("block.{number}.{what}"), rank));
+        blocks.push(BlockWeights { down: file.floats(&name, 2)?, bias: bias?, up: up? });
     }
     let weights = Weights {
         width,
         inner,
-        embedding: file.floats("embedding")?,
-        bias: file.floats("bias")?,
+        embedding: file.floats("embedding", 2)?,
+        bias: file.floats("bias", 1)?,
         blocks,
-        output: file.floats("output")?,
-        output_bias: file.floats("output.bias")?,
+        output: file.floats("output", 2)?,
+        output_bias: file.floats("output.bias", 1)?,
     };
     weights.check(scheme.book.codes())?;
     Ok((scheme, weights))

@@ -4,14 +4,13 @@
 //!
 //! Operations and the number of neighbours stand in the metadata.
 
-use safetensors::Dtype;
-
-use super::{Draft, File, MAX_BOOK_BYTES, PAYLOAD, pack};
+use super::{Draft, File, MAX_BOOK_BYTES, PAYLOAD};
 use crate::model::Family;
 use crate::model::rows::RowsError;
 use crate::model::rows::bases::Bases;
 use crate::model::rows::classical::ClassicalParts;
 use crate::model::rows::scheme::Scheme;
+use crate::model::tensors::numbers;
 
 /// Most bytes of bases.
 const MAX_BASES_BYTES: usize = MAX_BOOK_BYTES;
@@ -25,8 +24,7 @@ pub fn most_rows(variables: usize) -> usize {
 pub fn write(scheme: &Scheme, parts: &ClassicalParts) -> Vec<u8> {
     let mut draft = Draft::new(scheme);
     let column = |variable: usize| parts.bases.rows().flat_map(move |row| row[variable].to_le_bytes());
-    let bytes = pack(&(0..scheme.book.variables.len()).flat_map(column).collect::<Vec<u8>>());
-    draft.tensors.push(("bases".to_owned(), Dtype::U8, vec![bytes.len()], bytes));
+    draft.tensors.packed("bases", &(0..scheme.book.variables.len()).flat_map(column).collect::<Vec<u8>>());
     draft.outline.operations.clone_from(&parts.operations);
     draft.outline.neighbours = Some(parts.neighbours);
     draft.finish(&Family::CLASSICAL, Some(PAYLOAD))
@@ -41,7 +39,7 @@ pub fn read(artefact: &[u8]) -> Result<(Scheme, ClassicalParts), RowsError> {
     if variables == 0 || !bytes.len().is_multiple_of(2 * variables) {
         return Err(super::invalid("its bases are no whole rows"));
     }
-    let columns: Vec<u16> = bytes.as_chunks().0.iter().map(|code| u16::from_le_bytes(*code)).collect();
+    let columns = numbers(&bytes, u16::from_le_bytes);
     let rows = columns.len() / variables;
     let mut codes = Vec::with_capacity(columns.len());
     for row in 0..rows {

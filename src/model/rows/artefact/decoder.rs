@@ -14,6 +14,7 @@ use crate::model::perceptron::Linear;
 use crate::model::rows::RowsError;
 use crate::model::rows::decoder::{DecoderParts, MAX_LATENTS, MAX_LAYERS, Prior};
 use crate::model::rows::scheme::Scheme;
+use crate::model::tensors::numbers;
 
 /// Writes an artefact.
 pub fn write(scheme: &Scheme, parts: &DecoderParts) -> Vec<u8> {
@@ -24,7 +25,8 @@ pub fn write(scheme: &Scheme, parts: &DecoderParts) -> Vec<u8> {
     }
     if let Prior::Mixture(mixture) = &parts.prior {
         let (components, latents) = (mixture.components(), mixture.latents());
-        draft.integers("weights", mixture.weights());
+        let weights = mixture.weights().iter().flat_map(|weight| weight.to_le_bytes()).collect();
+        draft.tensors.put("weights", Dtype::U32, [components], weights);
         draft.floats("means", &[components, latents], mixture.means());
         draft.floats("factors", &[components, triangle(latents)], mixture.factors());
     }
@@ -42,7 +44,7 @@ pub fn read(artefact: &[u8]) -> Result<(Scheme, DecoderParts), RowsError> {
             break;
         }
         let shape = file.get(&name, Dtype::F32, 2)?.shape().to_vec();
-        let (weights, bias) = (file.floats(&name)?, file.floats(&format!("layer.{number}.bias"))?);
+        let (weights, bias) = (file.floats(&name, 2)?, file.floats(&format!("layer.{number}.bias"), 1)?);
         let layer = Linear::new(weights, bias)?;
         if shape != [layer.inputs(), layer.outputs()] {
             return Err(invalid("a layer's weights are not [inputs, outputs]"));
@@ -62,6 +64,6 @@ fn mixture(file: &File<'_>) -> Result<Prior, RowsError> {
     if !(1..=MAX_COMPONENTS).contains(&components) || !(1..=MAX_LATENTS).contains(&latents) {
         return Err(invalid("it does not have 1 to 256 Gaussians of 1 to 128 latent numbers"));
     }
-    let weights = weights.data().as_chunks().0.iter().map(|weight| u32::from_le_bytes(*weight)).collect();
-    Ok(Prior::Mixture(Mixture::new(weights, file.floats("means")?, file.floats("factors")?)?))
+    let weights = numbers(weights.data(), u32::from_le_bytes);
+    Ok(Prior::Mixture(Mixture::new(weights, file.floats("means", 2)?, file.floats("factors", 2)?)?))
 }
