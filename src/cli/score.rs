@@ -18,6 +18,9 @@ use super::show::table;
 /// Records that a table shows where nothing else is said.
 const SHOWN: usize = 20;
 
+/// Characters of a record that a table shows.
+const WIDTH: usize = 200;
+
 /// Say how unusual records are, and which of their fields does not fit
 ///
 /// A model that tells any field from any others knows how many bits each field takes where all others are known, and how many it expects
@@ -89,7 +92,8 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<()> {
     while let Some(record) = reader.next().with_context(|| format!("cannot read `{}`", args.file.display()))? {
         let content = record.content;
         number += 1;
-        if content.is_empty() {
+        // What names the columns is no record.
+        if content.is_empty() || (number == 1 && mode == RecordMode::Csv && !model.knows(content)) {
             continue;
         }
         let surprise = model.surprise(content);
@@ -141,10 +145,18 @@ fn shown(scores: &[Score]) -> impl std::fmt::Display {
             bits(score.bits),
             bits(score.excess),
             score.unseen.join(", "),
-            score.record.values().next().and_then(Value::as_str).unwrap_or_default().to_owned(),
+            short(score.record.values().next().and_then(Value::as_str).unwrap_or_default()),
         ]);
     }
     rows
+}
+
+/// A record for a terminal: nothing that moves it, and not all of a long one.
+fn short(record: &str) -> String {
+    let mut characters = record.chars();
+    let shown: String =
+        characters.by_ref().take(WIDTH).map(|it| if it.is_control() { '\u{fffd}' } else { it }).collect();
+    if characters.next().is_some() { shown + "\u{2026}" } else { shown }
 }
 
 /// Keeps the most unusual ones, in that order; of equals the first.

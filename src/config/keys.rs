@@ -314,7 +314,7 @@ pub const KEYS: &[Key] = &[
         "`auto`, `columns`, `autoregressive`, `vae`, `gan` or `classical`",
         Some("\"auto\""),
         "\"autoregressive\"",
-        "What draws. `columns`: the model that the codec has. `autoregressive`, `vae`, `gan`: a network that is learned beside the codec, from 10,000 records on, and again when the stream has moved. `classical`: real records, changed; its model, made beside the codec as often, holds some of them (`bases`), and its gates mostly block what is so near to them. `auto`: `autoregressive` once it is there and its records may be published, and `columns` until then. Of images (`payload = \"image\"`) `auto` is `vae`, and `columns` and `autoregressive` are refused.",
+        "What draws. `columns`: the model that the codec has. `autoregressive`, `vae`, `gan`: a network that is learned beside the codec, from 10,000 records on, and again when the stream has moved. `classical`: real records, changed; its model, made beside the codec as often, holds some of them (`bases`). What it draws of rows is mostly blocked by the gate that looks for copies; of images no gate does, and what is published can be near to a real one. `auto`: `autoregressive` once it is there and its records may be published, and `columns` until then. Of images (`payload = \"image\"`) `auto` is `vae`, and `columns` and `autoregressive` are refused.",
     ),
     key(
         "pipelines.*.augment.bases",

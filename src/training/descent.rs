@@ -27,7 +27,7 @@ const TOLERANCE: f64 = 1.05;
 /// Stands for what was not measured yet. JSON has no infinity.
 pub(super) const UNMEASURED: f64 = f64::MAX;
 
-/// After so many rewinds a training is given up.
+/// After so many rewinds of one loss a training is given up.
 const MAX_REWINDS: u32 = 8;
 
 /// Groups of a checkpoint's tensors: what there is now, and the best that was measured where that is something else. What is kept beside them comes last.
@@ -44,6 +44,8 @@ struct State {
     step: u32,
     moments: u32,
     rewinds: u32,
+    #[serde(default)]
+    rewinds_before: u32,
     calm: f64,
     best: f64,
     checked: u32,
@@ -62,6 +64,8 @@ pub(super) struct Descent {
     moments: u32,
     /// How often it went back.
     pub rewinds: u32,
+    /// How often it did before it turned to another loss.
+    rewinds_before: u32,
     /// What the rate is multiplied with: half with each rewind.
     calm: f64,
     /// The best that was measured.
@@ -98,6 +102,7 @@ impl Descent {
             step: 0,
             moments: 0,
             rewinds: 0,
+            rewinds_before: 0,
             calm: 1.0,
             best: UNMEASURED,
             checked: 0,
@@ -119,6 +124,7 @@ impl Descent {
         self.restore(parameters)?;
         self.adam = Adam::new(parameters)?;
         (self.moments, self.calm, self.best, self.checked) = (0, 1.0, UNMEASURED, self.step);
+        self.rewinds_before = self.rewinds;
         self.checkpoint = Snapshot::of(parameters, &self.adam, 0);
         Ok(())
     }
@@ -151,8 +157,9 @@ impl Descent {
             let beside: Vec<&Tensor> = self.beside.iter().collect();
             let last = if state.checked == state.step { 3 } else { GROUPS.len() };
             put_back(&beside, &saved.group(last, BESIDE, &self::shapes(&beside))?)?;
-            let State { step, moments, rewinds, calm, best, checked, curve, .. } = state;
-            (self.step, self.moments, self.rewinds, self.calm) = (step, moments, rewinds, calm);
+            let State { step, moments, rewinds, rewinds_before, calm, best, checked, curve, .. } = state;
+            (self.step, self.moments, self.calm) = (step, moments, calm);
+            (self.rewinds, self.rewinds_before) = (rewinds, rewinds_before);
             (self.best, self.checked, self.curve) = (best, checked, curve);
         }
         self.training = Some(training);
@@ -167,6 +174,7 @@ impl Descent {
             step: self.step,
             moments: self.moments,
             rewinds: self.rewinds,
+            rewinds_before: self.rewinds_before,
             calm: self.calm,
             best: self.best,
             checked: self.checked,
@@ -240,7 +248,7 @@ impl Descent {
         self.moments = self.checkpoint.moments;
         self.calm /= 2.0;
         self.rewinds += 1;
-        match self.rewinds > MAX_REWINDS {
+        match self.rewinds - self.rewinds_before > MAX_REWINDS {
             true => Err(TrainingError::Diverged { rewinds: self.rewinds }),
             false => Ok(()),
         }

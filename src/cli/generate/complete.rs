@@ -19,8 +19,11 @@ pub fn complete(args: &GenerateArgs, subject: &Subject, file: &Path) -> anyhow::
     let (mut number, mut filled, mut left, mut unlike) = (0u64, 0, 0, Unlike::default());
     while let Some(record) = reader.next().with_context(|| format!("cannot read `{}`", file.display()))? {
         let [before, content, after] = record.parts();
-        let completed = (!content.is_empty()).then(|| model.complete(content, args.seed, number)).flatten();
-        if !content.is_empty() {
+        // What names the columns is no record.
+        let is_header = number == 0 && mode == RecordMode::Csv && !model.knows(content);
+        let is_record = !content.is_empty() && !is_header;
+        let completed = is_record.then(|| model.complete(content, args.seed, number)).flatten();
+        if is_record {
             unlike.found(number, content, completed.is_some());
         }
         let completed = completed.map(|completed| {

@@ -25,7 +25,7 @@ impl Unlike {
             self.unlike += 1;
             self.first.get_or_insert_with(|| {
                 let shown = &record[..record.len().min(SHOWN)];
-                (number, String::from_utf8_lossy(shown).into_owned())
+                (number, String::from_utf8_lossy(shown).replace(char::is_control, "\u{fffd}"))
             });
         }
     }

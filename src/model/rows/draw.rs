@@ -17,7 +17,7 @@ pub(super) const RUN: u32 = 256;
 pub(super) const TRIES: usize = 16;
 
 /// Rows as they are filled. Used again for the next: its memory stays.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     variables: usize,
     words: usize,

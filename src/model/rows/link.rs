@@ -137,6 +137,13 @@ pub(super) struct Link {
     pub variable: u16,
 }
 
+impl Link {
+    /// Whether one of some fields is its own, or one that it is made of.
+    pub fn touches(&self, fields: &[usize]) -> bool {
+        [self.field, self.of[0], self.of[1]].iter().any(|own| fields.contains(&usize::from(*own)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

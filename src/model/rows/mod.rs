@@ -8,7 +8,7 @@
 //!    noise (`decoder`). `crate::training::rows` trains them. Or there is none, and real rows are changed (`classical`, `bases`).
 //! 3. Drawing (`draw`) begins with what the **condition** fixes (`condition`), draws the other codes, then values within their codes,
 //!    and **writes** them in the topic's syntax (`writer`).
-//! 4. A network that tells any variable from any others also says what is not there: what a record (`reading`) lacks is drawn (`complete`), and
+//! 4. A network that tells any variable from any others also says what is not there: what a record (`reading`) lacks is drawn (`complete`, `filling`), and
 //!    what it has is weighed (`surprise`).
 //!
 //! All of it is integers and `f32` in a stated order: the same model, seed, condition and number give the same bytes on every
@@ -24,6 +24,7 @@ mod complete;
 mod condition;
 mod decoder;
 mod draw;
+mod filling;
 mod learn;
 mod link;
 mod network;

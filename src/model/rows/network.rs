@@ -194,6 +194,14 @@ impl Network {
         }
     }
 
+    /// Takes off again what [`Network::tell`] has added.
+    pub fn forget(&self, variable: usize, code: u16, known: &mut Known) {
+        let row = &self.embedding[(self.first[variable] + usize::from(code)) * self.width..][..self.width];
+        known.sums.chunks_exact_mut(self.width).for_each(|sums| {
+            sums.iter_mut().zip(row).for_each(|(sum, weight)| *sum -= weight);
+        });
+    }
+
     /// Makes the logits of a variable in each row; the width of a row of them.
     pub fn ask(&self, variable: usize, known: &mut Known) -> usize {
         let Known { sums, hidden, inner, logits } = known;

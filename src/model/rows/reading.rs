@@ -5,7 +5,7 @@
 
 use super::codebook::{Cells, is_null};
 use super::scheme::Scheme;
-use crate::payload::fields::{Scan, nulls};
+use crate::payload::fields::{Scan, empty_cells, nulls};
 
 /// Ends that records may have, the longest first.
 const ENDS: [&[u8]; 3] = [b"\r\n", b"\n", b""];
@@ -22,7 +22,7 @@ pub(super) struct Reading {
     pub codes: Vec<Option<u16>>,
     /// Fields that are NULL, in ascending order.
     pub nulls: Vec<usize>,
-    /// Those of them that are `null` in a JSON record where the grammar knows texts alone.
+    /// Those of them that have no quotes where the grammar knows texts in quotes alone.
     pub texts: Vec<usize>,
 }
 
@@ -49,6 +49,19 @@ impl Reading {
             }
         }
         Some(Self { text, length, cells, codes, nulls, texts })
+    }
+
+    /// The record without the end that the model's have, as it came, but for what was filled in.
+    pub fn record(&self, scheme: &Scheme) -> Vec<u8> {
+        let mut record = self.text[..self.length].to_vec();
+        let slot = |number: &usize| self.cells.cells[*number].map(|(slot, start, _)| (start as usize, slot));
+        let mut texts: Vec<(usize, u16)> = self.texts.iter().filter_map(slot).collect();
+        texts.sort_unstable_by_key(|(start, _)| std::cmp::Reverse(*start));
+        for (start, slot) in texts {
+            let null: &[u8] = if scheme.scan(slot) == Scan::JsonString { b"null" } else { b"" };
+            record.splice(start - 1..start + 1, null.iter().copied());
+        }
+        record
     }
 
     /// Where the empty texts begin that are NULL.
@@ -83,23 +96,46 @@ impl Scheme {
         ENDS.into_iter().filter(|end| last.contains(end)).collect()
     }
 
-    /// A JSON record with an empty text in place of each `null` where the grammar knows texts alone, and where these begin; `None` where there
-    /// is none.
+    /// A record with an empty text in quotes in place of each NULL where the grammar knows such texts alone, and where these begin; `None` where
+    /// there is none.
     fn with_texts(&self, record: &[u8]) -> Option<(Vec<u8>, Vec<u32>)> {
+        let slots = self.book.grammar.slots();
+        let (nulls, in_quotes) = match self.delimiter() {
+            Some(delimiter) => (empty_cells(record, delimiter), Scan::CsvQuoted),
+            None => (nulls(record), Scan::JsonString),
+        };
         let (mut text, mut quoted, mut copied) = (Vec::with_capacity(record.len()), Vec::new(), 0);
-        for (name, start) in nulls(record) {
-            let slots = self.book.grammar.slots().iter().filter(|slot| slot.name == name);
-            let mut scans = slots.map(|slot| slot.scan).peekable();
-            if scans.peek().is_none() || scans.any(|scan| scan != Scan::JsonString) {
+        for null in nulls {
+            let mut own = slots.iter().filter(|slot| null.names.contains(&slot.name)).peekable();
+            if own.peek().is_none() || own.any(|slot| slot.scan != in_quotes) {
                 continue;
             }
-            text.extend_from_slice(&record[copied..start]);
+            text.extend_from_slice(&record[copied..null.start]);
             quoted.push(u32::try_from(text.len() + 1).ok()?);
             text.extend_from_slice(b"\"\"");
-            copied = start + b"null".len();
+            copied = null.end;
         }
         text.extend_from_slice(&record[copied..]);
         (!quoted.is_empty()).then_some((text, quoted))
+    }
+
+    /// What stands between cells, where records are CSV.
+    fn delimiter(&self) -> Option<u8> {
+        let grammar = &self.book.grammar;
+        let plain = grammar.slots().iter().find_map(|slot| match slot.scan {
+            Scan::CsvPlain(delimiter) => Some(delimiter),
+            _ => None,
+        });
+        // All of them have quotes: what stands between two of these.
+        let between = || {
+            let is_quoted = |slot: &u16| self.scan(*slot) == Scan::CsvQuoted;
+            let from = (0..grammar.slots().len() as u16).filter(is_quoted).map(|slot| grammar.state(Some(slot)));
+            from.flat_map(|state| &state.edges).find_map(|edge| match edge.literal.as_slice() {
+                [b'"', delimiter, b'"', ..] if edge.target.is_some() => Some(*delimiter),
+                _ => None,
+            })
+        };
+        plain.or_else(between)
     }
 }
 

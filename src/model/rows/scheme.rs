@@ -58,6 +58,14 @@ impl Scheme {
         self.never[code / 64] >> (code % 64) & 1 == 1
     }
 
+    /// The variables of a field: its own, those of a time's parts, and by how much it is off what others make.
+    pub fn variables_of(&self, number: usize) -> Vec<usize> {
+        let field = &self.book.fields[number];
+        let own = std::iter::once(field.variable).chain(field.parts.iter().flatten().copied());
+        let links = self.book.links.iter().filter(|link| usize::from(link.field) == number).map(|link| link.variable);
+        own.chain(links).map(usize::from).collect()
+    }
+
     /// How many codes a variable has.
     pub fn size(&self, variable: usize) -> usize {
         self.first[variable + 1] - self.first[variable]

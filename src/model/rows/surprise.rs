@@ -2,7 +2,7 @@
 //!
 //! A network tells each code `x` with a probability `p(x)`. It takes `-log2 p(x)` bits, and codes of that distribution take its entropy on
 //! average, `-sum p log2 p`. Bits alone name whatever varies most, a time of day in each record; the *excess* of the bits over the entropy
-//! is 0 on average for each field of a record that the model would draw, so that what is left is what does not fit.
+//! is 0 on average where `p` is right, so that what is left is what does not fit.
 
 use std::f64::consts::LN_2;
 
@@ -59,6 +59,18 @@ struct Weight {
 }
 
 impl RowsModel {
+    /// Whether a record has any value that was learned: the header of a CSV file has none.
+    pub fn knows(&self, record: &[u8]) -> bool {
+        let (book, reading) = (&self.scheme.book, self.scheme.reading(record));
+        let is_value = |code: &Code| !matches!(code, Code::Rare | Code::Null { .. } | Code::Absent);
+        let is_known = |own: usize, codes: &[Option<u16>]| {
+            codes[own].is_some_and(|code| is_value(&book.variables[own].codes[usize::from(code)]))
+        };
+        reading.is_some_and(|reading| {
+            book.fields.iter().any(|field| is_known(usize::from(field.variable), &reading.codes))
+        })
+    }
+
     /// How unusual a record is, with or without the end of its line; `None` where it is not one of the topic's syntax.
     pub fn surprise(&self, record: &[u8]) -> Option<Surprise> {
         let (scheme, book) = (&self.scheme, &self.scheme.book);
@@ -69,18 +81,17 @@ impl RowsModel {
             (bits, bits - weights.iter().map(|weight| weight.entropy).sum::<f64>())
         };
         let order: Vec<usize> = scheme.order.iter().map(|variable| usize::from(*variable)).collect();
-        let is_fork = |variable: usize| book.forks.iter().any(|fork| usize::from(fork.variable) == variable);
         self.network.begin(1, &mut state);
         let (bits, excess) = sum(&self.weigh(codes, &order, &mut state));
+        // Which literals stand between values says where one is NULL.
+        book.forks.iter().for_each(|fork| self.forget(codes, usize::from(fork.variable), &mut state));
+        let all = state.clone();
         let mut surprise = Surprise { bits, excess, fields: Vec::new(), unseen: Vec::new() };
         for (number, field) in book.fields.iter().enumerate() {
             let own = scheme.variables_of(number);
             let mine: Vec<usize> = order.iter().copied().filter(|variable| own.contains(variable)).collect();
-            self.network.begin(1, &mut state);
-            // Which literals stand between values says where one is NULL.
-            for variable in order.iter().copied().filter(|variable| !own.contains(variable) && !is_fork(*variable)) {
-                self.tell(codes, variable, &mut state);
-            }
+            state.clone_from(&all);
+            own.iter().for_each(|variable| self.forget(codes, *variable, &mut state));
             let weights = self.weigh(codes, &mine, &mut state);
             let name = &book.variables[usize::from(field.variable)].name;
             let (mut bits, mut excess) = sum(&weights);
@@ -135,6 +146,13 @@ impl RowsModel {
     fn tell(&self, codes: &[Option<u16>], variable: usize, state: &mut Known) {
         if self.scheme.book.guards[variable].is_none() {
             self.network.tell(variable, std::iter::once(codes[variable]), state);
+        }
+    }
+
+    /// Takes off again what [`Self::tell`] has told.
+    fn forget(&self, codes: &[Option<u16>], variable: usize, state: &mut Known) {
+        if let Some(code) = codes[variable].filter(|_| self.scheme.book.guards[variable].is_none()) {
+            self.network.forget(variable, code, state);
         }
     }
 }

@@ -361,14 +361,15 @@ fn any_bytes_of_a_codebook_are_read_without_harm() {
     }
 }
 
+/// The finaliser of SplitMix64: sums of arguments make no sums.
+fn mixed(n: u64) -> u64 {
+    let n = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (n ^ n >> 27) >> 33
+}
+
 /// Sales in the order of time, busy by day: a total that two numbers make, unless there is none, and a clock of hour and minute.
 fn sales(at: impl Fn(i64) -> String) -> Vec<Vec<u8>> {
-    // The finaliser of SplitMix64: sums of arguments make no sums.
-    let mixed = |n: u64| {
-        let n = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (n ^ n >> 27) >> 33
-    };
     let mut time = 1_709_280_000;
     let sale = |n: u64| {
         let (hour, minute) = (mixed(n + 20_000) % 24, mixed(n + 30_000) % 12 * 5);
@@ -603,6 +604,110 @@ fn a_model_of_whole_records_reads_those_that_lack_something() {
     assert_eq!(surprise.unseen, ["city", "out", "tags[]", "at"], "{surprise:?}");
     // A text that nobody can know the missing part of stays as it is.
     assert_eq!(model.complete(b"{\"id\":3000,\"city\":\"Split\"", 1, 1), None);
+}
+
+#[test]
+fn what_is_made_of_what_is_made_is_found_whichever_of_them_is_missing() {
+    // A schedule of hour and minute, a departure late, and an arrival late; of some flights no time is known.
+    let flight = |n: u64| {
+        let (hour, minute) = (mixed(n) % 24, mixed(n + 10_000) % 12 * 5);
+        let (late, price) = (mixed(n + 20_000) % 40, mixed(n + 30_000) % 300);
+        let (schedule, fee) = (100 * hour + minute, mixed(n + 40_000) % 60);
+        let (sum, all) = (price + fee, price + fee + late);
+        let all = if n.is_multiple_of(9) { "null".to_owned() } else { all.to_string() };
+        format!(
+            "{{\"hour\":{hour},\"minute\":{minute},\"schedule\":{schedule},\"late\":{late},\"price\":{price},\"fee\":{fee},\"sum\":{sum},\"all\":{all}}}"
+        )
+    };
+    let records: Vec<String> = (0..5000).map(flight).collect();
+    let coded = learn(&records.iter().map(String::as_bytes).collect::<Vec<_>>()).unwrap();
+    assert_eq!(coded.book.links.len(), 3, "{:?}", coded.book.links);
+    let model = RowsModel::new(&coded, &weights(coded.book.codes())).unwrap();
+    let fields = ["hour", "minute", "schedule", "late", "price", "fee", "sum", "all"];
+    let mut drawn = 0;
+    for (number, record) in (0..).zip(records.iter().take(60)).filter(|(number, _)| number % 9 != 0) {
+        let before = parsed(record.as_bytes());
+        for set in 1..1u32 << fields.len() {
+            if set.count_ones() > 3 {
+                continue;
+            }
+            let mut lacking = record.clone();
+            for (place, field) in fields.iter().enumerate().filter(|(place, _)| set >> place & 1 == 1) {
+                let value = format!("\"{field}\":{}", before[field]);
+                assert!(lacking.contains(&value) && place < 8);
+                lacking = lacking.replace(&value, &format!("\"{field}\":null"));
+            }
+            let completed = model.complete(lacking.as_bytes(), 3, number).unwrap();
+            let after = parsed(&completed.record);
+            assert_eq!(completed.left, Vec::<String>::new(), "{lacking} {after}");
+            let of = |field: &str| after[field].as_i64().unwrap();
+            assert_eq!(of("schedule"), 100 * of("hour") + of("minute"), "{lacking} {after}");
+            assert_eq!(of("sum"), of("price") + of("fee"), "{lacking} {after}");
+            assert_eq!(of("all"), of("sum") + of("late"), "{lacking} {after}");
+            drawn += 1;
+        }
+    }
+    assert!(drawn > 4000, "{drawn}");
+}
+
+#[test]
+fn a_value_that_fits_nowhere_keeps_no_other_from_its_place() {
+    // What costs nothing at no quantity may cost anything.
+    let order = |n: u64| {
+        let (price, quantity) = (100 + mixed(n) % 900, mixed(n + 10_000) % 10);
+        let total = price * quantity;
+        let (lat, lon) =
+            if n.is_multiple_of(4) { ("null", "null") } else { (["1", "2", "3"][n as usize % 3], "\"aa\"") };
+        format!("{{\"price\":{price},\"quantity\":{quantity},\"total\":{total},\"lat\":{lat},\"lon\":{lon}}}")
+    };
+    let records: Vec<String> = (0..5000).map(order).collect();
+    let coded = learn(&records.iter().map(String::as_bytes).collect::<Vec<_>>()).unwrap();
+    assert_eq!(coded.book.links.len(), 1, "{:?}", coded.book.links);
+    let model = RowsModel::new(&coded, &weights(coded.book.codes())).unwrap();
+    let complete = |price: &str, quantity: u64, total: u64| {
+        let record =
+            format!("{{\"price\":{price},\"quantity\":{quantity},\"total\":{total},\"lat\":null,\"lon\":null}}");
+        model.complete(record.as_bytes(), 1, 1).unwrap()
+    };
+    let any = complete("null", 0, 0);
+    assert!(parsed(&any.record)["price"].as_i64().is_some_and(|price| (90..1010).contains(&price)), "{any:?}");
+    assert_eq!((any.filled, any.left), (["price", "lat", "lon"].map(str::to_owned).to_vec(), Vec::new()));
+    // Seven of it cannot have cost a hundred, and a tenth of the least price is none.
+    for (quantity, total) in [(7, 100), (4, 40)] {
+        let none = complete("null", quantity, total);
+        assert_eq!((none.filled, none.left), (["lat", "lon"].map(str::to_owned).to_vec(), vec!["price".to_owned()]));
+    }
+}
+
+#[test]
+fn a_null_is_found_in_quotes_and_in_arrays_of_one_length_and_what_goes_on_stays_null() {
+    let model_of = |records: &[String]| {
+        let coded = learn(&records.iter().map(String::as_bytes).collect::<Vec<_>>()).unwrap();
+        RowsModel::new(&coded, &weights(coded.book.codes())).unwrap()
+    };
+    let quoted: Vec<String> = (0..2000u64)
+        .map(|n| {
+            format!("\"{}\",\"{}\",\"x\"\r\n", ["Ann", "Bo"][n as usize % 2], ["Pula", "Split"][n as usize / 2 % 2])
+        })
+        .collect();
+    let model = model_of(&quoted);
+    let completed = model.complete(b"\"Ann\",,\"x\"", 1, 1).unwrap();
+    let text = String::from_utf8(completed.record).unwrap();
+    assert!(["\"Ann\",\"Pula\",\"x\"", "\"Ann\",\"Split\",\"x\""].contains(&text.as_str()), "{text}");
+    assert!(model.knows(b"\"Ann\",,\"x\"") && !model.knows(b"\"name\",\"city\",\"letter\""));
+    let pairs: Vec<String> = (0..2000u64)
+        .map(|n| {
+            format!(
+                "{{\"id\":{n},\"way\":[\"{}\",\"{}\"]}}",
+                ["n", "s"][n as usize % 2],
+                ["e", "w"][n as usize / 2 % 2]
+            )
+        })
+        .collect();
+    let completed = model_of(&pairs).complete(b"{\"id\":null,\"way\":[\"n\",null]}", 1, 1).unwrap();
+    let text = String::from_utf8(completed.record).unwrap();
+    assert!(["e", "w"].iter().any(|way| text == format!("{{\"id\":null,\"way\":[\"n\",\"{way}\"]}}")), "{text}");
+    assert_eq!(completed.left, ["id"]);
 }
 
 #[test]

@@ -33,6 +33,11 @@ pub(super) fn scalars(text: &[u8], delimiter: u8, found: &mut Vec<Scalar>) -> Op
     }
 }
 
+/// A column for people.
+pub(super) fn name(place: usize) -> String {
+    format!("column {}", place + 1)
+}
+
 /// Where a plain cell ends.
 #[inline]
 pub(super) fn plain_end(text: &[u8], start: usize, delimiter: u8) -> usize {

@@ -31,11 +31,18 @@ pub(super) struct Paths {
     /// Shortest and longest array at a path; `None` once a record has had one too long for a tuple.
     lengths: HashMap<Path, (usize, usize)>,
     tuples: bool,
+    /// Whether each element of each array has a path of its own.
+    places: bool,
 }
 
 impl Paths {
     pub fn new() -> Self {
         Self { names: vec![String::new()], ..Self::default() }
+    }
+
+    /// Those of which each element of an array is another.
+    pub fn of_places() -> Self {
+        Self { places: true, ..Self::new() }
     }
 
     /// From here on arrays whose length has not varied so far are tuples. Paths start anew.
@@ -67,7 +74,7 @@ impl Paths {
         // Array paths are numbered the same in both passes only above the first tuple; below it they are no tuples.
         let tuple = self.tuples
             && self.lengths.get(&array).is_some_and(|(least, most)| least == most && (2..=MAX_TUPLE).contains(most));
-        self.down(array, if tuple { Down::Place(place) } else { Down::Element })
+        self.down(array, if tuple || self.places { Down::Place(place) } else { Down::Element })
     }
 
     fn array(&mut self, path: Path, length: usize) {
@@ -86,16 +93,6 @@ pub(super) fn scalars(text: &[u8], paths: &mut Paths, found: &mut Vec<Scalar>) -
     parser.value(0, 0)?;
     parser.space();
     (parser.at == text.len()).then_some(())
-}
-
-/// The `null`s of a JSON text: the path of each, and where it begins.
-pub fn nulls(text: &[u8]) -> Vec<(String, usize)> {
-    let (mut paths, mut found) = (Paths::new(), Vec::new());
-    if scalars(text, &mut paths, &mut found).is_none() {
-        return Vec::new();
-    }
-    let nulls = found.iter().filter(|scalar| !scalar.quoted && &text[scalar.start..scalar.end] == b"null");
-    nulls.map(|scalar| (paths.name(scalar.place).to_owned(), scalar.start)).collect()
 }
 
 struct Parser<'a> {
@@ -256,14 +253,6 @@ mod tests {
         assert_eq!(found(text).unwrap(), expected.map(|(path, value)| (path.to_owned(), value)));
         assert_eq!(found("-0.0e5").unwrap(), [(String::new(), "-0.0e5")]);
         assert_eq!(found("{}").unwrap(), []);
-    }
-
-    #[test]
-    fn nulls_are_found_and_texts_that_look_like_them_are_not() {
-        let text = br#"{"a":null,"b":{"c":["null",null]}} "#;
-        assert_eq!(nulls(text), [("a".to_owned(), 5), ("b.c[]".to_owned(), 27)]);
-        assert_eq!(nulls(b"null"), [(String::new(), 0)]);
-        assert_eq!(nulls(b"{\"a\":null"), []);
     }
 
     #[test]

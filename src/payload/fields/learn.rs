@@ -77,7 +77,7 @@ impl Grammar {
                         learner.walk(sample, &found, scan);
                     }
                 }
-                learner.finish(|place| format!("column {}", place + 1))
+                learner.finish(csv::name)
             }
             Format::Unknown => {
                 let slots = vec![Slot { name: String::new(), scan: Scan::Rest }];

@@ -26,13 +26,14 @@ mod json;
 mod kind;
 mod learn;
 mod nature;
+mod null;
 mod page;
 mod walk;
 
 pub use clock::TimeParts;
 pub use grammar::{Edge, Grammar, GrammarError, HEX_DIGITS, Scan, Slot, State};
-pub use json::nulls;
 pub use kind::{Clock, Kind, TimeFormat, days_from_civil};
 pub use nature::{LEAST_COUNT, Nature, is_sequence, kind, nearly_all, number};
+pub use null::{Null, empty_cells, nulls};
 pub use page::Page;
 pub use walk::{Step, Steps};

@@ -17,7 +17,6 @@ mod generator;
 mod images;
 mod lesson;
 mod pace;
-#[cfg(feature = "training")]
 pub(super) mod pictures;
 mod publication;
 mod renewal;

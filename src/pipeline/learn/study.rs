@@ -21,7 +21,7 @@ const NICE: i32 = 10;
 /// How often the registry is told how far a training is that takes minutes.
 pub const SAVE: Duration = Duration::from_secs(10);
 
-/// How long the end of a training that was cancelled is waited for. It is asked some tens of milliseconds apart.
+/// How long the end of a training that was cancelled is waited for. It is asked some tens of milliseconds apart, seldom seconds.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 const VERSION: u32 = 1;

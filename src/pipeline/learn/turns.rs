@@ -1,8 +1,8 @@
 //! Turns: what takes hundreds of megabytes for some seconds is done by one at a time in a process, in the order of asking.
 //!
-//! A training of a codec's model that takes seconds holds its turn to its end. One of a generator does until records are codes, since what
-//! follows takes little; a judgement of what is drawn does while it goes on. So a process needs the memory of the largest of these and
-//! not of their sum, whatever its pipelines decide, and however slow a busy machine makes each. Nobody waits in a thread: whoever has
+//! A training of a codec's model that takes seconds holds its turn to its end. One of a generator does until its records are codes or images, since
+//! what follows takes less; a judgement of what is drawn does while it goes on. Trainings of minutes take none, and are counted otherwise. So a process
+//! needs the memory of the largest of these and not of their sum, whatever its pipelines decide, and however slow a busy machine makes each. Nobody waits in a thread: whoever has
 //! asked looks now and then whether it is the first.
 
 use std::collections::VecDeque;

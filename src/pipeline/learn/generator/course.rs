@@ -146,7 +146,13 @@ impl Course {
         self.timetable.gone();
         if let Some((id, model)) = activation.model.zip(model) {
             let family = model.manifest.family;
-            if self.drawing.takes(&family, &model.artefact) {
+            let too_many = self.drawing.too_many(&family, &model.artefact);
+            if let Some(held) = too_many {
+                tracing::warn!(
+                    target: "latentd", pipeline = self.parts.settings.name, model = %id,
+                    "the generator in use holds {held} records, more than `augment.bases` allows, and is not drawn from any more"
+                );
+            } else if self.drawing.takes(&family, &model.artefact) {
                 let records = model.manifest.config.get("records").and_then(serde_json::Value::as_u64);
                 self.timetable.taken(at, records);
                 self.in_use = Some(Examinee { model: id, family, artefact: model.artefact.as_ref().into() });
@@ -174,8 +180,15 @@ impl Course {
             return self.conclude(study, at, examiner, &turn);
         }
         let refused = self.refused.is_some_and(|at| at.elapsed() < SAVE);
-        if self.study.is_none() && !self.looked_back && !refused && !self.timetable.rests(at) {
-            self.go_on(seat)?;
+        if self.study.is_none() && !self.looked_back && !self.timetable.rests(at) {
+            if !refused {
+                self.go_on(seat)?;
+            }
+            if !self.looked_back {
+                // Another one would be written over what may lie there.
+                self.tell("wait", Rest::Busy.name(), Rest::Busy.to_string(), None);
+                return Ok(());
+            }
         }
         if self.study.is_some() {
             self.watch();

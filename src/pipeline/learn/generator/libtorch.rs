@@ -1,14 +1,12 @@
 //! Generators, trained with libtorch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Drawing, Drawn, Kind, Material, Painter, Writer, classical};
-use crate::model::classical::{ClassicalParts, ImagesRecipe};
-use crate::model::images::MAX_CLASSES;
 use crate::model::manifest::metric;
-use crate::model::{ClassicalImages, CurvePoint, ImagesModel, Monitor, rows, with_wrapping};
-use crate::payload::image::{Shape, Wrapping};
+use crate::model::{CurvePoint, ImagesModel, Monitor, rows, with_wrapping};
+use crate::payload::image::Shape;
 use crate::pipeline::learn::Turn;
 use crate::pipeline::learn::pictures::Pictures;
 use crate::pipeline::learn::subject::SubjectError;
@@ -17,9 +15,6 @@ use crate::telemetry::thread_cpu_seconds;
 use crate::training::images::{Data, gan, vae};
 use crate::training::rows as training;
 use crate::training::{Budget, TrainingError};
-
-/// Fewest images that are worth a training.
-const FEWEST_IMAGES: usize = 200;
 
 impl Drawing {
     /// Learns a generator; `Err` of the inner kind says why there is none yet. The turn ends when records are what a network learns
@@ -113,36 +108,32 @@ impl Drawing {
         monitor: &mut dyn Monitor,
     ) -> Result<Result<Drawn, String>, SubjectError> {
         let begun = thread_cpu_seconds();
-        let Pictures { samples, labels, wrapping } = Pictures::of(&material.labelled(), shape);
-        let (images, records) = (samples.len() / shape.samples(), material.count());
-        drop((material, turn));
-        if images < FEWEST_IMAGES {
-            let with = label.map_or_else(String::new, |label| format!(" that have a class in their {label}"));
-            return Ok(Err(format!(
-                "{images} of {records} records{with} are images of {shape}: its samples alone, or a PGM, PPM or PNG file of them; \
-                 a training takes {FEWEST_IMAGES}"
-            )));
+        let pictures = match material.pictures(shape, label) {
+            Ok(pictures) => pictures,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        drop(material);
+        if painter == Painter::Classical {
+            let drawn = classical::of_images(shape, &pictures, (self.bases, self.seed), begun);
+            // It has copied them more than once.
+            drop(turn);
+            return drawn;
         }
-        let classes = labels.iter().collect::<BTreeSet<_>>().len();
-        if classes > MAX_CLASSES {
-            return Ok(Err(format!("{classes} different texts are no classes: {MAX_CLASSES} are the most")));
-        }
+        drop(turn);
+        let Pictures { samples, labels, wrapping } = pictures;
+        let images = samples.len() / shape.samples();
         let data = Data { shape, images: &samples, labels: &labels };
         let (seed, budget) = (self.seed, self.budget());
-        let (parts, measured, rewinds, cpu, curve) = match painter {
-            Painter::Vae => {
-                let recipe = vae::Recipe::default();
-                let trained = Self::trained(monitor, |monitor| vae::train(data, &recipe, seed, budget, monitor))?;
-                let measured = (metric::VALIDATION_LOSS.to_owned(), trained.validation);
-                (trained.parts, measured, trained.rewinds, trained.cpu, trained.curve)
-            }
-            Painter::Classical => return self.changed(shape, &samples, &labels, &wrapping, begun),
-            Painter::Gan => {
-                let recipe = gan::Recipe::of(shape);
-                let trained = Self::trained(monitor, |monitor| gan::train(data, &recipe, seed, budget, monitor))?;
-                let measured = (metric::KERNEL_DISTANCE.to_owned(), trained.distance);
-                (trained.parts, measured, 0, trained.cpu, trained.curve)
-            }
+        let (parts, measured, rewinds, cpu, curve) = if painter == Painter::Gan {
+            let recipe = gan::Recipe::of(shape);
+            let trained = Self::trained(monitor, |monitor| gan::train(data, &recipe, seed, budget, monitor))?;
+            let measured = (metric::KERNEL_DISTANCE.to_owned(), trained.distance);
+            (trained.parts, measured, 0, trained.cpu, trained.curve)
+        } else {
+            let recipe = vae::Recipe::default();
+            let trained = Self::trained(monitor, |monitor| vae::train(data, &recipe, seed, budget, monitor))?;
+            let measured = (metric::VALIDATION_LOSS.to_owned(), trained.validation);
+            (trained.parts, measured, trained.rewinds, trained.cpu, trained.curve)
         };
         let model = ImagesModel::new(&parts).map_err(TrainingError::from)?;
         let metrics = BTreeMap::from([
@@ -152,25 +143,5 @@ impl Drawing {
         ]);
         let artefact = with_wrapping(model.artefact(), &wrapping)?;
         Ok(Ok(Drawn { artefact, records: images as u64, metrics, curve }))
-    }
-
-    /// A model that holds images and makes others of them.
-    fn changed(
-        &self,
-        shape: Shape,
-        images: &[u8],
-        labels: &[String],
-        wrapping: &Wrapping,
-        begun: f64,
-    ) -> Result<Result<Drawn, String>, SubjectError> {
-        let recipe = ImagesRecipe { operations: ImagesRecipe::OPERATIONS.into(), bases: self.bases.unwrap_or(0) };
-        let model = ClassicalParts::of(shape, images, labels, &recipe, self.seed)
-            .and_then(|(parts, _)| ClassicalImages::new(&parts));
-        let model = match model {
-            Ok(model) => model,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        let artefact = with_wrapping(model.artefact(), wrapping)?;
-        Ok(Ok(classical::drawn(artefact, images.len() / shape.samples(), model.bases(), begun)))
     }
 }

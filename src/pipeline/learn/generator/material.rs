@@ -1,10 +1,18 @@
 //! What a generator learns from: taken out of the reservoir, so that this goes on, and kept while a training goes on, so that another
 //! process can go on with it.
 
+use std::collections::BTreeSet;
+
 use crate::codec::Column;
+use crate::model::images::MAX_CLASSES;
+use crate::payload::image::Shape;
 use crate::pipeline::learn::Samples;
+use crate::pipeline::learn::pictures::Pictures;
 use crate::pipeline::learn::samples::newest;
 use crate::pipeline::settings::LabelSource;
+
+/// Fewest images that are worth a training.
+const FEWEST_IMAGES: usize = 200;
 
 /// Values, the oldest first, and the class of each where records say it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +65,24 @@ impl Material {
     pub fn labelled(&self) -> Vec<(&[u8], Option<&str>)> {
         let class = |place| self.labels.get(place).and_then(|class| std::str::from_utf8(class).ok());
         self.values().into_iter().enumerate().map(|(place, value)| (value, class(place))).collect()
+    }
+
+    /// The images of a shape among them, which have their class from `label`; why there is nothing to learn from, if not.
+    pub fn pictures(&self, shape: Shape, label: Option<&LabelSource>) -> Result<Pictures, String> {
+        let pictures = Pictures::of(&self.labelled(), shape);
+        let (images, records) = (pictures.samples.len() / shape.samples(), self.count());
+        if images < FEWEST_IMAGES {
+            let with = label.map_or_else(String::new, |label| format!(" that have a class in their {label}"));
+            return Err(format!(
+                "{images} of {records} records{with} are images of {shape}: its samples alone, or a PGM, PPM or PNG file of them; \
+                 a training takes {FEWEST_IMAGES}"
+            ));
+        }
+        let classes = pictures.labels.iter().collect::<BTreeSet<_>>().len();
+        if classes > MAX_CLASSES {
+            return Err(format!("{classes} different texts are no classes: {MAX_CLASSES} are the most"));
+        }
+        Ok(pictures)
     }
 
     /// As bytes from which [`Self::from_bytes`] makes it again: how many values there are, and each with its length in front, in 32

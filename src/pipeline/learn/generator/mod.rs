@@ -21,7 +21,7 @@ pub use timetable::{Reason, Rest, Timetable};
 use super::Samples;
 use super::samples::holdout_bytes;
 use crate::model::rows::is_of_rows;
-use crate::model::{CurvePoint, Family, is_generative, shape_of};
+use crate::model::{ClassicalImages, ClassicalRows, CurvePoint, Family, is_generative, shape_of};
 use crate::payload::image::Shape;
 use crate::pipeline::settings::{GeneratorChoice, LabelSource, Payload, Settings};
 
@@ -125,6 +125,14 @@ impl Drawing {
             Kind::Rows(Writer::Vae) | Kind::Images(Painter::Vae, ..) => Family::VAE,
             Kind::Rows(Writer::Classical) | Kind::Images(Painter::Classical, ..) => Family::CLASSICAL,
         }
+    }
+
+    /// How many records a model holds, where that are more than it may.
+    pub fn too_many(&self, family: &Family, artefact: &[u8]) -> Option<usize> {
+        let most = self.bases.filter(|_| *family == Family::CLASSICAL)?;
+        let rows = || ClassicalRows::parse(artefact).map(|model| model.bases()).ok();
+        let images = || ClassicalImages::parse(artefact).map(|model| model.bases()).ok();
+        rows().or_else(images).filter(|held| *held > most)
     }
 
     /// Whether a model that somebody put to use is drawn from: one of this kind, or any of such records where nobody chose.

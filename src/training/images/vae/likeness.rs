@@ -5,15 +5,21 @@
 //! gradient. Of a step's few images moments say little; so they are running means, of which the last step's own share has the gradient.
 //!
 //! A distance that is made small in the features of one classifier is small in those of another one only in part; so there are several, which take turns. None of
-//! them is one that judges: they learn from fewer images, for a shorter time, by other seeds.
+//! them is one that judges: they learn from fewer images, for a shorter time, by other seeds. How many images they learn from is as many as there is time for
+//! ([`affordable`]).
+
+use std::time::Duration;
 
 use tch::{Kind, Reduction, Tensor, no_grad};
 
+use crate::model::Monitor;
 use crate::model::images::Class;
+use crate::payload::image::Shape;
 use crate::training::TrainingError;
 use crate::training::classifier::{CHANNELS, Classifier, FEATURES, FEWEST};
 use crate::training::images::Data;
 use crate::training::images::batches::{Batches, Purpose, generator};
+use crate::training::layer::uniform;
 
 /// Classifiers.
 const EYES: usize = 4;
@@ -22,10 +28,20 @@ const EYES: usize = 4;
 const EPOCHS: u32 = 2;
 
 /// Most images that they learn from, and whose features are compared with.
-const LEARNED: usize = 10_000;
+pub(super) const LEARNED: usize = 10_000;
 
-/// Images that are looked at together.
+/// Fewest, of a data set that has more.
+const ENOUGH: usize = 1000;
+
+/// Images by which it is told how long they take to learn.
+const TRIED: usize = 256;
+
+/// What looking at an image costs against learning from it.
+const LOOK: f64 = 0.5;
+
+/// Most images that are looked at together, and numbers of the largest maps of them: 32 MiB.
 const TOGETHER: usize = 512;
+const MAPS: usize = 8 << 20;
 
 /// How much of a running mean is left after a step.
 const KEPT: f64 = 0.9;
@@ -48,7 +64,7 @@ const LAYERS: usize = EYES * WIDTHS.len();
 /// Running means of drawn images' features, which a checkpoint keeps.
 #[derive(Debug)]
 pub(super) struct Running {
-    /// Steps that they are of, and the contrast that images are drawn with.
+    /// Steps that they are of, the contrast that images are drawn with, and how many images classifiers learn from.
     pub state: Tensor,
     /// For each layer the mean `[F]` and the mean of products `[F, F]`, both from the mean of real features.
     moments: Vec<[Tensor; 2]>,
@@ -60,7 +76,7 @@ impl Running {
         let zeros = |shape: &[i64]| Tensor::f_zeros(shape, (Kind::Float, tch::Device::Cpu));
         let layer = |width: i64| Ok([zeros(&[width])?, zeros(&[width, width])?]);
         let moments = WIDTHS.into_iter().cycle().take(LAYERS).map(layer).collect::<Result<_, TrainingError>>()?;
-        Ok(Self { state: zeros(&[2])?, moments })
+        Ok(Self { state: zeros(&[3])?, moments })
     }
 
     /// All tensors, which stay the same ones.
@@ -78,9 +94,14 @@ impl Running {
         Ok(self.state.f_double_value(&[1])?)
     }
 
-    /// Begins, with a contrast.
-    pub fn begin(&self, contrast: f32) -> Result<(), TrainingError> {
-        self.state.shallow_clone().f_copy_(&Tensor::f_from_slice(&[0.0, contrast])?)?;
+    /// How many images classifiers learn from.
+    pub fn learned(&self) -> Result<usize, TrainingError> {
+        Ok(self.state.f_double_value(&[2])? as usize)
+    }
+
+    /// Begins, with a contrast, and classifiers that learn from so many images.
+    pub fn begin(&self, contrast: f32, learned: usize) -> Result<(), TrainingError> {
+        self.state.shallow_clone().f_copy_(&Tensor::f_from_slice(&[0.0, contrast, learned as f32])?)?;
         Ok(())
     }
 }
@@ -138,22 +159,72 @@ fn covariance(mean: &Tensor, products: &Tensor) -> Result<Tensor, TrainingError>
 struct Eye {
     classifier: Classifier,
     real: Vec<Real>,
-    /// Where the logit of each class is; empty where it knows of no classes.
-    logits: Vec<i64>,
+    /// Where the logit of each class is that it knows of.
+    logits: Vec<Option<i64>>,
+}
+
+/// A classifier of images, or what sees them without classes.
+fn classifier(data: Data<'_>, seed: u64) -> Result<Classifier, TrainingError> {
+    let can_learn = data.labels.len() >= FEWEST && data.labels.iter().any(|label| *label != data.labels[0]);
+    match can_learn {
+        true => Classifier::train(data, EPOCHS, seed),
+        false => Classifier::untrained(data.shape, seed),
+    }
+}
+
+/// Some images, chosen at random, in their order.
+struct Some {
+    images: Vec<u8>,
+    labels: Vec<String>,
+}
+
+impl Some {
+    /// So many at most.
+    fn of(data: Data<'_>, most: usize, seed: u64) -> Result<Self, TrainingError> {
+        let (images, samples, mut rng) = (data.count()?, data.shape.samples(), generator(seed, Purpose::Validation));
+        let (mut few, mut labels, mut wanted) = (Vec::new(), Vec::new(), most.min(images));
+        for number in 0..images {
+            // As likely as any other (Knuth, TAOCP volume 2, 3.4.2, algorithm S).
+            if uniform(&mut rng) * ((images - number) as f64) < wanted as f64 {
+                few.extend_from_slice(&data.images[number * samples..][..samples]);
+                labels.extend(data.labels.get(number).cloned());
+                wanted -= 1;
+            }
+        }
+        Ok(Self { images: few, labels })
+    }
+
+    fn data(&self, shape: Shape) -> Data<'_> {
+        Data { shape, images: &self.images, labels: &self.labels }
+    }
+}
+
+/// From how many images classifiers may learn so that all of them take no more than a time; 0 where that are too few to tell anything by.
+pub(super) fn affordable(data: Data<'_>, within: Duration, monitor: &mut dyn Monitor) -> Result<usize, TrainingError> {
+    let most = data.count()?.min(LEARNED);
+    let few = Some::of(data, TRIED, 0)?;
+    let begun = monitor.spent();
+    classifier(few.data(data.shape), 0)?;
+    let took = monitor.spent().saturating_sub(begun).as_secs_f64();
+    let tried = (few.images.len() / data.shape.samples()).max(1) as f64;
+    let each = took / tried / f64::from(EPOCHS) * (f64::from(EPOCHS) + LOOK) * EYES as f64;
+    let affordable = (within.as_secs_f64() / each.max(1e-12)).min(most as f64) as usize;
+    Ok(if affordable >= ENOUGH.min(most) { affordable } else { 0 })
+}
+
+/// How many images of a shape are looked at together.
+pub(super) fn together(shape: Shape) -> usize {
+    (MAPS / (CHANNELS[0] as usize * shape.height() * shape.width())).clamp(16, TOGETHER)
 }
 
 impl Eye {
     fn new(data: Data<'_>, classes: &[Class], seed: u64) -> Result<Self, TrainingError> {
-        let can_learn = data.labels.len() >= FEWEST && data.labels.iter().any(|label| *label != data.labels[0]);
-        let classifier = match can_learn {
-            true => Classifier::train(data, EPOCHS, seed)?,
-            false => Classifier::untrained(data.shape, seed)?,
-        };
+        let classifier = classifier(data, seed)?;
         let place = |class: &Class| {
             let found = classifier.labels().iter().position(|own| class.label.as_ref() == Some(own));
             found.map(|place| place as i64)
         };
-        let logits = classes.iter().map(place).collect::<Option<_>>().unwrap_or_default();
+        let logits = classes.iter().map(place).collect();
         let mut eye = Self { classifier, real: Vec::new(), logits };
         eye.real = eye.compared(data)?;
         Ok(eye)
@@ -167,10 +238,11 @@ impl Eye {
 
     /// What it sees in real images.
     fn compared(&self, data: Data<'_>) -> Result<Vec<Real>, TrainingError> {
-        let batches = Batches::new(data.shape, data.images, Vec::new(), TOGETHER, 0);
+        let together = together(data.shape);
+        let batches = Batches::new(data.shape, data.images, Vec::new(), together, 0);
         let numbers: Vec<usize> = (0..data.count()?).collect();
         let mut seen = [Vec::new(), Vec::new()];
-        for numbers in numbers.chunks(TOGETHER) {
+        for numbers in numbers.chunks(together) {
             let images = batches.images(numbers, 0, &mut generator(0, Purpose::Validation))?;
             let (layers, _) = no_grad(|| self.look(&images))?;
             seen.iter_mut().zip(layers).for_each(|(seen, layer)| seen.push(layer));
@@ -178,12 +250,14 @@ impl Eye {
         seen.iter().map(|layer| Real::of(&Tensor::f_cat(layer, 0)?)).collect()
     }
 
-    /// Nats of images' classes; none where it knows of no classes.
+    /// Nats of images' classes, of those that it knows.
     fn of_class(&self, logits: &Tensor, classes: &[usize]) -> Result<Tensor, TrainingError> {
-        if self.logits.is_empty() {
+        let known = |(row, class): (usize, &usize)| self.logits[*class].map(|place| (row as i64, place));
+        let (rows, places): (Vec<i64>, Vec<i64>) = classes.iter().enumerate().filter_map(known).unzip();
+        if rows.is_empty() {
             return Ok(Tensor::f_zeros([], (Kind::Float, tch::Device::Cpu))?);
         }
-        let places: Vec<i64> = classes.iter().map(|class| self.logits[*class]).collect();
+        let logits = logits.f_index_select(0, &Tensor::f_from_slice(&rows)?)?;
         let places = Tensor::f_from_slice(&places)?;
         Ok(logits.f_cross_entropy_loss::<Tensor>(&places, None, Reduction::Mean, -100, 0.0)?)
     }
@@ -191,21 +265,28 @@ impl Eye {
 
 /// What drawn images are compared with.
 #[derive(Debug)]
-pub(super) struct Likeness(Vec<Eye>);
+pub(super) struct Likeness {
+    eyes: Vec<Eye>,
+    /// Images that are looked at together.
+    together: usize,
+}
 
 impl Likeness {
-    /// To images of these classes.
-    pub fn new(data: Data<'_>, classes: &[Class], seed: u64) -> Result<Self, TrainingError> {
-        // Spread over all of them, which may be in the order of their classes.
-        let (images, samples) = (data.count()?, data.shape.samples());
-        let chosen: Vec<usize> = (0..images).step_by(images.div_ceil(LEARNED).max(1)).collect();
-        let few: Vec<u8> =
-            chosen.iter().flat_map(|number| &data.images[number * samples..][..samples]).copied().collect();
-        let labels: Vec<String> = chosen.iter().filter_map(|number| data.labels.get(*number)).cloned().collect();
-        let few = Data { shape: data.shape, images: &few, labels: &labels };
-        // Judges have small seeds, as whoever runs the program writes them.
-        let eye = |number: usize| Eye::new(few, classes, !seed.wrapping_add(number as u64));
-        Ok(Self((0..EYES).map(eye).collect::<Result<_, TrainingError>>()?))
+    /// To images of these classes, as classifiers see them that learn from so many; `between` is asked before each of them whether to go on.
+    pub fn new(
+        data: Data<'_>,
+        classes: &[Class],
+        (learned, seed): (usize, u64),
+        mut between: impl FnMut() -> Result<(), TrainingError>,
+    ) -> Result<Self, TrainingError> {
+        let few = Some::of(data, learned, !seed)?;
+        let mut eyes = Vec::new();
+        for number in 0..EYES {
+            between()?;
+            // Judges have small seeds, as whoever runs the program writes them.
+            eyes.push(Eye::new(few.data(data.shape), classes, !seed.wrapping_add(number as u64))?);
+        }
+        Ok(Self { eyes, together: together(data.shape) })
     }
 
     /// How far images `[batch, D]` of these classes are, by the classifier whose turn it is: a loss, and what it comes to, together with the moments
@@ -218,7 +299,7 @@ impl Likeness {
     ) -> Result<(Tensor, f64, Vec<[Tensor; 2]>), TrainingError> {
         let steps = running.steps()?;
         let turn = steps % EYES;
-        let eye = &self.0[turn];
+        let eye = &self.eyes[turn];
         let (layers, logits) = eye.look(images)?;
         let of_class = eye.of_class(&logits, classes)?;
         let (mut loss, mut told) = (&of_class * OF_CLASS, of_class.f_double_value(&[])? * OF_CLASS);
@@ -252,9 +333,10 @@ impl Likeness {
     /// How far images of these classes are, as all classifiers see them.
     pub fn distance(&self, images: &Tensor, classes: &[usize]) -> Result<f64, TrainingError> {
         let mut sum = 0.0;
-        for eye in &self.0 {
+        for eye in &self.eyes {
             let mut seen = [Vec::new(), Vec::new()];
-            for (images, classes) in images.f_split(TOGETHER as i64, 0)?.iter().zip(classes.chunks(TOGETHER)) {
+            for (images, classes) in images.f_split(self.together as i64, 0)?.iter().zip(classes.chunks(self.together))
+            {
                 let (layers, logits) = eye.look(images)?;
                 let share = classes.len() as f64 / images.size()[0].max(1) as f64;
                 sum += eye.of_class(&logits, classes)?.f_double_value(&[])? * OF_CLASS * share;
@@ -265,7 +347,7 @@ impl Likeness {
                 sum += real.distance(&moments(&features)?)?.f_double_value(&[])?;
             }
         }
-        Ok(sum / self.0.len() as f64)
+        Ok(sum / self.eyes.len() as f64)
     }
 }
 
@@ -296,7 +378,7 @@ mod tests {
     #[test]
     fn images_like_the_real_ones_are_near_and_what_is_seen_has_a_gradient() {
         let ((images, labels), (others, their)) = (bars(600, 1), bars(600, 2));
-        let likeness = Likeness::new(data(&images, &labels), &classes(), 1).unwrap();
+        let likeness = Likeness::new(data(&images, &labels), &classes(), (LEARNED, 1), || Ok(())).unwrap();
         let (drawn, places) = (tensor(data(&others, &their)), places(&their));
         let distance = |images: &Tensor, places: &[usize]| no_grad(|| likeness.distance(images, places)).unwrap();
         let same = distance(&drawn, &places);
@@ -311,7 +393,7 @@ mod tests {
 
         // Steps down the gradient bring images nearer, in the eyes of all.
         let (moved, running) = ((&drawn * 0.7).set_requires_grad(true), Running::new().unwrap());
-        running.begin(1.0).unwrap();
+        running.begin(1.0, LEARNED).unwrap();
         for step in 0..40 {
             assert_eq!(running.steps().unwrap(), step);
             let (loss, told, moments) = likeness.loss(&moved, &places, &running).unwrap();
@@ -328,10 +410,10 @@ mod tests {
     #[test]
     fn running_moments_become_those_of_what_is_drawn_and_what_is_no_number_is_told() {
         let (images, labels) = bars(200, 1);
-        let likeness = Likeness::new(data(&images, &labels), &classes(), 1).unwrap();
+        let likeness = Likeness::new(data(&images, &labels), &classes(), (LEARNED, 1), || Ok(())).unwrap();
         let (drawn, places) = (tensor(data(&images, &labels)), places(&labels));
         let running = Running::new().unwrap();
-        running.begin(2.5).unwrap();
+        running.begin(2.5, 70).unwrap();
         let mut last = f64::INFINITY;
         for step in 0..EYES * 3 {
             let (_, told, moments) = likeness.loss(&drawn, &places, &running).unwrap();
@@ -342,7 +424,10 @@ mod tests {
                 last = told;
             }
         }
-        assert_eq!((running.steps().unwrap(), running.contrast().unwrap()), (EYES * 3, 2.5));
+        assert_eq!(
+            (running.steps().unwrap(), running.contrast().unwrap(), running.learned().unwrap()),
+            (EYES * 3, 2.5, 70)
+        );
         assert_eq!(running.tensors().len(), 1 + 2 * LAYERS);
         let (_, told, _) = likeness.loss(&(&drawn * f64::NAN), &places, &running).unwrap();
         assert!(told.is_nan());
@@ -353,11 +438,75 @@ mod tests {
         let (images, labels) = bars(40, 1);
         let alone = [Class { label: None, images: 40 }];
         for (labels, classes) in [(&[][..], &alone[..]), (&labels, &classes()), (&vec!["a".to_owned(); 40], &alone)] {
-            let likeness = Likeness::new(data(&images, labels), classes, 1).unwrap();
-            assert!(likeness.0.iter().all(|eye| eye.logits.is_empty()));
+            let likeness = Likeness::new(data(&images, labels), classes, (LEARNED, 1), || Ok(())).unwrap();
+            assert!(likeness.eyes.iter().all(|eye| eye.logits.iter().all(Option::is_none)));
             let real = tensor(data(&images, &[]));
             let [same, dark] = [1.0, 0.0].map(|light| likeness.distance(&(&real * light), &[0; 40]).unwrap());
             assert!(same.abs() < 0.2 * dark, "{same} {dark}");
         }
+    }
+
+    #[test]
+    fn some_images_are_of_all_classes_however_these_take_turns_and_keep_their_order() {
+        let (images, _) = bars(600, 1);
+        for period in [2, 3, 300] {
+            let labels: Vec<String> =
+                (0..600).map(|number| (number / (600 / period).min(1) % period).to_string()).collect();
+            let some = Some::of(data(&images, &labels), 300, 7).unwrap();
+            assert_eq!((some.images.len(), some.labels.len()), (300 * 144, 300));
+            let first = some.labels.iter().filter(|label| *label == "0").count();
+            assert!(period == 300 || first.abs_diff(300 / period) < 40, "{first} of {period}");
+        }
+        let labels: Vec<String> = (0..600).map(|number| format!("{number:03}")).collect();
+        let some = Some::of(data(&images, &labels), 300, 7).unwrap();
+        assert!(some.labels.is_sorted());
+        let place: usize = some.labels[99].parse().unwrap();
+        assert_eq!(some.images[99 * 144..][..144], images[place * 144..][..144]);
+        assert_eq!(Some::of(data(&images, &labels), 700, 7).unwrap().labels, labels);
+    }
+
+    #[test]
+    fn a_class_that_classifiers_do_not_know_takes_no_other_its_nats() {
+        let (images, labels) = bars(300, 1);
+        let known = classes();
+        let more = [&known[..], &[Class { label: Option::Some("other".to_owned()), images: 5 }]].concat();
+        let likeness =
+            |classes: &[Class]| Likeness::new(data(&images, &labels), classes, (LEARNED, 1), || Ok(())).unwrap();
+        let (two, three) = (likeness(&known), likeness(&more));
+        let (drawn, places) = (tensor(data(&images, &labels)), places(&labels));
+        let nats = |likeness: &Likeness, places: &[usize]| {
+            let eye = &likeness.eyes[0];
+            let (_, logits) = no_grad(|| eye.look(&drawn)).unwrap();
+            eye.of_class(&logits, places).unwrap().double_value(&[])
+        };
+        assert_eq!(nats(&two, &places), nats(&three, &places));
+        let mut with_other = places.clone();
+        with_other[..10].fill(2);
+        assert!(nats(&three, &with_other) > 0.0);
+        assert_eq!(nats(&three, &[2; 300]), 0.0);
+    }
+
+    #[test]
+    fn classifiers_learn_from_as_many_images_as_there_is_time_for() {
+        /// Each look takes so long.
+        struct Slow(Duration, Duration);
+        impl Monitor for Slow {
+            fn spent(&mut self) -> Duration {
+                self.0 += self.1;
+                self.0
+            }
+            fn progress(&mut self, _: &crate::model::Progress) -> std::ops::ControlFlow<()> {
+                std::ops::ControlFlow::Continue(())
+            }
+        }
+        let (images, labels) = bars(4000, 1);
+        let affordable = |each: u64, within: u64| {
+            let mut slow = Slow(Duration::ZERO, Duration::from_millis(each));
+            affordable(data(&images, &labels), Duration::from_millis(within), &mut slow).unwrap()
+        };
+        // 256 images take two epochs in that time; four classifiers look at each image once more.
+        assert_eq!(affordable(256, 10_000), 2000);
+        assert_eq!(affordable(256, 100_000), 4000);
+        assert_eq!(affordable(256, 4000), 0);
     }
 }

@@ -31,7 +31,7 @@ use crate::training::affine::{floats, normals};
 use crate::training::descent::Descent;
 use crate::training::{Budget, TrainingError, use_one_thread};
 use latents::Latents;
-use likeness::{Likeness, Running};
+use likeness::{LEARNED, Likeness, Running, affordable, together};
 use network::Network;
 
 /// Images that are encoded at once.
@@ -39,6 +39,9 @@ const ENCODED: usize = 512;
 
 /// Images that are drawn to be measured.
 const MEASURED: usize = 1024;
+
+/// Most of the last part's time that classifiers take to learn.
+const SET_UP: f64 = 0.35;
 
 /// A model, and how it was made.
 #[derive(Debug)]
@@ -74,6 +77,10 @@ pub fn train(
     let images = data.enough(budget.steps)?;
     let mut session = Session::new(data, images, recipe, seed, budget)?;
     let training = data.identity(format!("vae {recipe:?} {seed} {}", budget.steps));
+    session.learned = match budget.cpu {
+        Some(cpu) => affordable(data, cpu.mul_f64(recipe.likeness * SET_UP), monitor)?,
+        None => LEARNED,
+    };
     session.resume(training, monitor)?;
     loop {
         let fraction = session.descent.fraction(monitor);
@@ -81,9 +88,16 @@ pub fn train(
             return session.finish(monitor);
         }
         if session.last.is_none() && fraction >= session.turn_at() {
-            session.turn()?;
+            session.turn(monitor)?;
         }
-        session.step(monitor)?;
+        match session.step(monitor) {
+            // What the last part cannot make better stays as it is.
+            Err(TrainingError::Diverged { .. }) if session.last.is_some() => {
+                session.descent.restore(&session.network.parameters())?;
+                return session.finish(monitor);
+            }
+            stepped => stepped?,
+        }
     }
 }
 
@@ -99,6 +113,8 @@ struct Session<'a> {
     network: Network,
     descent: Descent,
     running: Running,
+    /// From how many images the last part's classifiers learn; where from none, there is no last part.
+    learned: usize,
     last: Option<Last>,
 }
 
@@ -137,38 +153,43 @@ impl<'a> Session<'a> {
         let network = Network::new(data.shape.samples(), recipe, &mut generator(seed, Purpose::Weights))?;
         let running = Running::new()?;
         let descent = Descent::new(&network.parameters(), budget)?.beside(running.tensors());
-        Ok(Self { data, images, batches, measured, recipe, seed, network, descent, running, last: None })
+        let learned = LEARNED;
+        Ok(Self { data, images, batches, measured, recipe, seed, network, descent, running, learned, last: None })
     }
 
     /// Goes on where the training was ended.
     fn resume(&mut self, training: String, monitor: &mut dyn Monitor) -> Result<(), TrainingError> {
         self.descent.resume(&self.network.parameters(), training, monitor)?;
         if self.running.steps()? > 0 {
-            self.last = Some(self.last(self.mixed()?)?);
+            self.last = Some(self.last(self.mixed()?, monitor)?);
         }
         Ok(())
     }
 
     /// How much of the budget is spent when the last part begins.
     fn turn_at(&self) -> f64 {
-        1.0 - self.recipe.likeness
+        if self.learned == 0 { 1.0 } else { 1.0 - self.recipe.likeness }
     }
 
     /// Begins the last part, with the best that was measured.
-    fn turn(&mut self) -> Result<(), TrainingError> {
+    fn turn(&mut self, monitor: &mut dyn Monitor) -> Result<(), TrainingError> {
         self.settle()?;
         self.descent.turn(&self.network.parameters())?;
+        self.descent.keep(&self.network.parameters(), monitor)?;
         let mixed = self.mixed()?;
-        self.running.begin(self.contrast(&mixed)?)?;
-        self.last = Some(self.last(mixed)?);
+        self.running.begin(self.contrast(&mixed)?, self.learned)?;
+        self.last = Some(self.last(mixed, monitor)?);
         self.settle()
     }
 
     /// What the last part has, which does not change in it.
-    fn last(&self, mixed: Mixed) -> Result<Last, TrainingError> {
+    fn last(&self, mixed: Mixed, monitor: &mut dyn Monitor) -> Result<Last, TrainingError> {
         let latents = Latents::new(&mixed.classes, &mixed.mixtures)?;
         let measured = latents.draw(MEASURED, &mut generator(self.seed, Purpose::Validation))?;
-        let likeness = Likeness::new(self.data, &mixed.classes, self.seed)?;
+        let from = (self.running.learned()?, self.seed);
+        let likeness = Likeness::new(self.data, &mixed.classes, from, || {
+            self.descent.report(&self.network.parameters(), monitor, Phase::Float)
+        })?;
         Ok(Last { mixed, latents, likeness, contrast: self.running.contrast()?, measured })
     }
 
@@ -197,11 +218,12 @@ impl<'a> Session<'a> {
                 self.descent.step(&self.network.parameters(), (&loss, bits), rate, monitor)?
             }
             Some(last) => {
-                let (latents, classes) = last.latents.draw(self.recipe.drawn, &mut rng)?;
+                let drawn = self.recipe.drawn.min(together(self.data.shape));
+                let (latents, classes) = last.latents.draw(drawn, &mut rng)?;
                 let drawn = self.images(&latents, last.contrast)?;
                 let (apart, told, moments) = last.likeness.loss(&drawn, &classes, &self.running)?;
                 let (loss, told) = (loss + apart, bits + told);
-                let gone = (fraction - self.turn_at()) / self.recipe.likeness;
+                let gone = (fraction - (1.0 - self.recipe.likeness)) / self.recipe.likeness;
                 let rate = self.descent.rate(self.recipe.last_rate, gone.clamp(0.0, 1.0));
                 let moved = self.descent.step(&self.network.of_decoder(), (&loss, told), rate, monitor)?;
                 if moved {

@@ -88,7 +88,7 @@ fn in_the_last_part_the_decoder_alone_learns_and_what_it_draws_comes_nearer() {
     let recipe = small();
     let mut session = Session::new(data, 300, &recipe, 5, Budget { steps: 400, cpu: None }).unwrap();
     (0..200).for_each(|_| session.step(&mut Watch::default()).unwrap());
-    session.turn().unwrap();
+    session.turn(&mut Watch::default()).unwrap();
     let all = |session: &Session<'_>| -> Vec<Vec<f32>> {
         session.network.parameters().into_iter().map(|parameter| floats(parameter).unwrap()).collect()
     };
