@@ -556,6 +556,38 @@ fn lacking_values_are_drawn_and_odd_ones_told(folder: &Path, rows: &Path, model:
     assert!(table.contains("fits least") && table.contains("{\"no\":1}") && table.lines().count() < 60, "{table}");
 }
 
+#[cfg(feature = "training")]
+#[test]
+fn the_header_of_a_csv_is_none_of_its_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, model] = ["visits.csv", "model"].map(|name| folder.path().join(name));
+    // As data frames are written: the column of row numbers has no name.
+    let row = |n: u64| {
+        let city = ["Pula", "\"Split, HR\"", ""][(n * n + n / 7) as usize % 3];
+        format!("{n},{city},{}\r\n", if n.is_multiple_of(4) { String::new() } else { (n * 31 % 97).to_string() })
+    };
+    let header = ",city,amount\r\n";
+    let rows: Vec<String> = (0..2000).map(row).collect();
+    fs::write(&file, header.to_owned() + &rows.concat()).unwrap();
+    ok(&["train", "--generator", "autoregressive", "--cpu", "2s", text(&file), "-o", text(&model)], None);
+    let completed = ok(&["generate", "-m", text(&model), "--complete", text(&file)], None);
+    let completed = String::from_utf8(completed).unwrap();
+    let lines: Vec<&str> = completed.split_inclusive("\r\n").collect();
+    assert_eq!((lines.len(), lines[0]), (2001, header));
+    let cells = |line: &str| {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+        reader.records().next().unwrap().unwrap().iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (before, after) in rows.iter().map(|row| cells(row)).zip(lines[1..].iter().map(|line| cells(line))) {
+        assert!(["Pula", "Split, HR"].contains(&after[1].as_str()) && after[2].parse::<u64>().is_ok(), "{after:?}");
+        assert!(before.iter().zip(&after).all(|(before, after)| before.is_empty() || before == after), "{after:?}");
+    }
+    let scores = ok(&["score", "-m", text(&model), "--format", "json", text(&file)], None);
+    let scores = String::from_utf8(scores).unwrap();
+    let numbers = scores.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["number"].as_u64().unwrap());
+    assert_eq!(numbers.collect::<Vec<_>>(), (1..=2000).collect::<Vec<_>>());
+}
+
 #[test]
 fn generators_of_rows_are_trained_drawn_from_and_drawn_again() {
     let folder = tempfile::tempdir().unwrap();

@@ -132,7 +132,7 @@ impl<'a> Filling<'a> {
             // What others determine comes before anything is drawn freely.
             while (0..self.told.len()).any(|link| self.follow(link, chance)) {}
             let is_open = |field: &&usize| self.states[**field] == State::Open;
-            // A field whose own link waits for others comes after them, which are no others' or come after still others.
+            // What is made of others comes after them.
             let waits = |field: &usize| self.link_of(*field).is_some_and(|link| !self.told[link]);
             let next = fields.iter().filter(is_open).find(|field| !waits(field));
             let Some(next) = next.or_else(|| fields.iter().find(is_open)).copied() else { return self.filled };
@@ -143,6 +143,9 @@ impl<'a> Filling<'a> {
     /// Draws a value of a field's own codes that leaves another which has to make a known one together with it some: so many apples that the money
     /// buys them.
     fn own_with_room(&mut self, field: usize, chance: &mut Chance) {
+        if !self.links().iter().any(|link| link.of.map(usize::from).contains(&field)) {
+            return self.own(field, chance);
+        }
         let scheme = &self.model.scheme;
         let variable = usize::from(scheme.book.fields[field].variable);
         let has_no_room = |code: &Code| match code {
