@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Format;
 use super::cat::put;
-use super::models::{RegistryArgs, any_field, open};
+use super::models::{RegistryArgs, any_field, is_record, open};
 use super::output::Output;
 use super::records::{self, RecordMode, Unlike};
 use super::show::table;
@@ -92,8 +92,7 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<()> {
     while let Some(record) = reader.next().with_context(|| format!("cannot read `{}`", args.file.display()))? {
         let content = record.content;
         number += 1;
-        // What names the columns is no record.
-        if content.is_empty() || (number == 1 && mode == RecordMode::Csv && !model.knows(content)) {
+        if !is_record(&model, mode, number - 1, content) {
             continue;
         }
         let surprise = model.surprise(content);

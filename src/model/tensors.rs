@@ -1,6 +1,7 @@
 //! A model as a safetensors file: tensors, and what is no tensor as JSON in the file's metadata, under one key. Written by training, read without
 //! trust. Which tensors there are, each kind of model says.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use safetensors::tensor::TensorView;
@@ -16,12 +17,27 @@ const LEVEL: i32 = 19;
 
 /// A file under way.
 #[derive(Debug, Default)]
-pub(super) struct Draft(Vec<(String, Dtype, Vec<usize>, Vec<u8>)>);
+pub(super) struct Draft<'a>(Vec<Named<'a>>);
 
-impl Draft {
+/// A tensor on its way into a file.
+#[derive(Debug)]
+struct Named<'a> {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Cow<'a, [u8]>,
+}
+
+impl<'a> Draft<'a> {
     /// A tensor with the bytes of its shape.
-    pub fn put(&mut self, name: impl Into<String>, dtype: Dtype, shape: impl Into<Vec<usize>>, bytes: Vec<u8>) {
-        self.0.push((name.into(), dtype, shape.into(), bytes));
+    pub fn put(
+        &mut self,
+        name: impl Into<String>,
+        dtype: Dtype,
+        shape: impl Into<Vec<usize>>,
+        bytes: impl Into<Cow<'a, [u8]>>,
+    ) {
+        self.0.push(Named { name: name.into(), dtype, shape: shape.into(), bytes: bytes.into() });
     }
 
     /// A tensor of f32.
@@ -31,7 +47,7 @@ impl Draft {
         shape: impl Into<Vec<usize>>,
         values: impl IntoIterator<Item = f32>,
     ) {
-        self.put(name, Dtype::F32, shape, values.into_iter().flat_map(f32::to_le_bytes).collect());
+        self.put(name, Dtype::F32, shape, values.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<u8>>());
     }
 
     /// Bytes in a zstd frame.
@@ -43,7 +59,7 @@ impl Draft {
     /// The file, with what is no tensor.
     pub fn finish(&self, outline: &impl Serialize) -> Vec<u8> {
         let outline = serde_json::to_string(outline).expect("numbers and texts are JSON");
-        let views = self.0.iter().map(|(name, dtype, shape, bytes)| {
+        let views = self.0.iter().map(|Named { name, dtype, shape, bytes }| {
             let view = TensorView::new(*dtype, shape.clone(), bytes);
             (name.as_str(), view.expect("each tensor has the bytes of its shape"))
         });

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 
 use super::{GenerateArgs, Subject};
-use crate::cli::models::any_field;
+use crate::cli::models::{any_field, is_record};
 use crate::cli::output::Output;
 use crate::cli::records::{self, RecordMode, Unlike};
 
@@ -19,9 +19,7 @@ pub fn complete(args: &GenerateArgs, subject: &Subject, file: &Path) -> anyhow::
     let (mut number, mut filled, mut left, mut unlike) = (0u64, 0, 0, Unlike::default());
     while let Some(record) = reader.next().with_context(|| format!("cannot read `{}`", file.display()))? {
         let [before, content, after] = record.parts();
-        // What names the columns is no record.
-        let is_header = number == 0 && mode == RecordMode::Csv && !model.knows(content);
-        let is_record = !content.is_empty() && !is_header;
+        let is_record = is_record(&model, mode, number, content);
         let completed = is_record.then(|| model.complete(content, args.seed, number)).flatten();
         if is_record {
             unlike.found(number, content, completed.is_some());

@@ -18,6 +18,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::cli::output::{Output, read_all};
+use crate::cli::records::RecordMode;
 use crate::cli::show::{print_json, table};
 use crate::cli::{Format, UsageError};
 use crate::codec::{LearnedCodecs, MissingModel, ModelId, ModelRef, ModelSource, NoModels};
@@ -157,6 +158,11 @@ pub fn any_field(model: &str, artefact: &[u8], what: &str) -> anyhow::Result<Row
         );
         UsageError::new(message).into()
     })
+}
+
+/// Whether a piece of a file is a record: not one that is empty, nor what names the columns of a CSV file.
+pub fn is_record(model: &RowsModel, mode: RecordMode, number: u64, content: &[u8]) -> bool {
+    !content.is_empty() && (number > 0 || mode != RecordMode::Csv || model.knows(content))
 }
 
 /// Whether a model is of the family that is needed.

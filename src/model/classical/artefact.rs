@@ -63,7 +63,7 @@ pub(super) fn write(parts: &ClassicalParts) -> Vec<u8> {
         classes: classes.iter().map(listed).collect(),
     };
     let mut draft = Draft::default();
-    draft.put("bases", Dtype::U8, [bases.len() / shape.samples(), shape.samples()], bases.clone());
+    draft.put("bases", Dtype::U8, [bases.len() / shape.samples(), shape.samples()], bases.as_slice());
     draft.finish(&outline)
 }
 

@@ -56,7 +56,7 @@ struct Listed {
 
 /// A file under way.
 #[derive(Default)]
-struct Layers(Draft);
+struct Layers(Draft<'static>);
 
 impl Layers {
     fn layer(&mut self, name: &str, layer: &Linear) {
@@ -73,7 +73,8 @@ impl Layers {
         let VaeParts { mixtures, decoder } = parts;
         self.layers("decoder", decoder);
         let (components, latents) = (mixtures.iter().map(Mixture::components).sum(), parts.latents());
-        let weights = mixtures.iter().flat_map(Mixture::weights).flat_map(|weight| weight.to_le_bytes()).collect();
+        let weights = mixtures.iter().flat_map(Mixture::weights);
+        let weights: Vec<u8> = weights.flat_map(|weight| weight.to_le_bytes()).collect();
         self.0.put("weights", Dtype::U32, [components], weights);
         let (means, factors) = (mixtures.iter().flat_map(Mixture::means), mixtures.iter().flat_map(Mixture::factors));
         self.0.floats("means", [components, latents], means.copied());

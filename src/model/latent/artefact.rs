@@ -132,17 +132,19 @@ fn place_of_salt(file: &[u8]) -> Option<std::ops::Range<usize>> {
     (end.checked_sub(start)? == size_of::<u16>() && end <= file.len()).then_some(start..end)
 }
 
-fn put_layer(name: &str, layer: &Dense, draft: &mut Draft) {
+fn put_layer(name: &str, layer: &Dense, draft: &mut Draft<'_>) {
     let outputs = layer.outputs();
-    let mut put = |what: &str, dtype, shape: &[usize], bytes| draft.put(format!("{name}.{what}"), dtype, shape, bytes);
+    let mut put =
+        |what: &str, dtype, shape: &[usize], bytes: Vec<u8>| draft.put(format!("{name}.{what}"), dtype, shape, bytes);
     let weights = layer.weights().iter().map(|weight| weight.cast_unsigned()).collect();
     put("weight", Dtype::I8, &[outputs, layer.inputs()], weights);
     put("bias", Dtype::I32, &[outputs], layer.bias().iter().flat_map(|bias| bias.to_le_bytes()).collect());
     put("exponent", Dtype::U8, &[outputs], layer.exponent().to_vec());
 }
 
-fn put_output(name: &str, layer: &Output, draft: &mut Draft) {
-    let mut put = |what: &str, dtype, shape: &[usize], bytes| draft.put(format!("{name}.{what}"), dtype, shape, bytes);
+fn put_output(name: &str, layer: &Output, draft: &mut Draft<'_>) {
+    let mut put =
+        |what: &str, dtype, shape: &[usize], bytes: Vec<u8>| draft.put(format!("{name}.{what}"), dtype, shape, bytes);
     let weights = layer.weights().into_iter().flatten().flat_map(|weight| weight.to_le_bytes()).collect();
     put("weight", Dtype::I16, &[OUTPUTS, layer.inputs()], weights);
     put("bias", Dtype::I32, &[OUTPUTS], layer.bias().iter().flat_map(|bias| bias.to_le_bytes()).collect());

@@ -76,6 +76,14 @@ pub(super) struct Variable {
 }
 
 impl Variable {
+    /// The slot of its numbers, if it has any.
+    pub fn number_slot(&self) -> Option<u16> {
+        self.codes.iter().find_map(|code| match code {
+            Code::Number { slot, .. } => Some(*slot),
+            _ => None,
+        })
+    }
+
     /// The least and the largest number that its codes say.
     pub fn range(&self) -> Option<(i64, i64)> {
         let bins = self.codes.iter().filter_map(|code| match code {
@@ -248,6 +256,11 @@ impl Codebook {
         }
         (self.links, self.walk) = (links, walk);
         self
+    }
+
+    /// Whether a variable is drawn beside others: it depends on none, or the one that it depends on has the code that asks for it.
+    pub fn is_asked(&self, variable: usize, code_of: impl FnOnce(usize) -> Option<u16>) -> bool {
+        self.guards[variable].is_none_or(|(by, code)| code_of(usize::from(by)) == Some(code))
     }
 
     /// The variables that the time which goes on says: its field's own, and those of its parts.
@@ -431,7 +444,7 @@ impl Lookup {
             None => self.absent,
             Some((slot, start, end)) => {
                 let value = &record[start as usize..end as usize];
-                if is_null(book.grammar.slots()[usize::from(slot)].scan, value) {
+                if is_null(book.grammar.scan(slot), value) {
                     self.null
                 } else if let Some(place) = self.texts.get(&(slot, value.to_vec())) {
                     Some(*place)

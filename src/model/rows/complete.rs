@@ -31,7 +31,7 @@ impl Scheme {
         let mut places: Vec<(u32, u32, Vec<u8>)> = Vec::new();
         for (number, (to, value)) in values {
             let (from, start, end) = reading.cells.cells[*number]?;
-            let is_quoted = |slot: u16| matches!(self.scan(slot), Scan::JsonString | Scan::CsvQuoted);
+            let is_quoted = |slot: u16| matches!(self.book.grammar.scan(slot), Scan::JsonString | Scan::CsvQuoted);
             let quote: &[u8] = if is_quoted(*to) && !is_quoted(from) { b"\"" } else { b"" };
             places.push((start, end, [quote, value, quote].concat()));
         }

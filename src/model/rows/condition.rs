@@ -107,7 +107,7 @@ impl Scheme {
         let mut classes = Vec::new();
         for (code, weight) in book.variables[variable].codes.iter().zip(weights(&fixed.codes, variable)) {
             let class = match code {
-                Code::Text { slot, text } => read(book.grammar.slots()[usize::from(*slot)].scan, text),
+                Code::Text { slot, text } => read(book.grammar.scan(*slot), text),
                 Code::Number { bin, .. } => match (bin.atoms.as_slice(), bin.edges.is_empty()) {
                     ([(number, _)], true) => {
                         let mut text = Vec::new();
@@ -147,7 +147,7 @@ impl Scheme {
         let field = &book.fields[number];
         let variable = usize::from(field.variable);
         let codes = &book.variables[variable].codes;
-        let scan = |slot: u16| book.grammar.slots()[usize::from(slot)].scan;
+        let scan = |slot: u16| book.grammar.scan(slot);
         for (code, place) in codes.iter().zip(0u16..) {
             let written = match code {
                 Code::Null { slot } => {

@@ -59,7 +59,7 @@ impl Table {
 
     /// Whether a row's variable is drawn: a time that goes on does not say it, and another has the code that asks for it.
     pub fn is_open(&self, scheme: &Scheme, variable: usize, row: usize) -> bool {
-        let is_asked = scheme.book.guards[variable].is_none_or(|(by, code)| self.row(row)[usize::from(by)] == code);
+        let is_asked = scheme.book.is_asked(variable, |by| Some(self.row(row)[by]));
         let lead = self.lead(variable);
         is_asked && lead.is_none_or(|lead| self.leading[row * self.leads.len() + lead].is_none())
     }
@@ -216,27 +216,6 @@ impl Scheme {
         draft: &mut Draft,
         record: &mut Vec<u8>,
     ) -> bool {
-        if !self.values(fixed, place, codes, chance, draft) {
-            return false;
-        }
-        for fork in &self.book.forks {
-            draft.literals.push(match self.code(fork.variable, codes) {
-                Code::Literal(literal) => Some(*literal),
-                _ => None,
-            });
-        }
-        self.writer.write(&self.book, draft, record)
-    }
-
-    /// Writes the values of a row; whether each field has a text for its code.
-    pub(super) fn values(
-        &self,
-        fixed: &Fixed,
-        place: (u64, Option<i64>),
-        codes: &[u16],
-        chance: &mut Chance,
-        draft: &mut Draft,
-    ) -> bool {
         draft.begin(self.book.fields.len());
         // What others make comes after those.
         let is_made = |number: usize| {
@@ -273,7 +252,13 @@ impl Scheme {
             }
             draft.put(number, Some(slot), Some(value), start);
         }
-        true
+        for fork in &self.book.forks {
+            draft.literals.push(match self.code(fork.variable, codes) {
+                Code::Literal(literal) => Some(*literal),
+                _ => None,
+            });
+        }
+        self.writer.write(&self.book, draft, record)
     }
 
     /// Where a condition fixes a number that others make, one of these becomes what makes it: the second, or else the first, if it is neither fixed
@@ -317,7 +302,7 @@ impl Scheme {
                 return Some(None);
             }
             Code::Null { slot } => {
-                if self.book.grammar.slots()[usize::from(*slot)].scan == Scan::JsonBare {
+                if self.book.grammar.scan(*slot) == Scan::JsonBare {
                     output.extend_from_slice(b"null");
                 }
                 return Some(None);

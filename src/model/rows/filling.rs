@@ -239,14 +239,10 @@ impl<'a> Filling<'a> {
     fn solved(&self, link: &Link, (made, by): (i64, i64), of: [i64; 2], which: usize) -> Made {
         let book = &self.model.scheme.book;
         let own = &book.variables[usize::from(book.fields[usize::from(link.of[which])].variable)];
-        let slot = own.codes.iter().find_map(|code| match code {
-            Code::Number { slot, .. } => Some(*slot),
-            _ => None,
-        });
         let is_possible = |number: &i64| own.reach().is_some_and(|(low, high)| (low..=high).contains(number));
         // Of minutes the nearest to none.
         let solved = link.relation.wanted(made, by).and_then(|wanted| link.relation.solved(wanted, of, which));
-        if let (Some(number), Some(slot)) = (solved.filter(is_possible), slot) {
+        if let (Some(number), Some(slot)) = (solved.filter(is_possible), own.number_slot()) {
             return Made::Number(slot, number);
         }
         let makes = |number: i64| {
@@ -272,10 +268,7 @@ impl<'a> Filling<'a> {
 
     /// Tells what a variable is, but for those that are told by a condition alone.
     fn tell(&mut self, variable: usize) {
-        if self.model.scheme.book.guards[variable].is_none() {
-            let code = self.table.row(0)[variable];
-            self.model.network.tell(variable, std::iter::once(Some(code)), &mut self.known);
-        }
+        self.model.tell(variable, Some(self.table.row(0)[variable]), &mut self.known);
     }
 
     /// A field has a number that others determine.
@@ -319,7 +312,7 @@ impl<'a> Filling<'a> {
         let Some(drawn) = scheme.value(field, code, (self.number, None), self.table.row(0), chance, &mut text) else {
             return self.fail(number);
         };
-        if let Some(slot) = code.slot().filter(|slot| !is_null(scheme.scan(*slot), &text)) {
+        if let Some(slot) = code.slot().filter(|slot| !is_null(scheme.book.grammar.scan(*slot), &text)) {
             self.states[number] = State::Known(drawn);
             self.filled.values.push((number, (slot, text)));
         }

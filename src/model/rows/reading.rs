@@ -44,7 +44,7 @@ impl Reading {
                 // Whatever an empty text is, it is none.
                 scheme.variables_of(number).into_iter().for_each(|variable| codes[variable] = None);
             }
-            if is_text || is_null(scheme.scan(slot), &text[start as usize..end as usize]) {
+            if is_text || is_null(book.grammar.scan(slot), &text[start as usize..end as usize]) {
                 nulls.push(number);
             }
         }
@@ -58,7 +58,7 @@ impl Reading {
         let mut texts: Vec<(usize, u16)> = self.texts.iter().filter_map(slot).collect();
         texts.sort_unstable_by_key(|(start, _)| std::cmp::Reverse(*start));
         for (start, slot) in texts {
-            let null: &[u8] = if scheme.scan(slot) == Scan::JsonString { b"null" } else { b"" };
+            let null: &[u8] = if scheme.book.grammar.scan(slot) == Scan::JsonString { b"null" } else { b"" };
             record.splice(start - 1..start + 1, null.iter().copied());
         }
         record
@@ -71,11 +71,6 @@ impl Reading {
 }
 
 impl Scheme {
-    /// What a slot holds.
-    pub fn scan(&self, slot: u16) -> Scan {
-        self.book.grammar.slots()[usize::from(slot)].scan
-    }
-
     /// A record with or without the end of its line; `None` where it is not of the grammar.
     pub fn reading(&self, record: &[u8]) -> Option<Reading> {
         let body = without_end(record);
@@ -128,7 +123,7 @@ impl Scheme {
         });
         // All of them have quotes: what stands between two of these.
         let between = || {
-            let is_quoted = |slot: &u16| self.scan(*slot) == Scan::CsvQuoted;
+            let is_quoted = |slot: &u16| grammar.scan(*slot) == Scan::CsvQuoted;
             let from = (0..grammar.slots().len() as u16).filter(is_quoted).map(|slot| grammar.state(Some(slot)));
             from.flat_map(|state| &state.edges).find_map(|edge| match edge.literal.as_slice() {
                 [b'"', delimiter, b'"', ..] if edge.target.is_some() => Some(*delimiter),

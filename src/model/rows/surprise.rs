@@ -113,7 +113,7 @@ impl RowsModel {
     fn is_beyond(&self, number: usize, reading: &Reading) -> bool {
         let (book, codes) = (&self.scheme.book, &reading.codes);
         let own = usize::from(book.fields[number].variable);
-        let is_own = book.guards[own].is_none_or(|(by, code)| codes[usize::from(by)] == Some(code));
+        let is_own = book.is_asked(own, |by| codes[by]);
         let is_number =
             codes[own].is_some_and(|code| matches!(book.variables[own].codes[usize::from(code)], Code::Number { .. }));
         let found = book.number(number as u16, &reading.cells, &reading.text).filter(|_| is_own && is_number);
@@ -125,8 +125,7 @@ impl RowsModel {
     /// one must.
     fn weigh(&self, codes: &[Option<u16>], variables: &[usize], state: &mut Known) -> Vec<Weight> {
         let book = &self.scheme.book;
-        let is_asked =
-            |variable: usize| book.guards[variable].is_none_or(|(by, code)| codes[usize::from(by)] == Some(code));
+        let is_asked = |variable: usize| book.is_asked(variable, |by| codes[by]);
         let mut weights = Vec::new();
         for variable in variables.iter().copied().filter(|variable| is_asked(*variable)) {
             let Some(code) = codes[variable].map(usize::from) else { continue };
@@ -137,15 +136,15 @@ impl RowsModel {
             let bits = (total - f64::from(state.logits[code])) / LN_2;
             let entropy = logits.map(|logit| (logit - total).exp() * (total - logit)).sum::<f64>() / LN_2;
             weights.push(Weight { bits, entropy, is_rare: book.variables[variable].codes[code] == Code::Rare });
-            self.tell(codes, variable, state);
+            self.tell(variable, codes[variable], state);
         }
         weights
     }
 
     /// Tells a variable that has a code, but for those that are told by a condition alone.
-    fn tell(&self, codes: &[Option<u16>], variable: usize, state: &mut Known) {
+    pub(super) fn tell(&self, variable: usize, code: Option<u16>, state: &mut Known) {
         if self.scheme.book.guards[variable].is_none() {
-            self.network.tell(variable, std::iter::once(codes[variable]), state);
+            self.network.tell(variable, std::iter::once(code), state);
         }
     }
 

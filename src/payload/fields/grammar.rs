@@ -173,6 +173,11 @@ impl Grammar {
         &self.slots
     }
 
+    /// What a slot holds.
+    pub fn scan(&self, slot: u16) -> Scan {
+        self.slots[usize::from(slot)].scan
+    }
+
     /// The states: that of the start, then one for each slot.
     pub fn states(&self) -> &[State] {
         &self.states

@@ -259,7 +259,7 @@ fn read_code(input: &mut Reader<'_>, slots: usize) -> Result<Code, RowsError> {
 fn check_field(field: &Field, variables: &[Variable], grammar: &Grammar, column_of: &[u16]) -> Result<(), RowsError> {
     for code in &variables[usize::from(field.variable)].codes {
         if let Some(slot) = code.slot() {
-            let scan = grammar.slots()[usize::from(slot)].scan;
+            let scan = grammar.scan(slot);
             let fits = column_of[usize::from(slot)] == field.column
                 && match code {
                     Code::Text { text, .. } => scan.holds(text),

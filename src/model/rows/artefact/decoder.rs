@@ -25,7 +25,7 @@ pub fn write(scheme: &Scheme, parts: &DecoderParts) -> Vec<u8> {
     }
     if let Prior::Mixture(mixture) = &parts.prior {
         let (components, latents) = (mixture.components(), mixture.latents());
-        let weights = mixture.weights().iter().flat_map(|weight| weight.to_le_bytes()).collect();
+        let weights: Vec<u8> = mixture.weights().iter().flat_map(|weight| weight.to_le_bytes()).collect();
         draft.tensors.put("weights", Dtype::U32, [components], weights);
         draft.floats("means", &[components, latents], mixture.means());
         draft.floats("factors", &[components, triangle(latents)], mixture.factors());

@@ -64,7 +64,7 @@ impl From<Flaw> for RowsError {
 
 /// A file under way.
 struct Draft {
-    tensors: tensors::Draft,
+    tensors: tensors::Draft<'static>,
     outline: Outline,
 }
 

@@ -61,7 +61,7 @@ impl<'a> Learner<'a> {
                 None => absent += 1,
                 Some((slot, start, end)) => {
                     let value = &self.records[*number][start as usize..end as usize];
-                    if is_null(self.grammar.slots()[usize::from(slot)].scan, value) {
+                    if is_null(self.grammar.scan(slot), value) {
                         *nulls.entry(slot).or_insert(0) += 1;
                     } else {
                         texts.push((slot, value));
@@ -99,18 +99,6 @@ impl<'a> Learner<'a> {
         };
         match nature {
             Nature::Empty => {}
-            Nature::Number => {
-                let kind = kind(&own);
-                if let Some(numbers) = parse(&kind) {
-                    (field.kind, field.epoch) = (kind.clone(), epoch(&kind, &numbers));
-                    walk = field.format().and_then(|format| goes_on(&format, &numbers));
-                    match walk {
-                        Some(_) => codes.push(Code::Time { slot }),
-                        None => codes.extend(self.numbers(slot, numbers.clone())),
-                    }
-                    self.times_of(field, (&numbers, walk.is_some()), &name, variables);
-                }
-            }
             Nature::Time(format) => {
                 let kind = Kind::Time(*format);
                 if let Some(times) = parse(&kind) {
@@ -120,18 +108,19 @@ impl<'a> Learner<'a> {
                     self.parts(field, format, (&times, walk.is_some()), &name, variables);
                 }
             }
-            Nature::Sequence | Nature::Identifier => {
-                let kind = kind(&own);
+            Nature::Number | Nature::Sequence | Nature::Identifier => {
+                let (kind, is_number) = (kind(&own), *nature == Nature::Number);
                 if let Some(numbers) = parse(&kind) {
                     (field.kind, field.epoch) = (kind.clone(), epoch(&kind, &numbers));
                     walk = field.format().and_then(|format| goes_on(&format, &numbers));
                     match walk {
                         Some(_) => codes.push(Code::Time { slot }),
+                        None if is_number => codes.extend(self.numbers(slot, numbers.clone())),
                         None => codes.extend(fresh(slot, &numbers)),
                     }
                     self.times_of(field, (&numbers, walk.is_some()), &name, variables);
                 } else {
-                    is_blank = true;
+                    is_blank = !is_number;
                 }
             }
             Nature::Text => is_blank = true,
@@ -177,10 +166,7 @@ impl<'a> Learner<'a> {
 
     /// A field's numbers in every so manieth row; none where it is no field of numbers.
     pub fn numbers_of(&self, field: &Field, nature: &Nature, variables: &[Variable], step: usize) -> Vec<Option<i64>> {
-        let slot = variables[usize::from(field.variable)].codes.iter().find_map(|code| match code {
-            Code::Number { slot, .. } => Some(*slot),
-            _ => None,
-        });
+        let slot = variables[usize::from(field.variable)].number_slot();
         let is_number = *nature == Nature::Number && matches!(field.kind, Kind::Integer | Kind::Decimal { .. });
         let Some(slot) = slot.filter(|_| is_number) else { return Vec::new() };
         let number = |(row, cell): &(usize, Option<Cell>)| {
@@ -213,9 +199,9 @@ impl<'a> Learner<'a> {
         let is_blank = is_blank || rare as f64 > BLANK_SHARE * all as f64;
         if is_blank && rare > 0 {
             let has_null = codes.iter().any(|code| matches!(code, Code::Null { .. }));
-            let text = if self.grammar.slots()[usize::from(slot)].scan == Scan::JsonBare { &b"null"[..] } else { b"" };
+            let text = if self.grammar.scan(slot) == Scan::JsonBare { &b"null"[..] } else { b"" };
             let blank = Code::Text { slot, text: text.to_vec() };
-            if !has_null && !codes.contains(&blank) && self.grammar.slots()[usize::from(slot)].scan.holds(text) {
+            if !has_null && !codes.contains(&blank) && self.grammar.scan(slot).holds(text) {
                 codes.push(blank);
             }
         }

@@ -174,10 +174,7 @@ fn links(
 ) -> Vec<Link> {
     let link = |made: &Made| {
         let own = &variables[usize::from(fields[made.field].variable)];
-        let slot = own.codes.iter().find_map(|code| match code {
-            Code::Number { slot, .. } => Some(*slot),
-            _ => None,
-        })?;
+        let slot = own.number_slot()?;
         let name = |field: usize| &variables[usize::from(fields[field].variable)].name;
         let name = format!("{} (of {} and {})", own.name, name(made.of[0]), name(made.of[1]));
         let [own, a, b] = [made.field, made.of[0], made.of[1]].map(|field| numbers(field, variables));

@@ -131,7 +131,7 @@ impl Columns {
                 for field in fields {
                     if let Some((slot, start, end)) = seen.cell(row, usize::from(*field)) {
                         let value = &records[*number][start as usize..end as usize];
-                        if !is_null(book.grammar.slots()[usize::from(slot)].scan, value) {
+                        if !is_null(book.grammar.scan(slot), value) {
                             values.push(value);
                         }
                     }

@@ -173,12 +173,12 @@ fn classifier(data: Data<'_>, seed: u64) -> Result<Classifier, TrainingError> {
 }
 
 /// Some images, chosen at random, in their order.
-struct Some {
+struct Few {
     images: Vec<u8>,
     labels: Vec<String>,
 }
 
-impl Some {
+impl Few {
     /// So many at most.
     fn of(data: Data<'_>, most: usize, seed: u64) -> Result<Self, TrainingError> {
         let (images, samples, mut rng) = (data.count()?, data.shape.samples(), generator(seed, Purpose::Validation));
@@ -202,7 +202,7 @@ impl Some {
 /// From how many images classifiers may learn so that all of them take no more than a time; 0 where that are too few to tell anything by.
 pub(super) fn affordable(data: Data<'_>, within: Duration, monitor: &mut dyn Monitor) -> Result<usize, TrainingError> {
     let most = data.count()?.min(LEARNED);
-    let few = Some::of(data, TRIED, 0)?;
+    let few = Few::of(data, TRIED, 0)?;
     let begun = monitor.spent();
     classifier(few.data(data.shape), 0)?;
     let took = monitor.spent().saturating_sub(begun).as_secs_f64();
@@ -279,7 +279,7 @@ impl Likeness {
         (learned, seed): (usize, u64),
         mut between: impl FnMut() -> Result<(), TrainingError>,
     ) -> Result<Self, TrainingError> {
-        let few = Some::of(data, learned, !seed)?;
+        let few = Few::of(data, learned, !seed)?;
         let mut eyes = Vec::new();
         for number in 0..EYES {
             between()?;
@@ -452,24 +452,24 @@ mod tests {
         for period in [2, 3, 300] {
             let labels: Vec<String> =
                 (0..600).map(|number| (number / (600 / period).min(1) % period).to_string()).collect();
-            let some = Some::of(data(&images, &labels), 300, 7).unwrap();
+            let some = Few::of(data(&images, &labels), 300, 7).unwrap();
             assert_eq!((some.images.len(), some.labels.len()), (300 * 144, 300));
             let first = some.labels.iter().filter(|label| *label == "0").count();
             assert!(period == 300 || first.abs_diff(300 / period) < 40, "{first} of {period}");
         }
         let labels: Vec<String> = (0..600).map(|number| format!("{number:03}")).collect();
-        let some = Some::of(data(&images, &labels), 300, 7).unwrap();
+        let some = Few::of(data(&images, &labels), 300, 7).unwrap();
         assert!(some.labels.is_sorted());
         let place: usize = some.labels[99].parse().unwrap();
         assert_eq!(some.images[99 * 144..][..144], images[place * 144..][..144]);
-        assert_eq!(Some::of(data(&images, &labels), 700, 7).unwrap().labels, labels);
+        assert_eq!(Few::of(data(&images, &labels), 700, 7).unwrap().labels, labels);
     }
 
     #[test]
     fn a_class_that_classifiers_do_not_know_takes_no_other_its_nats() {
         let (images, labels) = bars(300, 1);
         let known = classes();
-        let more = [&known[..], &[Class { label: Option::Some("other".to_owned()), images: 5 }]].concat();
+        let more = [&known[..], &[Class { label: Some("other".to_owned()), images: 5 }]].concat();
         let likeness =
             |classes: &[Class]| Likeness::new(data(&images, &labels), classes, (LEARNED, 1), || Ok(())).unwrap();
         let (two, three) = (likeness(&known), likeness(&more));
