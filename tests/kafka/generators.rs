@@ -73,7 +73,8 @@ fn until_judged(daemon: &Daemon, pipeline: &str, family: &str) -> Value {
     });
     if told["state"] == "blocked" {
         println!("blocked: {}", told["reason"]);
-        daemon.edit("rate = 0.2", "rate = 0.2\ngates = \"off\"");
+        let table = format!("[pipelines.{pipeline}.augment]\n");
+        daemon.edit(&table, &format!("{table}gates = \"off\"\n"));
         assert_eq!(daemon.post("/-/reload").0, 200);
     }
     until_drawn_by(daemon, pipeline, family);
