@@ -201,7 +201,7 @@ fn main() -> anyhow::Result<()> {
         train: Features::new(FEATURES, &seen_real.features),
         holdout: Features::new(FEATURES, &seen_held.features),
         generated: Features::new(FEATURES, &seen_drawn.features),
-        label_agreement: Some(classifier.accuracy(generated)?),
+        label_agreement: Some([classifier.accuracy(generated)?, accuracy]),
         accuracies: Some([of_drawn.accuracy(held)?, accuracy]),
     };
     for gate in judge(&evidence)? {

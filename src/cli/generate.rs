@@ -165,7 +165,7 @@ fn draw(
     generator.admits(condition).map_err(|error| UsageError::new(format!("--where: {error}")))?;
     let balance = args.balance.as_deref().map(|field| Balance::new(generator, field, condition, f64::INFINITY));
     let balance = balance.transpose().map_err(|error| UsageError::new(format!("--balance: {error}")))?;
-    let judge = args.against.as_deref().map(|real| judge::by(args, real)).transpose()?;
+    let judge = args.against.as_deref().map(|real| judge::by(args, generator, condition, real)).transpose()?;
     // What is judged is not printed, unless to a file.
     let mut out = match (&judge, &args.output) {
         (Some(_), None) => None,

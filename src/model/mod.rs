@@ -18,7 +18,7 @@ pub mod rows;
 pub mod split;
 
 mod challenge;
-mod chance;
+pub(crate) mod chance;
 mod clock;
 mod form;
 mod generators;

@@ -235,6 +235,17 @@ fn generate_judges_images_by_what_a_classifier_sees() {
     let wrong = [&drawn[..], &["--holdout", text(&images), "--labels", text(&labels)]].concat();
     let (code, told) = fails(&wrong, None);
     assert!(code == 2 && told.contains("labels of both"), "{told}");
+    // Of one class: by real ones of it, and by a classifier that knows all of them.
+    let ones = [&drawn[..], &["--where", "label=1"]].concat();
+    let both = ["--labels", text(&labels), "--holdout", text(&images), "--holdout-labels", text(&labels)];
+    let judged = report(&[&ones[..], &both].concat());
+    let real = fs::read(&labels).unwrap()[8..].iter().filter(|label| **label == 1).count();
+    assert_eq!([&judged["rows"]["train"], &judged["rows"]["holdout"]], [real, real], "{judged}");
+    assert!(value(&judged, "label_agreement").is_some() && value(&judged, "cas_ratio").is_none(), "{judged}");
+    let (code, told) = fails(&ones, None);
+    assert!(code == 2 && told.contains("--where: name the labels"), "{told}");
+    let (code, told) = fails(&[&ones[..], &["--labels", text(&labels)]].concat(), None);
+    assert!(code == 2 && told.contains("--where: of the real records that meet it"), "{told}");
 }
 
 #[cfg(feature = "training")]
@@ -634,6 +645,14 @@ fn generators_of_rows_are_trained_drawn_from_and_drawn_again() {
         if kind == "autoregressive" {
             let drawn = String::from_utf8(ok(&asked, None)).unwrap();
             assert!(drawn.lines().all(|line| line.contains("\"Female\"")), "{drawn}");
+            // Judged by real records that meet it: those of either half of the file.
+            let judged = report(&[&asked[..], &["--against", text(&file)]].concat());
+            let women = fs::read_to_string(&file).unwrap().matches("\"Female\"").count() as u64;
+            let [real, held] = ["train", "holdout"].map(|part| judged["rows"][part].as_u64().unwrap());
+            assert_eq!((real + held, real.abs_diff(held)), (women, women % 2), "{judged}");
+            let few = ["generate", "-m", text(&model), "--where", "native_country=Germany", "--against", text(&file)];
+            let (code, told) = fails(&few, None);
+            assert!(code == 2 && told.contains("--where: of the real records that meet it"), "{told}");
             lacking_values_are_drawn_and_odd_ones_told(folder.path(), &file, &model);
         } else {
             for asked in [

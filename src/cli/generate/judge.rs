@@ -11,7 +11,7 @@ use crate::cli::page::{Drawn, Judgement, Page};
 use crate::cli::records::{self, RecordMode};
 use crate::cli::show::{print_json, table};
 use crate::cli::{Format, UsageError};
-use crate::model::Condition;
+use crate::model::{Condition, Generator};
 use crate::quality::{Bounds, Gate, Judge, Options, QualityError, Report};
 
 /// Most bytes of a real file that is judged by.
@@ -47,22 +47,35 @@ pub fn refs(records: &[Vec<u8>]) -> Vec<&[u8]> {
     records.iter().map(Vec::as_slice).collect()
 }
 
-/// A judge that knows the real records.
-pub fn by(args: &GenerateArgs, real: &Path) -> anyhow::Result<Judge> {
+/// A judge that knows the real records: those that meet a condition.
+pub fn by(args: &GenerateArgs, generator: &dyn Generator, condition: &Condition, real: &Path) -> anyhow::Result<Judge> {
     let real = read(real, args.records)?;
+    let holdout = args.holdout.as_deref().map(|holdout| read(holdout, args.records)).transpose()?;
     let options = Options { seed: args.seed, target: args.target.clone(), ..Options::default() };
-    let judge = if let Some(holdout) = &args.holdout {
-        Judge::new(&refs(&real), &refs(&read(holdout, args.records)?), options)
-    } else {
-        let half = |which: usize| real.iter().skip(which).step_by(2).map(Vec::as_slice).collect::<Vec<&[u8]>>();
-        Judge::new(&half(0), &half(1), options)
+    let real = generator.matching(condition, &refs(&real))?;
+    let judge = match &holdout {
+        Some(holdout) => Judge::new(&real, &generator.matching(condition, &refs(holdout))?, options),
+        None => {
+            let half = |which: usize| real.iter().skip(which).step_by(2).copied().collect::<Vec<&[u8]>>();
+            Judge::new(&half(0), &half(1), options)
+        }
     };
     judge.map_err(|error| match error {
         QualityError::UnknownTarget { .. } | QualityError::Target { .. } => {
             UsageError::new(format!("--target: {error}")).into()
         }
-        error => error.into(),
+        error => unjudged(condition, error),
     })
+}
+
+/// Why what was drawn under a condition is not judged.
+pub fn unjudged(condition: &Condition, error: QualityError) -> anyhow::Error {
+    match error {
+        QualityError::TooFew { .. } if !condition.is_empty() => {
+            UsageError::new(format!("--where: of the real records that meet it, {error}")).into()
+        }
+        error => error.into(),
+    }
 }
 
 /// The records of a file.

@@ -23,6 +23,10 @@ use crate::units::ByteSize;
 /// Most bytes of samples of images that are judged, on either side.
 const MOST_JUDGED: ByteSize = ByteSize::mib(512);
 
+/// How often a classifier sees each image.
+#[cfg(feature = "training")]
+const EPOCHS: u32 = 8;
+
 /// Draws: samples alone, or a PNG sheet where the output's name ends so. With --against, judges.
 pub fn draw(
     args: &GenerateArgs,
@@ -98,12 +102,12 @@ fn judge(
     images: &[Vec<u8>],
     real: &Path,
 ) -> anyhow::Result<()> {
-    use super::judge::tell;
+    use super::judge::{tell, unjudged};
     use crate::cli::records::{Pictures, Planar};
     use crate::model::images::LABEL;
     use crate::quality::{Report, Rows};
-    use crate::training::classifier::{Images, judge};
-    use crate::training::images::Data;
+    use crate::training::classifier::{Images, JudgeError, judge, judge_class};
+    use crate::training::images::{Chosen, Data};
 
     let shape = model.shape();
     let read = |file: &Path, labels: &Option<PathBuf>| {
@@ -129,23 +133,32 @@ fn judge(
     let labels: Vec<String> = (0..images.len() as u64).filter_map(label_of).collect();
     let labelled = !train.labels.is_empty() && labels.len() == images.len();
     let data = |images, labels| Data { shape, images, labels: if labelled { labels } else { &[] } };
-    let gates = judge(
-        &Images {
-            train: data(&train.images, &train.labels),
-            holdout: data(&holdout.images, &holdout.labels),
-            generated: data(&planar.samples, &labels),
-        },
-        args.seed,
-    )?;
-    let count = |images: &[u8]| images.len() / shape.samples();
-    let (generated, most) = (images.len(), usize::MAX);
-    let rows = Rows {
-        train: count(&train.images),
-        holdout: count(&holdout.images),
+    let [of_train, of_holdout] = [&train, &holdout].map(|pictures| data(&pictures.images, &pictures.labels));
+    let generated = data(&planar.samples, &labels);
+    let class = condition.get(LABEL);
+    let own = |all: Data<'_>| class.filter(|_| labelled).map(|class| Chosen::of_class(all, class)).transpose();
+    // Drawn images of a class are judged by real ones of it.
+    let (own_train, own_holdout) = (own(of_train)?, own(of_holdout)?);
+    let images = Images {
+        train: own_train.as_ref().map_or(of_train, |chosen| chosen.data(shape)),
+        holdout: own_holdout.as_ref().map_or(of_holdout, |chosen| chosen.data(shape)),
         generated,
-        valid: generated,
-        most_compared: most,
     };
+    let gates = match class {
+        Some(_) if !labelled => {
+            let message = "--where: name the labels of the real images, which say what is of the class";
+            return Err(UsageError::new(message).into());
+        }
+        Some(class) => judge_class(of_train, &images, class, EPOCHS, args.seed),
+        None => judge(&images, EPOCHS, args.seed),
+    };
+    let gates = gates.map_err(|error| match error {
+        JudgeError::Quality(error) => unjudged(condition, error),
+        error => error.into(),
+    })?;
+    let count = |data: Data<'_>| data.images.len() / shape.samples();
+    let (train, holdout, generated) = (count(images.train), count(images.holdout), count(generated));
+    let rows = Rows { train, holdout, generated, valid: generated, most_compared: usize::MAX };
     tell(args, subject, condition, Report::of_images(gates, rows))
 }
 

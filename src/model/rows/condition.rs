@@ -71,9 +71,7 @@ impl Scheme {
 
     /// Whether a record has what is fixed.
     fn meets(&self, fixed: &Fixed, record: &[u8], cells: &mut Cells) -> bool {
-        if u32::try_from(record.len()).is_err() || !cells.find(&self.book, record) {
-            return false;
-        }
+        let Some(record) = self.find(record, cells) else { return false };
         self.book.fields.iter().zip(&cells.cells).zip(&fixed.values).all(|((field, cell), wanted)| {
             let Some(wanted) = wanted else { return true };
             let Some((_, start, end)) = *cell else { return false };

@@ -3,9 +3,11 @@
 //! Records come with the ends of lines that the model's have, or without; with NULL where the model has seen texts alone; with values that
 //! it has no code for. None of that makes a record another topic's: only what its grammar has no way for does.
 
+use std::borrow::Cow;
+
 use super::codebook::{Cells, is_null};
 use super::scheme::Scheme;
-use crate::payload::fields::{Scan, empty_cells, nulls};
+use crate::payload::fields::{Grammar, Scan, empty_cells, nulls};
 
 /// Ends that records may have, the longest first.
 const ENDS: [&[u8]; 3] = [b"\r\n", b"\n", b""];
@@ -71,24 +73,27 @@ impl Reading {
 }
 
 impl Scheme {
+    /// A record with the end that the model's have, where its values are: as it came, if it has that one. `None` where it is not of the
+    /// grammar.
+    pub fn find<'a>(&self, record: &'a [u8], cells: &mut Cells) -> Option<Cow<'a, [u8]>> {
+        let mut is_found = |text: &[u8]| u32::try_from(text.len()).is_ok() && cells.find(&self.book, text);
+        if is_found(record) {
+            return Some(Cow::Borrowed(record));
+        }
+        let body = without_end(record);
+        self.ends.iter().map(|end| [body, end].concat()).find(|text| is_found(text)).map(Cow::Owned)
+    }
+
     /// A record with or without the end of its line; `None` where it is not of the grammar.
     pub fn reading(&self, record: &[u8]) -> Option<Reading> {
         let body = without_end(record);
-        let ends = self.ends();
         let read = |body: &[u8], quoted: &[u32]| {
-            ends.iter().find_map(|end| Reading::of(self, [body, end].concat(), body.len(), quoted))
+            self.ends.iter().find_map(|end| Reading::of(self, [body, end].concat(), body.len(), quoted))
         };
         read(body, &[]).or_else(|| {
             let (body, quoted) = self.with_texts(body)?;
             read(&body, &quoted)
         })
-    }
-
-    /// The ends of records that the grammar knows.
-    fn ends(&self) -> Vec<&'static [u8]> {
-        let edges = self.book.grammar.states().iter().flat_map(|state| &state.edges);
-        let last: Vec<&[u8]> = edges.filter(|edge| edge.target.is_none()).map(|edge| end(&edge.literal)).collect();
-        ENDS.into_iter().filter(|end| last.contains(end)).collect()
     }
 
     /// A record with an empty text in quotes in place of each NULL where the grammar knows such texts alone, and where these begin; `None` where
@@ -132,6 +137,13 @@ impl Scheme {
         };
         plain.or_else(between)
     }
+}
+
+/// The ends of records that a grammar knows, the longest first.
+pub(super) fn ends(grammar: &Grammar) -> Vec<&'static [u8]> {
+    let edges = grammar.states().iter().flat_map(|state| &state.edges);
+    let last: Vec<&[u8]> = edges.filter(|edge| edge.target.is_none()).map(|edge| end(&edge.literal)).collect();
+    ENDS.into_iter().filter(|end| last.contains(end)).collect()
 }
 
 /// The end of a line that some bytes have.

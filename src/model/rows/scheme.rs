@@ -3,6 +3,7 @@
 
 use super::codebook::{Cells, Code, Codebook};
 use super::learn::Coded;
+use super::reading::ends;
 use super::writer::Writer;
 use super::zeros::Zeros;
 use crate::payload::fields::Scan;
@@ -19,6 +20,8 @@ pub(super) struct Scheme {
     pub first: Vec<usize>,
     /// A bit for each code that is never drawn.
     pub never: Vec<u64>,
+    /// The ends of lines that records have, the longest first.
+    pub ends: Vec<&'static [u8]>,
 }
 
 impl Scheme {
@@ -30,7 +33,8 @@ impl Scheme {
         for (number, _) in codes.enumerate().filter(|(_, code)| **code == Code::Rare) {
             never[number / 64] |= 1 << (number % 64);
         }
-        Self { first: first(&sizes), writer: Writer::new(&book), book, order, zeros, never }
+        let (first, writer, ends) = (first(&sizes), Writer::new(&book), ends(&book.grammar));
+        Self { book, order, zeros, writer, first, never, ends }
     }
 
     /// Of records that were coded.

@@ -48,9 +48,10 @@ pub struct Evidence<'a> {
     pub holdout: Features<'a>,
     /// Of generated ones.
     pub generated: Features<'a>,
-    /// The share of generated images that the classifier gives the class that they were drawn as; `None` without labels.
-    pub label_agreement: Option<f64>,
-    /// Accuracy on held-out images of a classifier of generated images, and of one of real images; `None` without labels.
+    /// The share of generated images that the classifier gives the class that they were drawn as, and of held-out ones that it gives
+    /// their own; `None` without labels.
+    pub label_agreement: Option<[f64; 2]>,
+    /// Accuracy on held-out images of a classifier of generated images, and of one of as many real images; `None` without labels.
     pub accuracies: Option<[f64; 2]>,
 }
 
@@ -104,13 +105,14 @@ pub fn judge(evidence: &Evidence<'_>) -> Result<Vec<Gate>, QualityError> {
             "neighbourhoods of held-out images that a generated one lies in, over five".to_owned(),
         ),
     ];
-    if let Some(agreement) = evidence.label_agreement {
+    if let Some([of_generated, of_real]) = evidence.label_agreement {
+        // Of what the classifier does not see in real images either, it says nothing.
         gates.push(Gate::new(
             GateName::LabelAgreement,
-            agreement,
-            Bounds::at_least(0.97),
-            Bounds::at_least(0.90),
-            "share of generated images that are classified as what they were drawn as".to_owned(),
+            of_generated,
+            Bounds::at_least(0.97 * of_real),
+            Bounds::at_least(0.90 * of_real),
+            format!("share of generated images that are classified as what they were drawn as; {of_real:.4} of held-out ones are as what they are"),
         ));
     }
     if let Some([of_generated, of_real]) = evidence.accuracies {

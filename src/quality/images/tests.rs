@@ -77,7 +77,7 @@ fn real_images_pass_and_worse_ones_do_not() {
             train: Features::new(8, &train),
             holdout: Features::new(8, &holdout),
             generated: Features::new(8, generated),
-            label_agreement: Some(agreement),
+            label_agreement: Some([agreement, 0.98]),
             accuracies: Some([accuracy, 0.97]),
         };
         judge(&evidence).unwrap().into_iter().map(|gate| (gate.name, gate.verdict)).collect::<Vec<_>>()

@@ -1,13 +1,10 @@
 //! Generated images, judged by what a classifier of the topic's own labels sees in them.
 
-use super::{Classifier, FEATURES};
+use super::{Classified, Classifier, FEATURES};
 use crate::quality::images::{Evidence, Features, judge as gates};
 use crate::quality::{Gate, QualityError};
 use crate::training::TrainingError;
-use crate::training::images::Data;
-
-/// How often a classifier sees each image.
-const EPOCHS: u32 = 8;
+use crate::training::images::{Chosen, Data};
 
 /// Images of three kinds, with labels all of them or none.
 #[derive(Clone, Copy, Debug)]
@@ -31,22 +28,21 @@ pub enum JudgeError {
     Quality(#[from] QualityError),
 }
 
-/// All gates of images. With labels, features are those of a classifier that learned them from the training images; without, those of
-/// random convolutions. The same images and seed give the same gates.
-pub fn judge(images: &Images<'_>, seed: u64) -> Result<Vec<Gate>, JudgeError> {
+/// All gates of images. With labels, features are those of a classifier that learned them from the training images, each seen `epochs`
+/// times; without, those of random convolutions. The same images and seed give the same gates.
+pub fn judge(images: &Images<'_>, epochs: u32, seed: u64) -> Result<Vec<Gate>, JudgeError> {
     let Images { train, holdout, generated } = *images;
     let has_labels = [train, holdout, generated].iter().all(|data| !data.labels.is_empty());
     let classifier = match has_labels {
-        true => Classifier::train(train, EPOCHS, seed)?,
+        true => Classifier::train(train, epochs, seed)?,
         false => Classifier::untrained(train.shape, seed)?,
     };
     let seen = |data: Data<'_>| Ok::<_, TrainingError>(classifier.classify(data.images)?.features);
     let [of_train, of_holdout, of_generated] = [seen(train)?, seen(holdout)?, seen(generated)?];
     let (mut label_agreement, mut accuracies) = (None, None);
     if has_labels {
-        label_agreement = Some(classifier.accuracy(generated)?);
-        let of_drawn = Classifier::train(generated, EPOCHS, seed)?;
-        accuracies = Some([of_drawn.accuracy(holdout)?, classifier.accuracy(holdout)?]);
+        label_agreement = Some([classifier.accuracy(generated)?, classifier.accuracy(holdout)?]);
+        accuracies = Some(worth(images, &classifier, epochs, seed)?);
     }
     Ok(gates(&Evidence {
         train: Features::new(FEATURES, &of_train),
@@ -57,18 +53,40 @@ pub fn judge(images: &Images<'_>, seed: u64) -> Result<Vec<Gate>, JudgeError> {
     })?)
 }
 
+/// Accuracy on held-out images of a classifier of generated images, and of one of as many training images: `of_train`, where there
+/// are no more.
+fn worth(images: &Images<'_>, of_train: &Classifier, epochs: u32, seed: u64) -> Result<[f64; 2], TrainingError> {
+    let Images { train, holdout, generated } = *images;
+    let (real, drawn) = (train.count()?, generated.count()?);
+    let accuracy_of = |data: Data<'_>, most: usize| {
+        let some = Chosen::some(data, most, seed)?;
+        Classifier::train(some.data(data.shape), epochs, seed)?.accuracy(holdout)
+    };
+    let of_generated = accuracy_of(generated, real)?;
+    let of_real = if drawn < real { accuracy_of(train, drawn)? } else { of_train.accuracy(holdout)? };
+    Ok([of_generated, of_real])
+}
+
 /// The gates of images of one class, with a classifier that learned labels from images of all classes. What a classifier of images of
 /// one class is worth nobody can say.
-pub fn judge_class(all: Data<'_>, images: &Images<'_>, class: &str, seed: u64) -> Result<Vec<Gate>, JudgeError> {
-    let classifier = Classifier::train(all, EPOCHS, seed)?;
+pub fn judge_class(
+    all: Data<'_>,
+    images: &Images<'_>,
+    class: &str,
+    epochs: u32,
+    seed: u64,
+) -> Result<Vec<Gate>, JudgeError> {
+    let classifier = Classifier::train(all, epochs, seed)?;
     let seen = |data: Data<'_>| classifier.classify(data.images);
     let [train, holdout, generated] = [seen(images.train)?, seen(images.holdout)?, seen(images.generated)?];
-    let right = generated.labels.iter().filter(|label| **label == class).count();
+    let right = |seen: &Classified<'_>| {
+        seen.labels.iter().filter(|label| **label == class).count() as f64 / seen.labels.len().max(1) as f64
+    };
     Ok(gates(&Evidence {
         train: Features::new(FEATURES, &train.features),
         holdout: Features::new(FEATURES, &holdout.features),
         generated: Features::new(FEATURES, &generated.features),
-        label_agreement: Some(right as f64 / generated.labels.len().max(1) as f64),
+        label_agreement: Some([right(&generated), right(&holdout)]),
         accuracies: None,
     })?)
 }

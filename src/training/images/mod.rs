@@ -4,7 +4,10 @@ pub mod gan;
 pub mod vae;
 
 pub(super) mod batches;
+mod chosen;
 mod classes;
+
+pub use chosen::Chosen;
 
 use super::TrainingError;
 use super::checkpoint::identity;

@@ -11,8 +11,15 @@ use crate::quality::{Report, Rows};
 use crate::training::classifier::{Images, judge, judge_class};
 use crate::training::images::Data;
 
-/// Most real images of a kind, and drawn ones, that are compared: a classifier sees each some times.
+/// Most real images of a kind, and drawn ones, that are compared.
 const IMAGES: usize = 2_500;
+
+/// Most images that a classifier learns from, and most bytes of samples of them, where these are no fewer than are compared.
+const TAUGHT: usize = 10_000;
+const TAUGHT_BYTES: usize = 32 << 20;
+
+/// How often a classifier sees each image.
+const EPOCHS: u32 = 4;
 
 /// The golden ratio's fraction, whose multiples spread evenly.
 const SPREAD: f64 = 0.618_033_988_749_894_9;
@@ -25,33 +32,34 @@ impl Exam<'_> {
         let class = self.settings.condition.get(LABEL).map(String::as_str);
         let (learned, holdout) = (samples.learned(), samples.holdout());
         let (learned, holdout) = (self.real(&learned), self.real(&holdout));
-        let of_class = |all: &[Labelled<'_>]| Pictures::of(&newest(all, class), shape);
-        let (train, holdout) = (of_class(&learned), of_class(&holdout));
+        let taught = (TAUGHT_BYTES / shape.samples()).clamp(IMAGES, TAUGHT);
+        let newest = |all: &[Labelled<'_>], class, most| Pictures::of(&newest(all, class, most), shape);
+        // What tells classes apart learned from all of them.
+        let all = newest(&learned, None, taught);
+        let of_class = class.map(|_| newest(&learned, class, IMAGES));
+        let (train, holdout) = (of_class.as_ref().unwrap_or(&all), newest(&holdout, class, IMAGES));
         let count = |pictures: &Pictures| pictures.samples.len() / shape.samples();
-        if count(&train) < FEWEST || count(&holdout) < FEWEST {
-            return Ok(Sat::TooFew { learned: count(&train), held_out: count(&holdout) });
+        if count(train) < FEWEST || count(&holdout) < FEWEST {
+            return Ok(Sat::TooFew { learned: count(train), held_out: count(&holdout) });
         }
-        let (images, labels) = self.drawn(count(&holdout))?;
+        // Classifiers of drawn images and of real ones are compared where each learned from as many.
+        let is_learned_from = class.is_none() && !data(train, shape).labels.is_empty();
+        let (images, labels) = self.drawn(if is_learned_from { count(train) } else { count(&holdout) })?;
         let drawn: Vec<Labelled<'_>> = images
             .iter()
             .enumerate()
             .map(|(number, image)| (image.as_slice(), labels.get(number).map(String::as_str)))
             .collect();
         let drawn = Pictures::of(&drawn, shape);
-        let (seed, images) = (self.number, [&train, &holdout, &drawn].map(|pictures| data(pictures, shape)));
-        let [of_train, of_holdout, generated] = images;
-        let images = Images { train: of_train, holdout: of_holdout, generated };
+        let [of_train, of_holdout, generated] = [train, &holdout, &drawn].map(|pictures| data(pictures, shape));
+        let (seed, images) = (self.number, Images { train: of_train, holdout: of_holdout, generated });
         let gates = match class {
-            // What tells a class from others learned from all of them.
-            Some(class) => {
-                let all = Pictures::of(&newest(&learned, None), shape);
-                judge_class(data(&all, shape), &images, class, seed)?
-            }
-            None => judge(&images, seed)?,
+            Some(class) => judge_class(data(&all, shape), &images, class, EPOCHS, seed)?,
+            None => judge(&images, EPOCHS, seed)?,
         };
         let generated = count(&drawn);
         let rows =
-            Rows { train: count(&train), holdout: count(&holdout), generated, valid: generated, most_compared: IMAGES };
+            Rows { train: count(train), holdout: count(&holdout), generated, valid: generated, most_compared: IMAGES };
         Ok(Sat::Judged(Box::new(Report::of_images(gates, rows)), None))
     }
 
@@ -101,12 +109,10 @@ impl Exam<'_> {
     }
 }
 
-/// The newest of a class, or of all.
-fn newest<'a>(records: &[Labelled<'a>], class: Option<&str>) -> Vec<Labelled<'a>> {
+/// The newest of a class, or of all, these first.
+fn newest<'a>(records: &[Labelled<'a>], class: Option<&str>, most: usize) -> Vec<Labelled<'a>> {
     let own = |(_, label): &&Labelled<'a>| class.is_none_or(|class| *label == Some(class));
-    let mut newest: Vec<Labelled<'a>> = records.iter().rev().filter(own).take(IMAGES).copied().collect();
-    newest.reverse();
-    newest
+    records.iter().rev().filter(own).take(most).copied().collect()
 }
 
 fn data(pictures: &Pictures, shape: Shape) -> Data<'_> {

@@ -17,9 +17,8 @@ use crate::model::images::Class;
 use crate::payload::image::Shape;
 use crate::training::TrainingError;
 use crate::training::classifier::{CHANNELS, Classifier, FEATURES, FEWEST};
-use crate::training::images::Data;
 use crate::training::images::batches::{Batches, Purpose, generator};
-use crate::training::layer::uniform;
+use crate::training::images::{Chosen, Data};
 
 /// Classifiers.
 const EYES: usize = 4;
@@ -172,41 +171,14 @@ fn classifier(data: Data<'_>, seed: u64) -> Result<Classifier, TrainingError> {
     }
 }
 
-/// Some images, chosen at random, in their order.
-struct Few {
-    images: Vec<u8>,
-    labels: Vec<String>,
-}
-
-impl Few {
-    /// So many at most.
-    fn of(data: Data<'_>, most: usize, seed: u64) -> Result<Self, TrainingError> {
-        let (images, samples, mut rng) = (data.count()?, data.shape.samples(), generator(seed, Purpose::Validation));
-        let (mut few, mut labels, mut wanted) = (Vec::new(), Vec::new(), most.min(images));
-        for number in 0..images {
-            // As likely as any other (Knuth, TAOCP volume 2, 3.4.2, algorithm S).
-            if uniform(&mut rng) * ((images - number) as f64) < wanted as f64 {
-                few.extend_from_slice(&data.images[number * samples..][..samples]);
-                labels.extend(data.labels.get(number).cloned());
-                wanted -= 1;
-            }
-        }
-        Ok(Self { images: few, labels })
-    }
-
-    fn data(&self, shape: Shape) -> Data<'_> {
-        Data { shape, images: &self.images, labels: &self.labels }
-    }
-}
-
 /// From how many images classifiers may learn so that all of them take no more than a time; 0 where that are too few to tell anything by.
 pub(super) fn affordable(data: Data<'_>, within: Duration, monitor: &mut dyn Monitor) -> Result<usize, TrainingError> {
     let most = data.count()?.min(LEARNED);
-    let few = Few::of(data, TRIED, 0)?;
+    let few = Chosen::some(data, TRIED, 0)?;
     let begun = monitor.spent();
     classifier(few.data(data.shape), 0)?;
     let took = monitor.spent().saturating_sub(begun).as_secs_f64();
-    let tried = (few.images.len() / data.shape.samples()).max(1) as f64;
+    let tried = few.data(data.shape).count()?.max(1) as f64;
     let each = took / tried / f64::from(EPOCHS) * (f64::from(EPOCHS) + LOOK) * EYES as f64;
     let affordable = (within.as_secs_f64() / each.max(1e-12)).min(most as f64) as usize;
     Ok(if affordable >= ENOUGH.min(most) { affordable } else { 0 })
@@ -279,7 +251,7 @@ impl Likeness {
         (learned, seed): (usize, u64),
         mut between: impl FnMut() -> Result<(), TrainingError>,
     ) -> Result<Self, TrainingError> {
-        let few = Few::of(data, learned, !seed)?;
+        let few = Chosen::some(data, learned, !seed)?;
         let mut eyes = Vec::new();
         for number in 0..EYES {
             between()?;
@@ -444,25 +416,6 @@ mod tests {
             let [same, dark] = [1.0, 0.0].map(|light| likeness.distance(&(&real * light), &[0; 40]).unwrap());
             assert!(same.abs() < 0.2 * dark, "{same} {dark}");
         }
-    }
-
-    #[test]
-    fn some_images_are_of_all_classes_however_these_take_turns_and_keep_their_order() {
-        let (images, _) = bars(600, 1);
-        for period in [2, 3, 300] {
-            let labels: Vec<String> =
-                (0..600).map(|number| (number / (600 / period).min(1) % period).to_string()).collect();
-            let some = Few::of(data(&images, &labels), 300, 7).unwrap();
-            assert_eq!((some.images.len(), some.labels.len()), (300 * 144, 300));
-            let first = some.labels.iter().filter(|label| *label == "0").count();
-            assert!(period == 300 || first.abs_diff(300 / period) < 40, "{first} of {period}");
-        }
-        let labels: Vec<String> = (0..600).map(|number| format!("{number:03}")).collect();
-        let some = Few::of(data(&images, &labels), 300, 7).unwrap();
-        assert!(some.labels.is_sorted());
-        let place: usize = some.labels[99].parse().unwrap();
-        assert_eq!(some.images[99 * 144..][..144], images[place * 144..][..144]);
-        assert_eq!(Few::of(data(&images, &labels), 700, 7).unwrap().labels, labels);
     }
 
     #[test]
