@@ -8,51 +8,23 @@
 //! The first argument is `vae` or `gan`. Settings are those of its recipe in `training::images`, `components` and `members` of mixtures, `steps` and `cpu`
 //! (seconds) of the budget, `seed`, `images` (the first so many are learned from), `epochs` of classifiers, and `save`, a file for the model.
 
-use std::ops::ControlFlow;
+mod printer;
+
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use latentd::model::images::{Class, ImagesParts, NetworkParts, VaeParts};
 use latentd::model::mixture::Mixture;
-use latentd::model::{Condition, Generator, ImageGenerator as _, ImagesModel, Manifest, Monitor, Progress, package};
+use latentd::model::{Condition, Generator, ImageGenerator as _, ImagesModel, Manifest, package};
 use latentd::payload::image::Shape;
 use latentd::quality::images::{Evidence, Features, judge};
 use latentd::training::Budget;
 use latentd::training::classifier::{Classifier, FEATURES};
 use latentd::training::images::{Data, gan, vae};
-use rustix::time::{ClockId, clock_gettime};
+use printer::{Printer, thread_cpu};
 
 /// The time in manifests: none, so that the same training makes the same file.
 const CREATED: &str = "1970-01-01T00:00:00Z";
-
-fn thread_cpu() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
-}
-
-/// Prints how far the training is.
-struct Printer {
-    begun: Duration,
-    printed: f64,
-}
-
-impl Monitor for Printer {
-    fn spent(&mut self) -> Duration {
-        thread_cpu() - self.begun
-    }
-
-    fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
-        if progress.fraction >= self.printed {
-            let Progress { step, loss, validation, .. } = progress;
-            // Nothing is validated at first.
-            let validated =
-                if *validation < f64::MAX { format!(", validation {validation:.4}") } else { String::new() };
-            eprintln!("step {step}: loss {loss:.4}{validated}");
-            self.printed += 0.1;
-        }
-        ControlFlow::Continue(())
-    }
-}
 
 /// The items of an idx file, one behind the other.
 fn items(path: &str) -> anyhow::Result<Vec<u8>> {
@@ -176,7 +148,7 @@ fn main() -> anyhow::Result<()> {
     }
     let real = Data { shape, images: &images, labels: &names };
     let held = Data { shape, images: &test, labels: &test_names };
-    let mut printer = Printer { begun: thread_cpu(), printed: 0.0 };
+    let mut printer = Printer::new();
     let (parts, told) = recipes.train(kind, real, seed, budget, &mut printer)?;
     let spent = (thread_cpu() - printer.begun).as_secs_f64();
     let model = ImagesModel::new(&parts)?;

@@ -7,45 +7,20 @@
 //! The first argument is `autoregressive`, `vae` or `gan`. Settings are those of its recipe in `training::rows`, `components`, `members` and `rounds`
 //! of a mixture, `cpu` (seconds), `seeds` (how many, from `seed` on), `drawn` (rows) and `save`, a file for the model.
 
-use std::ops::ControlFlow;
+mod printer;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use latentd::model::rows::{Coded, learn};
-use latentd::model::{Condition, Family, Generator, Manifest, Monitor, Progress, package};
+use latentd::model::{Condition, Family, Generator, Manifest, Monitor as _, package};
 use latentd::quality::{Judge, Options};
 use latentd::training::{Budget, rows};
-use rustix::time::{ClockId, clock_gettime};
+use printer::{Printer, thread_cpu};
 
 /// The time in manifests: none, so that the same training makes the same file.
 const CREATED: &str = "1970-01-01T00:00:00Z";
-
-fn thread_cpu() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
-}
-
-/// Prints how far the training is.
-struct Printer {
-    begun: Duration,
-    printed: f64,
-}
-
-impl Monitor for Printer {
-    fn spent(&mut self) -> Duration {
-        thread_cpu() - self.begun
-    }
-
-    fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
-        if progress.fraction >= self.printed {
-            let Progress { step, loss, validation, .. } = progress;
-            eprintln!("{:.1} s, step {step}: loss {loss:.4}, validation {validation:.4}", self.spent().as_secs_f64());
-            self.printed += 0.1;
-        }
-        ControlFlow::Continue(())
-    }
-}
 
 /// What a training made: a generator, its bytes, and what is told of it.
 struct Made {
@@ -102,7 +77,7 @@ impl Recipes {
 
     /// Trains.
     fn train(&self, kind: &str, coded: &Coded, seed: u64, cpu: Duration) -> anyhow::Result<Made> {
-        let mut printer = Printer { begun: thread_cpu(), printed: 0.0 };
+        let mut printer = Printer::new();
         let budget = Budget { steps: u32::MAX, cpu: Some(cpu) };
         let (model, artefact, told): (Arc<dyn Generator>, _, _) = match kind {
             "autoregressive" => {

@@ -274,6 +274,11 @@ fn what_is_probably_not_meant_is_noticed() {
             "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\nlabel = \"key\"\n",
             "only images have a label",
         ),
+        (
+            "[pipelines.p]\nfrom = \"a\"\nto = \"b\"\noperation = \"generate\"\n[pipelines.p.augment]\ngenerator = \"classical\"\n\
+             cpu = \"1m\"\n",
+            "takes no training of its own",
+        ),
     ] {
         let config = load(text).unwrap();
         let notices: Vec<String> = config.notices().iter().map(|notice| notice.rendered(Style::Plain)).collect();

@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 
 use super::models::{RegistryArgs, open};
 use super::output::Output;
-use super::records::RecordMode;
+use super::records::{RecordMode, without_end};
 use super::redraw::redraw;
 use super::{Format, UsageError};
 use crate::augment::Balance;
@@ -200,7 +200,7 @@ fn draw(
                 }
                 (None, _) => {}
             }
-            record.truncate(judge::without_end(record).len());
+            record.truncate(without_end(record).len());
         }
         if judge.is_some() {
             drawn.append(&mut records);

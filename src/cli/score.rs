@@ -18,9 +18,6 @@ use super::show::table;
 /// Records that a table shows where nothing else is said.
 const SHOWN: usize = 20;
 
-/// Characters of a record that a table shows.
-const WIDTH: usize = 200;
-
 /// Say how unusual records are, and which of their fields does not fit
 ///
 /// A model that tells any field from any others knows how many bits each field takes where all others are known, and how many it expects
@@ -144,18 +141,10 @@ fn shown(scores: &[Score]) -> impl std::fmt::Display {
             bits(score.bits),
             bits(score.excess),
             score.unseen.join(", "),
-            short(score.record.values().next().and_then(Value::as_str).unwrap_or_default()),
+            records::shown(score.record.values().next().and_then(Value::as_str).unwrap_or_default().as_bytes()),
         ]);
     }
     rows
-}
-
-/// A record for a terminal: nothing that moves it, and not all of a long one.
-fn short(record: &str) -> String {
-    let mut characters = record.chars();
-    let shown: String =
-        characters.by_ref().take(WIDTH).map(|it| if it.is_control() { '\u{fffd}' } else { it }).collect();
-    if characters.next().is_some() { shown + "\u{2026}" } else { shown }
 }
 
 /// Keeps the most unusual ones, in that order; of equals the first.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::node::{Node, Value};
+use super::node::{Node, Origin, Value};
 use super::resolve::{lasting, within};
 use super::section::{Notes, Placed, Read, Section, Word, Words};
 use crate::augment::Rate;
@@ -178,7 +178,13 @@ pub fn resolve(
         notes.notice(target.key.as_str(), &target.origin, message);
     }
     let seed: Placed<u64> = section.get("seed", notes);
-    let cpu = lasting(section.get("cpu", notes), Duration::from_secs(1), Duration::from_secs(86_400), notes);
+    let cpu: Placed<Duration> = section.get("cpu", notes);
+    let trains_nothing = matches!(generator, GeneratorChoice::Classical | GeneratorChoice::Columns);
+    if trains_nothing && cpu.origin != Origin::Default {
+        let message = format!("this has no effect: the generator `{}` takes no training of its own", generator.name());
+        notes.notice(cpu.key.as_str(), &cpu.origin, message);
+    }
+    let cpu = lasting(cpu, Duration::from_secs(1), Duration::from_secs(86_400), notes);
     section.finish(notes);
     let value = AugmentSettings {
         to: own.value,

@@ -127,7 +127,7 @@ fn a_generator_publishes_minutes_after_ten_thousand_rows_and_memory_is_bounded_o
         let last = ended().unwrap();
         assert_eq!(daemon.post("/api/v1/pipelines/customers/train").0, 202);
         let both = || ended().filter(|now| now.iter().zip(last).all(|(now, last)| *now > last));
-        let (begun, mut further, mut in_flight) = (Instant::now(), 0, 0.0f64);
+        let (begun, mut further) = (Instant::now(), 0);
         while both().is_none() {
             assert!(begun.elapsed() < Duration::from_secs(300), "not in five minutes: both trained\n{}", daemon.log());
             if further < 200_000 {
@@ -135,7 +135,6 @@ fn a_generator_publishes_minutes_after_ten_thousand_rows_and_memory_is_bounded_o
                 further += 20_000;
             }
             std::thread::sleep(Duration::from_secs(1));
-            in_flight = in_flight.max(daemon.metric("latentd_memory_used_bytes", &[]).unwrap_or(0.0));
         }
         println!(
             "both learned anew for the {}. time in {:.0?}: {:.0} MiB",

@@ -36,12 +36,6 @@ pub fn tell(args: &GenerateArgs, subject: &Subject, condition: &Condition, repor
     Ok(())
 }
 
-/// A record without its line's end, which is the file's and not the topic's.
-pub fn without_end(record: &[u8]) -> &[u8] {
-    let record = record.strip_suffix(b"\n").unwrap_or(record);
-    record.strip_suffix(b"\r").unwrap_or(record)
-}
-
 /// They, borrowed.
 pub fn refs(records: &[Vec<u8>]) -> Vec<&[u8]> {
     records.iter().map(Vec::as_slice).collect()
@@ -83,7 +77,7 @@ fn read(path: &Path, mode: Option<RecordMode>) -> anyhow::Result<Vec<Vec<u8>>> {
     let (_, mut reader) = records::open(path, mode)?;
     let (mut all, mut bytes) = (Vec::new(), 0);
     while let Some(record) = reader.next().with_context(|| format!("cannot read `{}`", path.display()))? {
-        let content = without_end(record.content);
+        let content = records::without_end(record.content);
         if !content.is_empty() {
             bytes += content.len();
             ensure!(

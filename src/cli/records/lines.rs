@@ -13,8 +13,12 @@ impl Cutter for Lines {
             None => return Ok(None),
         };
         let line = &bytes[..all];
-        let content = line.strip_suffix(b"\n").unwrap_or(line);
-        let content = content.strip_suffix(b"\r").unwrap_or(content);
-        Ok(Some(Piece { all, content: 0..content.len() }))
+        Ok(Some(Piece { all, content: 0..without_end(line).len() }))
     }
+}
+
+/// A line without its end, which is the file's and not the topic's.
+pub fn without_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
 }

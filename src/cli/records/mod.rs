@@ -8,15 +8,18 @@ mod lines;
 mod open;
 mod pictures;
 mod reader;
+mod shown;
 mod unlike;
 
 use std::ops::Range;
 
+pub use lines::without_end;
 pub use open::{FileReader, open};
 pub use pictures::Pictures;
 #[cfg(feature = "training")]
 pub use pictures::Planar;
 pub use reader::RecordReader;
+pub use shown::shown;
 pub use unlike::Unlike;
 
 /// How a file is cut into records.

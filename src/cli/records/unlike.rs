@@ -4,10 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use super::RecordMode;
-
-/// Bytes of a record that are shown.
-const SHOWN: usize = 200;
+use super::{RecordMode, shown};
 
 /// How many there are, and the first.
 #[derive(Debug, Default)]
@@ -23,10 +20,7 @@ impl Unlike {
         self.records += 1;
         if !is_like {
             self.unlike += 1;
-            self.first.get_or_insert_with(|| {
-                let shown = &record[..record.len().min(SHOWN)];
-                (number, String::from_utf8_lossy(shown).replace(char::is_control, "\u{fffd}"))
-            });
+            self.first.get_or_insert_with(|| (number, shown(record)));
         }
     }
 
