@@ -375,7 +375,8 @@ impl Judge {
 
     /// Shares of NULL and of absent values.
     fn nulls(&self, gaps: &Gaps) -> Gate {
-        let (column, error, chance) = gaps.furthest(&self.gaps).unwrap_or((0, 0.0, 0.0));
+        let (column, error, chance) =
+            gaps.furthest(&self.gaps, |column| !self.schema.is_masked(column)).unwrap_or((0, 0.0, 0.0));
         let name = self.schema.columns.get(column).map_or("", |column| column.name.as_str());
         let said = format!(
             "the share of NULL or absent values is off by {:.2} points at most, in `{name}`; chance alone makes up to {:.2}",

@@ -229,6 +229,14 @@ impl Schema {
         hash.digest128()
     }
 
+    /// Whether a generator has an empty cell for each text of a column, and so no other sign for NULL: texts of CSV without quotes, of which
+    /// each record has one of its own that may not be said.
+    pub fn is_masked(&self, column: usize) -> bool {
+        let mut slots = self.grammar.slots().iter().zip(&self.column_of).filter(|(_, own)| **own == column);
+        matches!(self.columns[column].role, Role::LeftOut(LeftOut::Text))
+            && slots.any(|(slot, _)| matches!(slot.scan, Scan::CsvPlain(_)))
+    }
+
     /// Whether a record is of the topic's syntax, and its numbers and times are some where all of the topic's were.
     pub fn is_valid(&self, record: &[u8], row: &Row) -> bool {
         let is_odd = |column| self.presence(column, record, row) == Presence::Odd;

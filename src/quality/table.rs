@@ -95,11 +95,13 @@ impl Gaps {
     }
 
     /// The column whose shares are furthest from those of other records, by how much, and how much of that may be chance:
-    /// four standard errors.
-    pub fn furthest(&self, from: &Self) -> Option<(usize, f64, f64)> {
+    /// four standard errors. Of some columns it says nothing.
+    pub fn furthest(&self, from: &Self, is_counted: impl Fn(usize) -> bool) -> Option<(usize, f64, f64)> {
         let share = |count: usize, rows: usize| count as f64 / rows.max(1) as f64;
         let mut furthest = None;
-        for (column, (own, other)) in self.counts.iter().zip(&from.counts).enumerate() {
+        for (column, (own, other)) in
+            self.counts.iter().zip(&from.counts).enumerate().filter(|(column, _)| is_counted(*column))
+        {
             for (own, other) in own.iter().zip(other) {
                 let (p, q) = (share(*own, self.rows), share(*other, from.rows));
                 let both = share(own + other, self.rows + from.rows);

@@ -158,6 +158,27 @@ fn doubled_nulls_are_seen() {
 }
 
 #[test]
+fn texts_of_a_csv_that_may_not_be_said_are_no_nulls() {
+    let rows = |from: u64, is_said: bool| -> Vec<Vec<u8>> {
+        let word = |n: u64| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20);
+        let row = |n: u64| {
+            let note = if is_said { format!("{} {} {}", word(n), word(n + 1), word(n + 2)) } else { String::new() };
+            let age = if n % 10 == 7 { String::new() } else { (word(n).len() as u64 + n % 50).to_string() };
+            format!("{age},{},{note}", ["red", "green", "blue"][n as usize % 3]).into_bytes()
+        };
+        (from..from + 2000).map(row).collect()
+    };
+    let (train, holdout, drawn) = (rows(0, true), rows(2000, true), rows(4000, false));
+    let judge = Judge::new(&refs(&train), &refs(&holdout), Options::default()).unwrap();
+    let report = judge.judge(&refs(&drawn)).unwrap();
+    let gate = report.gate(GateName::NullRateError).unwrap();
+    assert!(gate.verdict == Verdict::Pass && report.columns.left_out.len() == 1, "{report:#?}");
+    let ageless: Vec<Vec<u8>> = drawn.iter().map(|row| [b",green,".as_slice(), &row[row.len()..]].concat()).collect();
+    let gate = judge.judge(&refs(&ageless)).unwrap().gate(GateName::NullRateError).cloned().unwrap();
+    assert_eq!(gate.verdict, Verdict::Block, "{gate:?}");
+}
+
+#[test]
 fn what_is_not_of_the_syntax_or_type_is_counted_and_not_judged() {
     let judge = judge();
     let good = json(&people(9_000, ROWS, 3));

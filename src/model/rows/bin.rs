@@ -1,7 +1,8 @@
 //! Numbers of a bin: those that are known, and where the others lie.
 //!
 //! A number that was seen often enough is known and comes back as it is (an *atom*). The others are known by quantiles only: each
-//! edge is the mean of five of them or more, and between two edges each number on the column's grid is as likely as any other.
+//! edge is the mean of five of them or more, and between two edges each number on the column's grid is as likely as any other. Where
+//! a column ends, the four that lie farthest out say nothing: what is drawn is clamped to where five lie or more.
 
 use std::collections::HashSet;
 
@@ -11,6 +12,8 @@ use crate::payload::fields::LEAST_COUNT;
 
 /// Numbers that an edge is the mean of.
 const LEAST: usize = LEAST_COUNT as usize;
+/// Numbers beyond the end of a column that say nothing of where it is.
+const OUTER: usize = LEAST - 1;
 /// Most segments of a bin.
 const MAX_SEGMENTS: usize = 64;
 /// Most atoms of a bin.
@@ -35,16 +38,16 @@ impl Bin {
         Self { last: number, atoms: vec![(number, count)], ..Self::default() }
     }
 
-    /// A bin of numbers in ascending order, up to `last`. `rare` are numbers that nothing may give away; those of `known` are
-    /// atoms. `None` where too few are known and too few are not.
+    /// A bin of numbers in ascending order: up to `last`, or to the column's end; `is_first` says that it begins with the column. `rare` are
+    /// numbers that nothing may give away; those of `known` are atoms. `None` where too few are known and too few are not.
     pub fn of(
         numbers: &[i64],
-        last: i64,
+        (is_first, last): (bool, Option<i64>),
         is_known: impl Fn(i64) -> bool,
         rare: &HashSet<i64>,
         segments: usize,
     ) -> Option<Self> {
-        let mut bin = Self { last, ..Self::default() };
+        let mut bin = Self::default();
         let mut others = Vec::new();
         for run in numbers.chunk_by(|a, b| a == b) {
             if run.len() >= LEAST && is_known(run[0]) && bin.atoms.len() < MAX_ATOMS {
@@ -53,10 +56,13 @@ impl Bin {
                 others.extend_from_slice(run);
             }
         }
-        if others.len() >= LEAST {
+        let outer = [is_first, last.is_none()].map(|is_end| if is_end { OUTER } else { 0 });
+        if others.len() >= LEAST + outer[0] + outer[1] {
             bin.others = u32::try_from(others.len()).unwrap_or(u32::MAX);
-            bin.edges = edges(&others, rare, segments);
+            bin.edges = edges(&others, rare, segments, outer);
         }
+        let own = [bin.atoms.last().map(|(atom, _)| *atom), bin.edges.last().copied()];
+        bin.last = last.or(own.into_iter().flatten().max()).unwrap_or_default();
         (!bin.atoms.is_empty() || !bin.edges.is_empty()).then_some(bin)
     }
 
@@ -133,19 +139,25 @@ impl Bin {
     }
 }
 
-/// The ends of segments of numbers in ascending order, of which there are five or more.
-fn edges(numbers: &[i64], rare: &HashSet<i64>, segments: usize) -> Vec<i64> {
+/// The mean of five numbers or more in ascending order. Where that is one that nothing may give away it is the nearest that is none, if there is
+/// one among them: where there is not, numbers are so dense that one more of them says nothing.
+pub(super) fn mean(numbers: &[i64], rare: &HashSet<i64>) -> i64 {
+    let sum: i128 = numbers.iter().map(|number| i128::from(*number)).sum();
+    let mean = sum.div_euclid(numbers.len().max(1) as i128) as i64;
+    let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return mean };
+    let near =
+        (0..=last.abs_diff(*first)).flat_map(|off| [mean.checked_add_unsigned(off), mean.checked_sub_unsigned(off)]);
+    near.flatten().find(|number| (first..=last).contains(&number) && !rare.contains(number)).unwrap_or(mean)
+}
+
+/// The ends of segments of numbers in ascending order, of which there are five or more besides those that say nothing at either end.
+fn edges(numbers: &[i64], rare: &HashSet<i64>, segments: usize, [below, above]: [usize; 2]) -> Vec<i64> {
     let segments = (numbers.len() / LEAST).clamp(1, segments.clamp(1, MAX_SEGMENTS));
     let mut edges: Vec<i64> = Vec::with_capacity(segments + 1);
     for place in 0..=segments {
         let middle = place * (numbers.len() - 1) / segments;
-        let first = middle.saturating_sub(LEAST / 2).min(numbers.len() - LEAST);
-        let sum: i128 = numbers[first..first + LEAST].iter().map(|number| i128::from(*number)).sum();
-        let mut edge = sum.div_euclid(LEAST as i128) as i64;
-        // The mean of five may be one of them.
-        while rare.contains(&edge) {
-            edge = edge.wrapping_add(1);
-        }
+        let first = middle.saturating_sub(LEAST / 2).clamp(below, numbers.len() - LEAST - above);
+        let edge = mean(&numbers[first..first + LEAST], rare);
         edges.push(edges.last().map_or(edge, |before| edge.max(*before)));
     }
     edges
@@ -163,7 +175,7 @@ mod tests {
         numbers.extend([42; 600]);
         numbers.extend([43; 100]);
         numbers.sort_unstable();
-        let bin = Bin::of(&numbers, 4000, |_| true, &rare, 8).unwrap();
+        let bin = Bin::of(&numbers, (true, None), |_| true, &rare, 8).unwrap();
         assert_eq!(bin.atoms, [(42, 600), (43, 100)]);
         assert!(bin.edges.iter().all(|edge| !rare.contains(edge)), "{:?}", bin.edges);
         let mut chance = Chance::of(1, 1);
@@ -177,18 +189,45 @@ mod tests {
 
     #[test]
     fn fewer_than_five_numbers_are_not_kept() {
-        assert_eq!(Bin::of(&[1, 2, 3, 4], 9, |_| true, &HashSet::new(), 8), None);
+        let nothing = HashSet::new();
+        assert_eq!(Bin::of(&[1, 2, 3, 4], (false, Some(9)), |_| true, &nothing, 8), None);
+        // Four say nothing at an end of a column, so that it takes more.
+        let eight: Vec<i64> = (1..9).collect();
+        assert_eq!(Bin::of(&eight, (true, Some(9)), |_| true, &nothing, 8), None);
+        assert_eq!(Bin::of(&eight, (false, None), |_| true, &nothing, 8), None);
+        assert!(Bin::of(&eight, (false, Some(9)), |_| true, &nothing, 8).is_some());
+    }
+
+    #[test]
+    fn four_that_lie_far_out_say_nothing_of_where_a_column_ends() {
+        let ordinary: Vec<i64> = (0..200).map(|n| 3 * n).collect();
+        let rare: HashSet<i64> = ordinary.iter().copied().collect();
+        let of = |far: &[i64]| {
+            let mut numbers = [&ordinary, far].concat();
+            numbers.sort_unstable();
+            Bin::of(&numbers, (true, None), |_| false, &rare, 8).unwrap()
+        };
+        // Dense numbers are drawn as they lie, though each of them was seen once.
+        let dense: Vec<i64> = (0..200).collect();
+        let bin = Bin::of(&dense, (true, None), |_| false, &dense.iter().copied().collect(), 8).unwrap();
+        assert!(bin.edges.windows(2).all(|pair| (15..30).contains(&(pair[1] - pair[0]))), "{:?}", bin.edges);
+        for far in [&[i64::MAX; 4][..], &[i64::MIN; 4], &[1_000_000, -1_000_000]] {
+            let bin = of(far);
+            let (first, last) = (bin.edges[0], bin.edges[bin.edges.len() - 1]);
+            assert!(first >= 0 && last <= 600 && bin.last == last, "{far:?}: {:?}", bin.edges);
+        }
+        assert!(of(&[1_000_000; 9]).last > 600, "so many are no exception");
     }
 
     proptest! {
         #[test]
         fn a_bin_comes_back_and_draws_what_it_holds(
-            mut numbers in prop::collection::vec(any::<i64>(), 5..200),
+            mut numbers in prop::collection::vec(any::<i64>(), 13..200),
             segments in 1usize..20,
         ) {
             numbers.sort_unstable();
             let rare: HashSet<i64> = numbers.iter().copied().collect();
-            let bin = Bin::of(&numbers, i64::MAX, |_| true, &rare, segments).unwrap();
+            let bin = Bin::of(&numbers, (true, None), |_| true, &rare, segments).unwrap();
             let mut bytes = Vec::new();
             bin.write(&mut bytes);
             prop_assert_eq!(&Bin::read(&mut Reader::new(&bytes, 0)).unwrap(), &bin);

@@ -342,7 +342,10 @@ impl Scheme {
             match variable.map(|variable| self.code(variable, codes)) {
                 Some(Code::Part(value)) => all[part] = *value,
                 Some(_) => return None,
-                None if part == 6 => all[part] = chance.below(format.units_a_second()?.unsigned_abs()) as i64,
+                // Of what shows no seconds a fraction is nothing.
+                None if part == 6 => {
+                    all[part] = chance.below(format.units_a_second().unwrap_or(0).unsigned_abs()) as i64
+                }
                 None => {}
             }
         }

@@ -125,7 +125,7 @@ fn the_same_bytes_are_drawn_by_every_kernel_and_in_any_order() {
     for record in &all {
         hash.update(record);
     }
-    assert_eq!(&hash.finalize().to_hex()[..16], "52360c4f73b2572f");
+    assert_eq!(&hash.finalize().to_hex()[..16], "1b87823143ee06fd");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn decoders_draw_the_same_bytes_with_every_kernel_and_in_any_order() {
         opened.draw(3, &Condition::new(), 2, 5, &mut few).unwrap();
         assert_eq!(few, all[512..517]);
         // Pinned: the same on every machine, in every release.
-        let pinned = if model.name() == "vae" { "751aa280768b901d" } else { "14f34b6d78496038" };
+        let pinned = if model.name() == "vae" { "701da275d3eb22b4" } else { "4a4a44b4b6f55bc0" };
         assert_eq!(&blake3::hash(&all.concat()).to_hex()[..16], pinned, "{}", model.name());
     }
 }
@@ -208,7 +208,7 @@ fn records_are_of_the_topics_syntax_and_what_is_null_together_stays_so() {
             assert!(cells.find(&one.scheme.book, &record), "{}", String::from_utf8_lossy(&record));
             let value = parsed(&record);
             assert_eq!(value["out"].is_null(), value["back"].is_null(), "{}: {value}", model.name());
-            assert!(value["id"].as_i64().unwrap() > 2990, "identifiers go on: {value}");
+            assert!(value["id"].as_i64().unwrap() > 2999, "identifiers go on: {value}");
             notes += usize::from(value.get("note").is_some());
         }
         assert!((1..1024).contains(&notes), "{}", model.name());
@@ -242,6 +242,99 @@ fn what_was_seen_fewer_than_five_times_is_neither_kept_nor_drawn() {
     let literals = model.scheme.book.grammar.states().iter().flat_map(|state| &state.edges);
     assert!(literals.into_iter().all(|edge| !has_secret(&edge.literal)));
     assert!(drawn(&model, &Condition::new()).iter().all(|record| !has_secret(record)));
+}
+
+/// All four generators of some records, and what each knows.
+fn all_of(records: &[Vec<u8>]) -> (RowsModel, [RowsDecoder; 2], ClassicalRows) {
+    let coded = learn(&records.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+    let decoder = |prior| RowsDecoder::new(&coded, &parts(prior, coded.book.codes())).unwrap();
+    (
+        RowsModel::new(&coded, &weights(coded.book.codes())).unwrap(),
+        [decoder(mixture()), decoder(Prior::Normal)],
+        ClassicalRows::new(&coded, &ClassicalRecipe { bases: 3000, ..ClassicalRecipe::default() }, 1).unwrap(),
+    )
+}
+
+#[test]
+fn no_number_that_a_single_record_had_follows_from_what_a_model_holds() {
+    // Spread without a pattern, of which means would be a part.
+    let mixed = |n: u64| {
+        let hash = blake3::hash(&n.to_le_bytes());
+        hash.as_bytes().iter().take(4).fold(0, |all, byte| all << 8 | u64::from(*byte)) << 6
+    };
+    let salary = |n: u64| if n == 777 { 9_500_000_000_000_000 } else { 100_000_000_000 + mixed(n) };
+    let records: Vec<Vec<u8>> =
+        (0..5000).map(|n| format!("{{\"salary\":{},\"even\":{}}}", salary(n), n % 2).into_bytes()).collect();
+    let single: std::collections::HashSet<i64> = (0..5000).map(|n| salary(n) as i64).collect();
+    let (one, [two, three], four) = all_of(&records);
+    let mut numbers = 0;
+    for code in one.scheme.book.variables.iter().flat_map(|variable| &variable.codes) {
+        let Code::Number { bin, .. } = code else { continue };
+        for number in bin.edges.iter().chain([&bin.last]) {
+            numbers += 1;
+            assert!((-2..=2).all(|off| !single.contains(&(number + off))), "{number}");
+            assert!(*number < 400_000_000_000, "one alone says where a column ends: {number}");
+        }
+    }
+    assert!(numbers > 500, "{numbers}");
+    for model in [&one as &dyn Generator, &two, &three, &four] {
+        for record in drawn(model, &Condition::new()) {
+            let salary = parsed(&record)["salary"].as_i64().unwrap();
+            assert!(!single.contains(&salary) && salary < 400_000_000_000, "{}: {salary}", model.name());
+        }
+    }
+}
+
+#[test]
+fn texts_that_may_not_be_said_are_empty_and_null_as_often_as_before() {
+    let mixed = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+    let note = |n: u64| {
+        if n.is_multiple_of(2) { "null".to_owned() } else { format!("\"told {} of {}\"", mixed(n), mixed(n + 1)) }
+    };
+    let records: Vec<Vec<u8>> =
+        (0..3000).map(|n| format!("{{\"note\":{},\"even\":{}}}", note(n), n % 2).into_bytes()).collect();
+    let (_, _, classical) = all_of(&records);
+    let drawn = drawn(&classical, &Condition::new());
+    let values: Vec<serde_json::Value> = drawn.iter().map(|record| parsed(record)["note"].clone()).collect();
+    let nulls = values.iter().filter(|value| value.is_null()).count();
+    assert!((400..624).contains(&nulls), "{nulls}");
+    assert!(values.iter().all(|value| value.is_null() || value == ""), "{values:?}");
+}
+
+#[test]
+fn times_of_every_clock_are_drawn() {
+    let mixed = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+    let times = |n: u64| {
+        let (month, day) = (mixed(n) % 12 + 1, mixed(n + 1) % 28 + 1);
+        let (hour, minute, second) = (mixed(n + 2) % 24, mixed(n + 3) % 60, mixed(n + 4) % 60);
+        [
+            format!("19{:02}-{month:02}-{day:02}", 40 + mixed(n + 5) % 60),
+            format!("{hour:02}:{minute:02}"),
+            format!("{hour:02}:{minute:02}:{second:02}"),
+            format!("2024-{month:02}-{day:02} {hour:02}:{minute:02}"),
+            format!("2024-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", mixed(n + 6) % 1000),
+        ]
+    };
+    for (which, nulls) in (0..5).flat_map(|which| [(which, false), (which, true)]) {
+        let record = |n: u64| match nulls && n.is_multiple_of(2) {
+            true => "{\"at\":null}".to_owned(),
+            false => format!("{{\"at\":\"{}\"}}", times(n)[which]),
+        };
+        let records: Vec<Vec<u8>> = (0..3000).map(|n| record(n).into_bytes()).collect();
+        let (one, [two, three], four) = all_of(&records);
+        for model in [&one as &dyn Generator, &two, &three, &four] {
+            let (mut lacking, mut various) = (0, std::collections::HashSet::new());
+            for record in drawn(model, &Condition::new()) {
+                match parsed(&record)["at"].as_str() {
+                    Some(time) => drop(various.insert(time.to_owned())),
+                    None => lacking += 1,
+                }
+            }
+            let (least, length) = (if nulls { 1..1024 } else { 0..1 }, times(1)[which].len());
+            assert!(least.contains(&lacking) && various.len() > 50, "{}: {which} {nulls}: {lacking}", model.name());
+            assert!(various.iter().all(|time| time.len() == length), "{various:?}");
+        }
+    }
 }
 
 #[test]
@@ -856,7 +949,7 @@ fn classical_rows_are_drawn_alike_in_any_order_and_say_what_made_them() {
     opened.draw_numbers(3, &Condition::new(), &[700, 5, 1023], &mut few).unwrap();
     assert_eq!(few, [&all[700], &all[5], &all[1023]].map(Vec::clone));
     // Pinned: the same on every machine, in every release.
-    assert_eq!(&blake3::hash(&all.concat()).to_hex()[..16], "7054d9f9c432c7de");
+    assert_eq!(&blake3::hash(&all.concat()).to_hex()[..16], "f1aec37507fae212");
     // What one operation alone makes of a number is not what the other does; both make half of the records.
     let smote = (0..1024).filter(|number| model.made_by(3, *number) == "classical/smote-nc").count();
     assert!((450..574).contains(&smote) && (0..1024).any(|number| model.made_by(3, number) == "classical/jitter"));

@@ -81,7 +81,7 @@ impl Walk {
         sorted.sort_unstable();
         let rare: HashSet<i64> =
             sorted.chunk_by(|a, b| a == b).filter(|run| run.len() < LEAST_COUNT as usize).map(|run| run[0]).collect();
-        let starts = Bin::of(&sorted, i64::MAX, |_| false, &rare, SEGMENTS)?;
+        let starts = Bin::of(&sorted, (true, None), |_| false, &rare, SEGMENTS)?;
         let gaps = bins(steps.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect());
         if unit == 0 || gaps.is_empty() || gaps.len() > MAX_GAPS {
             return None;

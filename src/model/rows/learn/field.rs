@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Grain;
 use super::syntax::Columns;
-use crate::model::rows::bin::Bin;
+use crate::model::rows::bin::{Bin, mean};
 use crate::model::rows::codebook::{Cell, Code, Field, PARTS, Variable, WEEKDAY, is_null, parts};
 use crate::model::rows::walk::Walk;
 use crate::payload::fields::{Grammar, Kind, LEAST_COUNT, Nature, Scan, TimeFormat, is_sequence, kind, nearly_all};
@@ -16,6 +16,8 @@ const MIN_BIN: usize = 50;
 /// Segments of a bin, and of an identifier's numbers.
 const SEGMENTS: usize = 8;
 const ID_SEGMENTS: usize = 64;
+/// What goes on does so from a multiple of so many of its steps.
+const BEYOND: i64 = 64;
 /// A number has one too where those that were seen often enough are this share of all, and no more than texts would have codes; unless those with the
 /// greater share make most of them.
 const FEW_SHARE: f64 = 0.95;
@@ -198,10 +200,12 @@ impl<'a> Learner<'a> {
         codes.extend(by_slot.into_iter().map(|(slot, texts)| Code::Texts { slot, texts }));
         let is_blank = is_blank || rare as f64 > BLANK_SHARE * all as f64;
         if is_blank && rare > 0 {
-            let has_null = codes.iter().any(|code| matches!(code, Code::Null { .. }));
-            let text = if self.grammar.scan(slot) == Scan::JsonBare { &b"null"[..] } else { b"" };
+            let scan = self.grammar.scan(slot);
+            let text = if scan == Scan::JsonBare { &b"null"[..] } else { b"" };
             let blank = Code::Text { slot, text: text.to_vec() };
-            if !has_null && !codes.contains(&blank) && self.grammar.scan(slot).holds(text) {
+            // Beside NULL an empty text is another value, and so NULL is drawn as often as it was; where it is NULL itself, one code says it.
+            let is_said = is_null(scan, text) && codes.iter().any(|code| matches!(code, Code::Null { .. }));
+            if !is_said && !codes.contains(&blank) && scan.holds(text) {
                 codes.push(blank);
             }
         }
@@ -253,9 +257,12 @@ impl<'a> Learner<'a> {
             while end < rest.len() && (rest[end] == rest[end - 1] || rest.len() - end < size / 2) {
                 end += 1;
             }
-            let (bin, after) = rest.split_at(end);
-            let last = after.first().map_or(bin[end - 1], |next| next.saturating_sub(1));
-            bins.extend(Bin::of(bin, last, |number| known.contains(&number), &rare, SEGMENTS));
+            // Where a bin ends says no more of single numbers than its edges do.
+            let last = (end < rest.len()).then(|| mean(&rest[end.saturating_sub(2)..rest.len().min(end + 3)], &rare));
+            let (bin, after) = rest.split_at(last.map_or(end, |last| rest.partition_point(|number| *number <= last)));
+            let last = last.filter(|_| !after.is_empty());
+            let ends = (rest.len() == numbers.len(), last);
+            bins.extend(Bin::of(bin, ends, |number| known.contains(&number), &rare, SEGMENTS));
             rest = after;
         }
         bins
@@ -304,14 +311,22 @@ fn fresh(slot: u16, numbers: &[i64]) -> Option<Code> {
     sorted.sort_unstable();
     let rare: HashSet<i64> = sorted.iter().copied().collect();
     if is_sequence(numbers) {
-        let bin = Bin::of(&sorted, i64::MAX, |_| false, &rare, 1)?;
+        let bin = Bin::of(&sorted, (true, None), |_| false, &rare, 1)?;
         let (first, last) = (*bin.edges.first()?, *bin.edges.last()?);
         let pace = ((i128::from(last) - i128::from(first)) / numbers.len() as i128).max(1) as i64;
+        // Beyond what was seen, by so much that it does not say where that ended.
+        let coarse = pace.saturating_mul(BEYOND);
         let goes_up = numbers.first() <= numbers.last();
         return Some(match goes_up {
-            true => Code::Sequence { slot, base: last, step: pace },
-            false => Code::Sequence { slot, base: first, step: pace.saturating_neg() },
+            true => {
+                let base = sorted.last()?.div_euclid(coarse).saturating_add(1).saturating_mul(coarse);
+                Code::Sequence { slot, base, step: pace }
+            }
+            false => {
+                let base = sorted.first()?.div_euclid(coarse).saturating_mul(coarse);
+                Code::Sequence { slot, base, step: pace.saturating_neg() }
+            }
         });
     }
-    Bin::of(&sorted, i64::MAX, |_| false, &rare, ID_SEGMENTS).map(|bin| Code::Number { slot, bin })
+    Bin::of(&sorted, (true, None), |_| false, &rare, ID_SEGMENTS).map(|bin| Code::Number { slot, bin })
 }
