@@ -81,6 +81,9 @@ impl GateName {
     pub const IMAGES: [Self; 6] =
         [Self::FrechetRatio, Self::KernelDistance, Self::Coverage, Self::Density, Self::LabelAgreement, Self::CasRatio];
 
+    /// Those that say whether what was learned comes back.
+    pub const COPIES: [Self; 2] = [Self::DcrShare, Self::IdenticalShare];
+
     /// Its name in metrics and JSON.
     pub fn name(self) -> &'static str {
         match self {

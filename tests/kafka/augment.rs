@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::broker::{Broker, shared};
 use crate::daemon::Daemon;
 use crate::feed::Feed;
-use crate::fire::SESSION;
+use crate::fire::{SESSION, files};
 use crate::tools;
 use crate::topics::{TopicReader, header_text};
 
@@ -133,6 +133,42 @@ fn generated_records_are_published_once_with_their_lineage_over_workers_and_kill
     let kept = runtime.block_on(registry.report(&model, &report)).unwrap().unwrap();
     let kept: Value = serde_json::from_slice(&kept).unwrap();
     assert!(kept["report"]["gates"].as_array().unwrap().len() > 5, "{kept}");
+}
+
+#[test]
+fn whether_a_model_copies_is_told_by_what_it_learned_from_and_known_after_a_kill() {
+    let broker = &shared();
+    broker.create("copied", 2, &[]);
+    let feed = Feed::adult(broker, "copied");
+    let tables = "[pipelines.copied]\noperation = \"generate\"\nfrom = \"copied\"\nto = \"copied.augmented\"\n\
+                  [pipelines.copied.augment]\ngenerator = \"classical\"\nbases = 1000\nrate = 0.1\n";
+    let mut daemon = Daemon::with_kafka(broker, "copied", SESSION, tables);
+    let judged = |daemon: &Daemon, after: i64| {
+        daemon.until("a judgement", PATIENCE, || {
+            state(daemon, "copied").filter(|told| told["judged_ms"].as_i64().is_some_and(|at| at > after))
+        })
+    };
+    let gate = |told: &Value, name: &str| {
+        let gates = told["gates"].as_array().unwrap().iter();
+        gates.clone().find(|gate| gate["gate"] == name).unwrap_or_else(|| panic!("no {name}: {told}")).clone()
+    };
+    let told = judged(&daemon, 0);
+    daemon.kill();
+    daemon.restart();
+    let again = judged(&daemon, told["judged_ms"].as_i64().unwrap());
+    println!("{}\n{}", gate(&told, "dcr_share"), gate(&again, "column_shapes"));
+    for name in ["dcr_share", "identical_share"] {
+        assert_eq!(gate(&told, name), gate(&again, name), "the process that learned it is gone");
+    }
+    assert_ne!(gate(&told, "column_shapes")["value"], gate(&again, "column_shapes")["value"], "judged anew");
+    feed.stop();
+    daemon.stop();
+    let reports = files(&daemon.registry(), |name| name.starts_with("report-"));
+    assert!(reports.len() >= 2, "{reports:?}");
+    for report in reports {
+        let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+        assert_eq!(report["of_learned"], true, "{report}");
+    }
 }
 
 /// How the learning of the generator stands.

@@ -1,6 +1,7 @@
 //! What a condition fixes.
 
 use super::codebook::{Cells, Code, Codebook, Field, parts};
+use super::link::{Link, Relation};
 use super::scheme::Scheme;
 use crate::model::generator::{Condition, DrawError};
 use crate::payload::fields::Scan;
@@ -47,11 +48,9 @@ impl Scheme {
                 value: value.clone(),
                 detail,
             })?;
-            self.check_pairs(&fixed).map_err(|detail| DrawError::Impossible {
-                field: name.clone(),
-                value: value.clone(),
-                detail,
-            })?;
+            self.check_pairs(&fixed)
+                .and_then(|()| self.check_links(&fixed))
+                .map_err(|detail| DrawError::Impossible { field: name.clone(), value: value.clone(), detail })?;
         }
         Ok(fixed)
     }
@@ -225,6 +224,67 @@ impl Scheme {
             }
         }
         Ok(())
+    }
+
+    /// Whether numbers that are fixed may be what others make, where that is so in all records.
+    fn check_links(&self, fixed: &Fixed) -> Result<(), String> {
+        let book = &self.book;
+        let number = |field: u16| {
+            let field = usize::from(field);
+            book.fields[field].kind.parse(fixed.values[field].as_ref()?)
+        };
+        for link in &book.links {
+            let own = usize::from(book.fields[usize::from(link.field)].variable);
+            let (Some(made), Some(code)) = (number(link.field), fixed.codes[own]) else { continue };
+            if !self.zeros.has(self.apart(link), self.first[own] + usize::from(code)) {
+                continue;
+            }
+            let of = link.of.map(number);
+            let codes = &book.variables[usize::from(link.variable)].codes;
+            let off = || codes.iter().filter_map(|code| if let Code::Off { by, .. } = code { Some(*by) } else { None });
+            let can_be = match of {
+                [Some(a), Some(b)] => {
+                    link.relation.off(made, [a, b]).is_some_and(|found| off().any(|off| off == found))
+                }
+                [None, None] => true,
+                [a, b] => {
+                    let which = usize::from(a.is_some());
+                    let known = [a.unwrap_or(0), b.unwrap_or(0)];
+                    off().any(|off| {
+                        let wanted = link.relation.wanted(made, off);
+                        let solved = wanted.and_then(|wanted| link.relation.solved(wanted, known, which));
+                        solved.is_some_and(|solved| self.may_be(link.of[which], solved, link.relation))
+                    })
+                }
+            };
+            if !can_be {
+                let [a, b] = link.of.map(|of| &book.variables[usize::from(book.fields[usize::from(of)].variable)].name);
+                let name = &book.variables[own].name;
+                return Err(format!("`{name}` is always what `{a}` and `{b}` make, and these cannot make it then"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The code, counted over all variables, that says that a number is not made of others.
+    fn apart(&self, link: &Link) -> usize {
+        self.first[usize::from(link.variable) + 1] - 1
+    }
+
+    /// Whether a field may have a number; of minutes to a clock, so many days more or less too.
+    fn may_be(&self, field: u16, number: i64, relation: Relation) -> bool {
+        let variable = usize::from(self.book.fields[usize::from(field)].variable);
+        let holds = |number: i64| {
+            let codes = &self.book.variables[variable].codes;
+            codes.iter().any(|code| match code {
+                Code::Number { bin, .. } => bin.holds(number),
+                // Whatever they are, they are no bins.
+                Code::Time { .. } | Code::Sequence { .. } => true,
+                _ => false,
+            })
+        };
+        let days = if matches!(relation, Relation::ClockSum | Relation::ClockLess) { -2..=2 } else { 0..=0 };
+        days.into_iter().any(|days: i64| number.checked_add(days * 1440).is_some_and(holds))
     }
 
     /// What a field may be, for people.

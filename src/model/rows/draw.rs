@@ -241,7 +241,7 @@ impl Scheme {
         for link in &self.book.links {
             let (number, start) = (usize::from(link.field), draft.bytes.len());
             if !is_made(number) {
-                self.solve(link, fixed, draft);
+                self.solve(link, fixed, chance, draft);
                 continue;
             }
             let Code::Off { slot, by } = *self.code(link.variable, codes) else { return false };
@@ -262,24 +262,48 @@ impl Scheme {
     }
 
     /// Where a condition fixes a number that others make, one of these becomes what makes it: the second, or else the first, if it is neither fixed
-    /// nor made of others nor makes any, and it can be that number.
-    fn solve(&self, link: &Link, fixed: &Fixed, draft: &mut Draft) {
+    /// nor made of others nor makes any, and it can be that number. Where neither can beside the other, both become some that make it, if
+    /// there are such.
+    fn solve(&self, link: &Link, fixed: &Fixed, chance: &mut Chance, draft: &mut Draft) {
         let (fields, links) = (&self.book.fields, &self.book.links);
         let number = fixed.values[usize::from(link.field)].as_ref().and(draft.numbers[usize::from(link.field)]);
         let [Some(a), Some(b)] = link.of.map(|of| draft.numbers[usize::from(of)]) else { return };
+        let Some(number) = number else { return };
         let is_free = |which: &usize| {
             let of = link.of[*which];
             let makes = links.iter().filter(|other| other.of.contains(&of)).count();
             let is_made = self.book.guards[usize::from(fields[usize::from(of)].variable)].is_some();
             fixed.values[usize::from(of)].is_none() && makes == 1 && !is_made
         };
-        let (Some(number), Some(which)) = (number, [1, 0].into_iter().find(is_free)) else { return };
-        let (of, start) = (usize::from(link.of[which]), draft.bytes.len());
-        let Some(solved) = link.relation.solved(number, [a, b], which) else { return };
-        let codes = &self.book.variables[usize::from(fields[of].variable)].codes;
-        let can_be = codes.iter().any(|code| matches!(code, Code::Number { bin, .. } if bin.holds(solved)));
-        if can_be && fields[of].kind.append(solved, &mut draft.bytes).is_some() {
-            draft.put(of, draft.slots[of], Some(solved), start);
+        let bins = |which: usize| {
+            let codes = &self.book.variables[usize::from(fields[usize::from(link.of[which])].variable)].codes;
+            codes.iter().filter_map(|code| if let Code::Number { bin, .. } = code { Some(bin) } else { None })
+        };
+        let solved = |of: [i64; 2], which: usize| {
+            let solved = link.relation.solved(number, of, which)?;
+            bins(which).any(|bin| bin.holds(solved)).then_some(solved)
+        };
+        let free: Vec<usize> = [1, 0].into_iter().filter(is_free).collect();
+        let mut put = |which: usize, solved: i64| {
+            let (of, start) = (usize::from(link.of[which]), draft.bytes.len());
+            if fields[of].kind.append(solved, &mut draft.bytes).is_some() {
+                draft.put(of, draft.slots[of], Some(solved), start);
+            }
+        };
+        if let Some((which, solved)) = free.iter().find_map(|which| Some((*which, solved([a, b], *which)?))) {
+            return put(which, solved);
+        }
+        if free.len() == 2 && link.of[0] != link.of[1] {
+            let both: Vec<[i64; 2]> = bins(0)
+                .filter_map(|bin| {
+                    let first = bin.draw(chance);
+                    Some([first, solved([first, b], 1)?])
+                })
+                .collect();
+            if let Some([first, second]) = both.get(chance.below(both.len() as u64) as usize) {
+                put(0, *first);
+                put(1, *second);
+            }
         }
     }
 

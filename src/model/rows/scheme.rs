@@ -41,13 +41,26 @@ impl Scheme {
     pub fn of(coded: &Coded) -> Self {
         let first = first(&coded.sizes());
         let codes: Vec<&Code> = coded.book.variables.iter().flat_map(|variable| &variable.codes).collect();
-        let zeros = Zeros::of(&coded.codes, &first, |code| match codes[code] {
+        let mut zeros = Zeros::of(&coded.codes, &first, |code| match codes[code] {
             Code::Rare => None,
             Code::Absent => Some(0),
             Code::Null { .. } => Some(1),
             Code::Own => Some(3),
             _ => Some(2),
         });
+        // A number that others made in each record is made by them, however few records there were.
+        let variables = first.len() - 1;
+        for link in &coded.book.links {
+            let own = usize::from(coded.book.fields[usize::from(link.field)].variable);
+            let by = usize::from(link.variable);
+            let apart = (first[by + 1] - first[by] - 1) as u16;
+            let is_number = |code: usize| matches!(codes[first[own] + code], Code::Number { .. });
+            let mut rows = coded.codes.chunks_exact(variables);
+            if !rows.any(|row| row[by] == apart && is_number(usize::from(row[own]))) {
+                let numbers = (0..first[own + 1] - first[own]).filter(|code| is_number(*code));
+                numbers.for_each(|code| zeros.forbid(first[by] + usize::from(apart), first[own] + code));
+            }
+        }
         Self::new(coded.book.clone(), coded.order(), zeros)
     }
 

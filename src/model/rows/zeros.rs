@@ -77,6 +77,11 @@ impl Zeros {
         self.set(other, one);
     }
 
+    /// Two codes are never together.
+    pub fn forbid(&mut self, one: usize, other: usize) {
+        self.set_both(one, other);
+    }
+
     /// Whether two codes are never together.
     pub fn has(&self, one: usize, other: usize) -> bool {
         self.bits[one * self.words + other / 64] >> (other % 64) & 1 == 1

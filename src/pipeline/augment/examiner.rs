@@ -19,7 +19,7 @@ use crate::model::{Condition, DrawError, Family, Generator, GeneratorError, Span
 use crate::payload::image::Shape;
 use crate::pipeline::learn::{Learner, Samples, Seat, Turn, holdout_bytes};
 use crate::pipeline::settings::Gates;
-use crate::quality::{Judge, QualityError, Report, Verdict};
+use crate::quality::{Gate, GateName, Judge, QualityError, Report, Verdict};
 use crate::registry::{Registry, RegistryError};
 use crate::telemetry::{AugmentReport, PipelineStatus, thread_cpu_seconds, unix_millis};
 
@@ -99,6 +99,10 @@ struct Examined {
     warnings: Option<u32>,
     /// Whether it was found to be worse than before, or not fit at all, since somebody asked.
     fallen: bool,
+    /// Rows that it learned from, where it was learned here.
+    learned: Option<Vec<Vec<u8>>>,
+    /// Whether it copies, as whoever had these rows found.
+    copies: Vec<Gate>,
 }
 
 /// What was found of a model.
@@ -158,6 +162,8 @@ struct Filed<'a> {
     condition: &'a Condition,
     at_ms: i64,
     by: &'a str,
+    /// Whether it copies is told by what it learned from, and not by other records of the topic.
+    of_learned: bool,
     report: &'a Report,
 }
 
@@ -168,6 +174,8 @@ struct Read {
     #[serde(default, rename = "where")]
     condition: Condition,
     at_ms: i64,
+    #[serde(default)]
+    of_learned: bool,
     report: Ruling,
 }
 
@@ -175,6 +183,17 @@ struct Read {
 struct Ruling {
     verdict: String,
     for_training: bool,
+    /// As they are: those of a later version may be others.
+    #[serde(default)]
+    gates: Vec<serde_json::Value>,
+}
+
+impl Ruling {
+    /// What it says of copies.
+    fn copies(&self) -> Vec<Gate> {
+        let gates = self.gates.iter().filter_map(|gate| Gate::deserialize(gate).ok());
+        gates.filter(|gate| GateName::COPIES.contains(&gate.name)).collect()
+    }
 }
 
 impl Examiner {
@@ -210,14 +229,16 @@ impl Examiner {
     }
 
     /// Judges a model that is not in use yet: nothing where nothing is judged, or there is too little to judge by. What is found
-    /// counts if it is put to use next.
+    /// counts if it is put to use next. `learned` are rows that it learned from, or none.
     pub fn try_out(
         &mut self,
         subject: &Subject,
+        learned: Vec<Vec<u8>>,
         learner: &Learner,
         turn: &Turn,
     ) -> Result<Option<Verdict>, ExaminerError> {
         let place = self.open(subject)?;
+        self.examined[place].learned = Some(learned).filter(|rows| rows.len() >= FEWEST);
         if self.is_due(place) {
             self.judge(place, learner, turn)?;
         }
@@ -264,6 +285,8 @@ impl Examiner {
             settled: false,
             warnings: None,
             fallen: false,
+            learned: None,
+            copies: Vec::new(),
         };
         if let Some(error) = refused {
             examined.standing =
@@ -309,11 +332,19 @@ impl Examiner {
     fn judge(&mut self, place: usize, learner: &Learner, _turn: &Turn) -> Result<(), ExaminerError> {
         let settings = self.parts.augmentation.settings().clone();
         let shape = self.parts.shape;
-        let samples = Samples::of(&learner.snapshot(), holdout_bytes(shape)).learning_from(train_bytes(shape));
         let one = &mut self.examined[place];
+        // What is drawn from a codec's model is judged by what that did not learn from.
+        let divide = if one.generator.name() == Family::COLUMNS.as_str() { Samples::of } else { Samples::scattered };
+        let samples = divide(&learner.snapshot(), holdout_bytes(shape)).learning_from(train_bytes(shape));
         let (clock, cpu) = (self.parts.clock, thread_cpu_seconds());
         let began = clock();
-        let exam = Exam { generator: &*one.generator, settings: &settings, shape, number: one.number };
+        let exam = Exam {
+            generator: &*one.generator,
+            settings: &settings,
+            shape,
+            number: one.number,
+            learned: one.learned.as_deref(),
+        };
         let sat = exam.sit(&samples);
         one.due = clock() + EVERY.max(clock().saturating_duration_since(began) * REST);
         one.number += 1;
@@ -337,6 +368,8 @@ impl Examiner {
                 return Err(error);
             }
         };
+        let of_learned = one.learned.is_some() || !one.copies.is_empty();
+        let report = if one.learned.is_none() { Box::new(report.with(&one.copies)) } else { report };
         tracing::info!(
             target: "latentd", pipeline = self.parts.pipeline, generator = one.generator.name(),
             verdict = report.verdict.word(), cpu_seconds = thread_cpu_seconds() - cpu, "generated records: judged"
@@ -344,7 +377,8 @@ impl Examiner {
         let ExaminerParts { registry, runtime, pipeline, by, .. } = &self.parts;
         let (model, at_ms) = (one.model, unix_millis());
         let (generator, condition) = (one.generator.name(), &settings.condition);
-        let filed = Filed { version: VERSION, model, pipeline, generator, condition, at_ms, by, report: &report };
+        let filed =
+            Filed { version: VERSION, model, pipeline, generator, condition, at_ms, by, of_learned, report: &report };
         let json = serde_json::to_vec_pretty(&filed)
             .map_err(|error| ExaminerError::Report { model, detail: error.to_string() })?;
         let id = runtime.block_on(registry.keep_report(&model, at_ms, json.into()))?;
@@ -389,7 +423,10 @@ impl Examiner {
             // Of records under another condition.
             return Ok(());
         }
-        let Ruling { verdict, for_training } = read.report;
+        if read.of_learned {
+            one.copies = read.report.copies();
+        }
+        let Ruling { verdict, for_training, .. } = read.report;
         let known = [Verdict::Pass, Verdict::Warn].into_iter().find(|known| known.word() == verdict);
         let publishes = if known.is_some() { "publishing" } else { "blocked" };
         one.standing = Ok(Standing {

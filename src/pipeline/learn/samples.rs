@@ -13,7 +13,10 @@ const MAX_VALUE: usize = 64 << 20;
 const HOLDOUT_BYTES: usize = 4 << 20;
 const HOLDOUT_IMAGES: usize = 2_000;
 
-/// Runs divided by time, each part oldest first. Shares them with the reservoir that they are from.
+/// Of so many runs one judges what is drawn.
+const JUDGES: u64 = 5;
+
+/// Runs divided, each part oldest first. Shares them with the reservoir that they are from.
 #[derive(Clone, Debug, Default)]
 pub struct Samples {
     learned: Vec<Arc<Kept<Run>>>,
@@ -30,6 +33,19 @@ impl Samples {
         parts.train.append(&mut parts.holdout);
         let shared = |part: Vec<&Arc<Kept<Run>>>| part.into_iter().map(Arc::clone).collect();
         Self { learned: shared(parts.train), holdout: shared(holdout) }
+    }
+
+    /// Every fifth run of the stream judges, no more than so many bytes of the newest of them: always the same runs, so that none is ever learned
+    /// from by what they judge. What is drawn is to be like all that was learned from, and how a topic changes is no fault of it.
+    pub fn scattered(snapshot: &Snapshot<Run>, most: usize) -> Self {
+        let judges = |kept: &Arc<Kept<Run>>| kept.sequence % JUDGES == JUDGES - 1;
+        let (mut holdout, learned): (Vec<_>, Vec<_>) = snapshot.samples().iter().cloned().partition(judges);
+        if holdout.is_empty() || learned.is_empty() {
+            return Self::of(snapshot, most);
+        }
+        let newest = fitting(&holdout, most, |kept| kept.sample.values_len()).max(1).min(holdout.len());
+        holdout.drain(..holdout.len() - newest);
+        Self { learned, holdout }
     }
 
     /// The same with no more to learn from than its newest, so many bytes at most: what is not read is not held on to, and the
@@ -116,6 +132,8 @@ pub fn newest<'a, 'b>(runs: &'b [&'a Run], most: usize) -> &'b [&'a Run] {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::model::Reservoir;
     use crate::units::ByteSize;
@@ -130,6 +148,28 @@ mod tests {
             reservoir.offer(run);
         }
         Samples::of(&reservoir.snapshot(), 600)
+    }
+
+    #[test]
+    fn runs_that_judge_what_is_drawn_are_the_same_however_the_stream_goes_on() {
+        let mut reservoir = Reservoir::new(ByteSize::mib(1), ChaCha8Rng::seed_from_u64(1));
+        let (mut judged, mut learned) = (BTreeSet::new(), BTreeSet::new());
+        let values = |runs: Vec<&Run>| -> Vec<Vec<u8>> {
+            runs.iter().flat_map(|run| run.values()).map(<[u8]>::to_vec).collect()
+        };
+        for number in 0..200u64 {
+            let mut run = Run::default();
+            run.push(&number.to_le_bytes().repeat(100));
+            reservoir.offer(run);
+            let samples = Samples::scattered(&reservoir.snapshot(), 4_000);
+            if number >= JUDGES {
+                let holdout = values(samples.holdout());
+                assert!((1..=5).contains(&holdout.len()), "{}", holdout.len());
+                judged.extend(holdout);
+                learned.extend(values(samples.learned()));
+            }
+        }
+        assert!(judged.is_disjoint(&learned) && judged.len() == 40 && learned.len() == 160);
     }
 
     #[test]

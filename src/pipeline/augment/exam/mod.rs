@@ -36,6 +36,8 @@ pub struct Exam<'a> {
     pub shape: Option<Shape>,
     /// The number of the judgement: each draws other records.
     pub number: u64,
+    /// Rows that the model learned from, where they are remembered.
+    pub learned: Option<&'a [Vec<u8>]>,
 }
 
 /// What came of it.
@@ -67,7 +69,10 @@ impl Exam<'_> {
 
     fn rows(&self, samples: &Samples) -> Result<Sat, ExaminerError> {
         let (learned, holdout) = (samples.learned(), samples.holdout());
-        let train: Vec<&[u8]> = learned.iter().flat_map(|run| run.values()).collect();
+        let train: Vec<&[u8]> = match self.learned {
+            Some(rows) => rows.iter().map(Vec::as_slice).collect(),
+            None => learned.iter().flat_map(|run| run.values()).collect(),
+        };
         let holdout: Vec<&[u8]> = holdout.iter().flat_map(|run| run.values()).collect();
         // What is drawn under a condition is compared with real records that meet it.
         let condition = &self.settings.condition;

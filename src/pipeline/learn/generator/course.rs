@@ -25,7 +25,7 @@ use crate::telemetry::{
 };
 
 /// What came of a training, and the CPU time that it took.
-type Trained = Result<(Result<Drawn, String>, f64), SubjectError>;
+type Trained = Result<(Result<Drawn, String>, f64, Vec<Vec<u8>>), SubjectError>;
 
 /// What a course is made from.
 pub struct CourseParts {
@@ -247,7 +247,7 @@ impl Course {
         };
         self.tell("train", reason.name(), reason.to_string(), None);
         // What the reservoir gives up meanwhile is to be free: what is learned from is a copy.
-        let samples = Samples::of(&self.parts.learner.snapshot(), self.drawing.holdout_bytes());
+        let samples = Samples::scattered(&self.parts.learner.snapshot(), self.drawing.holdout_bytes());
         let material = self.drawing.material(&samples);
         drop(samples);
         let samples = material.to_bytes();
@@ -304,8 +304,9 @@ impl Course {
         let earlier = beginning.spent().as_secs_f64();
         let work = move |_: Start<'_>, monitor: &mut dyn Monitor| -> Trained {
             let begun = thread_cpu_seconds();
+            let remembered = drawing.remembered(&material);
             let drawn = drawing.train(material, turn, monitor)?;
-            Ok((drawn, earlier + thread_cpu_seconds() - begun))
+            Ok((drawn, earlier + thread_cpu_seconds() - begun, remembered))
         };
         Study::begin(&name, plan, true, beginning, Some(permit), work)
     }
@@ -353,10 +354,10 @@ impl Course {
         let (plan, took) = (study.plan().clone(), study.took());
         let trained = study.end().ok_or(CourseError::Broken).and_then(|trained| Ok(trained?));
         let mut cpu_seconds = 0.0;
-        let done = trained.and_then(|(drawn, cpu)| {
+        let done = trained.and_then(|(drawn, cpu, remembered)| {
             cpu_seconds = cpu;
             match drawn {
-                Ok(drawn) => self.put_to_use(drawn, &plan, at, examiner, turn),
+                Ok(drawn) => self.put_to_use((drawn, remembered), &plan, at, examiner, turn),
                 Err(reason) => Ok(Outcome::Nothing(reason)),
             }
         });
@@ -390,7 +391,7 @@ impl Course {
     /// Publishes a generator, lets it be judged, and puts it to use: one that is blocked takes the place of none that is not.
     fn put_to_use(
         &mut self,
-        drawn: Drawn,
+        (drawn, remembered): (Drawn, Vec<Vec<u8>>),
         plan: &Plan,
         at: Duration,
         examiner: Option<&mut Examiner>,
@@ -414,7 +415,7 @@ impl Course {
         let artefact = runtime.block_on(publication.publish(registry))?.artefact;
         let candidate = Examinee { model: ModelId::of(&artefact), family, artefact };
         let blocked = examiner.and_then(|examiner| {
-            let verdict = examiner.try_out(&candidate, learner, turn);
+            let verdict = examiner.try_out(&candidate, remembered, learner, turn);
             let holds = self.in_use.as_ref().is_some_and(|in_use| examiner.publishes(&in_use.model));
             match verdict {
                 Ok(Some(Verdict::Block)) if holds => Some("what it draws is blocked".to_owned()),

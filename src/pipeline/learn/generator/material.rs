@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::codec::Column;
+use crate::model::chance::Chance;
 use crate::model::images::MAX_CLASSES;
 use crate::payload::image::Shape;
 use crate::pipeline::learn::Samples;
@@ -49,6 +50,12 @@ impl Material {
             class.into_iter().for_each(|class| material.labels.push(class.as_bytes()));
         }
         material
+    }
+
+    /// Some of the values, each set of them as likely as any other.
+    pub fn some(&self, most: usize, seed: u64) -> Vec<Vec<u8>> {
+        let some = Chance::of(seed, 0).some_of(self.count(), most);
+        some.into_iter().filter_map(|place| self.values.get(place)).map(<[u8]>::to_vec).collect()
     }
 
     /// How many there are.

@@ -29,6 +29,9 @@ use crate::pipeline::settings::{GeneratorChoice, LabelSource, Payload, Settings}
 const MOST_ROWS: Bounds = Bounds { bytes: 16 << 20, records: 50_000 };
 const MOST_IMAGES: Bounds = Bounds { bytes: 48 << 20, records: 20_000 };
 
+/// Rows that are remembered of those that were learned from.
+const REMEMBERED: usize = 5_000;
+
 /// Records of the stream from which on a first one is learned.
 const ENOUGH_ROWS: u64 = 10_000;
 const ENOUGH_IMAGES: u64 = 4_000;
@@ -175,6 +178,14 @@ impl Drawing {
     pub fn material(&self, samples: &Samples) -> Material {
         let label = if let Kind::Images(.., label) = &self.kind { label.as_ref() } else { None };
         Material::of(samples, label, self.bounds())
+    }
+
+    /// What is remembered of what it learned from, to tell whether what is drawn is nearer to that: of rows.
+    pub fn remembered(&self, material: &Material) -> Vec<Vec<u8>> {
+        match self.kind {
+            Kind::Rows(_) => material.some(REMEMBERED, self.seed),
+            Kind::Images(..) => Vec::new(),
+        }
     }
 
     /// Most of what it learns from.
