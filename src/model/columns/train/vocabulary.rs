@@ -2,7 +2,7 @@
 //! words.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 
 use crate::model::columns::chain::MAX_SPARSE;
 use crate::model::columns::tokens::{BYTES, MAX_TOKEN, Vocabulary};
@@ -59,11 +59,19 @@ struct Pairs {
     places: HashMap<Pair, Vec<u32>>,
     /// The most frequent first, the lowest of equals; those whose count is another by now are stale.
     heap: BinaryHeap<(u64, Reverse<Pair>)>,
+    /// Pairs that make no token.
+    rejected: HashSet<Pair>,
 }
 
 impl Pairs {
     fn new(words: Vec<Word>) -> Self {
-        let mut pairs = Self { words, counts: HashMap::new(), places: HashMap::new(), heap: BinaryHeap::new() };
+        let mut pairs = Self {
+            words,
+            counts: HashMap::new(),
+            places: HashMap::new(),
+            heap: BinaryHeap::new(),
+            rejected: HashSet::new(),
+        };
         for word in 0..pairs.words.len() {
             pairs.add(word);
         }
@@ -87,20 +95,20 @@ impl Pairs {
     fn most_frequent(&mut self) -> Option<Pair> {
         loop {
             let (count, Reverse(pair)) = self.heap.pop()?;
-            if self.counts.get(&pair) == Some(&count) {
+            if self.counts.get(&pair) == Some(&count) && !self.rejected.contains(&pair) {
                 return (count >= LEAST).then_some(pair);
             }
         }
     }
 
-    /// Makes a pair one token everywhere; or, without one, forgets the pair.
+    /// Makes a pair one token everywhere; or, without one, never comes back to it.
     fn merge(&mut self, pair: Pair, token: Option<u16>) {
-        let (Some(token), Some(places)) = (token, self.places.remove(&pair)) else {
-            self.counts.remove(&pair);
+        let Some(token) = token else {
+            self.rejected.insert(pair);
             return;
         };
         let mut changed = Vec::new();
-        for place in places {
+        for place in self.places.remove(&pair).unwrap_or_default() {
             let Word { count, tokens } = &mut self.words[place as usize];
             if !tokens.windows(2).any(|next| (next[0], next[1]) == pair) {
                 continue;
@@ -135,6 +143,47 @@ impl Pairs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// Merges as [`learn`] does, and counts all pairs again after each one.
+    fn is_counted_well(texts: &[String]) {
+        let mut counts: BTreeMap<&[u8], u64> = BTreeMap::new();
+        texts.iter().flat_map(|text| words(text.as_bytes())).for_each(|word| *counts.entry(word).or_insert(0) += 1);
+        let words = counts
+            .into_iter()
+            .map(|(word, count)| Word { count, tokens: word.iter().map(|byte| u16::from(*byte)).collect() });
+        let mut pairs = Pairs::new(words.collect());
+        let mut tokens: Vec<Vec<u8>> = (0..=u8::MAX).map(|byte| vec![byte]).collect();
+        while let Some((left, right)) = pairs.most_frequent() {
+            let token = [tokens[usize::from(left)].as_slice(), &tokens[usize::from(right)]].concat();
+            let fits = token.len() <= MAX_TOKEN && !tokens.contains(&token);
+            pairs.merge((left, right), fits.then_some(tokens.len() as u16));
+            if fits {
+                tokens.push(token);
+            }
+            let mut again: HashMap<Pair, u64> = HashMap::new();
+            for Word { count, tokens } in &pairs.words {
+                tokens.windows(2).for_each(|next| *again.entry((next[0], next[1])).or_insert(0) += count);
+            }
+            let counted: HashMap<Pair, u64> =
+                pairs.counts.iter().filter(|(_, count)| **count > 0).map(|(pair, count)| (*pair, *count)).collect();
+            assert_eq!(counted, again);
+        }
+    }
+
+    #[test]
+    fn pairs_of_one_letter_again_and_again_are_counted_well() {
+        let texts: Vec<String> = (1..80).map(|length| "-".repeat(length * 37 % 400)).collect();
+        is_counted_well(&texts);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn pairs_are_counted_well(texts in prop::collection::vec("[ab]{0,60}|a{0,200}|(ab){0,90}", 1..40)) {
+            is_counted_well(&texts);
+        }
+    }
 
     #[test]
     fn words_have_what_stands_before_them_and_digits_stand_alone() {
