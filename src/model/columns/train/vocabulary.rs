@@ -13,6 +13,9 @@ const LEAST: u64 = 4;
 /// Most tokens: with the end of a text there are as many symbols as one distribution may have.
 const MOST: usize = MAX_SPARSE - BYTES - 1;
 
+/// Longest word, in bytes: no token is longer.
+const MAX_WORD: usize = MAX_TOKEN;
+
 type Pair = (u16, u16);
 
 /// A word that occurs, and its tokens so far.
@@ -45,10 +48,22 @@ pub(super) fn learn<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Vocabulary {
     Vocabulary::new(tokens.split_off(BYTES))
 }
 
-/// A text's words: letters with what stands before them, but digits by themselves, since numbers are seldom alike.
+/// A text's words: letters with what stands before them, but digits by themselves, since numbers are seldom alike. What is
+/// longer than a word may be is cut, between characters where it is UTF-8.
 fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let letter = |byte: u8| byte.is_ascii_alphabetic() || !byte.is_ascii();
-    text.chunk_by(move |a, b| !a.is_ascii_digit() && !b.is_ascii_digit() && (!letter(*a) || letter(*b)))
+    text.chunk_by(move |a, b| !a.is_ascii_digit() && !b.is_ascii_digit() && (!letter(*a) || letter(*b))).flat_map(cut)
+}
+
+/// A word in pieces of at most [`MAX_WORD`] bytes.
+fn cut(mut word: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let begins = |at: &usize| word.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80);
+        let end = (MAX_WORD - 3..=MAX_WORD).rev().find(begins).unwrap_or(MAX_WORD).min(word.len());
+        let (piece, rest) = word.split_at(end);
+        word = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// How often which tokens stand side by side.
@@ -110,27 +125,36 @@ impl Pairs {
         let mut changed = Vec::new();
         for place in self.places.remove(&pair).unwrap_or_default() {
             let Word { count, tokens } = &mut self.words[place as usize];
-            if !tokens.windows(2).any(|next| (next[0], next[1]) == pair) {
-                continue;
-            }
-            for next in tokens.windows(2) {
-                let next = (next[0], next[1]);
-                if let Some(known) = self.counts.get_mut(&next) {
-                    *known -= *count;
+            let old = std::mem::take(tokens);
+            let mut at = 0;
+            // Only the pairs that a merged one touches are counted again.
+            let mut after_merged = false;
+            while at < old.len() {
+                let merged = old.get(at..at + 2) == Some(&[pair.0, pair.1]);
+                let before = tokens.last().copied();
+                if merged || after_merged {
+                    if at > 0 {
+                        let gone = (old[at - 1], old[at]);
+                        *self.counts.entry(gone).or_insert(0) -= *count;
+                        changed.push(gone);
+                    }
+                    if let Some(before) = before {
+                        let came = (before, if merged { token } else { old[at] });
+                        *self.counts.entry(came).or_insert(0) += *count;
+                        changed.push(came);
+                        let places = self.places.entry(came).or_default();
+                        if places.last() != Some(&place) {
+                            places.push(place);
+                        }
+                    }
                 }
-                changed.push(next);
+                if merged {
+                    *self.counts.entry(pair).or_insert(0) -= *count;
+                }
+                tokens.push(if merged { token } else { old[at] });
+                at += if merged { 2 } else { 1 };
+                after_merged = merged;
             }
-            let mut to = 0;
-            let mut from = 0;
-            while from < tokens.len() {
-                let is_pair = from + 1 < tokens.len() && (tokens[from], tokens[from + 1]) == pair;
-                tokens[to] = if is_pair { token } else { tokens[from] };
-                from += if is_pair { 2 } else { 1 };
-                to += 1;
-            }
-            tokens.truncate(to);
-            changed.extend(tokens.windows(2).map(|next| (next[0], next[1])));
-            self.add(place as usize);
         }
         self.counts.remove(&pair);
         changed.sort_unstable();
@@ -191,6 +215,12 @@ mod tests {
         let expected: [&[u8]; 10] = [b"(", b"1", b"4", b":", b"5", b"6", b") E", b".Manning", b" at", b" S\xc3\xa4o"];
         assert_eq!(all, expected);
         assert_eq!(words(b"").count(), 0);
+        let long = ["ä".repeat(100), "-".repeat(130)].concat();
+        let pieces: Vec<&[u8]> = words(long.as_bytes()).collect();
+        assert_eq!(pieces.iter().map(|piece| piece.len()).collect::<Vec<_>>(), [64, 64, 64, 8, 64, 64, 2]);
+        let odd = [b"a".as_slice(), "ä".repeat(70).as_bytes()].concat();
+        assert!(words(&odd).all(|piece| piece.len() <= MAX_WORD && std::str::from_utf8(piece).is_ok()));
+        assert_eq!(words(&[0x80; 200]).map(<[u8]>::len).collect::<Vec<_>>(), [64, 64, 64, 8]);
     }
 
     #[test]
