@@ -79,6 +79,16 @@ pub trait Codec: Send {
         None
     }
 
+    /// The codec of blocks that this one does not fit, when it has one.
+    fn fallback(&mut self) -> Option<&mut dyn Codec> {
+        None
+    }
+
+    /// Whether a block of the last column may be smaller in the fallback's hands.
+    fn falls_back(&self) -> bool {
+        false
+    }
+
     /// Values coded since the last call that the model does not fit, which zstd coded in its place. None where there is no model.
     fn take_misfits(&mut self) -> u64 {
         0

@@ -8,7 +8,7 @@ use crate::frame::{Reader, put_varint};
 /// What a zstd frame begins with.
 pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-const LEVEL: i32 = 3;
+pub(super) const LEVEL: i32 = 3;
 
 /// Writes and reads plain zstd frames. Contexts are made at first use and kept.
 pub(super) struct Plain {
@@ -53,14 +53,16 @@ impl Plain {
         }
     }
 
-    /// Appends a column: the length of each value, then a zstd frame of all.
-    pub fn write_column(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
+    /// Appends a column: the length of each value, then a zstd frame of all. Gives the length of the frame.
+    pub fn write_column(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<usize, CodecError> {
         let mut start = 0;
         for end in values.ends {
             put_varint(u64::from(*end - start), output);
             start = *end;
         }
-        self.write(values.bytes, output)
+        let frame = output.len();
+        self.write(values.bytes, output)?;
+        Ok(output.len() - frame)
     }
 
     /// Reads such a column of `count` values, all that there is, into an empty one.

@@ -25,6 +25,8 @@ pub struct BlockBuilder {
     /// Everything beside the values as the container codes it by itself.
     generic: Vec<u8>,
     compared: Compared,
+    /// The block in a fallback's hands.
+    instead: Vec<u8>,
 }
 
 /// What the container's own coding took when it was last compared with a codec's.
@@ -86,7 +88,27 @@ impl BlockBuilder {
         result
     }
 
+    /// Writes the block with a codec, or with its fallback where that is smaller.
     fn write(&mut self, codec: &mut dyn Codec, output: &mut Vec<u8>) -> Result<(), CodecError> {
+        let start = output.len();
+        self.write_with(codec, output)?;
+        if codec.falls_back()
+            && let Some(fallback) = codec.fallback()
+        {
+            let mut instead = std::mem::take(&mut self.instead);
+            instead.clear();
+            let result = self.write_with(fallback, &mut instead);
+            if result.is_ok() && instead.len() < output.len() - start {
+                output.truncate(start);
+                output.extend_from_slice(&instead);
+            }
+            self.instead = instead;
+            result?;
+        }
+        Ok(())
+    }
+
+    fn write_with(&mut self, codec: &mut dyn Codec, output: &mut Vec<u8>) -> Result<(), CodecError> {
         let start = output.len();
         // A codec that takes columns has a format of its own, whose model the frame names. Where a standard stream
         // needs a dictionary, the stream says so itself.

@@ -93,7 +93,7 @@ impl BlockReader {
         self.emptied(|reader| reader.read(parts, codec, limits))
     }
 
-    /// Decodes a block with the codec that wrote it.
+    /// Decodes a block with the codec that wrote it, or whose fallback did.
     pub fn decode_with(
         &mut self,
         block: &[u8],
@@ -102,9 +102,12 @@ impl BlockReader {
     ) -> Result<(), CodecError> {
         self.rows.clear();
         let parts = Parts::of(block)?;
-        if parts.algorithm()? != codec.algorithm() {
-            return Err(FrameError::Corrupt { what: "another codec wrote this block", at: 3 }.into());
-        }
+        let algorithm = parts.algorithm()?;
+        let other = || FrameError::Corrupt { what: "another codec wrote this block", at: 3 };
+        let codec = match algorithm == codec.algorithm() {
+            true => codec,
+            false => codec.fallback().filter(|codec| codec.algorithm() == algorithm).ok_or_else(other)?,
+        };
         self.emptied(|reader| reader.read(parts, codec, limits))
     }
 

@@ -25,10 +25,12 @@ use super::model::{Inline, TextSink, TextSource, afford};
 use super::registers::Registers;
 use super::text::{Spelling, decode_length, encode_length};
 use crate::codec::block::{RowSink, Rows};
-use crate::codec::{Algorithm, BlockCodec, Codec, CodecError, Column, ColumnCodec, ColumnRef, ModelId};
+use crate::codec::{
+    Algorithm, BlockCodec, Codec, CodecError, Column, ColumnCodec, ColumnRef, ModelId, ModelSource, NoModels, ZstdCodec,
+};
 use crate::entropy::{Decoder, Encoder, Share, Slots};
 use crate::frame::{Reader, put_varint};
-use crate::model::plain::{Plain, ZSTD_MAGIC, append as append_by, checked as checked_by};
+use crate::model::plain::{LEVEL, Plain, ZSTD_MAGIC, append as append_by, checked as checked_by};
 use crate::payload::fields::{Page, Steps};
 
 /// States of a column's stream.
@@ -42,6 +44,9 @@ const MAX_INLINE: usize = 64 << 10;
 
 /// Columns after which it is tried again which way of coding texts is better.
 const TRIED_EVERY: u32 = 64;
+
+/// Columns after which one is compared with zstd that is as the model expects. Where zstd was smaller, the next is compared too.
+const COMPARED_EVERY: u32 = 64;
 
 /// The first byte of a column.
 const GATHERED: u8 = 0;
@@ -66,6 +71,12 @@ pub struct ColumnsCodec {
     fields: Fields,
     framing: Option<FramingCodec>,
     misfits: u64,
+    /// What codes blocks that the model does not fit.
+    fallback: ZstdCodec,
+    /// Whether zstd made the values of the last column smaller.
+    falls_back: bool,
+    /// Columns that may still go without a comparison with zstd, if they are as the model expects.
+    trusted: u32,
 }
 
 /// Texts of a block, column by column.
@@ -145,6 +156,9 @@ impl ColumnsCodec {
             other: Vec::new(),
             best: (INLINE, 0),
             misfits: 0,
+            fallback: ZstdCodec::new(LEVEL, &(Arc::new(NoModels) as Arc<dyn ModelSource>)),
+            falls_back: false,
+            trusted: 0,
             plain: Plain::new(Algorithm::Columns),
             texts_writer: None,
             texts_reader: None,
@@ -238,10 +252,12 @@ impl ColumnsCodec {
         let mut symbols = std::mem::take(&mut self.encoder);
         symbols.clear();
         let mut inline = Inline::new(&model.model);
-        let mut foreign = 0;
+        let (mut foreign, mut repeated) = (0, 0);
         let mut start = 0;
+        let mut last: Option<&[u8]> = None;
         for end in values.ends {
             let record = &values.bytes[start..*end as usize];
+            repeated += usize::from(last.replace(record) == Some(record));
             self.steps.walk(&model.model.grammar, record);
             self.fields.walked(&self.steps, start);
             start = *end as usize;
@@ -258,7 +274,8 @@ impl ColumnsCodec {
         written?;
         self.encoder.finish::<LANES>(output);
         let text = inline.bytes + self.texts.columns.iter().map(Vec::len).sum::<usize>();
-        let familiar = foreign * 8 <= values.ends.len() && text <= values.bytes.len() / 4 * 3;
+        let few = |records: usize| records * 8 <= values.ends.len();
+        let familiar = few(foreign) && few(repeated) && text <= values.bytes.len() / 4 * 3;
         Ok(Modelled { text, familiar, foreign: foreign as u64 })
     }
 
@@ -296,7 +313,8 @@ impl ColumnsCodec {
         Ok(coded)
     }
 
-    fn encode_plain(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
+    /// Codes a column with zstd; gives the length of its frame without those of the values.
+    fn encode_plain(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<usize, CodecError> {
         output.push(PLAIN);
         self.plain.write_column(values, output)
     }
@@ -306,7 +324,7 @@ impl ColumnsCodec {
 struct Modelled {
     /// Bytes of its texts.
     text: usize,
-    /// Whether it was much like what was learned.
+    /// Whether it was much like what was learned, and not the same again and again.
     familiar: bool,
     /// Values that fit no template.
     foreign: u64,
@@ -389,6 +407,14 @@ impl Codec for ColumnsCodec {
         Some(self.model.id())
     }
 
+    fn fallback(&mut self) -> Option<&mut dyn Codec> {
+        Some(&mut self.fallback)
+    }
+
+    fn falls_back(&self) -> bool {
+        self.falls_back
+    }
+
     fn take_misfits(&mut self) -> u64 {
         std::mem::take(&mut self.misfits)
     }
@@ -397,23 +423,32 @@ impl Codec for ColumnsCodec {
 impl ColumnCodec for ColumnsCodec {
     fn encode_column(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
         let start = output.len();
+        self.falls_back = false;
         let Modelled { familiar, mut foreign, .. } =
             self.encode_well(values, output).inspect_err(|_| output.truncate(start))?;
         let written = output.len() - start;
         // Where the model gains little, it may gain nothing.
-        if !familiar && written > 16 {
+        let gains = familiar && written <= values.bytes.len() / 2;
+        if written > 16 && (!gains || self.trusted == 0) {
             let mut plain = std::mem::take(&mut self.coded);
             plain.clear();
             let result = self.encode_plain(values, &mut plain);
-            if result.is_ok() && plain.len() < written {
-                output.truncate(start);
-                output.extend_from_slice(&plain);
-                self.fields.clear();
-                foreign = values.ends.len() as u64;
+            if let Ok(frame) = result {
+                self.falls_back = frame < written;
+                if self.falls_back {
+                    foreign = values.ends.len() as u64;
+                }
+                if plain.len() < written {
+                    output.truncate(start);
+                    output.extend_from_slice(&plain);
+                    self.fields.clear();
+                }
             }
             self.coded = plain;
             result.inspect_err(|_| output.truncate(start))?;
+            self.trusted = if self.falls_back { 0 } else { COMPARED_EVERY };
         }
+        self.trusted = self.trusted.saturating_sub(1);
         self.misfits += foreign;
         Ok(())
     }

@@ -147,6 +147,11 @@ impl Registers {
         self.columns[column][When::Now as usize] = value;
     }
 
+    /// What is remembered of a column's values becomes what it is elsewhere.
+    pub fn copy(&mut self, column: u16, from: &Self) {
+        self.columns[usize::from(column)] = from.columns[usize::from(column)];
+    }
+
     /// A column's next value.
     #[inline]
     pub fn push(&mut self, column: usize, value: i64) {

@@ -10,7 +10,7 @@ use super::*;
 use crate::codec::block::{BlockBuilder, BlockReader, DecodeLimits};
 use crate::codec::{
     Algorithm, Codec, CodecError, Column, ColumnCodec, Content, Decoders, LearnedCodecs, MissingModel, ModelRef,
-    ModelSource, Restorer, seal,
+    ModelSource, NoModels, Restorer, seal,
 };
 use crate::model::{Condition, DrawError, Generator, Learned};
 use crate::record::{Header, Record, Timestamp};
@@ -353,6 +353,43 @@ impl ModelSource for One {
 
     fn learned(&self) -> &dyn LearnedCodecs {
         &Learned
+    }
+}
+
+#[test]
+fn a_block_that_zstd_codes_smaller_is_one_of_zstd() {
+    let model = &models()[0];
+    let other: Vec<Vec<u8>> = (0..20_000u64)
+        .map(|i| format!("{},{}", i % 7, ["ok", "warn", "fail"][(i * i % 11 % 3) as usize]).into())
+        .collect();
+    let again = vec![service(1500, 1).remove(0); 3000];
+    let mut codec = ColumnsCodec::new(Arc::clone(model));
+    for (values, zstd_wins) in [(service(1600, 300), false), (other, true), (again, true), (service(1900, 300), false)]
+    {
+        let mut builder = BlockBuilder::default();
+        for (offset, value) in (0..).zip(&values) {
+            let record = Record {
+                key: None,
+                value: Some(value.clone().into()),
+                headers: Vec::new(),
+                timestamp: Timestamp::create(1_700_000_000_000),
+                offset,
+            };
+            builder.push(&record.as_ref());
+        }
+        let (mut block, mut plain) = (Vec::new(), Vec::new());
+        builder.encode(&mut codec, &mut block).unwrap();
+        builder.encode(codec.fallback().unwrap(), &mut plain).unwrap();
+        assert_eq!(block == plain, zstd_wins, "{} and {} bytes", block.len(), plain.len());
+        assert!(block.len() <= plain.len());
+        let mut reader = BlockReader::default();
+        reader.decode_with(&block, &mut codec, &DecodeLimits::UNLIMITED).unwrap();
+        assert!(builder.holds(&reader));
+        if zstd_wins {
+            let models: Arc<dyn ModelSource> = Arc::new(NoModels);
+            reader.decode(&block, &mut Decoders::new(&models), &DecodeLimits::UNLIMITED).unwrap();
+            assert!(builder.holds(&reader));
+        }
     }
 }
 

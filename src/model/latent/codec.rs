@@ -227,7 +227,7 @@ impl LatentCodec {
 
     fn encode_plain(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
         output.push(PLAIN);
-        self.plain.write_column(values, output)
+        self.plain.write_column(values, output).map(drop)
     }
 
     fn decode_modelled(

@@ -1,6 +1,7 @@
 //! Where the scalars of a JSON text lie. For learning: a record that is coded is walked by the grammar.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::learn::Scalar;
 
@@ -10,13 +11,22 @@ const MAX_DEPTH: usize = 64;
 /// Longest array whose elements get slots of their own, when all arrays at its path are as long.
 const MAX_TUPLE: usize = 8;
 
+/// Most paths that are told apart: many times the slots of a grammar.
+const MAX_PATHS: usize = 1 << 16;
+
+/// Longest name of a path, in bytes.
+const MAX_NAME: usize = 512;
+
 /// A path in records: a number, given at first sight.
 type Path = usize;
+
+/// All paths behind the [`MAX_PATHS`] first ones, as one. It has no name.
+const BEYOND: Path = usize::MAX;
 
 /// One step down: a key as it is written, or a place in an array.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Down {
-    Key(Vec<u8>),
+    Key(Rc<[u8]>),
     /// Any element.
     Element,
     /// This element of an array that always has the same length.
@@ -27,7 +37,8 @@ enum Down {
 #[derive(Default)]
 pub(super) struct Paths {
     known: HashMap<(Path, Down), Path>,
-    names: Vec<String>,
+    /// Of each path but the first, the path above it and the step down from there.
+    steps: Vec<(Path, Down)>,
     /// Shortest and longest array at a path; `None` once a record has had one too long for a tuple.
     lengths: HashMap<Path, (usize, usize)>,
     tuples: bool,
@@ -37,7 +48,7 @@ pub(super) struct Paths {
 
 impl Paths {
     pub fn new() -> Self {
-        Self { names: vec![String::new()], ..Self::default() }
+        Self::default()
     }
 
     /// Those of which each element of an array is another.
@@ -50,24 +61,49 @@ impl Paths {
         *self = Self { lengths: std::mem::take(&mut self.lengths), tuples: true, ..Self::new() };
     }
 
-    /// The path for people: `user.tags[]`.
-    pub fn name(&self, path: Path) -> &str {
-        &self.names[path]
+    /// The path for people: `user.tags[]`. Nothing when it is too long, or one too many.
+    pub fn name(&self, path: Path) -> Option<String> {
+        let (mut steps, mut at, mut length) = (Vec::new(), path, 0);
+        while at != 0 {
+            let (from, down) = self.steps.get(at.checked_sub(1)?)?;
+            length += match down {
+                Down::Key(key) => key.len(),
+                Down::Element | Down::Place(_) => 2,
+            };
+            if length > MAX_NAME {
+                return None;
+            }
+            steps.push((*from, down));
+            at = *from;
+        }
+        let mut name = String::new();
+        for (from, down) in steps.into_iter().rev() {
+            match down {
+                Down::Key(key) => {
+                    name.push_str(if from == 0 { "" } else { "." });
+                    name.push_str(&String::from_utf8_lossy(key));
+                }
+                Down::Element => name.push_str("[]"),
+                Down::Place(place) => name.push_str(&format!("[{place}]")),
+            }
+        }
+        Some(name).filter(|name| name.len() <= MAX_NAME)
     }
 
     fn down(&mut self, from: Path, down: Down) -> Path {
-        if let Some(path) = self.known.get(&(from, down.clone())) {
+        if from == BEYOND {
+            return BEYOND;
+        }
+        let step = (from, down);
+        if let Some(path) = self.known.get(&step) {
             return *path;
         }
-        let name = match &down {
-            Down::Key(key) if from == 0 => String::from_utf8_lossy(key).into_owned(),
-            Down::Key(key) => format!("{}.{}", self.names[from], String::from_utf8_lossy(key)),
-            Down::Element => format!("{}[]", self.names[from]),
-            Down::Place(place) => format!("{}[{place}]", self.names[from]),
-        };
-        self.names.push(name);
-        self.known.insert((from, down), self.names.len() - 1);
-        self.names.len() - 1
+        if self.steps.len() == MAX_PATHS {
+            return BEYOND;
+        }
+        self.steps.push(step.clone());
+        self.known.insert(step, self.steps.len());
+        self.steps.len()
     }
 
     fn element(&mut self, array: Path, place: usize) -> Path {
@@ -78,7 +114,7 @@ impl Paths {
     }
 
     fn array(&mut self, path: Path, length: usize) {
-        if !self.tuples {
+        if !self.tuples && path != BEYOND {
             let (least, most) = self.lengths.entry(path).or_insert((length, length));
             (*least, *most) = ((*least).min(length), (*most).max(length));
         }
@@ -139,7 +175,7 @@ impl Parser<'_> {
                 }
                 loop {
                     let (start, end) = self.string()?;
-                    let member = self.paths.down(path, Down::Key(self.text[start..end].to_vec()));
+                    let member = self.paths.down(path, Down::Key(self.text[start..end].into()));
                     self.space();
                     self.eat(b':')?;
                     self.space();
@@ -243,7 +279,7 @@ mod tests {
     fn found(text: &str) -> Option<Vec<(String, &str)>> {
         let (mut paths, mut scalars_found) = (Paths::new(), Vec::new());
         scalars(text.as_bytes(), &mut paths, &mut scalars_found)?;
-        Some(scalars_found.iter().map(|s| (paths.name(s.place).to_owned(), &text[s.start..s.end])).collect())
+        Some(scalars_found.iter().map(|s| (paths.name(s.place).unwrap(), &text[s.start..s.end])).collect())
     }
 
     #[test]
@@ -274,7 +310,30 @@ mod tests {
                 paths.with_tuples();
             }
         }
-        let names: Vec<&str> = found.iter().map(|s| paths.name(s.place)).collect();
+        let names: Vec<String> = found.iter().map(|s| paths.name(s.place).unwrap()).collect();
         assert_eq!(names, ["at[0]", "at[1]", "tags[]", "tags[]"]);
+    }
+
+    #[test]
+    fn paths_take_memory_in_proportion_to_the_text_and_are_not_without_end() {
+        // Each of the inner keys alone would be a name of 10 KB.
+        let inner: Vec<String> = (0..MAX_PATHS + 10).map(|i| format!("\"{i}\":{{\"a\":1}}")).collect();
+        let text = format!("{{\"{}\":{{{}}},\"late\":[2]}}", "k".repeat(10_000), inner.join(","));
+        let (mut paths, mut found) = (Paths::new(), Vec::new());
+        scalars(text.as_bytes(), &mut paths, &mut found).unwrap();
+        let held = |(_, down): &(Path, Down)| match down {
+            Down::Key(key) => key.len(),
+            _ => 0,
+        };
+        assert_eq!(paths.steps.len(), MAX_PATHS);
+        assert!(paths.steps.iter().map(held).sum::<usize>() <= text.len());
+        assert_eq!(found.len(), inner.len() + 1);
+        assert!(found.iter().all(|scalar| paths.name(scalar.place).is_none()));
+        assert_eq!(found.last().unwrap().place, BEYOND);
+        // What was known before is known still.
+        assert_eq!(paths.name(0).as_deref(), Some(""));
+        let before = paths.steps.len();
+        scalars(text.as_bytes(), &mut paths, &mut found).unwrap();
+        assert_eq!(paths.steps.len(), before);
     }
 }

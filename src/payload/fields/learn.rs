@@ -59,7 +59,7 @@ impl Grammar {
                         learner.walk(sample, &found, scan);
                     }
                 }
-                learner.finish(|place| paths.name(place).to_owned())
+                learner.finish(|place| paths.name(place))
             }
             Format::Csv(delimiter) => {
                 let mut found = Vec::new();
@@ -77,7 +77,7 @@ impl Grammar {
                         learner.walk(sample, &found, scan);
                     }
                 }
-                learner.finish(csv::name)
+                learner.finish(|place| Some(csv::name(place)))
             }
             Format::Unknown => {
                 let slots = vec![Slot { name: String::new(), scan: Scan::Rest }];
@@ -158,26 +158,30 @@ impl Learner {
         }
     }
 
-    fn finish(self, name: impl Fn(usize) -> String) -> Grammar {
+    /// The grammar of places that have a name.
+    fn finish(self, name: impl Fn(usize) -> Option<String>) -> Grammar {
         let least = if self.samples >= MANY { 2 } else { 1 };
         // The slots that were met most, in the order of their first appearance.
-        let mut kept: Vec<usize> = (0..self.seen.len()).filter(|slot| self.seen[*slot].3 >= least).collect();
-        kept.sort_by_key(|slot| (std::cmp::Reverse(self.seen[*slot].3), *slot));
-        kept.truncate(MAX_SLOTS);
-        kept.sort_unstable();
+        let mut met: Vec<usize> = (0..self.seen.len()).filter(|slot| self.seen[*slot].3 >= least).collect();
+        met.sort_by_key(|slot| (std::cmp::Reverse(self.seen[*slot].3), *slot));
+        let mut kept: Vec<(usize, Slot)> = met
+            .into_iter()
+            .filter_map(|slot| {
+                let (place, part, scan, _) = self.seen[slot];
+                let name = name(place)?;
+                Some((slot, Slot { name: part.map_or(name.clone(), |part| format!("{name}({part})")), scan }))
+            })
+            .take(MAX_SLOTS)
+            .collect();
+        kept.sort_unstable_by_key(|(slot, _)| *slot);
         let mut numbers = vec![None; self.seen.len() + 1];
         numbers[0] = Some(0);
-        kept.iter().enumerate().for_each(|(number, slot)| numbers[slot + 1] = Some(number + 1));
+        kept.iter().enumerate().for_each(|(number, (slot, _))| numbers[slot + 1] = Some(number + 1));
 
         let mut edges: Vec<_> = self.edges.into_iter().filter(|(_, count)| *count >= least).collect();
         edges.sort_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
-        let slot = |slot: &usize| {
-            let (place, part, scan, _) = self.seen[*slot];
-            let name = name(place);
-            Slot { name: part.map_or(name.clone(), |part| format!("{name}({part})")), scan }
-        };
-        let slots = kept.iter().map(slot).collect();
-        let mut states = vec![State::default(); kept.len() + 1];
+        let slots: Vec<Slot> = kept.into_iter().map(|(_, slot)| slot).collect();
+        let mut states = vec![State::default(); slots.len() + 1];
         let (mut count, mut bytes) = (0, 0);
         for ((from, literal, to), _) in edges {
             let (Some(from), Some(to)) = (numbers[from], numbers[to]) else { continue };

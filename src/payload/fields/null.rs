@@ -19,12 +19,17 @@ pub fn nulls(text: &[u8]) -> Vec<Null> {
         let (mut paths, mut found) = (paths, Vec::new());
         json::scalars(text, &mut paths, &mut found)?;
         let nulls = found.iter().filter(|scalar| !scalar.quoted && &text[scalar.start..scalar.end] == b"null");
-        Some(nulls.map(|scalar| (paths.name(scalar.place).to_owned(), scalar.start, scalar.end)).collect::<Vec<_>>())
+        Some(nulls.map(|scalar| (paths.name(scalar.place), scalar.start, scalar.end)).collect::<Vec<_>>())
     };
     let together = named(json::Paths::new()).unwrap_or_default();
     let each = named(json::Paths::of_places()).unwrap_or_default();
     let both = together.into_iter().zip(each);
-    both.map(|((name, start, end), (other, ..))| Null { names: vec![name, other], start, end }).collect()
+    both.map(|((name, start, end), (other, ..))| Null {
+        names: [name, other].into_iter().flatten().collect(),
+        start,
+        end,
+    })
+    .collect()
 }
 
 /// The places of a CSV text that are empty.

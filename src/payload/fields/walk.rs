@@ -214,6 +214,20 @@ mod tests {
         assert_eq!(Grammar::learn(&[]).slots().len(), 1);
     }
 
+    #[test]
+    fn keys_that_are_too_long_or_too_many_are_foreign() {
+        let inner: Vec<String> = (0..30_000).map(|i| format!("\"{i}\":1")).collect();
+        let record = format!("{{\"id\":1,\"{}\":{{{}}},\"end\":2}}", "k".repeat(100_000), inner.join(","));
+        let grammar = Grammar::learn(&[record.as_bytes(); 2]);
+        let names: Vec<&str> = grammar.slots().iter().map(|slot| slot.name.as_str()).collect();
+        assert_eq!(names, ["id", "end"]);
+        walked(&grammar, record.as_bytes());
+        let flat = format!("{{{}}}", inner.join(","));
+        let grammar = Grammar::learn(&[flat.as_bytes(); 2]);
+        assert_eq!(grammar.slots().len(), crate::payload::fields::grammar::MAX_SLOTS);
+        walked(&grammar, flat.as_bytes());
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_walked_and_come_back(

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::trace::Snapshot;
+use super::trace::{Row, Snapshot};
 use super::{Known, as_text};
 use crate::model::columns::alphabet::{BUCKETS, bucket, bucket_bits};
 use crate::model::columns::base::Base;
@@ -58,8 +58,11 @@ pub(super) fn search(known: &Known<'_>, symbols: &[u16], effort: u64) -> Vec<Vec
             let share = share.max(effort / 16 / columns.len() as u64);
             let sources = sources(column, slots, columns);
             let snapshot = trace.snapshot(column, &sources, registers, start, CHAIN_EVENTS.min(span));
-            let symbols = snapshot.events.iter().map(|at| symbols[*at]).collect();
-            Search::new(symbols, snapshot, &sources, columns, slots).run(share)
+            let symbols: Vec<u16> = snapshot.events.iter().map(|at| symbols[*at]).collect();
+            // No more features than are ranked.
+            let most = share / 3 / symbols.len().clamp(1, EVENTS) as u64 + 1;
+            Search::new(symbols, snapshot, (&sources, most as usize), columns, slots)
+                .run(share, thinned(POOL, 6, slots))
         })
         .collect()
 }
@@ -77,21 +80,32 @@ pub(super) fn best_base(column: usize, candidates: &[Base], known: &Known<'_>, b
     let [_, _, ..] = candidates else { return candidates.first().copied().unwrap_or_default() };
     // What stands in the record before it, and what was there before: the search is to be quick.
     let mut sources = sources(column, slots, columns);
-    sources.truncate(BASE_SOURCES);
-    let all: Vec<u16> = (0..columns.len() as u16).collect();
+    sources.truncate(thinned(BASE_SOURCES, LEAST_BASE_SOURCES, slots));
+    let mut all = sources.clone();
+    for other in candidates.iter().flat_map(|base| base.columns()) {
+        if !all.contains(&other) {
+            all.push(other);
+        }
+    }
     let snapshot = trace.snapshot(column, &all, registers, start, BASE_EVENTS.min(span));
     let numbers: Vec<i64> = snapshot.events.iter().map(|at| registers[*at]).collect();
-    let mut search = Search::new(vec![0; numbers.len()], snapshot.of(&all, &sources), &sources, columns, slots);
+    let features = (&*sources, usize::MAX);
+    let mut search = Search::new(vec![0; numbers.len()], snapshot.of(&all, &sources), features, columns, slots);
+    let growth = thinned(BASE_GROWTH, LEAST_BASE_GROWTH, slots);
     let mut memory = Registers::new(columns.len());
     let mut best = (u64::MAX, Base::Nothing);
     for base in candidates {
+        let rows: Vec<(usize, &Row)> = (all.iter().zip(&snapshot.rows))
+            .filter(|(other, _)| base.columns().any(|column| column == **other))
+            .map(|(other, row)| (usize::from(*other), row))
+            .collect();
         let difference = |i: usize| {
-            snapshot.rows.iter().enumerate().for_each(|(column, row)| row.restore(i, column, &mut memory));
+            rows.iter().for_each(|(column, row)| row.restore(i, *column, &mut memory));
             Some(numbers[i]).filter(|n| is_number(*n)).and_then(|n| base.difference(n, base.of(column, &memory)))
         };
         let differences: Vec<Option<i64>> = (0..numbers.len()).map(difference).collect();
         search.become_differences(&differences, &numbers);
-        let mut cost = search.quick();
+        let mut cost = search.quick(growth);
         if *base != Base::Nothing {
             // Something must be won.
             cost += cost / 128;
@@ -108,6 +122,19 @@ pub(super) fn best_base(column: usize, candidates: &[Base], known: &Known<'_>, b
 
 /// Most columns whose registers a quick search looks at.
 const BASE_SOURCES: usize = 48;
+
+/// So many columns of values are searched as widely as any. Where there are more, each is searched less widely, so that all of
+/// them take about the time of so many.
+const WIDE: usize = 48;
+
+/// What is left of a width in any case.
+const LEAST_BASE_SOURCES: usize = 4;
+const LEAST_BASE_GROWTH: usize = 4;
+
+/// What is left of a width where there are so many columns of values.
+pub(super) fn thinned(width: usize, least: usize, slots: usize) -> usize {
+    (width * WIDE / slots.max(WIDE)).max(least)
+}
 
 /// What symbols cost without contexts, in 2^-16 bits: their empirical entropy.
 fn plain_cost(symbols: &[u16]) -> u64 {
@@ -150,7 +177,14 @@ struct Search {
 type Set = Vec<usize>;
 
 impl Search {
-    fn new(symbols: Vec<u16>, snapshot: Snapshot, sources: &[u16], columns: &[ColumnParts], slots: usize) -> Self {
+    /// Of the features of these sources, so many.
+    fn new(
+        symbols: Vec<u16>,
+        snapshot: Snapshot,
+        (sources, most): (&[u16], usize),
+        columns: &[ColumnParts],
+        slots: usize,
+    ) -> Self {
         let mut counts = vec![0u32; 1 << 16];
         symbols.iter().for_each(|symbol| counts[usize::from(*symbol)] += 1);
         let all = symbols.len() as u64;
@@ -167,6 +201,9 @@ impl Search {
         let mut prints = std::collections::HashSet::new();
         // Each source is given up when its features are known: both of all sources are the most that a training takes.
         for (source, row) in sources.iter().zip(snapshot.rows) {
+            if search.features.len() >= most {
+                break;
+            }
             let column = usize::from(*source);
             let number = column < slots && columns[column].alphabet.kind != Kind::Text;
             for (aspect, when) in Aspect::ALL.into_iter().flat_map(|aspect| When::ALL.map(|when| (aspect, when))) {
@@ -228,13 +265,13 @@ impl Search {
         self.plain = plain.collect();
     }
 
-    /// What the best set of up to three features costs that is found in a moment.
-    fn quick(&mut self) -> u64 {
+    /// What the best set of up to three features costs that is found in a moment, grown by so many of them.
+    fn quick(&mut self, growth: usize) -> u64 {
         let mut best = self.nothing(0);
         let mut ranked: Vec<(u64, Set)> =
             (0..self.features.len()).map(|feature| (self.cost(&[vec![feature]], 0), vec![feature])).collect();
         ranked.sort();
-        let singles: Vec<usize> = ranked.iter().take(BASE_GROWTH).map(|(_, set)| set[0]).collect();
+        let singles: Vec<usize> = ranked.iter().take(growth).map(|(_, set)| set[0]).collect();
         for _ in 0..3 {
             best = best.min(ranked.first().map_or(u64::MAX, |(cost, _)| *cost));
             let mut grown = Vec::new();
@@ -251,7 +288,8 @@ impl Search {
         best + self.extra
     }
 
-    fn run(mut self, effort: u64) -> Vec<Context> {
+    /// The chain that is found with so much effort, out of so many sets.
+    fn run(mut self, effort: u64, pool: usize) -> Vec<Context> {
         let events = self.symbols.len().min(EVENTS);
         let from = self.symbols.len() - events;
         let mut ranked: Vec<(u64, Set)> = Vec::new();
@@ -287,18 +325,18 @@ impl Search {
             frontier = grown;
         }
         ranked.sort();
-        self.chain(ranked)
+        self.chain(ranked, pool)
     }
 
     /// Puts sets together, the one behind the other, as long as it pays.
-    fn chain(mut self, ranked: Vec<(u64, Set)>) -> Vec<Context> {
+    fn chain(mut self, ranked: Vec<(u64, Set)>, most: usize) -> Vec<Context> {
         let mut pool: Vec<Set> = Vec::new();
         // The best of each size, then the best of all.
         for size in 1..=MAX_FEATURES {
-            pool.extend(ranked.iter().filter(|(_, set)| set.len() == size).take(POOL / 6).map(|(_, set)| set.clone()));
+            pool.extend(ranked.iter().filter(|(_, set)| set.len() == size).take(most / 6).map(|(_, set)| set.clone()));
         }
         for (_, set) in &ranked {
-            if pool.len() < POOL && !pool.contains(set) {
+            if pool.len() < most && !pool.contains(set) {
                 pool.push(set.clone());
             }
         }
@@ -427,5 +465,23 @@ impl Table {
         self.contexts[place] = (key, occurrences + 1, distinct + u32::from(count == 0));
         self.counts[at] = (pair, count + 1);
         (occurrences, distinct, count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::columns::train::{Options, span};
+
+    #[test]
+    fn bases_of_many_columns_take_no_more_work_than_those_of_some() {
+        let work = |slots: usize| {
+            let features = thinned(BASE_SOURCES, LEAST_BASE_SOURCES, slots) * Aspect::ALL.len() * When::ALL.len();
+            let grown = 3 * BASE_BEAM * thinned(BASE_GROWTH, LEAST_BASE_GROWTH, slots);
+            slots * (features + grown) * BASE_EVENTS.min(span(Options::default().effort, slots))
+        };
+        for slots in 1..=2048 {
+            assert!(work(slots) <= work(WIDE), "{slots} columns");
+        }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 
+use super::contexts::thinned;
 use super::trace::{FOREIGN, Trace};
 use crate::model::columns::echo::{Case, Echo};
 use crate::model::columns::registers::is_number;
 
 /// Fewest new texts of a column that tell, and most that are asked.
-const LEAST: u32 = 32;
-const MOST: u32 = 4_000;
+const LEAST: usize = 32;
+const MOST: usize = 4_000;
 
 /// One in so many new texts must be an echo.
 const SHARE: u32 = 4;
@@ -27,6 +28,8 @@ struct Asked<'a> {
 pub(super) fn search(slots: usize, trace: &Trace<'_>, registers: &[i64], alone: bool) -> Vec<Option<Echo>> {
     let mut asked: Vec<Asked<'_>> = (0..slots).map(|_| Asked::default()).collect();
     let mut last: Vec<&[u8]> = vec![b""; slots];
+    // Each text is compared with all columns.
+    let most = thinned(thinned(MOST, LEAST, slots), LEAST, slots) as u32;
     for (at, event) in trace.events.iter().enumerate() {
         if event.first && alone {
             last.fill(b"");
@@ -34,7 +37,7 @@ pub(super) fn search(slots: usize, trace: &Trace<'_>, registers: &[i64], alone: 
         let Some(text) = trace.value(event).filter(|_| event.column != FOREIGN) else { continue };
         let slot = usize::from(event.column);
         let asked = &mut asked[slot];
-        if !is_number(registers[at]) && !text.is_empty() && asked.texts < MOST && asked.seen.insert(text) {
+        if !is_number(registers[at]) && !text.is_empty() && asked.texts < most && asked.seen.insert(text) {
             asked.texts += 1;
             asked.hits.resize(slots, [0; 4]);
             for (hits, other) in asked.hits.iter_mut().zip(&last) {
@@ -53,7 +56,7 @@ pub(super) fn search(slots: usize, trace: &Trace<'_>, registers: &[i64], alone: 
         });
         // The first of equals is the simplest.
         let (hits, echo) = all.rev().max_by_key(|(hits, _)| *hits)?;
-        (asked.texts >= LEAST && hits * SHARE >= asked.texts).then_some(echo)
+        (asked.texts as usize >= LEAST && hits * SHARE >= asked.texts).then_some(echo)
     };
     asked.into_iter().map(best).collect()
 }

@@ -6,8 +6,8 @@ use super::bytes;
 use super::formulas::{self, Example};
 use super::trace::{Event, Trace};
 use super::{
-    Given, KIND_SAMPLES, Known, LEAST_SPAN, Options, TEXT_SAMPLE, Texts, bases, contexts, learn_columns, newest,
-    thinned, unit,
+    Given, KIND_SAMPLES, Known, Options, TEXT_SAMPLE, Texts, bases, contexts, learn_columns, newest, span, thinned,
+    unit,
 };
 use crate::model::columns::alphabet::Alphabet;
 use crate::model::columns::base::Base;
@@ -386,7 +386,7 @@ impl Teller<'_> {
         let start = Registers::new(places.all());
         let slots = places.values();
         let effort = options.effort / SHARE;
-        let span = usize::try_from(effort / (2 * slots * slots).max(1) as u64).unwrap_or(usize::MAX).max(LEAST_SPAN);
+        let span = span(effort, slots);
         let numeric: Vec<usize> =
             (places.timestamp()..slots).filter(|column| columns[*column].alphabet.kind != Kind::Text).collect();
         for column in numeric {

@@ -69,6 +69,11 @@ fn as_text(number: i64) -> u64 {
     u64::from(24.max(2 * (u64::BITS - number.unsigned_abs().leading_zeros()))) << 16
 }
 
+/// How many of a column's newest events a search looks at where there are so many columns of values.
+fn span(effort: u64, slots: usize) -> usize {
+    usize::try_from(effort / (2 * slots * slots).max(1) as u64).unwrap_or(usize::MAX).max(LEAST_SPAN)
+}
+
 /// What a search knows.
 struct Known<'a> {
     columns: &'a [ColumnParts],
@@ -124,8 +129,7 @@ pub(super) fn train(samples: &[&[u8]], options: &Options) -> Parts {
     }
 
     // What numbers are expected to be. Each column's search goes through all columns of the newest records.
-    let span = options.effort / (2 * slots * slots).max(1) as u64;
-    let span = usize::try_from(span).unwrap_or(usize::MAX).max(LEAST_SPAN);
+    let span = span(options.effort, slots);
     let numeric: Vec<usize> = (0..slots).filter(|slot| columns[*slot].alphabet.kind != Kind::Text).collect();
     let brittle = if options.alone { 0 } else { BRITTLE };
     let choose = |slots_chosen: &[usize], columns: &mut [ColumnParts], start: &Registers| {

@@ -50,6 +50,8 @@ impl Event {
 pub(super) struct Trace<'a> {
     samples: &'a [&'a [u8]],
     pub events: Vec<Event>,
+    /// Of each column, the places of its events.
+    of_column: Vec<Vec<u32>>,
     /// How many records had foreign bytes, and how many had none.
     pub regular: [u32; 2],
     alone: bool,
@@ -57,7 +59,7 @@ pub(super) struct Trace<'a> {
 
 impl<'a> Trace<'a> {
     pub fn new(grammar: &Grammar, samples: &'a [&'a [u8]], alone: bool) -> Self {
-        let mut trace = Self { samples, events: Vec::new(), regular: [1, 1], alone };
+        let mut trace = Self { samples, events: Vec::new(), of_column: Vec::new(), regular: [1, 1], alone };
         let slots = grammar.slots().len() as u16;
         let mut steps = Steps::default();
         for (record, sample) in samples.iter().enumerate() {
@@ -96,12 +98,13 @@ impl<'a> Trace<'a> {
             }
         }
         trace.events.shrink_to_fit();
+        trace.of_column = of_column(&trace.events);
         trace
     }
 
     /// Events of records that were not walked.
     pub fn of(samples: &'a [&'a [u8]], events: Vec<Event>) -> Self {
-        Self { samples, events, regular: [1, 1], alone: false }
+        Self { samples, of_column: of_column(&events), events, regular: [1, 1], alone: false }
     }
 
     /// The bytes of a value or of foreign bytes.
@@ -116,24 +119,18 @@ impl<'a> Trace<'a> {
 
     /// The values of a slot.
     pub fn values(&self, slot: usize) -> Vec<&'a [u8]> {
-        let events = self.events.iter().filter(|event| usize::from(event.column) == slot);
-        events.map(|event| self.bytes(event)).collect()
+        self.own(slot).iter().map(|at| self.bytes(&self.events[*at as usize])).collect()
+    }
+
+    /// The places of a column's events.
+    fn own(&self, column: usize) -> &[u32] {
+        self.of_column.get(column).map_or(&[], Vec::as_slice)
     }
 
     /// Goes through all values and choices with what is remembered before each.
-    pub fn replay(&self, values: &[i64], start: &Registers, see: impl FnMut(usize, &Event, &Registers)) {
-        self.replay_from(0, values, start, see);
-    }
-
-    fn replay_from(
-        &self,
-        from: usize,
-        values: &[i64],
-        start: &Registers,
-        mut see: impl FnMut(usize, &Event, &Registers),
-    ) {
+    pub fn replay(&self, values: &[i64], start: &Registers, mut see: impl FnMut(usize, &Event, &Registers)) {
         let mut registers = start.clone();
-        for (at, event) in self.events.iter().enumerate().skip(from) {
+        for (at, event) in self.events.iter().enumerate() {
             self.step(event, start, &mut registers);
             if event.column != FOREIGN {
                 see(at, event, &registers);
@@ -144,17 +141,21 @@ impl<'a> Trace<'a> {
 
     /// What comes before an event: the end of a record where it is the first of the next one.
     pub fn step(&self, event: &Event, start: &Registers, registers: &mut Registers) {
-        if !event.first {
-            return;
+        if event.first {
+            self.begin(event.record, start, registers);
         }
+    }
+
+    /// What comes before a record.
+    fn begin(&self, record: u32, start: &Registers, registers: &mut Registers) {
         if self.alone {
             return registers.begin(start);
         }
-        if event.record > 0 {
+        if record > 0 {
             registers.end();
         }
         // As a block does that begins here.
-        if event.begins_anew() {
+        if record.is_multiple_of(FORGETTING) {
             registers.forget();
         }
     }
@@ -163,15 +164,19 @@ impl<'a> Trace<'a> {
     ///
     /// It begins a few records earlier, so that registers of columns that are rarely met may still be empty.
     pub fn snapshot(&self, column: usize, sources: &[u16], values: &[i64], start: &Registers, most: usize) -> Snapshot {
-        let own = |event: &Event| usize::from(event.column) == column;
-        let mut left = most;
-        let first = self.events.iter().rposition(|event| {
-            left -= usize::from(own(event));
-            left == 0
-        });
-        let (first, count) = (first.unwrap_or(0), most - left);
+        let own = self.own(column);
+        let count = own.len().min(most);
+        let first = if own.len() < most { 0 } else { own.get(own.len() - most).map_or(0, |first| *first as usize) };
         let record = self.events.get(first).map_or(0, |event| event.record.saturating_sub(WARMING));
         let from = self.events.partition_point(|event| event.record < record);
+        // Only what is asked for is remembered, so that it does not matter how many other columns there are.
+        let mut heard: Vec<u16> = sources.iter().copied().chain([column as u16]).chain(start.key).collect();
+        heard.sort_unstable();
+        heard.dedup();
+        let mut registers = start.clone();
+        if start.key.is_some() {
+            registers.keep(heard.clone());
+        }
         // None grows: what a row leaves behind is too small for the next.
         let row = || Row {
             now: Vec::with_capacity(count),
@@ -180,22 +185,78 @@ impl<'a> Trace<'a> {
         };
         let mut rows: Vec<Row> = sources.iter().map(|_| row()).collect();
         let mut events = Vec::with_capacity(count);
-        self.replay_from(from, values, start, |at, event, memory| {
-            if at < first || !own(event) {
-                return;
+        let mut next = record;
+        for at in self.places(&heard, from) {
+            let event = &self.events[at];
+            if self.alone && next <= event.record {
+                heard.iter().for_each(|column| registers.copy(*column, start));
+                next = event.record + 1;
             }
-            events.push(at);
-            for (row, source) in rows.iter_mut().zip(sources) {
-                let [now, before, kept] = memory.columns()[usize::from(*source)];
-                row.now.push(now);
-                row.before.push(before);
-                if start.key.is_some() {
-                    row.kept.push(kept);
+            while next <= event.record {
+                self.begin(next, start, &mut registers);
+                next += 1;
+            }
+            let register = usize::from(event.column);
+            if register == column && at >= first {
+                events.push(at);
+                for (row, source) in rows.iter_mut().zip(sources) {
+                    let [now, before, kept] = registers.columns()[usize::from(*source)];
+                    row.now.push(now);
+                    row.before.push(before);
+                    if start.key.is_some() {
+                        row.kept.push(kept);
+                    }
                 }
             }
-        });
+            registers.push(register, values[at]);
+        }
         Snapshot { events, rows }
     }
+
+    /// The places from `from` on of the events of some columns, in order.
+    fn places(&self, columns: &[u16], from: usize) -> Vec<usize> {
+        let later = columns.iter().map(|column| {
+            let own = self.own(usize::from(*column));
+            &own[own.partition_point(|at| (*at as usize) < from)..]
+        });
+        let later: Vec<&[u32]> = later.collect();
+        let count: usize = later.iter().map(|own| own.len()).sum();
+        let mut places = Vec::with_capacity(count);
+        if count * SCATTERED < self.events.len() - from {
+            places.extend(later.into_iter().flatten().map(|at| *at as usize));
+            places.sort_unstable();
+        } else {
+            let mut is_asked = vec![false; self.of_column.len()];
+            for column in columns {
+                if let Some(is_asked) = is_asked.get_mut(usize::from(*column)) {
+                    *is_asked = true;
+                }
+            }
+            let asked = |event: &Event| is_asked.get(usize::from(event.column)).is_some_and(|asked| *asked);
+            places.extend((from..self.events.len()).filter(|at| asked(&self.events[*at])));
+        }
+        places
+    }
+}
+
+/// One in so many events, and it takes less to sort those that are asked for than to look at all.
+const SCATTERED: usize = 16;
+
+/// The places of each column's events.
+fn of_column(events: &[Event]) -> Vec<Vec<u32>> {
+    let mut counts = Vec::new();
+    for event in events.iter().filter(|event| event.column != FOREIGN) {
+        let column = usize::from(event.column);
+        if counts.len() <= column {
+            counts.resize(column + 1, 0);
+        }
+        counts[column] += 1;
+    }
+    let mut places: Vec<Vec<u32>> = counts.into_iter().map(Vec::with_capacity).collect();
+    for (at, event) in events.iter().enumerate().filter(|(_, event)| event.column != FOREIGN) {
+        places[usize::from(event.column)].push(at as u32);
+    }
+    places
 }
 
 /// Records before the first event of a snapshot.
@@ -237,5 +298,46 @@ impl Snapshot {
             self.rows[place].clone()
         };
         Self { events: self.events.clone(), rows: some.iter().map(row).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_has_what_a_replay_of_all_columns_has() {
+        let rows: Vec<String> = (0..700)
+            .map(|i: i64| (0..60).map(|c| (i * (c + 3) % (c + 7)).to_string()).collect::<Vec<_>>().join(","))
+            .collect();
+        let samples: Vec<&[u8]> = rows.iter().map(String::as_bytes).collect();
+        let grammar = Grammar::learn(&samples);
+        for (alone, key) in [(false, None), (false, Some(5)), (true, None)] {
+            let trace = Trace::new(&grammar, &samples, alone);
+            let number =
+                |event: &Event| trace.value(event).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+            let values: Vec<i64> = trace.events.iter().map(|event| number(event).unwrap_or(0)).collect();
+            let mut start = Registers::new(grammar.slots().len() + grammar.states().len());
+            start.key = key;
+            for sources in [vec![20, 3], (0..60).collect()] {
+                let snapshot = trace.snapshot(20, &sources, &values, &start, usize::MAX);
+                let (mut events, mut rows) = (Vec::new(), vec![Vec::new(); sources.len()]);
+                trace.replay(&values, &start, |at, event, memory| {
+                    if event.column == 20 {
+                        events.push(at);
+                        let all = rows.iter_mut().zip(&sources);
+                        all.for_each(|(row, source)| row.push(memory.columns()[usize::from(*source)]));
+                    }
+                });
+                assert_eq!(events.len(), 700);
+                assert_eq!(snapshot.events, events);
+                for (row, expected) in snapshot.rows.iter().zip(rows) {
+                    for (i, [now, before, kept]) in expected.into_iter().enumerate() {
+                        assert_eq!((row.now[i], row.before[i]), (now, before));
+                        assert!(key.is_none() || row.kept[i] == kept);
+                    }
+                }
+            }
+        }
     }
 }
