@@ -19,7 +19,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::corpus::{Bounds, Corpus};
+use super::corpus::{Bounds, Corpus, Generated};
 use super::models::signature;
 use super::output::Output;
 use super::records::{self, RecordMode};
@@ -230,7 +230,7 @@ fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &Pro
         );
         UsageError::new(message)
     })?;
-    let corpus = Corpus::of_topics(&settings.from, &config.kafka, &bounds(args, &subject), bar)?;
+    let corpus = Corpus::of_topics(&settings.from, &config.kafka, &bounds(args, &subject), Generated::Refused, bar)?;
     Ok(Task { name, subject, corpus, config: json!({}) })
 }
 
@@ -359,6 +359,7 @@ fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &Progre
         verdict: &verdict,
         trained_records: count(&train),
         held_out_records: count(&holdout),
+        refused_records: corpus.refused,
         cpu_seconds,
         incumbent: used.map(|(id, _)| *id),
         output: args.output.as_deref(),

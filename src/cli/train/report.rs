@@ -23,6 +23,8 @@ pub struct Report<'a> {
     pub trained_records: u64,
     /// Records that it was measured on.
     pub held_out_records: u64,
+    /// Generated records of the topic, from which nothing learns.
+    pub refused_records: u64,
     /// CPU of the training alone.
     pub cpu_seconds: f64,
     /// The model in use that it was compared with.
@@ -52,6 +54,10 @@ impl Report<'_> {
         )?;
         for span in &manifest.window {
             writeln!(out, "of {}/{}, offsets {} to {}", span.topic, span.partition, span.first, span.last)?;
+        }
+        if self.refused_records > 0 {
+            let count = HumanCount(self.refused_records);
+            writeln!(out, "generated records, which nothing learns from and nothing is judged by: {count} left out")?;
         }
         writeln!(out, "{}", self.table())?;
         writeln!(
@@ -104,6 +110,7 @@ impl Report<'_> {
             "manifest": self.manifest,
             "trained_records": self.trained_records,
             "held_out_records": self.held_out_records,
+            "refused_records": self.refused_records,
             "cpu_seconds": self.cpu_seconds,
             "raw_bytes": verdict.raw_bytes,
             "plain_bytes": verdict.plain_bytes,
