@@ -145,7 +145,7 @@ impl DaemonActions {
 
     fn signature(&self) -> Signature {
         let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        Signature { by: self.by.clone(), at }
+        Signature { by: self.by.clone(), at, retention_ms: None }
     }
 
     fn control(&self, pipeline: &str, paused: bool) -> Result<(), ActionError> {

@@ -25,7 +25,9 @@ use crate::codec::{LearnedCodecs, MissingModel, ModelId, ModelRef, ModelSource, 
 use crate::config::{self, Config};
 use crate::model::package::{self, PackageError};
 use crate::model::{Dictionary, Family, Learned, Manifest, RowsModel};
-use crate::registry::{Activation, CacheSettings, Expect, GcPolicy, ModelCache, Registry, Signature, log_of};
+use crate::registry::{
+    Activation, CacheSettings, Expect, GcPolicy, ModelCache, Registry, Signature, log_of,
+};
 
 /// Which registry.
 #[derive(Debug, Clone, clap::Args)]
@@ -91,15 +93,19 @@ enum Action {
     },
     /// Remove models that nothing has used for longer than any topic keeps its records
     Gc {
-        /// How long: longer than the longest retention of a topic that the models wrote
+        /// How long: longer than the longest retention of a topic that the models wrote [default, and at least: `[cost].retention`
+        /// of --config]. Models that a daemon put to use stay as long as it found that their topic keeps its records
         #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
-        unused_for: Duration,
+        unused_for: Option<Duration>,
         /// Models that each pipeline used last, and that stay whatever their age
         #[arg(long, default_value_t = 3, value_name = "N")]
         keep_last: usize,
         /// Do it; without this, say only what would be removed
         #[arg(long)]
         delete: bool,
+        /// Take a shorter time than topics keep their records: what a removed model coded can be read by nobody
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -112,6 +118,12 @@ impl RegistryArgs {
         let config = config::load(path).map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?;
         let options = options(&config);
         Ok(Some((config.registry.url, options)))
+    }
+
+    /// The configuration that is named, whether its registry is used or not.
+    fn config(&self) -> anyhow::Result<Option<Config>> {
+        let config = self.config.as_ref().map(|path| config::load(path)).transpose();
+        Ok(config.map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?)
     }
 
     fn open(&self) -> anyhow::Result<Registry> {
@@ -268,11 +280,34 @@ async fn act(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
             }
             Ok(writeln!(io::stdout(), "{} ({published:?})", manifest.model)?)
         }
-        Action::Gc { unused_for, keep_last, delete } => {
-            let mut policy = GcPolicy::new(SystemTime::now(), *unused_for);
+        Action::Gc { unused_for, keep_last, delete, force } => {
+            let retention = args.registry.config()?.map(|config| config.cost.retention);
+            let unused_for = unused(*unused_for, retention, *force)?;
+            let mut policy = GcPolicy::new(SystemTime::now(), unused_for);
             policy.keep_last = *keep_last;
+            policy.despite_retention = *force;
             policy.dry_run = !delete;
             gc(args, registry, &policy).await
+        }
+    }
+}
+
+/// How long a model is to be unused: no shorter than records are kept that it may have coded.
+fn unused(asked: Option<Duration>, retention: Option<Duration>, force: bool) -> Result<Duration, UsageError> {
+    match (asked, retention) {
+        (Some(asked), Some(retention)) if asked < retention && !force => {
+            let [asked, retention] = [asked, retention].map(humantime::format_duration);
+            let message = format!(
+                "--unused-for {asked} is shorter than `[cost].retention`, {retention}: topics hold records that such models coded. \
+                 --force removes them all the same"
+            );
+            Err(UsageError::new(message))
+        }
+        (Some(time), _) | (None, Some(time)) => Ok(time),
+        (None, None) => {
+            let message = "how long do topics keep their records? Write --unused-for TIME, or --config FILE, whose \
+                           `[cost].retention` says it";
+            Err(UsageError::new(message))
         }
     }
 }
@@ -281,7 +316,7 @@ async fn act(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
 pub fn signature() -> Signature {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
     let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    Signature { by: format!("{user}, by hand"), at }
+    Signature { by: format!("{user}, by hand"), at, retention_ms: None }
 }
 
 /// The beginning of an id, enough for people.
