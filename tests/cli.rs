@@ -559,6 +559,33 @@ fn no_model_is_removed_that_the_retention_in_force_still_needs_unless_it_is_forc
 }
 
 #[test]
+fn a_model_is_put_to_use_in_pipelines_alone_that_there_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(folder.path());
+    let registry = format!("file://{}", folder.path().join("registry").display());
+    let (file, id) = dictionary(folder.path());
+    ok(&["models", "--registry", &registry, "import", &file], None);
+    for (way, pipeline, why) in [
+        (["--registry", &registry], "../x", "is no name of a pipeline"),
+        (["--registry", &registry], "", "is no name of a pipeline"),
+        (["--config", &config], "flight", "has no pipeline `flight`: did you mean `flights`?"),
+    ] {
+        let (code, told) = fails(&[&["models"], &way[..], &["promote", &id, "--pipeline", pipeline]].concat(), None);
+        assert!(code == 2 && told.contains(why), "{told}");
+    }
+    assert!(!folder.path().join("registry/active").exists(), "nothing is left behind");
+    let said = |way: &[&str]| {
+        let output = latentd(&[&["models"], way].concat(), None);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = said(&["--registry", &registry, "promote", &id, "--pipeline", "later"]);
+    assert!(told.contains("knows no pipeline `later` yet"), "{told}");
+    assert_eq!(said(&["--registry", &registry, "promote", &id, "--pipeline", "later"]), "");
+    assert_eq!(said(&["--config", &config, "promote", &id]), "");
+}
+
+#[test]
 fn help_completions_and_manual_pages_name_every_command() {
     let help = String::from_utf8(ok(&["--help"], None)).unwrap();
     for command in [

@@ -25,8 +25,9 @@ use crate::codec::{LearnedCodecs, MissingModel, ModelId, ModelRef, ModelSource, 
 use crate::config::{self, Config};
 use crate::model::package::{self, PackageError};
 use crate::model::{Dictionary, Family, Learned, Manifest, RowsModel};
+use crate::pipeline::Settings;
 use crate::registry::{
-    Activation, CacheSettings, Expect, GcPolicy, ModelCache, Registry, Signature, log_of,
+    Activation, CacheSettings, Expect, GcPolicy, ModelCache, Registry, Signature, generator_of, log_of,
 };
 
 /// Which registry.
@@ -260,6 +261,7 @@ async fn act(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
             let id = registry.resolve(id).await?;
             let manifest = registry.manifest(&id).await?;
             let pipeline = log_of(pipeline.as_deref().unwrap_or(&manifest.pipeline), &manifest.family);
+            check_pipeline(&pipeline, args.registry.config()?.as_ref(), registry).await?;
             changed(args, &registry.set_active(&pipeline, &id, Expect::Anything, &signature()).await?)
         }
         Action::Rollback { pipeline } => changed(args, &registry.rollback(pipeline, &signature()).await?),
@@ -310,6 +312,34 @@ fn unused(asked: Option<Duration>, retention: Option<Duration>, force: bool) -> 
             Err(UsageError::new(message))
         }
     }
+}
+
+/// Whether a log can be that of a pipeline: of the configuration where there is one.
+async fn check_pipeline(log: &str, config: Option<&Config>, registry: &Registry) -> anyhow::Result<()> {
+    let name = log.strip_suffix("/generator").unwrap_or(log);
+    if !config::is_name(name) {
+        let message = format!("`{}` is no name of a pipeline: a name is {}", name.escape_debug(), config::NAME);
+        return Err(UsageError::new(message).into());
+    }
+    if let Some(config) = config {
+        of_pipeline(config, name)?;
+    } else if registry.active(name).await?.is_none() && registry.active(&generator_of(name)).await?.is_none() {
+        eprintln!(
+            "latentd: the registry knows no pipeline `{name}` yet; a daemon that has one will take this model up"
+        );
+    }
+    Ok(())
+}
+
+/// A pipeline of a configuration.
+pub fn of_pipeline<'a>(config: &'a Config, name: &str) -> Result<&'a Settings, UsageError> {
+    config.pipelines.iter().find(|settings| settings.name == name).ok_or_else(|| {
+        let names: Vec<&str> = config.pipelines.iter().map(|settings| settings.name.as_str()).collect();
+        let near = config::nearest(name, names.iter().copied());
+        let mean =
+            near.map_or_else(|| format!("there are {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
+        UsageError::new(format!("the configuration has no pipeline `{name}`: {mean}"))
+    })
 }
 
 /// Who changes something by hand, and when.

@@ -184,7 +184,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         return Err(UsageError::new("what is to be learned? Name a FILE, or --pipeline NAME --config FILE").into());
     };
     let config = config::load(path).map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?;
-    let settings = pipeline(&config, name)?;
+    let settings = super::models::of_pipeline(&config, name)?;
     let registry = super::models::of_config(&config)?;
     let task = of_pipeline(args, settings, &config, &bar)?;
     learn(args, task, Some(&registry), &bar)
@@ -208,16 +208,6 @@ fn check_classical(args: &TrainArgs, kind: GeneratorKind) -> Result<(), UsageErr
         return Err(UsageError::new(message));
     }
     Ok(())
-}
-
-fn pipeline<'a>(config: &'a Config, name: &str) -> Result<&'a Settings, UsageError> {
-    config.pipelines.iter().find(|settings| settings.name == name).ok_or_else(|| {
-        let names: Vec<&str> = config.pipelines.iter().map(|settings| settings.name.as_str()).collect();
-        let near = config::nearest(name, names.iter().copied());
-        let mean =
-            near.map_or_else(|| format!("there are {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
-        UsageError::new(format!("the configuration has no pipeline `{name}`: {mean}"))
-    })
 }
 
 fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &ProgressBar) -> anyhow::Result<Task> {
