@@ -586,6 +586,29 @@ fn a_model_is_put_to_use_in_pipelines_alone_that_there_can_be() {
 }
 
 #[test]
+fn bench_takes_the_prices_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(folder.path());
+    let file = folder.path().join("flights.jsonl");
+    fs::write(&file, flights(100_000)).unwrap();
+    let prices = |more: &[&str]| -> Value {
+        let bench =
+            ["bench", file.to_str().unwrap(), "--limit", "50", "--time", "1ms", "-c", "identity", "--format", "json"];
+        serde_json::from_slice::<Value>(&ok(&[&bench[..], more].concat(), None)).unwrap()["prices"].clone()
+    };
+    let own = prices(&[]);
+    assert_eq!(
+        (&own["cpu_hour"], &own["replication"], &own["retention_seconds"]),
+        (&0.04.into(), &3.into(), &2_592_000.into())
+    );
+    let known = prices(&["--config", &config, "--replication", "5"]);
+    assert_eq!(
+        (&known["cpu_hour"], &known["replication"], &known["retention_seconds"]),
+        (&7.5.into(), &5.into(), &1_728_000.into())
+    );
+}
+
+#[test]
 fn help_completions_and_manual_pages_name_every_command() {
     let help = String::from_utf8(ok(&["--help"], None)).unwrap();
     for command in [
