@@ -69,9 +69,15 @@ impl Actions for Daemon {
         if request.count > 1_000 {
             return Err(ActionError::Invalid("write 1 to 1000".to_owned()));
         }
-        let record =
-            GeneratedRecord { index: 0, condition: BTreeMap::new(), value: Some("{}".to_owned()), value_base64: None };
+        let record = GeneratedRecord {
+            index: 0,
+            condition: BTreeMap::new(),
+            value: Some("{}".to_owned()),
+            value_base64: None,
+            headers: Vec::new(),
+        };
         Ok(Generated {
+            left_out: 0,
             model: "m".to_owned(),
             generator: "columns".to_owned(),
             content_type: "application/json".to_owned(),

@@ -510,6 +510,104 @@ fn models_are_published_shown_promoted_moved_and_removed() {
     assert!(code == 1 && text.contains("ffff0000"), "{text}");
 }
 
+/// A configuration of a pipeline `flights` with a registry and prices.
+fn configured(folder: &Path) -> String {
+    let path = folder.join("latentd.toml");
+    let registry = folder.join("registry");
+    fs::create_dir_all(&registry).unwrap();
+    let tables = format!(
+        "[registry]\nurl = \"file://{}\"\n[cost]\ncpu_hour = 7.5\nretention = \"20d\"\nreplication = 2\n\
+         [pipelines.flights]\nfrom = \"flights\"\nto = \"flights.z\"\n",
+        registry.display()
+    );
+    fs::write(&path, tables).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A dictionary as a file that the registry takes, and its id.
+fn dictionary(folder: &Path) -> (String, String) {
+    use latentd::model::{Dictionary, Family, Manifest, package};
+    let text = flights(1_000_000);
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+    let dictionary = Dictionary::train(&lines, 8 << 10).unwrap();
+    let manifest = Manifest::new(dictionary.artefact(), Family::ZSTD_DICTIONARY, "flights", "2020-01-01T00:00:00Z");
+    let file = folder.join("dictionary");
+    fs::write(&file, package::pack(&manifest.to_json().unwrap(), dictionary.artefact()).unwrap()).unwrap();
+    (file.to_str().unwrap().to_owned(), manifest.model.to_string())
+}
+
+#[test]
+fn no_model_is_removed_that_the_retention_in_force_still_needs_unless_it_is_forced() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(folder.path());
+    let (file, id) = dictionary(folder.path());
+    ok(&["models", "--config", &config, "import", &file], None);
+    let (code, told) = fails(&["models", "--config", &config, "gc", "--unused-for", "19d"], None);
+    assert!(code == 2 && told.contains("shorter than `[cost].retention`, 20days"), "{told}");
+    let registry = format!("file://{}", folder.path().join("registry").display());
+    let (code, told) = fails(&["models", "--registry", &registry, "gc"], None);
+    assert!(code == 2 && told.contains("--unused-for"), "{told}");
+    for how in [
+        &["--config", &config, "gc"][..],
+        &["--config", &config, "gc", "--unused-for", "2h", "--force"],
+        &["--registry", &registry, "gc", "--unused-for", "2h"],
+    ] {
+        let report = ok(&[&["models"], how, &["--format", "json"]].concat(), None);
+        let report: Value = serde_json::from_slice(&report).unwrap();
+        assert_eq!(report["removed"][0]["model"], id, "{how:?}");
+    }
+}
+
+#[test]
+fn a_model_is_put_to_use_in_pipelines_alone_that_there_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(folder.path());
+    let registry = format!("file://{}", folder.path().join("registry").display());
+    let (file, id) = dictionary(folder.path());
+    ok(&["models", "--registry", &registry, "import", &file], None);
+    for (way, pipeline, why) in [
+        (["--registry", &registry], "../x", "is no name of a pipeline"),
+        (["--registry", &registry], "", "is no name of a pipeline"),
+        (["--config", &config], "flight", "has no pipeline `flight`: did you mean `flights`?"),
+    ] {
+        let (code, told) = fails(&[&["models"], &way[..], &["promote", &id, "--pipeline", pipeline]].concat(), None);
+        assert!(code == 2 && told.contains(why), "{told}");
+    }
+    assert!(!folder.path().join("registry/active").exists(), "nothing is left behind");
+    let said = |way: &[&str]| {
+        let output = latentd(&[&["models"], way].concat(), None);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = said(&["--registry", &registry, "promote", &id, "--pipeline", "later"]);
+    assert!(told.contains("knows no pipeline `later` yet"), "{told}");
+    assert_eq!(said(&["--registry", &registry, "promote", &id, "--pipeline", "later"]), "");
+    assert_eq!(said(&["--config", &config, "promote", &id]), "");
+}
+
+#[test]
+fn bench_takes_the_prices_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(folder.path());
+    let file = folder.path().join("flights.jsonl");
+    fs::write(&file, flights(100_000)).unwrap();
+    let prices = |more: &[&str]| -> Value {
+        let bench =
+            ["bench", file.to_str().unwrap(), "--limit", "50", "--time", "1ms", "-c", "identity", "--format", "json"];
+        serde_json::from_slice::<Value>(&ok(&[&bench[..], more].concat(), None)).unwrap()["prices"].clone()
+    };
+    let own = prices(&[]);
+    assert_eq!(
+        (&own["cpu_hour"], &own["replication"], &own["retention_seconds"]),
+        (&0.04.into(), &3.into(), &2_592_000.into())
+    );
+    let known = prices(&["--config", &config, "--replication", "5"]);
+    assert_eq!(
+        (&known["cpu_hour"], &known["replication"], &known["retention_seconds"]),
+        (&7.5.into(), &5.into(), &1_728_000.into())
+    );
+}
+
 #[test]
 fn help_completions_and_manual_pages_name_every_command() {
     let help = String::from_utf8(ok(&["--help"], None)).unwrap();

@@ -113,7 +113,7 @@ async fn publish(registry: &Registry, index: usize) -> ModelId {
 }
 
 fn signature(minute: u32) -> Signature {
-    Signature { by: "test".to_owned(), at: format!("2026-11-24T21:{minute:02}:00Z") }
+    Signature { by: "test".to_owned(), at: format!("2026-11-24T21:{minute:02}:00Z"), retention_ms: None }
 }
 
 fn artefact_path(model: &ModelId) -> Path {
@@ -584,12 +584,17 @@ async fn a_model_of_fields_stays_as_long_as_its_topic_keeps_what_it_coded(regist
     let day = Duration::from_secs(86_400);
     let ((first, block), (second, _)) = (fields("first"), fields("second"));
     // Made on the 1st of September, in use until the 1st of October: its last block goes with the 31st.
-    for (model, time) in [(&first, "2026-09-01T00:00:00Z"), (&second, "2026-10-01T00:00:00Z")] {
+    // Who makes the second change does not know how long the topic keeps its records; what was known goes on.
+    let kept_ms = 40 * 86_400_000;
+    for (model, time, retention_ms) in
+        [(&first, "2026-09-01T00:00:00Z", Some(kept_ms)), (&second, "2026-10-01T00:00:00Z", None)]
+    {
         let mut manifest = Manifest::new(model.artefact(), Family::COLUMNS, "orders", time);
         manifest.parent = (model.id() == second.id()).then(|| first.id());
         registry.publish(&manifest, model.artefact().to_vec()).await.unwrap();
-        let signature = Signature { by: "test".to_owned(), at: time.to_owned() };
-        registry.set_active("orders", &model.id(), Expect::Anything, &signature).await.unwrap();
+        let signature = Signature { by: "test".to_owned(), at: time.to_owned(), retention_ms };
+        let set = registry.set_active("orders", &model.id(), Expect::Anything, &signature).await.unwrap();
+        assert_eq!(set.retention_ms, Some(kept_ms));
     }
     let runtime = tokio::runtime::Handle::current();
     let reads = || {
@@ -614,6 +619,12 @@ async fn a_model_of_fields_stays_as_long_as_its_topic_keeps_what_it_coded(regist
     assert_eq!(why, Some(KeptWhy::Recent), "59 days old, and in use 29 days ago");
     assert_eq!(reads().await.unwrap(), Ok(400));
     policy.now = at("2026-11-01T00:00:00Z");
+    let report = registry.gc(&policy).await.unwrap();
+    let why = report.kept.iter().find(|kept| kept.model == first.id()).map(|kept| kept.why);
+    assert_eq!((report.removed.len(), why), (0, Some(KeptWhy::Retention)), "the topic keeps its records for 40 days");
+    let forced = GcPolicy { despite_retention: true, dry_run: true, ..policy.clone() };
+    assert_eq!(registry.gc(&forced).await.unwrap().removed.len(), 1);
+    policy.now = at("2026-11-10T00:00:01Z");
     let report = registry.gc(&policy).await.unwrap();
     assert_eq!(report.removed.iter().map(|removed| removed.model).collect::<Vec<_>>(), [first.id()]);
     let error = reads().await.unwrap().unwrap_err();
@@ -673,7 +684,7 @@ async fn of_many_changes_in_the_same_moment_none_is_lost() {
         let models = [publish(&registry, 0).await, publish(&registry, 1).await, publish(&registry, 2).await];
         let changes = (0..16).map(|i| {
             let registry = registry.clone();
-            let by = Signature { by: format!("writer {i}"), at: "2026-11-24T21:00:00Z".to_owned() };
+            let by = Signature { by: format!("writer {i}"), at: "2026-11-24T21:00:00Z".to_owned(), retention_ms: None };
             tokio::spawn(async move { registry.set_active("p", &models[i % 3], Expect::Anything, &by).await })
         });
         let made: Vec<_> = join_all(changes).await.into_iter().map(|done| done.unwrap().unwrap()).collect();

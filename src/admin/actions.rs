@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -75,13 +75,29 @@ pub struct GenerateRequest {
     /// What all chance comes from.
     #[serde(default)]
     pub seed: u64,
-    /// The values that fields are to have, by their paths; without it records are drawn as the pipeline draws them.
-    #[serde(default, rename = "where")]
+    /// The values that fields are to have, by their paths: texts, numbers, true, false or null. Without it records are drawn as the
+    /// pipeline draws them.
+    #[serde(default, rename = "where", deserialize_with = "fixed")]
+    #[schema(value_type = Option<BTreeMap<String, serde_json::Value>>)]
     pub condition: Option<BTreeMap<String, String>>,
 }
 
 fn ten() -> u32 {
     10
+}
+
+/// What fields are to have, written as in the records, texts without quotes.
+fn fixed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeMap<String, String>>, D::Error> {
+    let Some(values) = Option::<BTreeMap<String, Value>>::deserialize(deserializer)? else { return Ok(None) };
+    let text = |(field, value): (String, Value)| match value {
+        Value::String(text) => Ok((field, text)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok((field, value.to_string())),
+        Value::Array(_) | Value::Object(_) => {
+            let message = format!("`where.{field}` must be a text, a number, true, false or null");
+            Err(<D::Error as serde::de::Error>::custom(message))
+        }
+    };
+    values.into_iter().map(text).collect::<Result<_, _>>().map(Some)
 }
 
 /// Records that were drawn.
@@ -93,14 +109,16 @@ pub struct Generated {
     pub generator: String,
     /// The media type of a record.
     pub content_type: String,
-    /// The report that lets the pipeline publish from the model.
+    /// The report that lets the pipeline publish from the model; absent under another condition than it was judged under.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
-    /// `training` or `not-for-training`.
+    /// `training` or `not-for-training`; the latter under another condition than the model was judged under.
     pub usage: String,
     /// The seed.
     pub seed: u64,
-    /// The records, in the order of their numbers, which begin at 0.
+    /// Records that are not valid, which the pipeline would not publish either: others were drawn in their place.
+    pub left_out: u64,
+    /// The records, in the order of their numbers; fewer than asked for where hardly one that is drawn is valid.
     pub records: Vec<GeneratedRecord>,
 }
 
@@ -118,6 +136,17 @@ pub struct GeneratedRecord {
     /// The record, where it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value_base64: Option<String>,
+    /// The headers that a pipeline would give it, from which anybody with the model draws it again.
+    pub headers: Vec<GeneratedHeader>,
+}
+
+/// A header of a record that was drawn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct GeneratedHeader {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// Why an action was not done.
@@ -138,4 +167,21 @@ pub enum ActionError {
     /// It failed.
     #[error("{0}")]
     Failed(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_has_texts_numbers_booleans_and_nulls() {
+        let read = |text: &str| serde_json::from_str::<GenerateRequest>(text);
+        let request = read(r#"{"where":{"age":39,"gain":-1.5,"sex":"Female","own":true,"end":null}}"#).unwrap();
+        let expected = [("age", "39"), ("end", "null"), ("gain", "-1.5"), ("own", "true"), ("sex", "Female")];
+        let expected = expected.map(|(field, value)| (field.to_owned(), value.to_owned()));
+        assert_eq!(request.condition, Some(BTreeMap::from(expected)));
+        assert_eq!((read("{}").unwrap().condition, read(r#"{"where":null}"#).unwrap().condition), (None, None));
+        let refused = read(r#"{"where":{"age":[39]}}"#).unwrap_err().to_string();
+        assert!(refused.contains("`where.age` must be a text, a number"), "{refused}");
+    }
 }

@@ -12,6 +12,8 @@ mod problem;
 mod routes;
 mod server;
 
-pub use actions::{ActionError, Actions, GenerateRequest, Generated, GeneratedRecord, ReloadSummary, Role};
+pub use actions::{
+    ActionError, Actions, GenerateRequest, Generated, GeneratedHeader, GeneratedRecord, ReloadSummary, Role,
+};
 pub use routes::openapi;
 pub use server::{AdminError, AdminHandle, AdminServer, AdminSettings};

@@ -63,7 +63,7 @@ pub fn is_generated(headers: &[HeaderRef<'_>]) -> bool {
 /// What a record may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Usage {
-    /// Models may learn from it.
+    /// Models may learn from it: somebody looked, and where the lift can be measured it says nothing against it.
     Training,
     /// Models that learn from it become worse, or nobody has looked.
     NotForTraining,

@@ -8,6 +8,7 @@ use anyhow::{Context, ensure};
 use indicatif::ProgressBar;
 use regex::Regex;
 
+use crate::augment::is_generated;
 use crate::cli::records::{self, RecordMode};
 use crate::model::Span;
 use crate::pipeline::{Run, SourceTopics};
@@ -35,12 +36,23 @@ pub struct Bounds {
     pub records: u64,
 }
 
+/// What becomes of generated records that a topic holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generated {
+    /// They are read like any other.
+    Read,
+    /// They are left out, and counted: nothing learns from them.
+    Refused,
+}
+
 /// Records in runs, the oldest first.
 pub struct Corpus {
     /// The runs.
     pub runs: Vec<Run>,
     /// Where they lie, when they are a topic's.
     pub window: Vec<Span>,
+    /// Generated records that were refused.
+    pub refused: u64,
 }
 
 impl Corpus {
@@ -65,7 +77,7 @@ impl Corpus {
                 bar.set_message(format!("reading {mode} records: {read}"));
             }
         }
-        let corpus = Self { runs: newest.finish().map(|dated| dated.run).collect(), window: Vec::new() };
+        let corpus = Self { runs: newest.finish().map(|dated| dated.run).collect(), window: Vec::new(), refused: 0 };
         ensure!(!corpus.runs.is_empty(), "`{}` holds no records", path.display());
         Ok(corpus)
     }
@@ -75,6 +87,7 @@ impl Corpus {
         from: &SourceTopics,
         kafka: &KafkaSettings,
         bounds: &Bounds,
+        generated: Generated,
         bar: &ProgressBar,
     ) -> anyhow::Result<Self> {
         let topics = topics(from, kafka)?;
@@ -84,9 +97,10 @@ impl Corpus {
             records: (bounds.records / partitions.max(1).unsigned_abs()).max(1),
             ..*bounds
         };
-        let (mut dated, mut window) = (Vec::new(), Vec::new());
+        let (mut dated, mut window, mut refused) = (Vec::new(), Vec::new(), 0);
         for topic in &topics {
-            for (partition, newest) in scan(&topic.name, kafka, &share, bar)? {
+            for (partition, newest) in scan(&topic.name, kafka, &share, generated, bar)? {
+                refused += newest.refused;
                 let runs: Vec<Dated> = newest.finish().collect();
                 if let (Some(first), Some(last)) = (runs.first(), runs.last()) {
                     window.push(Span { topic: topic.name.clone(), partition, first: first.first, last: last.last });
@@ -97,8 +111,13 @@ impl Corpus {
         // Partitions were read side by side: by time the newest runs are the newest.
         dated.sort_by_key(|dated| dated.millis);
         let names: Vec<String> = topics.iter().map(|topic| format!("`{}`", topic.name)).collect();
-        ensure!(!dated.is_empty(), "{} holds no records with values", names.join(", "));
-        Ok(Self { runs: dated.into_iter().map(|dated| dated.run).collect(), window })
+        let names = names.join(", ");
+        ensure!(
+            !dated.is_empty() || refused == 0,
+            "{names} holds none but generated records, which nothing learns from"
+        );
+        ensure!(!dated.is_empty(), "{names} holds no records with values");
+        Ok(Self { runs: dated.into_iter().map(|dated| dated.run).collect(), window, refused })
     }
 
     /// Number of records.
@@ -127,6 +146,7 @@ fn scan(
     topic: &str,
     kafka: &KafkaSettings,
     share: &Bounds,
+    generated: Generated,
     bar: &ProgressBar,
 ) -> anyhow::Result<BTreeMap<i32, Newest>> {
     let settings = ScanSettings {
@@ -141,10 +161,13 @@ fn scan(
     loop {
         match scan.poll(Duration::from_secs(1)) {
             Ok(Scanned::Record(record)) => {
-                partitions
-                    .entry(record.partition())
-                    .or_insert_with(|| Newest::new(share, true))
-                    .push(&record.record()?);
+                let newest = partitions.entry(record.partition()).or_insert_with(|| Newest::new(share, true));
+                let record = record.record()?;
+                if generated == Generated::Refused && is_generated(&record.headers) {
+                    newest.refused += 1;
+                } else {
+                    newest.push(&record);
+                }
                 read += 1;
                 if read % LOOK == 0 {
                     bar.set_message(format!("reading `{topic}`: {read} records"));
@@ -188,13 +211,15 @@ struct Newest {
     runs: VecDeque<Dated>,
     bytes: usize,
     records: u64,
+    /// Generated records that were left out.
+    refused: u64,
 }
 
 impl Newest {
     fn new(bounds: &Bounds, has_framing: bool) -> Self {
         // What is learned from single values has no use for the rest.
         let whole = has_framing && bounds.run_bytes > 0;
-        Self { bounds: *bounds, whole, runs: VecDeque::new(), bytes: 0, records: 0 }
+        Self { bounds: *bounds, whole, runs: VecDeque::new(), bytes: 0, records: 0, refused: 0 }
     }
 
     /// Takes the next record: one without a value only between others. The oldest runs go that the bounds leave no room for.

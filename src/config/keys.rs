@@ -166,7 +166,7 @@ pub const KEYS: &[Key] = &[
         "codec, or `codec:level`",
         Some("\"zstd\""),
         "\"zstd:19\"",
-        "auto, identity, huffman, lzw, zlib, gzip, deflate, brotli, zstd, lz4, xz, bzip2, zstd-dict or columns. `auto` measures them on the topic's newest records and takes the cheapest at the prices in `[cost]`; zstd-3 until enough was seen.",
+        "auto, identity, huffman, lzw, zlib, gzip, deflate, brotli, zstd, lz4, xz, bzip2, zstd-dict, columns or latent. `auto` measures them on the topic's newest records and takes the cheapest at the prices in `[cost]`; zstd-3 until enough was seen.",
     ),
     key(
         "pipelines.*.layout",
@@ -457,6 +457,16 @@ mod tests {
         ] {
             assert_eq!(find(path).map_or("none", |key| key.path), key, "{path}");
         }
+    }
+
+    #[test]
+    fn every_codec_that_is_accepted_is_in_the_reference() {
+        use crate::codec::Algorithm;
+        let meaning = find("pipelines.*.codec").map_or("", |key| key.meaning);
+        let listed = meaning.split('.').next().unwrap_or_default().replace(" or ", ", ");
+        let listed: Vec<&str> = listed.split(", ").collect();
+        let accepted = Algorithm::ALL.into_iter().chain(Algorithm::LEARNED).map(Algorithm::name);
+        assert_eq!(listed, ["auto"].into_iter().chain(accepted).collect::<Vec<_>>());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod text;
 
 pub use error::{ConfigErrors, Notice, Problem, Style};
 pub use node::Origin;
+pub use resolve::{NAME, is_name};
 pub use secret::Secret;
 pub use section::{Explained, nearest};
 

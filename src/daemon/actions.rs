@@ -4,24 +4,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 use tokio::runtime::{Handle, Runtime};
 
+use super::drawing;
 use super::pipelines::{Common, PipelineSet, StartError};
-use crate::admin::{ActionError, Actions, GenerateRequest, Generated, GeneratedRecord, ReloadSummary, Role};
+use crate::admin::{ActionError, Actions, GenerateRequest, Generated, ReloadSummary, Role};
 use crate::config::{self, Config};
-use crate::model::DrawError;
 use crate::registry::{Expect, Registry, RegistryError, Signature, generator_of, log_of};
 use crate::telemetry::{EventKind, PipelineState, PipelineStatus};
 
 /// How long the registry may take to answer.
 const ASK: Duration = Duration::from_secs(20);
-
-/// Most records that one request draws, and most bytes of them.
-const MOST_GENERATED: u32 = 1_000;
-const MOST_GENERATED_BYTES: usize = 4 << 20;
 
 /// The daemon's side of [`Actions`].
 pub struct DaemonActions {
@@ -151,7 +145,7 @@ impl DaemonActions {
 
     fn signature(&self) -> Signature {
         let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        Signature { by: self.by.clone(), at }
+        Signature { by: self.by.clone(), at, retention_ms: None }
     }
 
     fn control(&self, pipeline: &str, paused: bool) -> Result<(), ActionError> {
@@ -243,9 +237,7 @@ impl Actions for DaemonActions {
 
     fn generate(&self, pipeline: &str, request: &GenerateRequest) -> Result<Generated, ActionError> {
         let status = self.known(pipeline)?;
-        if !(1..=MOST_GENERATED).contains(&request.count) {
-            return Err(ActionError::Invalid(format!("`count` is {}: write 1 to {MOST_GENERATED}", request.count)));
-        }
+        drawing::check(request)?;
         let Some(augmentation) = self.pipelines.augmentation(pipeline) else {
             let text =
                 format!("pipeline `{pipeline}` generates nothing: give it a table `[pipelines.{pipeline}.augment]`");
@@ -257,45 +249,7 @@ impl Actions for DaemonActions {
                 "pipeline `{pipeline}` publishes no generated records: {reason}"
             )));
         };
-        let invalid = |error: DrawError| ActionError::Invalid(error.to_string());
-        if let Some(condition) = &request.condition {
-            licence.generator.admits(condition).map_err(invalid)?;
-        }
-        let length = licence.generator.run_length().max(1);
-        let (mut drawn, mut bytes, mut records) = (Vec::new(), 0, Vec::new());
-        for run in 0..request.count.div_ceil(length) {
-            let count = (request.count - run * length).min(length);
-            let draw = match &request.condition {
-                Some(condition) => licence.generator.draw(request.seed, condition, run.into(), count, &mut drawn),
-                None => licence.draw(request.seed, run.into(), count, &mut drawn),
-            };
-            draw.map_err(|error| ActionError::Failed(error.to_string()))?;
-            for record in drawn.drain(..) {
-                bytes += record.len();
-                if bytes > MOST_GENERATED_BYTES {
-                    let text = format!("they take more than {MOST_GENERATED_BYTES} bytes: ask for fewer");
-                    return Err(ActionError::Invalid(text));
-                }
-                let (value, value_base64) = match String::from_utf8(record) {
-                    Ok(text) => (Some(text), None),
-                    Err(error) => (None, Some(BASE64.encode(error.as_bytes()))),
-                };
-                let index = records.len() as u64;
-                let condition = request.condition.as_ref();
-                let condition = condition.unwrap_or_else(|| licence.condition(request.seed, index)).clone();
-                records.push(GeneratedRecord { index, condition, value, value_base64 });
-            }
-        }
-        let lineage = &licence.lineage;
-        Ok(Generated {
-            model: lineage.model.to_string(),
-            generator: lineage.generator.to_owned(),
-            content_type: lineage.content_type.to_owned(),
-            report: lineage.report.clone(),
-            usage: lineage.usage.name().to_owned(),
-            seed: request.seed,
-            records,
-        })
+        drawing::drawn(&licence, request)
     }
 
     fn rollback(&self, pipeline: &str, of: Role) -> Result<Value, ActionError> {

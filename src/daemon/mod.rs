@@ -4,6 +4,7 @@
 //! polling, finish or abort their transactions and leave their groups, the admin server last; one deadline for all.
 
 mod actions;
+mod drawing;
 mod pipelines;
 
 pub use pipelines::{PipelineSet, StartError};

@@ -200,7 +200,10 @@ impl Supervisor {
         loop {
             self.wishes.beat();
             match Topology::resolve(self.workshop.settings(), self.workshop.kafka(), &|| self.wishes.beat()) {
-                Ok(topology) => return Some(Arc::new(topology)),
+                Ok(topology) => {
+                    self.workshop.note_retention(topology.retention_ms());
+                    return Some(Arc::new(topology));
+                }
                 Err(error) => self.workshop.observer().trouble(&error),
             }
             if !self.sleep(backoff) {

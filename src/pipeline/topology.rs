@@ -8,7 +8,7 @@ use regex::Regex;
 
 use super::settings::{DeadLetter, Settings, SourceTopics};
 use super::{inheritance, replication};
-use crate::sink::topics::{DEFAULT_MAX_MESSAGE_BYTES, TopicAdmin};
+use crate::sink::topics::{DEFAULT_MAX_MESSAGE_BYTES, TopicAdmin, TopicProperties};
 use crate::source::topics::{TopicInfo, TopicReader};
 use crate::source::{ClientError, Diagnosis, KafkaSettings};
 
@@ -76,6 +76,7 @@ impl Route {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
     routes: BTreeMap<String, Arc<Route>>,
+    retention_ms: Option<i64>,
 }
 
 /// How long to wait for one answer.
@@ -88,7 +89,8 @@ impl Topology {
     /// A topology of known routes, by source topic.
     #[cfg(test)]
     pub(crate) fn of(routes: impl IntoIterator<Item = (String, Route)>) -> Self {
-        Self { routes: routes.into_iter().map(|(topic, route)| (topic, Arc::new(route))).collect() }
+        let routes = routes.into_iter().map(|(topic, route)| (topic, Arc::new(route))).collect();
+        Self { routes, retention_ms: None }
     }
 
     /// Looks everything up, and creates what is missing and may be created. `beat` is called between any two questions.
@@ -97,7 +99,7 @@ impl Topology {
         let sources = sources(settings, &reader, beat)?;
         let admin = TopicAdmin::connect(kafka)?;
         let mut routes = BTreeMap::new();
-        let mut written = Vec::new();
+        let (mut written, mut retention_ms) = (Vec::new(), None);
         for source in sources {
             beat();
             if !source.is_led {
@@ -106,9 +108,11 @@ impl Topology {
             let target = settings.to.resolve(&source.name);
             let properties = admin.properties(&source.name, ASK)?;
             let wanted = inheritance::of_target(&properties, !settings.keeps_keys());
-            let (target_info, target_max_batch) =
+            let (target_info, target_properties) =
                 target_topic(&reader, &admin, &target, source.partitions, settings.create_topics, &wanted, beat)?;
             written.push((target.clone(), target_info.replicas));
+            let target_max_batch = target_properties.max_message_bytes;
+            retention_ms = longest(retention_ms, target_properties.retention_ms);
             let mut route = Route {
                 target: target.as_str().into(),
                 target_partitions: target_info.partitions,
@@ -124,10 +128,13 @@ impl Topology {
                 let name = augment.to.resolve(&source.name);
                 // Generated records have no keys by which a topic could be compacted.
                 let wanted = inheritance::of_target(&properties, true);
-                let (info, max_batch) =
+                let (info, own) =
                     target_topic(&reader, &admin, &name, source.partitions, settings.create_topics, &wanted, beat)?;
-                route.augmented =
-                    Some(Augmented { topic: name.as_str().into(), partitions: info.partitions, max_batch });
+                route.augmented = Some(Augmented {
+                    topic: name.as_str().into(),
+                    partitions: info.partitions,
+                    max_batch: own.max_message_bytes,
+                });
                 written.push((name, info.replicas));
             }
             if let DeadLetter::Topic(template) = &settings.dead_letter {
@@ -136,11 +143,11 @@ impl Topology {
                 // A record that is too large for its target must still fit here.
                 let room = properties.max_message_bytes.max(target_max_batch) + DEAD_LETTER_ROOM;
                 let wanted = inheritance::of_dead_letters(&properties, room);
-                let (info, max_batch) =
+                let (info, own) =
                     target_topic(&reader, &admin, &name, source.partitions, settings.create_topics, &wanted, beat)?;
                 route.dead_letter = Some(name.as_str().into());
                 route.dead_letter_partitions = info.partitions;
-                route.dead_letter_max_batch = max_batch;
+                route.dead_letter_max_batch = own.max_message_bytes;
                 written.push((name, info.replicas));
             }
             routes.insert(source.name, Arc::new(route));
@@ -148,7 +155,7 @@ impl Topology {
         if let Some(warning) = replication::warning(settings.delivery, &written, &reader, ASK) {
             tracing::warn!(pipeline = &*settings.name, "{warning}");
         }
-        Ok(Self { routes })
+        Ok(Self { routes, retention_ms })
     }
 
     /// The route of a source topic.
@@ -172,6 +179,11 @@ impl Topology {
             let augmented = route.augmented.as_ref().map(|augmented| augmented.max_batch);
             [Some(route.target_max_batch), augmented, dead].into_iter().flatten()
         })
+    }
+
+    /// How long a target keeps its records, the longest of all, in milliseconds; -1 for ever.
+    pub fn retention_ms(&self) -> Option<i64> {
+        self.retention_ms
     }
 
     /// The source topics.
@@ -233,7 +245,7 @@ fn target_topic(
     create: bool,
     properties: &BTreeMap<String, String>,
     beat: &dyn Fn(),
-) -> Result<(TopicInfo, usize), ClientError> {
+) -> Result<(TopicInfo, TopicProperties), ClientError> {
     let info = match reader.topic(name, ASK) {
         Ok(info) => info,
         Err(error) if error.diagnosis == Diagnosis::MissingTopic && create => {
@@ -248,12 +260,29 @@ fn target_topic(
         }
         Err(error) => return Err(error),
     };
-    Ok((info, admin.max_message_bytes(name, ASK)?))
+    Ok((info, admin.properties(name, ASK)?))
+}
+
+/// The longer of two times that topics keep their records; what is negative is for ever.
+fn longest(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    match (a, b) {
+        (Some(a), Some(b)) if a < 0 || b < 0 => Some(a.min(b)),
+        _ => a.max(b),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_of_several_retentions_counts_and_for_ever_is_longer() {
+        for (a, b, is) in
+            [(None, None, None), (None, Some(5), Some(5)), (Some(7), Some(5), Some(7)), (Some(-1), Some(5), Some(-1))]
+        {
+            assert_eq!([longest(a, b), longest(b, a)], [is; 2]);
+        }
+    }
 
     #[test]
     fn a_record_keeps_its_partition_where_it_can_and_its_order_everywhere() {

@@ -83,6 +83,13 @@ impl Workshop {
         &self.parts.settings
     }
 
+    /// Says to what learns how long what is written is kept.
+    pub fn note_retention(&self, retention_ms: Option<i64>) {
+        if let Some(learner) = &self.parts.learner {
+            learner.note_retention(retention_ms);
+        }
+    }
+
     /// The cluster.
     pub fn kafka(&self) -> &KafkaSettings {
         &self.parts.kafka

@@ -1,6 +1,7 @@
 //! The judge: learns what real records are like, then judges generated ones.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
@@ -16,11 +17,10 @@ use super::sample::{choose, choose_sorted};
 use super::schema::{FeatureKind, Role, Row, Schema};
 use super::table::{Gaps, Table, Values};
 use super::target::Target;
+use super::validator::Validator;
 
 /// Fewest records of a kind that anything is said about.
 pub const LEAST_ROWS: usize = 100;
-/// Records that the schema is learned from at most.
-const SCHEMA_ROWS: usize = 20_000;
 /// Rows on each side whose neighbourhoods are looked at.
 const NEIGHBOUR_ROWS: usize = 2_000;
 /// Which neighbour makes a neighbourhood (Naeem et al. 2020).
@@ -52,7 +52,7 @@ impl Default for Options {
 /// Knows real records, and judges generated ones by them. Owns all that it needs.
 #[derive(Debug)]
 pub struct Judge {
-    schema: Schema,
+    schema: Arc<Schema>,
     options: Options,
     rows: [usize; 2],
     train: Table,
@@ -81,9 +81,7 @@ impl Judge {
             }
         }
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-        let learned: Vec<&[u8]> =
-            choose_sorted(train.len(), SCHEMA_ROWS, &mut rng).into_iter().map(|row| train[row]).collect();
-        let schema = Schema::learn(&learned);
+        let Validator { schema } = Validator::of(train, &mut rng);
         let mut table = |records: &[&[u8]]| {
             let rows = choose(records.len(), options.rows.max(LEAST_ROWS), &mut rng);
             Table::of(&schema, rows.into_iter().map(|row| records[row]))
@@ -128,9 +126,12 @@ impl Judge {
 
     /// Whether a generated record is of the topic's syntax and types. One that is not is to be dropped.
     pub fn is_valid(&self, record: &[u8]) -> bool {
-        let mut row = Row::default();
-        self.schema.read(record, &mut row);
-        self.schema.is_valid(record, &row)
+        self.validator().is_valid(record)
+    }
+
+    /// Who says the same and holds no records.
+    pub fn validator(&self) -> Validator {
+        Validator { schema: Arc::clone(&self.schema) }
     }
 
     /// Judges generated records. The same records give the same report, bit by bit.
@@ -138,7 +139,7 @@ impl Judge {
         if generated.len() < LEAST_ROWS {
             return Err(QualityError::TooFew { what: "generated", found: generated.len() });
         }
-        let schema = &self.schema;
+        let schema = &*self.schema;
         let (mut valid, mut copies, mut gaps) = (Vec::with_capacity(generated.len()), 0, Gaps::new(schema));
         let mut row = Row::default();
         for record in generated {
@@ -183,7 +184,7 @@ impl Judge {
 
     /// Trees against held-out records, and against training records, whose copies they would take for real.
     fn two_samples(&self, table: &Table, rng: &mut ChaCha8Rng) -> Result<Gate, QualityError> {
-        let schema = &self.schema;
+        let schema = &*self.schema;
         let mut against = |real: &Table| -> Result<(Told, usize), QualityError> {
             let rows = real.rows.min(table.rows);
             let even: Vec<usize> = (0..rows).collect();

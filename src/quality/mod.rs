@@ -24,12 +24,14 @@ mod sample;
 mod schema;
 mod table;
 mod target;
+mod validator;
 
 pub use gate::{Bounds, Gate, GateName, Verdict};
 pub use judge::{Judge, LEAST_ROWS, Options};
 pub use overlay::{Bins, Overlay};
 pub use report::{Judged, LeftOutColumn, Report, Rows, Skipped};
 pub use schema::LeftOut;
+pub use validator::Validator;
 
 /// Why records cannot be judged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -42,6 +42,10 @@ pub struct Activation {
     pub by: String,
     /// When: RFC 3339, in UTC, by the clock of who made it.
     pub at: String,
+    /// How long the pipeline's target kept its records then, in milliseconds, or at an earlier change where whoever made this one
+    /// did not know; -1 for ever. So long after its last use the model is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_ms: Option<i64>,
     /// Fields of newer versions, kept as they are.
     #[serde(flatten)]
     pub other: BTreeMap<String, serde_json::Value>,
@@ -86,6 +90,8 @@ pub struct Signature {
     pub by: String,
     /// RFC 3339, in UTC.
     pub at: String,
+    /// How long the pipeline's target keeps what is coded, in milliseconds, where whoever changes something knows it; -1 for ever.
+    pub retention_ms: Option<i64>,
 }
 
 /// What a caller believes that the pipeline uses.
@@ -271,6 +277,9 @@ impl Registry {
                 change,
                 by: signature.by.clone(),
                 at: signature.at.clone(),
+                retention_ms: signature
+                    .retention_ms
+                    .or_else(|| current.as_ref().and_then(|activation| activation.retention_ms)),
                 other: BTreeMap::new(),
             };
             let path = layout::activation(pipeline, next.sequence);

@@ -15,7 +15,8 @@ use crate::model::{Dictionary, Family, Manifest};
 ///
 /// A model is kept while any pipeline uses it, while it is among the last `keep_last` that a pipeline used (a rollback
 /// may want it), while it is named in `keep`, and for `unused_for` after its last use. A frame that a model coded can
-/// lie in its topic for the topic's whole retention after that: `unused_for` must be longer than the longest of them.
+/// lie in its topic for the topic's whole retention after that: `unused_for` must be longer than the longest of them. Where the
+/// change that put a model to use says how long that is, the model is kept so long in any case.
 #[derive(Clone, Debug)]
 pub struct GcPolicy {
     /// The time now.
@@ -24,6 +25,8 @@ pub struct GcPolicy {
     pub unused_for: Duration,
     /// How many of the models that each pipeline used last are kept whatever their age.
     pub keep_last: usize,
+    /// Whether models go that a retention still needs which their log names.
+    pub despite_retention: bool,
     /// Models that are kept because something else refers to them.
     pub keep: BTreeSet<ModelId>,
     /// How old a model without a manifest must be to count as abandoned and not as being written.
@@ -42,6 +45,7 @@ impl GcPolicy {
             now,
             unused_for,
             keep_last: 3,
+            despite_retention: false,
             keep: BTreeSet::new(),
             half_written_after: Duration::from_secs(24 * 60 * 60),
             dry_run: false,
@@ -98,6 +102,8 @@ pub enum KeptWhy {
     Named,
     /// It was in use, or made, too short a time ago.
     Recent,
+    /// A topic still keeps records that it coded.
+    Retention,
 }
 
 /// What the active pointers say about a model.
@@ -106,6 +112,8 @@ struct Use {
     active: bool,
     rollback: bool,
     until: SystemTime,
+    /// How long what it coded is kept after that, in milliseconds, as far as that is known; -1 for ever.
+    retention_ms: i64,
 }
 
 impl Registry {
@@ -254,17 +262,24 @@ fn judge(manifest: &Manifest, used: Option<&Use>, policy: &GcPolicy) -> Result<S
         Some(Use { until, .. }) => made.max(*until),
         None => made,
     };
-    match policy.now.duration_since(unused_since) {
-        Ok(unused) if unused > policy.unused_for => Ok(unused_since),
-        _ => Err(KeptWhy::Recent),
-    }
+    let Some(unused) = policy.now.duration_since(unused_since).ok().filter(|unused| *unused > policy.unused_for) else {
+        return Err(KeptWhy::Recent);
+    };
+    let retention_ms = used.map_or(0, |used| used.retention_ms);
+    let is_over = u64::try_from(retention_ms).is_ok_and(|retention| unused > Duration::from_millis(retention));
+    if is_over || policy.despite_retention { Ok(unused_since) } else { Err(KeptWhy::Retention) }
 }
 
 /// Adds what one pipeline's history says: what is in use, what a rollback may want, and until when the rest was used.
 fn note_uses(history: &[Activation], policy: &GcPolicy, uses: &mut BTreeMap<ModelId, Use>) {
     let time = |activation: &Activation| humantime::parse_rfc3339(&activation.at).unwrap_or(policy.now);
-    let mut note = |model, active, rollback, until| {
-        let entry = uses.entry(model).or_insert(Use { active: false, rollback: false, until: SystemTime::UNIX_EPOCH });
+    let retention = |activation: &Activation| activation.retention_ms.unwrap_or(0);
+    let mut note = |model, active, rollback, until, retention_ms: i64| {
+        let nothing = Use { active: false, rollback: false, until: SystemTime::UNIX_EPOCH, retention_ms: 0 };
+        let entry = uses.entry(model).or_insert(nothing);
+        if entry.retention_ms >= 0 {
+            entry.retention_ms = if retention_ms < 0 { -1 } else { entry.retention_ms.max(retention_ms) };
+        }
         entry.active |= active;
         entry.rollback |= rollback;
         entry.until = entry.until.max(until);
@@ -273,12 +288,15 @@ fn note_uses(history: &[Activation], policy: &GcPolicy, uses: &mut BTreeMap<Mode
     // policy lasts at least covers.
     for (activation, next) in history.iter().zip(history.iter().skip(1)) {
         if let Some(model) = activation.model {
-            note(model, false, false, time(next).max(time(activation)));
+            // Set longer since, it is as long for what lies there already.
+            let kept = [retention(activation), retention(next)];
+            let kept = if kept.contains(&-1) { -1 } else { kept[0].max(kept[1]) };
+            note(model, false, false, time(next).max(time(activation)), kept);
         }
     }
     let Some(last) = history.last() else { return };
     if let Some(model) = last.model {
-        note(model, true, false, policy.now);
+        note(model, true, false, policy.now, retention(last));
     }
     let mut latest = BTreeSet::new();
     for activation in history.iter().rev().filter(|activation| activation.change == Change::Promote) {
@@ -287,7 +305,7 @@ fn note_uses(history: &[Activation], policy: &GcPolicy, uses: &mut BTreeMap<Mode
         }
         let Some(model) = activation.model else { continue };
         if latest.insert(model) {
-            note(model, false, true, SystemTime::UNIX_EPOCH);
+            note(model, false, true, SystemTime::UNIX_EPOCH, 0);
         }
     }
 }

@@ -35,6 +35,9 @@ pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
 pub struct TopicProperties {
     /// The largest record batch it takes.
     pub max_message_bytes: usize,
+    /// How long it keeps its records, in milliseconds; -1 for ever, as one that is only compacted does whatever else it says.
+    /// Nothing where it was not told.
+    pub retention_ms: Option<i64>,
     /// What is set on the topic itself, over the brokers' defaults.
     pub own: BTreeMap<String, String>,
 }
@@ -42,7 +45,7 @@ pub struct TopicProperties {
 impl Default for TopicProperties {
     /// A topic on which nothing is set.
     fn default() -> Self {
-        Self { max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES, own: BTreeMap::new() }
+        Self { max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES, retention_ms: None, own: BTreeMap::new() }
     }
 }
 
@@ -139,7 +142,7 @@ impl TopicAdmin {
             Some(Err(code)) => return Err(ClientError::from_kafka(doing, &KafkaError::AdminOp(code))),
         };
         let mut properties = TopicProperties::default();
-        let mut is_told = false;
+        let (mut is_told, mut is_compacted) = (false, false);
         for entry in resource.entries {
             is_told = true;
             let Some(value) = entry.value else { continue };
@@ -148,9 +151,16 @@ impl TopicAdmin {
                     ClientError::new(Diagnosis::Retriable, doing, format!("`max.message.bytes` is `{value}`"))
                 })?;
             }
+            if entry.name == "retention.ms" {
+                properties.retention_ms = value.parse().ok();
+            }
+            is_compacted |= entry.name == "cleanup.policy" && value.trim() == "compact";
             if matches!(entry.source, ConfigSource::DynamicTopic) {
                 properties.own.insert(entry.name, value);
             }
+        }
+        if is_compacted {
+            properties.retention_ms = Some(-1);
         }
         Ok(is_told.then_some(properties))
     }

@@ -383,6 +383,26 @@ fn models_are_compared_on_records_and_show_where_they_came_from() {
 }
 
 #[test]
+fn the_newest_fifth_of_a_small_file_judges_and_the_report_says_in_what_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = fs::read(tools::data("nfl.csv").unwrap()).unwrap();
+    let lines: Vec<&[u8]> = all.split_inclusive(|byte| *byte == b'\n').take(1_500).collect();
+    let file = folder.path().join("nfl.csv");
+    fs::write(&file, lines.concat()).unwrap();
+    for codec in ["columns", "zstd-dict"] {
+        let trained = report(&["train", "--codec", codec, "--dictionary", "4KiB", text(&file)]);
+        let count = |name: &str| trained[name].as_u64().unwrap();
+        let (older, newer) = (count("trained_records"), count("held_out_records"));
+        assert_eq!(older + newer, 1_500, "{codec}");
+        assert!((250..=350).contains(&newer), "{codec}: {newer}");
+        assert!(count("judged_block_bytes") * 16 <= count("raw_bytes"), "{trained}");
+        assert_eq!(count("block_bytes"), 1 << 20);
+    }
+    let said = String::from_utf8(ok(&["train", text(&file)], None)).unwrap();
+    assert!(said.contains("in blocks of at most ") && said.contains("hold up to 1.00 MiB"), "{said}");
+}
+
+#[test]
 fn a_missing_model_is_named_with_the_registry_that_lacks_it() {
     let folder = tempfile::tempdir().unwrap();
     let (here, there) = (folder.path().join("here"), folder.path().join("there"));

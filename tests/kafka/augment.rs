@@ -328,19 +328,35 @@ fn shuffled() -> Vec<Vec<u8>> {
 fn a_model_that_draws_badly_publishes_nothing_and_says_why() {
     let broker = &shared();
     broker.create("blocked", 2, &[]);
+    broker.create("blocked.augmented", 2, &[("retention.ms", "604800000")]);
     let feed = Feed::adult(broker, "blocked");
     let tables = "[pipelines.blocked]\noperation = \"generate\"\nfrom = \"blocked\"\nto = \"blocked.augmented\"\n\
                   commit_interval = \"100ms\"\n[pipelines.blocked.augment]\ngenerator = \"columns\"\nrate = 0.1\n";
     let daemon = Daemon::start(broker, "blocked", tables);
     until_state(&daemon, "blocked", "publishing");
     daemon.until("records published", PATIENCE, || (published(&daemon) > 100.0).then_some(()));
+    // Whoever asks for records gets them with the headers from which they are drawn again.
+    let (status, body) = daemon.post("/api/v1/pipelines/blocked/generate");
+    let asked: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &asked["left_out"]), (200, &0.into()), "{body}");
+    let registry = Registry::open(&format!("file://{}", daemon.registry().display()), &BTreeMap::new()).unwrap();
+    let mut generators = BTreeMap::new();
+    for record in asked["records"].as_array().unwrap() {
+        let headers = record["headers"].as_array().unwrap().iter();
+        let headers =
+            headers.map(|header| (header["name"].as_str().unwrap(), header["value"].as_str().unwrap().as_bytes()));
+        let again = redraw(&mut generators, &registry, &Origin::read(headers).unwrap());
+        assert_eq!(record["value"].as_str().unwrap().as_bytes(), again);
+    }
+    // What removes models knows without a broker how long the topic keeps its records: a week.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let active = runtime.block_on(registry.active("blocked")).unwrap().unwrap();
+    assert_eq!(active.retention_ms, Some(7 * 86_400_000), "{active:?}");
     // A model of rows whose columns have nothing to do with one another, put to use by hand.
     let rows = shuffled();
     let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
     let model = latentd::model::ColumnsModel::train(&rows, &Default::default());
-    let registry = Registry::open(&format!("file://{}", daemon.registry().display()), &BTreeMap::new()).unwrap();
     let manifest = Manifest::new(model.artefact(), Family::COLUMNS, "blocked", "2026-01-01T00:00:00Z");
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(registry.publish(&manifest, model.artefact().to_vec())).unwrap();
     let (status, body) = daemon.post(&format!("/api/v1/models/{}/promote", model.id()));
     assert_eq!(status, 200, "{body}");

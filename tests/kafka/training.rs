@@ -111,6 +111,44 @@ fn a_model_trained_by_hand_is_judged_promoted_and_rolled_back_under_a_running_da
     daemon.stop();
 }
 
+#[test]
+fn a_model_trained_by_hand_from_a_topic_learns_from_no_generated_records() {
+    let broker = &shared();
+    broker.create("mixed-in", 2, &[]);
+    let mut records = flights(0, 4_000);
+    let event = Header { name: "ce_type".to_owned(), value: Some(Bytes::from_static(b"latentd.generated.v1")) };
+    let mut generated = 0;
+    for record in records.values_mut().flatten().skip(100).step_by(4) {
+        record.headers.push(event.clone());
+        generated += 1;
+    }
+    broker.produce("mixed-in", &records, false);
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, topic: &str| {
+        let path = folder.path().join(name);
+        let tables = format!(
+            "[kafka]\nbrokers = [\"{}\"]\n[registry]\nurl = \"file://{}\"\n[pipelines.p]\nfrom = \"{topic}\"\nto = \"{topic}.z\"\n\
+             codec = \"columns\"\n[pipelines.p.learn]\n",
+            broker.servers(),
+            folder.path().display(),
+        );
+        fs::write(&path, tables).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let config = write("mixed.toml", "mixed-in");
+    let trained = report(&["train", "--pipeline", "p", "--config", &config]);
+    let count = |name: &str| trained[name].as_u64().unwrap();
+    assert_eq!(count("refused_records"), generated, "{trained}");
+    assert_eq!(count("trained_records") + count("held_out_records"), 4_000 - generated, "{trained}");
+    // Nothing else is there.
+    broker.create("only-generated", 2, &[]);
+    records.values_mut().for_each(|records| records.retain(|record| !record.headers.is_empty()));
+    broker.produce("only-generated", &records, false);
+    let output = latentd(&["train", "--pipeline", "p", "--config", &write("only.toml", "only-generated")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("none but generated records"), "{said}");
+}
+
 /// A model of rows of this kind, as a file that the registry takes, and its codec.
 fn fields(word: &str, folder: &Path) -> (std::path::PathBuf, ColumnsCodec) {
     let rows: Vec<String> = (0..400).map(|i| format!("{{\"{word}\":{i},\"half\":{}}}", i / 2)).collect();

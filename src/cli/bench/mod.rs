@@ -16,6 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::records::RecordMode;
 use super::{Format, UsageError};
 use crate::codec::{Algorithm, CodecSpec};
+use crate::config;
 use crate::cost::Prices;
 use crate::payload::image::Shape;
 use crate::pipeline::{Images, SEED};
@@ -54,21 +55,24 @@ pub struct BenchArgs {
     /// Time for the passes of one row; slow ones get one pass all the same
     #[arg(long, default_value = "1s", value_parser = humantime::parse_duration, value_name = "TIME")]
     time: Duration,
-    /// Price of an hour of one core
-    #[arg(long, default_value_t = Prices::default().cpu_hour)]
-    cpu_hour: f64,
-    /// Price of moving 10⁹ bytes
-    #[arg(long, default_value_t = Prices::default().gigabyte_moved)]
-    gigabyte_moved: f64,
-    /// Price of keeping 10⁹ bytes on one broker for a month
-    #[arg(long, default_value_t = Prices::default().gigabyte_month)]
-    gigabyte_month: f64,
-    /// How long the topic keeps its records
-    #[arg(long, default_value = "30d", value_parser = humantime::parse_duration, value_name = "TIME")]
-    retention: Duration,
-    /// On how many brokers a record lies
-    #[arg(long, default_value_t = Prices::default().replication)]
-    replication: u64,
+    /// A configuration whose `[cost]` says the prices
+    #[arg(long, value_name = "FILE", env = "LATENTD_CONFIG")]
+    config: Option<PathBuf>,
+    /// Price of an hour of one core [default: of --config, or 0.04]
+    #[arg(long)]
+    cpu_hour: Option<f64>,
+    /// Price of moving 10⁹ bytes [default: of --config, or 0.05]
+    #[arg(long)]
+    gigabyte_moved: Option<f64>,
+    /// Price of keeping 10⁹ bytes on one broker for a month [default: of --config, or 0.08]
+    #[arg(long)]
+    gigabyte_month: Option<f64>,
+    /// How long the topic keeps its records [default: of --config, or 30d]
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
+    retention: Option<Duration>,
+    /// On how many brokers a record lies [default: of --config, or 3]
+    #[arg(long)]
+    replication: Option<u64>,
     /// How the table is printed
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -85,6 +89,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     if args.limit == 0 {
         return Err(UsageError::new("--limit 0 measures nothing: write a number of records").into());
     }
+    let prices = prices(args)?;
     let path = Path::new(&args.source);
     let most = args.limit.saturating_mul(2);
     let sample = match (args.brokers.is_empty(), path.exists()) {
@@ -109,14 +114,21 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let prices = Prices {
-        cpu_hour: args.cpu_hour,
-        gigabyte_moved: args.gigabyte_moved,
-        gigabyte_month: args.gigabyte_month,
-        retention: args.retention,
-        replication: args.replication,
-    };
     Report::new(&args.source, &sample, rows, prices).print(args.format)
+}
+
+/// The prices in force: those of the configuration, but for what is said by hand.
+fn prices(args: &BenchArgs) -> anyhow::Result<Prices> {
+    let config = args.config.as_ref().map(|path| config::load(path)).transpose();
+    let config = config.map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?;
+    let known = config.map_or_else(Prices::default, |config| config.cost);
+    Ok(Prices {
+        cpu_hour: args.cpu_hour.unwrap_or(known.cpu_hour),
+        gigabyte_moved: args.gigabyte_moved.unwrap_or(known.gigabyte_moved),
+        gigabyte_month: args.gigabyte_month.unwrap_or(known.gigabyte_month),
+        retention: args.retention.unwrap_or(known.retention),
+        replication: args.replication.unwrap_or(known.replication),
+    })
 }
 
 /// All ways, Kafka's own first.

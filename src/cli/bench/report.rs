@@ -167,6 +167,13 @@ impl Report {
             "source": self.source,
             "records": self.records,
             "learned_from_records": self.train,
+            "prices": {
+                "cpu_hour": self.prices.cpu_hour,
+                "gigabyte_moved": self.prices.gigabyte_moved,
+                "gigabyte_month": self.prices.gigabyte_month,
+                "retention_seconds": self.prices.retention.as_secs(),
+                "replication": self.prices.replication,
+            },
             "raw_bytes": self.raw_bytes,
             "rows": rows,
         })

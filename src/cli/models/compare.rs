@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::{RegistryArgs, metric_of, short};
-use crate::cli::corpus::{Bounds, Corpus};
+use crate::cli::corpus::{Bounds, Corpus, Generated};
 use crate::cli::records::{self, RecordMode};
 use crate::cli::show::{print_json, table};
 use crate::cli::{Format, UsageError};
@@ -139,7 +139,7 @@ fn corpus(args: &CompareArgs, registry: &RegistryArgs, bare: bool, bounds: &Boun
     let bar = ProgressBar::hidden();
     if let Some(topic) = &args.topic {
         let from = SourceTopics::Names(vec![topic.clone()]);
-        return Corpus::of_topics(&from, &cluster(args, registry)?, bounds, &bar);
+        return Corpus::of_topics(&from, &cluster(args, registry)?, bounds, Generated::Read, &bar);
     }
     let Some(file) = &args.file else { bail!("no records are named") };
     let (mode, mut reader) = records::open(file, args.records)?;

@@ -25,7 +25,10 @@ use crate::codec::{LearnedCodecs, MissingModel, ModelId, ModelRef, ModelSource, 
 use crate::config::{self, Config};
 use crate::model::package::{self, PackageError};
 use crate::model::{Dictionary, Family, Learned, Manifest, RowsModel};
-use crate::registry::{Activation, CacheSettings, Expect, GcPolicy, ModelCache, Registry, Signature, log_of};
+use crate::pipeline::Settings;
+use crate::registry::{
+    Activation, CacheSettings, Expect, GcPolicy, ModelCache, Registry, Signature, generator_of, log_of,
+};
 
 /// Which registry.
 #[derive(Debug, Clone, clap::Args)]
@@ -91,15 +94,19 @@ enum Action {
     },
     /// Remove models that nothing has used for longer than any topic keeps its records
     Gc {
-        /// How long: longer than the longest retention of a topic that the models wrote
+        /// How long: longer than the longest retention of a topic that the models wrote [default, and at least: `[cost].retention`
+        /// of --config]. Models that a daemon put to use stay as long as it found that their topic keeps its records
         #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
-        unused_for: Duration,
+        unused_for: Option<Duration>,
         /// Models that each pipeline used last, and that stay whatever their age
         #[arg(long, default_value_t = 3, value_name = "N")]
         keep_last: usize,
         /// Do it; without this, say only what would be removed
         #[arg(long)]
         delete: bool,
+        /// Take a shorter time than topics keep their records: what a removed model coded can be read by nobody
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -112,6 +119,12 @@ impl RegistryArgs {
         let config = config::load(path).map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?;
         let options = options(&config);
         Ok(Some((config.registry.url, options)))
+    }
+
+    /// The configuration that is named, whether its registry is used or not.
+    fn config(&self) -> anyhow::Result<Option<Config>> {
+        let config = self.config.as_ref().map(|path| config::load(path)).transpose();
+        Ok(config.map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?)
     }
 
     fn open(&self) -> anyhow::Result<Registry> {
@@ -248,6 +261,7 @@ async fn act(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
             let id = registry.resolve(id).await?;
             let manifest = registry.manifest(&id).await?;
             let pipeline = log_of(pipeline.as_deref().unwrap_or(&manifest.pipeline), &manifest.family);
+            check_pipeline(&pipeline, args.registry.config()?.as_ref(), registry).await?;
             changed(args, &registry.set_active(&pipeline, &id, Expect::Anything, &signature()).await?)
         }
         Action::Rollback { pipeline } => changed(args, &registry.rollback(pipeline, &signature()).await?),
@@ -268,20 +282,71 @@ async fn act(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
             }
             Ok(writeln!(io::stdout(), "{} ({published:?})", manifest.model)?)
         }
-        Action::Gc { unused_for, keep_last, delete } => {
-            let mut policy = GcPolicy::new(SystemTime::now(), *unused_for);
+        Action::Gc { unused_for, keep_last, delete, force } => {
+            let retention = args.registry.config()?.map(|config| config.cost.retention);
+            let unused_for = unused(*unused_for, retention, *force)?;
+            let mut policy = GcPolicy::new(SystemTime::now(), unused_for);
             policy.keep_last = *keep_last;
+            policy.despite_retention = *force;
             policy.dry_run = !delete;
             gc(args, registry, &policy).await
         }
     }
 }
 
+/// How long a model is to be unused: no shorter than records are kept that it may have coded.
+fn unused(asked: Option<Duration>, retention: Option<Duration>, force: bool) -> Result<Duration, UsageError> {
+    match (asked, retention) {
+        (Some(asked), Some(retention)) if asked < retention && !force => {
+            let [asked, retention] = [asked, retention].map(humantime::format_duration);
+            let message = format!(
+                "--unused-for {asked} is shorter than `[cost].retention`, {retention}: topics hold records that such models coded. \
+                 --force removes them all the same"
+            );
+            Err(UsageError::new(message))
+        }
+        (Some(time), _) | (None, Some(time)) => Ok(time),
+        (None, None) => {
+            let message = "how long do topics keep their records? Write --unused-for TIME, or --config FILE, whose \
+                           `[cost].retention` says it";
+            Err(UsageError::new(message))
+        }
+    }
+}
+
+/// Whether a log can be that of a pipeline: of the configuration where there is one.
+async fn check_pipeline(log: &str, config: Option<&Config>, registry: &Registry) -> anyhow::Result<()> {
+    let name = log.strip_suffix("/generator").unwrap_or(log);
+    if !config::is_name(name) {
+        let message = format!("`{}` is no name of a pipeline: a name is {}", name.escape_debug(), config::NAME);
+        return Err(UsageError::new(message).into());
+    }
+    if let Some(config) = config {
+        of_pipeline(config, name)?;
+    } else if registry.active(name).await?.is_none() && registry.active(&generator_of(name)).await?.is_none() {
+        eprintln!(
+            "latentd: the registry knows no pipeline `{name}` yet; a daemon that has one will take this model up"
+        );
+    }
+    Ok(())
+}
+
+/// A pipeline of a configuration.
+pub fn of_pipeline<'a>(config: &'a Config, name: &str) -> Result<&'a Settings, UsageError> {
+    config.pipelines.iter().find(|settings| settings.name == name).ok_or_else(|| {
+        let names: Vec<&str> = config.pipelines.iter().map(|settings| settings.name.as_str()).collect();
+        let near = config::nearest(name, names.iter().copied());
+        let mean =
+            near.map_or_else(|| format!("there are {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
+        UsageError::new(format!("the configuration has no pipeline `{name}`: {mean}"))
+    })
+}
+
 /// Who changes something by hand, and when.
 pub fn signature() -> Signature {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
     let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    Signature { by: format!("{user}, by hand"), at }
+    Signature { by: format!("{user}, by hand"), at, retention_ms: None }
 }
 
 /// The beginning of an id, enough for people.

@@ -19,7 +19,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::corpus::{Bounds, Corpus};
+use super::corpus::{Bounds, Corpus, Generated};
 use super::models::signature;
 use super::output::Output;
 use super::records::{self, RecordMode};
@@ -28,7 +28,7 @@ use crate::codec::{Algorithm, CodecSpec, ModelId};
 use crate::config::{self, Config};
 use crate::model::classical::Operation;
 use crate::model::manifest::is_pipeline_name;
-use crate::model::{Decision, Manifest, Split, Start, Verdict, package};
+use crate::model::{Decision, Manifest, Start, Verdict, package};
 use crate::payload::image::Shape;
 use crate::pipeline::{Images, Layout, Publication, Run, Settings, Subject};
 use crate::registry::{Activation, Expect, Registry};
@@ -147,6 +147,8 @@ struct Task {
     name: String,
     subject: Subject,
     corpus: Corpus,
+    /// Most raw bytes of a block where it is used.
+    block: ByteSize,
     /// Settings of the training beside the subject's own.
     config: serde_json::Value,
 }
@@ -184,7 +186,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         return Err(UsageError::new("what is to be learned? Name a FILE, or --pipeline NAME --config FILE").into());
     };
     let config = config::load(path).map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?;
-    let settings = pipeline(&config, name)?;
+    let settings = super::models::of_pipeline(&config, name)?;
     let registry = super::models::of_config(&config)?;
     let task = of_pipeline(args, settings, &config, &bar)?;
     learn(args, task, Some(&registry), &bar)
@@ -210,16 +212,6 @@ fn check_classical(args: &TrainArgs, kind: GeneratorKind) -> Result<(), UsageErr
     Ok(())
 }
 
-fn pipeline<'a>(config: &'a Config, name: &str) -> Result<&'a Settings, UsageError> {
-    config.pipelines.iter().find(|settings| settings.name == name).ok_or_else(|| {
-        let names: Vec<&str> = config.pipelines.iter().map(|settings| settings.name.as_str()).collect();
-        let near = config::nearest(name, names.iter().copied());
-        let mean =
-            near.map_or_else(|| format!("there are {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
-        UsageError::new(format!("the configuration has no pipeline `{name}`: {mean}"))
-    })
-}
-
 fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &ProgressBar) -> anyhow::Result<Task> {
     let name = settings.name.clone();
     let subject = Subject::of(settings).filter(|_| settings.operation == crate::pipeline::Operation::Compress);
@@ -230,8 +222,8 @@ fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &Pro
         );
         UsageError::new(message)
     })?;
-    let corpus = Corpus::of_topics(&settings.from, &config.kafka, &bounds(args, &subject), bar)?;
-    Ok(Task { name, subject, corpus, config: json!({}) })
+    let corpus = Corpus::of_topics(&settings.from, &config.kafka, &bounds(args, &subject), Generated::Refused, bar)?;
+    Ok(Task { name, subject, corpus, block: settings.block.max_bytes, config: json!({}) })
 }
 
 fn of_file(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<Task> {
@@ -242,6 +234,7 @@ fn of_file(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<T
         name: name_of(file),
         subject,
         corpus,
+        block: BLOCK,
         config: json!({ "records": mode.to_string(), "line_ends": !args.bare }),
     })
 }
@@ -303,7 +296,7 @@ fn bounds(args: &TrainArgs, subject: &Subject) -> Bounds {
 /// Trains, judges, and does with the model what is asked.
 fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &ProgressBar) -> anyhow::Result<()> {
     let runtime = Runtime::new().context("no runtime")?;
-    let Task { name, subject, corpus, config } = task;
+    let Task { name, subject, corpus, block, config } = task;
     let incumbent = match registry {
         Some(registry) => runtime.block_on(incumbent(registry, &name, &subject))?,
         None => None,
@@ -313,7 +306,8 @@ fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &Progre
         (Some(registry), Some((id, _))) if subject.is_long() => runtime.block_on(registry.state(id))?,
         _ => None,
     };
-    let (train, holdout) = divide(&corpus.runs, subject.split());
+    let divided = Divided::of(&corpus.runs, &subject);
+    let (train, holdout) = (divided.train(), divided.holdout());
     let count = |runs: &[&Run]| runs.iter().map(|run| run.len() as u64).sum::<u64>();
     bar.set_message(format!("training {} on {} of {} records", subject.family(), count(&train), corpus.records()));
     let before = thread_cpu_seconds();
@@ -359,6 +353,8 @@ fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &Progre
         verdict: &verdict,
         trained_records: count(&train),
         held_out_records: count(&holdout),
+        refused_records: corpus.refused,
+        piece: subject.judged_in(&holdout).map(|piece| (piece, block)),
         cpu_seconds,
         incumbent: used.map(|(id, _)| *id),
         output: args.output.as_deref(),
@@ -377,10 +373,50 @@ fn refusal(args: &TrainArgs, verdict: &Verdict) -> anyhow::Result<()> {
 }
 
 /// What teaches and what judges.
-fn divide(runs: &[Run], split: Split) -> (Vec<&Run>, Vec<&Run>) {
-    let runs: Vec<&Run> = runs.iter().collect();
-    let parts = split.divide(&runs, |_| None);
-    (parts.train, parts.holdout)
+struct Divided<'a> {
+    older: &'a [Run],
+    /// The run that the border goes through, in two.
+    split: Option<[Run; 2]>,
+    newer: &'a [Run],
+}
+
+impl<'a> Divided<'a> {
+    /// Divides what was read, the newest fifth of its bytes to judge. Runs are many records each, and of a small file few: the
+    /// one that the border goes through is cut in two there.
+    fn of(runs: &'a [Run], subject: &Subject) -> Self {
+        if subject.run_bytes() == 0 {
+            let all: Vec<&Run> = runs.iter().collect();
+            let (older, newer) = runs.split_at(all.len() - subject.split().divide(&all, |_| None).holdout.len());
+            return Self { older, split: None, newer };
+        }
+        let total: usize = runs.iter().map(Run::all_len).sum();
+        let mut left = total - total / 5;
+        let Some(place) = runs.iter().position(|run| match left.checked_sub(run.all_len()) {
+            Some(rest) => {
+                left = rest;
+                false
+            }
+            None => true,
+        }) else {
+            return Self { older: runs, split: None, newer: &[] };
+        };
+        let (older, newer) = runs.split_at(place);
+        match newer {
+            [run, newer @ ..] if run.len() > 1 || older.is_empty() => {
+                Self { older, split: Some(run.split(left)), newer }
+            }
+            newer => Self { older, split: None, newer },
+        }
+    }
+
+    fn train(&self) -> Vec<&Run> {
+        self.older.iter().chain(self.split.iter().map(|[older, _]| older)).collect()
+    }
+
+    fn holdout(&self) -> Vec<&Run> {
+        let split = self.split.iter().map(|[_, newer]| newer).filter(|newer| !newer.is_empty());
+        split.chain(self.newer).collect()
+    }
 }
 
 /// The model that the pipeline uses.

@@ -12,6 +12,7 @@ use crate::cli::show::{print_json, table};
 use crate::codec::ModelId;
 use crate::model::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Manifest, Verdict};
 use crate::registry::Activation;
+use crate::units::ByteSize;
 
 /// All of it.
 pub struct Report<'a> {
@@ -23,6 +24,10 @@ pub struct Report<'a> {
     pub trained_records: u64,
     /// Records that it was measured on.
     pub held_out_records: u64,
+    /// Generated records of the topic, from which nothing learns.
+    pub refused_records: u64,
+    /// Most raw bytes of a block that was judged, and of one where the model is used; nothing of single records.
+    pub piece: Option<(ByteSize, ByteSize)>,
     /// CPU of the training alone.
     pub cpu_seconds: f64,
     /// The model in use that it was compared with.
@@ -53,12 +58,24 @@ impl Report<'_> {
         for span in &manifest.window {
             writeln!(out, "of {}/{}, offsets {} to {}", span.topic, span.partition, span.first, span.last)?;
         }
+        if self.refused_records > 0 {
+            let count = HumanCount(self.refused_records);
+            writeln!(out, "generated records, which nothing learns from and nothing is judged by: {count} left out")?;
+        }
         writeln!(out, "{}", self.table())?;
+        let count = HumanCount(self.held_out_records);
+        let told = match self.piece {
+            Some((piece, block)) if piece < block => format!(
+                "in blocks of at most {},\nso that there are enough to judge by. Those of the pipeline hold up to {}, and take less.",
+                HumanBytes(piece.bytes()),
+                HumanBytes(block.bytes())
+            ),
+            Some(_) => "in blocks\nwith all that is in them.".to_owned(),
+            None => "values\nwith their frames.".to_owned(),
+        };
         writeln!(
             out,
-            "On the {} newest records, which no training has seen, cut and written as the pipeline writes them: blocks with all\n\
-             that is in them, or values with their frames.",
-            HumanCount(self.held_out_records),
+            "On the {count} newest records, which no training has seen, written as the pipeline writes them: {told}"
         )?;
         match verdict.decision {
             Decision::Replace => {
@@ -104,6 +121,9 @@ impl Report<'_> {
             "manifest": self.manifest,
             "trained_records": self.trained_records,
             "held_out_records": self.held_out_records,
+            "refused_records": self.refused_records,
+            "judged_block_bytes": self.piece.map(|(piece, _)| piece.bytes()),
+            "block_bytes": self.piece.map(|(_, block)| block.bytes()),
             "cpu_seconds": self.cpu_seconds,
             "raw_bytes": verdict.raw_bytes,
             "plain_bytes": verdict.plain_bytes,

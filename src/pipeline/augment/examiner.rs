@@ -19,7 +19,7 @@ use crate::model::{Condition, DrawError, Family, Generator, GeneratorError, Span
 use crate::payload::image::Shape;
 use crate::pipeline::learn::{Learner, Samples, Seat, Turn, holdout_bytes};
 use crate::pipeline::settings::Gates;
-use crate::quality::{Gate, GateName, Judge, QualityError, Report, Verdict};
+use crate::quality::{Gate, GateName, QualityError, Report, Validator, Verdict};
 use crate::registry::{Registry, RegistryError};
 use crate::telemetry::{AugmentReport, PipelineStatus, thread_cpu_seconds, unix_millis};
 
@@ -76,8 +76,8 @@ pub struct ExaminerParts {
 pub struct Examiner {
     parts: ExaminerParts,
     examined: Vec<Examined>,
-    /// What is published from: the model, and the report that lets it.
-    granted: Option<(ModelId, Option<String>)>,
+    /// What is published from.
+    granted: Option<Granted>,
     told: Option<AugmentReport>,
 }
 
@@ -111,8 +111,16 @@ struct Standing {
     verdict: Verdict,
     usage: Usage,
     report: Option<String>,
-    judge: Option<Arc<Judge>>,
+    validator: Option<Validator>,
     shown: AugmentReport,
+}
+
+/// What is published from: the model, the report that lets it, and whether single records are looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Granted {
+    model: ModelId,
+    report: Option<String>,
+    validates: bool,
 }
 
 /// Why nothing was decided.
@@ -215,7 +223,7 @@ impl Examiner {
         self.examined.retain(|one| subjects.iter().any(|subject| subject.model == one.model));
         let mut failed = None;
         for subject in subjects.iter().filter(|subject| is_generative(&subject.family)) {
-            let considered = self.open(subject).and_then(|place| self.consider(place, judges, learner, seat));
+            let considered = self.open(subject, learner).and_then(|place| self.consider(place, judges, learner, seat));
             if let Err(error) = considered {
                 failed.get_or_insert(error);
             }
@@ -237,7 +245,7 @@ impl Examiner {
         learner: &Learner,
         turn: &Turn,
     ) -> Result<Option<Verdict>, ExaminerError> {
-        let place = self.open(subject)?;
+        let place = self.open(subject, learner)?;
         self.examined[place].learned = Some(learned).filter(|rows| rows.len() >= FEWEST);
         if self.is_due(place) {
             self.judge(place, learner, turn)?;
@@ -260,7 +268,7 @@ impl Examiner {
     }
 
     /// The place of a model among those in question.
-    fn open(&mut self, subject: &Subject) -> Result<usize, ExaminerError> {
+    fn open(&mut self, subject: &Subject, learner: &Learner) -> Result<usize, ExaminerError> {
         if let Some(place) = self.examined.iter().position(|one| one.model == subject.model) {
             return Ok(place);
         }
@@ -300,7 +308,7 @@ impl Examiner {
         let place = self.examined.len() - 1;
         if !self.examined[place].settled {
             // Whoever judged it before may have done so minutes ago; until it is judged again, that counts.
-            self.adopt(place)?;
+            self.adopt(place, learner)?;
             self.examined[place].due = (self.parts.clock)();
         }
         Ok(place)
@@ -323,7 +331,7 @@ impl Examiner {
             return Ok(());
         }
         if !judges {
-            return self.adopt(place);
+            return self.adopt(place, learner);
         }
         seat.take().map_or(Ok(()), |turn| self.judge(place, learner, &turn))
     }
@@ -393,7 +401,7 @@ impl Examiner {
             verdict: report.verdict,
             usage: if report.for_training { Usage::Training } else { Usage::NotForTraining },
             report: Some(id.clone()),
-            judge,
+            validator: judge.map(|judge| judge.validator()),
             shown: AugmentReport {
                 reason: shown::reason(&report),
                 report: Some(id),
@@ -406,9 +414,9 @@ impl Examiner {
         Ok(())
     }
 
-    /// Does what the newest report of whoever judges says.
-    fn adopt(&mut self, place: usize) -> Result<(), ExaminerError> {
-        let ExaminerParts { registry, runtime, augmentation, .. } = &self.parts;
+    /// Does what the newest report of whoever judges says. What single records have to be like is learned here, from real ones.
+    fn adopt(&mut self, place: usize, learner: &Learner) -> Result<(), ExaminerError> {
+        let ExaminerParts { registry, runtime, augmentation, shape, .. } = &self.parts;
         let one = &mut self.examined[place];
         let model = one.model;
         let newest = runtime.block_on(registry.newest_report(&model))?;
@@ -426,6 +434,11 @@ impl Examiner {
         if read.of_learned {
             one.copies = read.report.copies();
         }
+        let before = one.standing.as_ref().ok().filter(|standing| standing.report.as_ref() == Some(&id));
+        let validator = match before.and_then(|standing| standing.validator.clone()) {
+            None if shape.is_none() => validator(learner, read.at_ms.unsigned_abs()),
+            known => known,
+        };
         let Ruling { verdict, for_training, .. } = read.report;
         let known = [Verdict::Pass, Verdict::Warn].into_iter().find(|known| known.word() == verdict);
         let publishes = if known.is_some() { "publishing" } else { "blocked" };
@@ -433,7 +446,7 @@ impl Examiner {
             verdict: known.unwrap_or(Verdict::Block),
             usage: if for_training { Usage::Training } else { Usage::NotForTraining },
             report: Some(id.clone()),
-            judge: None,
+            validator,
             shown: AugmentReport {
                 reason: "the newest report in the registry says so".to_owned(),
                 report: Some(id),
@@ -453,7 +466,11 @@ impl Examiner {
         let (granted, mut shown) = match chosen.and_then(|chosen| examined.get(chosen)) {
             Some(one) => match &one.standing {
                 Ok(standing) => {
-                    let granted = (one.model, standing.report.clone());
+                    let granted = Granted {
+                        model: one.model,
+                        report: standing.report.clone(),
+                        validates: standing.validator.is_some(),
+                    };
                     if self.granted.as_ref() != Some(&granted) {
                         self.parts.augmentation.grant(Some(Arc::new(self.licence(one, standing))));
                     }
@@ -500,7 +517,7 @@ impl Examiner {
             content_type: one.generator.content_type(),
         };
         let (generator, balance) = (Arc::clone(&one.generator), one.balance.clone());
-        Licence { generator, lineage, balance, judge: standing.judge.clone() }
+        Licence { generator, lineage, balance, validator: standing.validator.clone() }
     }
 
     fn tell(&mut self, report: AugmentReport) {
@@ -521,7 +538,7 @@ impl Examined {
 impl Standing {
     /// It cannot do what is asked of it.
     fn refused(shown: AugmentReport) -> Self {
-        Self { verdict: Verdict::Block, usage: Usage::NotForTraining, report: None, judge: None, shown }
+        Self { verdict: Verdict::Block, usage: Usage::NotForTraining, report: None, validator: None, shown }
     }
 
     /// Nobody looks.
@@ -530,6 +547,105 @@ impl Standing {
     }
 }
 
+/// Who knows what real records of rows are written like; nobody yet while few were seen.
+fn validator(learner: &Learner, seed: u64) -> Option<Validator> {
+    let samples = Samples::of(&learner.snapshot(), holdout_bytes(None)).learning_from(train_bytes(None));
+    let runs = [samples.learned(), samples.holdout()].concat();
+    let records: Vec<&[u8]> = runs.iter().flat_map(|run| run.values()).collect();
+    (records.len() >= FEWEST).then(|| Validator::learn(&records, seed).ok()).flatten()
+}
+
 fn state(word: &str) -> AugmentReport {
     AugmentReport { state: word.to_owned(), ..AugmentReport::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::augment::Rate;
+    use crate::model::{ColumnsModel, Manifest};
+    use crate::pipeline::learn::{Run, Turns};
+    use crate::pipeline::settings::{AugmentSettings, GeneratorChoice, TopicTemplate};
+    use crate::pipeline::testing::observer;
+    use crate::record::TopicPartition;
+    use crate::telemetry::{PipelineInfo, StatusBoard};
+    use crate::units::ByteSize;
+
+    fn settings() -> AugmentSettings {
+        AugmentSettings {
+            to: TopicTemplate::new("t.augmented"),
+            generator: GeneratorChoice::Columns,
+            condition: Condition::new(),
+            balance: None,
+            label: None,
+            rate: Rate::PerRecord(0.1),
+            share: 1.0,
+            gates: Gates::Default,
+            target: None,
+            seed: 0,
+            cpu: Duration::from_secs(1),
+            bases: None,
+        }
+    }
+
+    #[test]
+    fn who_does_not_judge_looks_at_single_records_too_once_enough_real_ones_were_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry::open(&format!("file://{}", folder.path().display()), &BTreeMap::new()).unwrap();
+        let rows: Vec<String> = (0..600).map(|i| format!("{{\"number\":{i},\"half\":{}}}", i / 2)).collect();
+        let values: Vec<&[u8]> = rows.iter().map(String::as_bytes).collect();
+        let model = ColumnsModel::train(&values, &Default::default());
+        let subject = Subject { model: model.id(), family: Family::COLUMNS, artefact: Arc::clone(model.artefact()) };
+        let runtime = Runtime::new().unwrap();
+        let report = "{\"version\":1,\"at_ms\":5,\"report\":{\"verdict\":\"pass\",\"for_training\":true}}";
+        runtime.block_on(async {
+            let manifest = Manifest::new(model.artefact(), Family::COLUMNS, "p", "2026-01-01T00:00:00Z");
+            registry.publish(&manifest, model.artefact().to_vec()).await.unwrap();
+            registry.keep_report(&model.id(), 5, report.into()).await.unwrap();
+        });
+        let augmentation = Augmentation::new(settings(), "/latentd/test/p".to_owned());
+        let status = StatusBoard::new("test").add(PipelineInfo {
+            name: "p".to_owned(),
+            operation: "compress".to_owned(),
+            from: vec!["t".to_owned()],
+            to: "t.z".to_owned(),
+            codec: None,
+            layout: None,
+            delivery: "exactly-once".to_owned(),
+            several_topics: false,
+        });
+        let mut examiner = Examiner::new(ExaminerParts {
+            augmentation: augmentation.clone(),
+            pipeline: "p".to_owned(),
+            shape: None,
+            registry,
+            runtime: runtime.handle().clone(),
+            by: "test".to_owned(),
+            status,
+            clock: Instant::now,
+        });
+        let learner = Learner::new(ByteSize::mib(4), 1, observer().metrics().clone());
+        let mut seat = Seat::new(Turns::default());
+        let mut look = |learner: &Learner| {
+            examiner.examined.iter_mut().for_each(|one| one.due = Instant::now());
+            examiner.look(std::slice::from_ref(&subject), false, learner, &mut seat).unwrap();
+            augmentation.licence().unwrap()
+        };
+        let licence = look(&learner);
+        assert_eq!(
+            (licence.lineage.usage, licence.admits(b"no record")),
+            (Usage::Training, true),
+            "nothing is known yet"
+        );
+        let mut run = Run::default();
+        values.iter().for_each(|value| run.push(value));
+        learner.offer(&TopicPartition::new("t", 0), 0, 599, run);
+        let licence = look(&learner);
+        assert!(licence.admits(values[7]) && !licence.admits(b"no record") && !licence.admits(b"{\"number\":1"));
+        assert!(!licence.admits(b"{\"number\":\"x\",\"half\":1}"));
+    }
 }

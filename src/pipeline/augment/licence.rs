@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::augment::{Balance, Headers, Lineage};
 use crate::model::{Condition, DrawError, Generator};
-use crate::quality::Judge;
+use crate::quality::Validator;
 
 /// Leave to publish: given after a report that does not block, and taken back by the next that does.
 #[derive(Clone)]
@@ -15,8 +15,9 @@ pub struct Licence {
     pub lineage: Lineage,
     /// What says under which condition each record is drawn, where classes are filled up; otherwise the lineage does.
     pub balance: Option<Arc<Balance>>,
-    /// Who says whether a record is valid: nobody where the report was another process's, or where there are no gates.
-    pub judge: Option<Arc<Judge>>,
+    /// Who says whether a record is valid: nobody of images, where there are no gates, and where the report is another process's
+    /// until enough real records were seen.
+    pub validator: Option<Validator>,
 }
 
 impl Licence {
@@ -40,6 +41,6 @@ impl Licence {
 
     /// Whether a record may be published.
     pub fn admits(&self, record: &[u8]) -> bool {
-        self.judge.as_ref().is_none_or(|judge| judge.is_valid(record))
+        self.validator.as_ref().is_none_or(|validator| validator.is_valid(record))
     }
 }

@@ -73,6 +73,8 @@ struct Shared {
     notes: Mutex<Notes>,
     current: Mutex<Current>,
     metrics: PipelineMetrics,
+    /// How long what is coded is kept, in milliseconds, where that is known; -1 for ever.
+    retention_ms: Mutex<Option<i64>>,
 }
 
 /// What was seen.
@@ -99,7 +101,7 @@ impl Learner {
     pub fn new(reservoir: ByteSize, seed: u64, metrics: PipelineMetrics) -> Self {
         let reservoir = Reservoir::new(reservoir, ChaCha8Rng::seed_from_u64(seed));
         let notes = Mutex::new(Notes { reservoir, spans: BTreeMap::new(), records: 0, bytes: 0 });
-        Self { shared: Arc::new(Shared { notes, current: Mutex::default(), metrics }) }
+        Self { shared: Arc::new(Shared { notes, current: Mutex::default(), metrics, retention_ms: Mutex::default() }) }
     }
 
     /// Shows consecutive records of a partition, from one offset to another. Never waits: while the reservoir is being
@@ -154,6 +156,17 @@ impl Learner {
     fn newest(&self, from: u64, most: usize) -> (Vec<Arc<Kept<Run>>>, u64) {
         let notes = lock(&self.shared.notes);
         (notes.reservoir.newest(from, most), notes.reservoir.seen())
+    }
+
+    /// What is coded is kept so long. What was known stays where nothing is.
+    pub fn note_retention(&self, retention_ms: Option<i64>) {
+        let mut known = lock(&self.shared.retention_ms);
+        *known = retention_ms.or(*known);
+    }
+
+    /// How long what is coded is kept.
+    fn retention_ms(&self) -> Option<i64> {
+        *lock(&self.shared.retention_ms)
     }
 
     /// Everything that is kept.

@@ -83,6 +83,24 @@ impl Run {
         self.values.as_ref()
     }
 
+    /// The older records, so many bytes of them at most and one at least, and the others.
+    pub fn split(&self, bytes: usize) -> [Self; 2] {
+        let (mut older, mut newer) = (Self::default(), Self::default());
+        for record in self.records() {
+            let takes = match self.framing {
+                Some(_) => record.payload_len() + NUMBERS,
+                None => record.value.map_or(0, <[u8]>::len),
+            };
+            let fits = older.is_empty() || newer.records_len() == 0 && older.all_len() + takes <= bytes;
+            let part = if fits { &mut older } else { &mut newer };
+            match record.value {
+                Some(value) if self.framing.is_none() => part.push(value),
+                _ => part.push_record(&record),
+            }
+        }
+        [older, newer]
+    }
+
     /// Gives back memory that is not needed.
     pub fn shrink(&mut self) {
         self.values.bytes.shrink_to_fit();
@@ -120,6 +138,14 @@ mod tests {
         assert_eq!(run.records().map(|record| record.to_owned()).collect::<Vec<_>>(), records);
         assert_eq!(run.values().collect::<Vec<_>>(), [&b"one"[..], b"", b"two"]);
         assert_eq!((run.len(), run.records_len()), (3, 4));
+        // At the border between two records, whatever they are.
+        let bytes: usize = records[..2].iter().map(|record| record.as_ref().payload_len() + NUMBERS).sum();
+        for (bytes, older) in [(0, 1), (bytes - 1, 1), (bytes, 2), (usize::MAX, 4)] {
+            let parts = run.split(bytes);
+            assert_eq!(parts.each_ref().map(Run::records_len), [older, 4 - older]);
+            let both = parts.iter().flat_map(Run::records).map(|record| record.to_owned());
+            assert_eq!(both.collect::<Vec<_>>(), records);
+        }
         run.shrink();
         assert!((4_000..6_000).contains(&run.bytes()), "{}", run.bytes());
         assert!((4_000..6_000).contains(&run.all_len()), "{}", run.all_len());
@@ -127,5 +153,6 @@ mod tests {
         [&b"a"[..], b"b"].iter().for_each(|value| plain.push(value));
         let records: Vec<_> = plain.records().map(|record| (record.offset, record.value)).collect();
         assert_eq!(records, [(1, Some(&b"a"[..])), (2, Some(b"b"))]);
+        assert_eq!(plain.split(1).map(|part| part.values().collect::<Vec<_>>().concat()), [b"a", b"b"]);
     }
 }

@@ -271,13 +271,8 @@ impl Subject {
     /// write, and that it comes back.
     pub fn judge(&self, candidate: &[u8], incumbent: Option<&[u8]>, holdout: &[&Run]) -> Result<Verdict, SubjectError> {
         let records = self.records(holdout);
-        let raw_bytes = |record: &RecordRef<'_>| match self.layout {
-            Layout::Block => record.payload_len(),
-            Layout::Record => record.value.map_or(0, <[u8]>::len),
-        };
-        let raw_bytes: usize = records.iter().map(raw_bytes).sum();
-        // Smaller blocks where there would be too few to judge by.
-        let block_bytes = self.piece.min(raw_bytes / PIECES);
+        let raw_bytes = self.raw_bytes(&records);
+        let block_bytes = self.judged(raw_bytes);
         let sizes = |setup: &Setup| self.sizes(setup, &records, block_bytes);
         Ok(judge(&Sizes {
             raw_bytes: raw_bytes as u64,
@@ -286,6 +281,25 @@ impl Subject {
             candidate: Some(sizes(&self.setup(candidate))?),
             candidate_artefact_bytes: Some(candidate.len()),
         }))
+    }
+
+    /// Most raw bytes of a block that [`Self::judge`] cuts a holdout into; nothing where records are judged each for itself.
+    pub fn judged_in(&self, holdout: &[&Run]) -> Option<ByteSize> {
+        let raw_bytes = self.raw_bytes(&self.records(holdout));
+        (self.layout == Layout::Block).then(|| ByteSize::new(self.judged(raw_bytes) as u64))
+    }
+
+    /// Smaller blocks where there would be too few to judge by.
+    fn judged(&self, raw_bytes: usize) -> usize {
+        self.piece.min(raw_bytes / PIECES)
+    }
+
+    fn raw_bytes(&self, records: &[RecordRef<'_>]) -> usize {
+        let of_one = |record: &RecordRef<'_>| match self.layout {
+            Layout::Block => record.payload_len(),
+            Layout::Record => record.value.map_or(0, <[u8]>::len),
+        };
+        records.iter().map(of_one).sum()
     }
 
     /// What records take with a model and under plain zstd, each.
@@ -351,7 +365,10 @@ mod tests {
         let model = subject.train(&[&run], Start::Anew, &mut CpuTime::begin()).unwrap().unwrap().artefact;
         let verdict = subject.judge(&model, None, &[&run]).unwrap();
         assert!((PIECES..=2 * PIECES).contains(&verdict.samples), "{verdict:?}");
+        let judged = subject.judged_in(&[&run]).unwrap().as_usize();
+        assert!(judged * PIECES <= verdict.raw_bytes as usize && judged < PIECE, "{judged}");
         let records = Subject { layout: Layout::Record, piece: 0, ..subject };
+        assert_eq!(records.judged_in(&[&run]), None);
         assert_eq!(records.judge(&model, Some(&model), &[&run]).unwrap().samples, 1_000);
         assert!(records.judge(b"no model", None, &[&run]).is_err());
     }

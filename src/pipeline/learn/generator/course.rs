@@ -398,8 +398,9 @@ impl Course {
         turn: &Turn,
     ) -> Result<Outcome, CourseError> {
         let CourseParts { registry, runtime, settings, learner, by, .. } = &self.parts;
-        let signature =
-            Signature { by: by.clone(), at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string() };
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        // What only draws codes nothing that is kept.
+        let signature = Signature { by: by.clone(), at: now, retention_ms: None };
         let parent = self.known.as_ref().and_then(|known| known.model);
         let family = self.drawing.family();
         let mut manifest =

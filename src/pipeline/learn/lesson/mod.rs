@@ -396,6 +396,6 @@ impl Lesson {
 
     fn signature(&self) -> Signature {
         let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        Signature { by: self.parts.by.clone(), at }
+        Signature { by: self.parts.by.clone(), at, retention_ms: self.parts.learner.retention_ms() }
     }
 }
