@@ -145,7 +145,10 @@ fn whether_a_model_copies_is_told_by_what_it_learned_from_and_known_after_a_kill
     let mut daemon = Daemon::with_kafka(broker, "copied", SESSION, tables);
     let judged = |daemon: &Daemon, after: i64| {
         daemon.until("a judgement", PATIENCE, || {
-            state(daemon, "copied").filter(|told| told["judged_ms"].as_i64().is_some_and(|at| at > after))
+            let judged = |told: &Value| told["judged_ms"].as_i64().is_some_and(|at| at > after);
+            // A process that has found a report has no gates to show until it has judged itself.
+            state(daemon, "copied")
+                .filter(|told| judged(told) && told["gates"].as_array().is_some_and(|all| !all.is_empty()))
         })
     };
     let gate = |told: &Value, name: &str| {
@@ -157,6 +160,7 @@ fn whether_a_model_copies_is_told_by_what_it_learned_from_and_known_after_a_kill
     daemon.restart();
     let again = judged(&daemon, told["judged_ms"].as_i64().unwrap());
     println!("{}\n{}", gate(&told, "dcr_share"), gate(&again, "column_shapes"));
+    assert_eq!(told["model"], again["model"]);
     for name in ["dcr_share", "identical_share"] {
         assert_eq!(gate(&told, name), gate(&again, name), "the process that learned it is gone");
     }

@@ -13,7 +13,9 @@ use crate::payload::fields::LEAST_COUNT;
 /// Numbers that an edge is the mean of.
 const LEAST: usize = LEAST_COUNT as usize;
 /// Numbers beyond the end of a column that say nothing of where it is.
-const OUTER: usize = LEAST - 1;
+pub(super) const OUTER: usize = LEAST - 1;
+/// How far beyond numbers one is looked for that is none of them.
+const CLOSE: u64 = 2;
 /// Most segments of a bin.
 const MAX_SEGMENTS: usize = 64;
 /// Most atoms of a bin.
@@ -140,14 +142,14 @@ impl Bin {
 }
 
 /// The mean of five numbers or more in ascending order. Where that is one that nothing may give away it is the nearest that is none, if there is
-/// one among them: where there is not, numbers are so dense that one more of them says nothing.
+/// one among them or close by: where there is not, numbers are so dense that one more of them says nothing.
 pub(super) fn mean(numbers: &[i64], rare: &HashSet<i64>) -> i64 {
     let sum: i128 = numbers.iter().map(|number| i128::from(*number)).sum();
     let mean = sum.div_euclid(numbers.len().max(1) as i128) as i64;
     let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return mean };
-    let near =
-        (0..=last.abs_diff(*first)).flat_map(|off| [mean.checked_add_unsigned(off), mean.checked_sub_unsigned(off)]);
-    near.flatten().find(|number| (first..=last).contains(&number) && !rare.contains(number)).unwrap_or(mean)
+    let reach = last.abs_diff(*first) / 2 + CLOSE;
+    let near = (0..=reach).flat_map(|off| [mean.checked_add_unsigned(off), mean.checked_sub_unsigned(off)]);
+    near.flatten().find(|number| !rare.contains(number)).unwrap_or(mean)
 }
 
 /// The ends of segments of numbers in ascending order, of which there are five or more besides those that say nothing at either end.
@@ -207,6 +209,10 @@ mod tests {
             numbers.sort_unstable();
             Bin::of(&numbers, (true, None), |_| false, &rare, 8).unwrap()
         };
+        // Neighbours that are not many are not given away.
+        for few in [vec![70, 70, 70, 70, 71], (70..75).collect(), vec![70, 71, 71, 72, 72]] {
+            assert!(!few.contains(&mean(&few, &few.iter().copied().collect())), "{few:?}");
+        }
         // Dense numbers are drawn as they lie, though each of them was seen once.
         let dense: Vec<i64> = (0..200).collect();
         let bin = Bin::of(&dense, (true, None), |_| false, &dense.iter().copied().collect(), 8).unwrap();

@@ -149,7 +149,10 @@ impl Scheme {
             let written = match code {
                 Code::Null { slot } => {
                     let null = if scan(*slot) == Scan::JsonBare { "null" } else { "" };
-                    (value == null).then(|| value.as_bytes().to_vec())
+                    // Whoever asks for NULL of an empty cell may say so too, where no text does.
+                    let is_said = |code: &Code| matches!(code, Code::Text { text, .. } if text == b"null");
+                    let is_null = value == null || value == "null" && !codes.iter().any(is_said);
+                    is_null.then(|| null.as_bytes().to_vec())
                 }
                 Code::Text { slot, text } => (written(scan(*slot), value) == *text).then(|| text.clone()),
                 Code::Texts { slot, texts } => {
@@ -251,6 +254,11 @@ impl Scheme {
                     let which = usize::from(a.is_some());
                     let known = [a.unwrap_or(0), b.unwrap_or(0)];
                     off().any(|off| {
+                        // Of nothing, everything makes nothing.
+                        let with = |open: i64| if which == 0 { [open, known[1]] } else { [known[0], open] };
+                        if [0, 1].iter().all(|open| link.relation.apply(with(*open), off) == Some(made)) {
+                            return true;
+                        }
                         let wanted = link.relation.wanted(made, off);
                         let solved = wanted.and_then(|wanted| link.relation.solved(wanted, known, which));
                         solved.is_some_and(|solved| self.may_be(link.of[which], solved, link.relation))

@@ -99,9 +99,9 @@ struct Examined {
     warnings: Option<u32>,
     /// Whether it was found to be worse than before, or not fit at all, since somebody asked.
     fallen: bool,
-    /// Rows that it learned from, where it was learned here.
-    learned: Option<Vec<Vec<u8>>>,
-    /// Whether it copies, as whoever had these rows found.
+    /// Rows that it learned from, where it was learned here, until it was judged by them: later ones of the stream may be others.
+    learned: Vec<Vec<u8>>,
+    /// Whether it copies, as was found by these rows.
     copies: Vec<Gate>,
 }
 
@@ -246,7 +246,7 @@ impl Examiner {
         turn: &Turn,
     ) -> Result<Option<Verdict>, ExaminerError> {
         let place = self.open(subject, learner)?;
-        self.examined[place].learned = Some(learned).filter(|rows| rows.len() >= FEWEST);
+        self.examined[place].learned = learned;
         if self.is_due(place) {
             self.judge(place, learner, turn)?;
         }
@@ -293,7 +293,7 @@ impl Examiner {
             settled: false,
             warnings: None,
             fallen: false,
-            learned: None,
+            learned: Vec::new(),
             copies: Vec::new(),
         };
         if let Some(error) = refused {
@@ -346,18 +346,19 @@ impl Examiner {
         let samples = divide(&learner.snapshot(), holdout_bytes(shape)).learning_from(train_bytes(shape));
         let (clock, cpu) = (self.parts.clock, thread_cpu_seconds());
         let began = clock();
-        let exam = Exam {
-            generator: &*one.generator,
-            settings: &settings,
-            shape,
-            number: one.number,
-            learned: one.learned.as_deref(),
-        };
+        let exam =
+            Exam { generator: &*one.generator, settings: &settings, shape, number: one.number, learned: &one.learned };
         let sat = exam.sit(&samples);
         one.due = clock() + EVERY.max(clock().saturating_duration_since(began) * REST);
         one.number += 1;
         let (report, judge) = match sat {
-            Ok(Sat::Judged(report, judge)) => (report, judge),
+            Ok(Sat::Judged(report, judge, is_own)) => {
+                one.learned = Vec::new();
+                if is_own {
+                    one.copies = GateName::COPIES.iter().filter_map(|name| report.gate(*name)).cloned().collect();
+                }
+                (Box::new(report.with(&one.copies)), judge)
+            }
             Ok(Sat::TooFew { learned, held_out }) => {
                 one.due = began + COUNT;
                 let which = if settings.condition.is_empty() { "" } else { " that meet `where`" };
@@ -376,8 +377,7 @@ impl Examiner {
                 return Err(error);
             }
         };
-        let of_learned = one.learned.is_some() || !one.copies.is_empty();
-        let report = if one.learned.is_none() { Box::new(report.with(&one.copies)) } else { report };
+        let of_learned = !one.copies.is_empty();
         tracing::info!(
             target: "latentd", pipeline = self.parts.pipeline, generator = one.generator.name(),
             verdict = report.verdict.word(), cpu_seconds = thread_cpu_seconds() - cpu, "generated records: judged"
@@ -427,12 +427,13 @@ impl Examiner {
         if read.version > VERSION {
             return Err(damaged(format!("its version is {}: use a newer latentd", read.version)));
         }
+        if read.of_learned {
+            // Whatever was asked for: what copies does so in any case.
+            one.copies = read.report.copies();
+        }
         if read.condition != augmentation.settings().condition {
             // Of records under another condition.
             return Ok(());
-        }
-        if read.of_learned {
-            one.copies = read.report.copies();
         }
         let before = one.standing.as_ref().ok().filter(|standing| standing.report.as_ref() == Some(&id));
         let validator = match before.and_then(|standing| standing.validator.clone()) {

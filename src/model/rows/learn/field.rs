@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Grain;
 use super::syntax::Columns;
-use crate::model::rows::bin::{Bin, mean};
+use crate::model::rows::bin::{Bin, OUTER, mean};
 use crate::model::rows::codebook::{Cell, Code, Field, PARTS, Variable, WEEKDAY, is_null, parts};
 use crate::model::rows::walk::Walk;
 use crate::payload::fields::{Grammar, Kind, LEAST_COUNT, Nature, Scan, TimeFormat, is_sequence, kind, nearly_all};
@@ -38,6 +38,14 @@ const SHOWN: [&str; PARTS] = ["year", "month", "day", "hour", "minute", "second"
 /// A text, and how often it was seen.
 type Counted = (Vec<u8>, u32);
 
+/// What else is told of a field.
+pub struct Told {
+    /// How its times go on, if they do and may.
+    pub walk: Option<Walk>,
+    /// The code of a variable that its rare texts are learned as, if they are not drawn as the others.
+    pub blank: Option<(u16, u16)>,
+}
+
 /// Learns a field.
 pub struct Learner<'a> {
     pub grammar: &'a Grammar,
@@ -47,14 +55,14 @@ pub struct Learner<'a> {
 }
 
 impl<'a> Learner<'a> {
-    /// Makes the variables of a field; how its times go on, if they do and may.
+    /// Makes the variables of a field.
     pub fn field(
         &self,
         field: &mut Field,
         nature: &Nature,
         (columns, may_walk): (&Columns, bool),
         variables: &mut Vec<Variable>,
-    ) -> Option<Walk> {
+    ) -> Told {
         let name = columns.name(field);
         let (mut codes, mut texts, mut absent) = (Vec::new(), Vec::new(), 0u32);
         let mut nulls: HashMap<u16, u32> = HashMap::new();
@@ -93,7 +101,7 @@ impl<'a> Learner<'a> {
             others.retain(|(other, text)| *other != slot || kind.parse(text).is_none());
             Some(numbers)
         };
-        let (mut is_blank, mut walk) = (false, None);
+        let (mut is_blank, mut is_lacking, mut walk) = (false, false, None);
         // Only what each record has can go on.
         let goes_on = |format: &TimeFormat, times: &[i64]| {
             let always = may_walk && times.len() == self.values.len();
@@ -117,8 +125,16 @@ impl<'a> Learner<'a> {
                     walk = field.format().and_then(|format| goes_on(&format, &numbers));
                     match walk {
                         Some(_) => codes.push(Code::Time { slot }),
-                        None if is_number => codes.extend(self.numbers(slot, numbers.clone())),
-                        None => codes.extend(fresh(slot, &numbers)),
+                        None if is_number => {
+                            let bins = self.bins(numbers.clone());
+                            is_lacking = !has_all(&bins, &numbers);
+                            codes.extend(bins.into_iter().map(|bin| Code::Number { slot, bin }));
+                        }
+                        None => {
+                            let code = fresh(slot, &numbers);
+                            is_lacking = code.is_none();
+                            codes.extend(code);
+                        }
                     }
                     self.times_of(field, (&numbers, walk.is_some()), &name, variables);
                 } else {
@@ -128,13 +144,16 @@ impl<'a> Learner<'a> {
             Nature::Text => is_blank = true,
             Nature::Category => {}
         }
-        self.texts(&others, texts.len(), (slot, is_blank), &mut codes);
+        let blank = self.texts(&others, texts.len(), (slot, is_blank), &mut codes);
+        if is_lacking && !codes.contains(&Code::Rare) {
+            codes.push(Code::Rare);
+        }
         if codes.iter().all(|code| *code == Code::Rare) {
             // Nothing of it may be drawn: it is left out where the grammar lets it.
             codes.push(Code::Absent);
         }
         variables[usize::from(field.variable)].codes = codes;
-        walk
+        Told { walk, blank: blank.map(|blank| (field.variable, blank)) }
     }
 
     /// Makes the variables of the parts of numbers that are times and go on; others are numbers and nothing else.
@@ -178,8 +197,16 @@ impl<'a> Learner<'a> {
         self.values.iter().step_by(step).map(number).collect()
     }
 
-    /// Codes of texts: the frequent ones, all others that are known, and what is rare.
-    fn texts(&self, texts: &[(u16, &[u8])], all: usize, (slot, is_blank): (u16, bool), codes: &mut Vec<Code>) {
+    /// Codes of texts: the frequent ones, all others that are known, and what is rare. The code that rare ones are learned as, where they are not drawn
+    /// as the others.
+    fn texts(
+        &self,
+        texts: &[(u16, &[u8])],
+        all: usize,
+        (slot, is_blank): (u16, bool),
+        codes: &mut Vec<Code>,
+    ) -> Option<u16> {
+        let mut learned_as = None;
         let mut counts: HashMap<(u16, &[u8]), u32> = HashMap::new();
         texts.iter().for_each(|text| *counts.entry(*text).or_insert(0) += 1);
         let mut known: Vec<((u16, &[u8]), u32)> =
@@ -204,19 +231,17 @@ impl<'a> Learner<'a> {
             let text = if scan == Scan::JsonBare { &b"null"[..] } else { b"" };
             let blank = Code::Text { slot, text: text.to_vec() };
             // Beside NULL an empty text is another value, and so NULL is drawn as often as it was; where it is NULL itself, one code says it.
-            let is_said = is_null(scan, text) && codes.iter().any(|code| matches!(code, Code::Null { .. }));
-            if !is_said && !codes.contains(&blank) && scan.holds(text) {
-                codes.push(blank);
+            let null = codes.iter().position(|code| matches!(code, Code::Null { .. })).filter(|_| is_null(scan, text));
+            if null.is_none() && !codes.contains(&blank) && scan.holds(text) {
+                codes.push(blank.clone());
             }
+            let place = null.or_else(|| codes.iter().position(|code| *code == blank));
+            learned_as = place.map(|place| place as u16);
         }
         if rare > 0 {
             codes.push(Code::Rare);
         }
-    }
-
-    /// Codes of numbers.
-    fn numbers(&self, slot: u16, numbers: Vec<i64>) -> Vec<Code> {
-        self.bins(numbers).into_iter().map(|bin| Code::Number { slot, bin }).collect()
+        learned_as
     }
 
     /// The frequent of some numbers, and bins of the others.
@@ -259,6 +284,8 @@ impl<'a> Learner<'a> {
             }
             // Where a bin ends says no more of single numbers than its edges do.
             let last = (end < rest.len()).then(|| mean(&rest[end.saturating_sub(2)..rest.len().min(end + 3)], &rare));
+            // It begins with its first number.
+            let last = last.map(|last| last.max(rest[0]));
             let (bin, after) = rest.split_at(last.map_or(end, |last| rest.partition_point(|number| *number <= last)));
             let last = last.filter(|_| !after.is_empty());
             let ends = (rest.len() == numbers.len(), last);
@@ -267,6 +294,16 @@ impl<'a> Learner<'a> {
         }
         bins
     }
+}
+
+/// Whether each of some numbers is of a bin: beyond the last one that is a range they are of that.
+fn has_all(bins: &[Bin], numbers: &[i64]) -> bool {
+    let single = |bin: &Bin| match (bin.atoms.as_slice(), bin.edges.is_empty()) {
+        ([(number, _)], true) if *number == bin.last => Some(*number),
+        _ => None,
+    };
+    let own: HashSet<i64> = bins.iter().filter_map(single).collect();
+    own.len() < bins.len() || numbers.iter().all(|number| own.contains(number))
 }
 
 /// Digits of the fraction of a second that numbers count, if they may be times since 1970.
@@ -314,18 +351,13 @@ fn fresh(slot: u16, numbers: &[i64]) -> Option<Code> {
         let bin = Bin::of(&sorted, (true, None), |_| false, &rare, 1)?;
         let (first, last) = (*bin.edges.first()?, *bin.edges.last()?);
         let pace = ((i128::from(last) - i128::from(first)) / numbers.len() as i128).max(1) as i64;
-        // Beyond what was seen, by so much that it does not say where that ended.
+        // Beyond what was seen, by so much that it does not say where that ended, and wherever the four lie that lie farthest out.
         let coarse = pace.saturating_mul(BEYOND);
+        let whole = |number: i64, more: i64| number.div_euclid(coarse).saturating_add(more).saturating_mul(coarse);
         let goes_up = numbers.first() <= numbers.last();
         return Some(match goes_up {
-            true => {
-                let base = sorted.last()?.div_euclid(coarse).saturating_add(1).saturating_mul(coarse);
-                Code::Sequence { slot, base, step: pace }
-            }
-            false => {
-                let base = sorted.first()?.div_euclid(coarse).saturating_mul(coarse);
-                Code::Sequence { slot, base, step: pace.saturating_neg() }
-            }
+            true => Code::Sequence { slot, base: whole(*sorted.iter().nth_back(OUTER)?, 2), step: pace },
+            false => Code::Sequence { slot, base: whole(*sorted.get(OUTER)?, -1), step: pace.saturating_neg() },
         });
     }
     Bin::of(&sorted, (true, None), |_| false, &rare, ID_SEGMENTS).map(|bin| Code::Number { slot, bin })

@@ -121,14 +121,15 @@ pub fn learn(records: &[&[u8]]) -> Result<Coded, RowsError> {
     let natures = columns.natures(&empty, &seen, records);
     let (mut most, mut made) = (0, None);
     for grain in GRAINS {
-        let (mut fields, mut variables, mut walk) = (fields.clone(), Vec::new(), None);
+        let (mut fields, mut variables, mut walk, mut blanks) = (fields.clone(), Vec::new(), None, Vec::new());
         let mut numbers = Vec::new();
         for (number, field) in fields.iter_mut().enumerate() {
             let values = seen.values(source(field));
             let nature = &natures[usize::from(field.column)];
             let learner = Learner { grammar: &grammar, records, values: &values, grain };
-            let times = learner.field(field, nature, (&columns, walk.is_none()), &mut variables);
-            walk = walk.or_else(|| times.map(|times| Walk { field: number as u16, ..times }));
+            let told = learner.field(field, nature, (&columns, walk.is_none()), &mut variables);
+            walk = walk.or_else(|| told.walk.map(|times| Walk { field: number as u16, ..times }));
+            blanks.extend(told.blank);
             if made.is_none() {
                 let step = values.len().div_ceil(RELATED).max(1);
                 numbers.push(learner.numbers_of(field, nature, &variables, step));
@@ -144,17 +145,23 @@ pub fn learn(records: &[&[u8]]) -> Result<Coded, RowsError> {
         let forks = forks(&grammar, records, &seen, &mut variables);
         let book = columns.codebook(grammar.clone(), fields, forks, variables).with(links, walk);
         if book.codes() <= MAX_CODES {
-            return coded(book, records);
+            return coded(book, records, &blanks);
         }
         most = book.codes();
     }
     Err(RowsError::TooWide { what: "codes", found: most, most: MAX_CODES })
 }
 
-fn coded(book: Codebook, records: &[&[u8]]) -> Result<Coded, RowsError> {
+/// Records as codes. What is rare is one of `blanks` where its variable has such a code.
+fn coded(book: Codebook, records: &[&[u8]], blanks: &[(u16, u16)]) -> Result<Coded, RowsError> {
     let (mut codes, mut known, mut cells, mut rows) = (Vec::new(), Vec::new(), Cells::default(), 0);
     for record in records {
-        if let Some(row) = book.read(record, &mut cells, &mut known) {
+        if let Some(mut row) = book.read(record, &mut cells, &mut known) {
+            for (variable, blank) in blanks.iter().map(|(variable, blank)| (usize::from(*variable), *blank)) {
+                if book.variables[variable].codes[usize::from(row[variable])] == Code::Rare {
+                    row[variable] = blank;
+                }
+            }
             codes.extend_from_slice(&row);
             rows += 1;
         }

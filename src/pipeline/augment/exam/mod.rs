@@ -36,8 +36,8 @@ pub struct Exam<'a> {
     pub shape: Option<Shape>,
     /// The number of the judgement: each draws other records.
     pub number: u64,
-    /// Rows that the model learned from, where they are remembered.
-    pub learned: Option<&'a [Vec<u8>]>,
+    /// Rows that the model learned from, where they are remembered and the stream is still what it was then.
+    pub learned: &'a [Vec<u8>],
 }
 
 /// What came of it.
@@ -49,8 +49,9 @@ pub enum Sat {
         /// Of those that judge.
         held_out: usize,
     },
-    /// A report, and who says of a single record whether it is valid, where that is to be asked.
-    Judged(Box<Report>, Option<Arc<Judge>>),
+    /// A report, and who says of a single record whether it is valid, where that is to be asked; whether rows were compared with those
+    /// that the model learned from.
+    Judged(Box<Report>, Option<Arc<Judge>>, bool),
 }
 
 /// Most bytes of records that are compared as learned from: rows, or images of this shape.
@@ -69,14 +70,14 @@ impl Exam<'_> {
 
     fn rows(&self, samples: &Samples) -> Result<Sat, ExaminerError> {
         let (learned, holdout) = (samples.learned(), samples.holdout());
-        let train: Vec<&[u8]> = match self.learned {
-            Some(rows) => rows.iter().map(Vec::as_slice).collect(),
-            None => learned.iter().flat_map(|run| run.values()).collect(),
-        };
+        let train: Vec<&[u8]> = learned.iter().flat_map(|run| run.values()).collect();
         let holdout: Vec<&[u8]> = holdout.iter().flat_map(|run| run.values()).collect();
         // What is drawn under a condition is compared with real records that meet it.
         let condition = &self.settings.condition;
-        let train = self.generator.matching(condition, &train)?;
+        let own: Vec<&[u8]> = self.learned.iter().map(Vec::as_slice).collect();
+        let own = self.generator.matching(condition, &own)?;
+        let is_own = own.len() >= FEWEST;
+        let train = if is_own { own } else { self.generator.matching(condition, &train)? };
         let holdout = self.generator.matching(condition, &holdout)?;
         if train.len() < FEWEST || holdout.len() < FEWEST {
             return Ok(Sat::TooFew { learned: train.len(), held_out: holdout.len() });
@@ -89,6 +90,6 @@ impl Exam<'_> {
         self.generator.sample(self.number + 1, condition, count, &mut drawn)?;
         let drawn: Vec<&[u8]> = drawn.iter().map(Vec::as_slice).collect();
         let report = judge.judge(&drawn)?;
-        Ok(Sat::Judged(Box::new(report), Some(Arc::new(judge))))
+        Ok(Sat::Judged(Box::new(report), Some(Arc::new(judge)), is_own))
     }
 }

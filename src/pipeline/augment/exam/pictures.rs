@@ -60,7 +60,7 @@ impl Exam<'_> {
         let generated = count(&drawn);
         let rows =
             Rows { train: count(train), holdout: count(&holdout), generated, valid: generated, most_compared: IMAGES };
-        Ok(Sat::Judged(Box::new(Report::of_images(gates, rows)), None))
+        Ok(Sat::Judged(Box::new(Report::of_images(gates, rows)), None, false))
     }
 
     /// Real records: with a place for classes those that have one.
