@@ -94,8 +94,9 @@ enum Action {
     },
     /// Remove models that nothing has used for longer than any topic keeps its records
     Gc {
-        /// How long: longer than the longest retention of a topic that the models wrote [default, and at least: `[cost].retention`
-        /// of --config]. Models that a daemon put to use stay as long as it found that their topic keeps its records
+        /// How long: longer than any topic that the models wrote keeps a record, which is its `retention.ms` and its `segment.ms`
+        /// together [default, and at least: `[cost].retention` of --config]. Models that a daemon put to use stay as long as
+        /// it found that their topic keeps its records
         #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
         unused_for: Option<Duration>,
         /// Models that each pipeline used last, and that stay whatever their age
