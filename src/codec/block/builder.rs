@@ -108,6 +108,7 @@ impl BlockBuilder {
             }
             self.instead = instead;
             result?;
+            codec.settle(fell_back);
         }
         Ok(algorithm)
     }
