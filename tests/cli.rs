@@ -639,6 +639,18 @@ fn bench_takes_the_prices_in_force() {
         (&known["cpu_hour"], &known["replication"], &known["retention_seconds"]),
         (&7.5.into(), &5.into(), &1_728_000.into())
     );
+    assert_eq!((&known["config"], &known["by_hand"]), (&config.as_str().into(), &vec!["--replication"].into()));
+    // Where all are said by hand, nobody asks a configuration, whatever the environment names.
+    let bench = ["bench", file.to_str().unwrap(), "--limit", "50", "--time", "1ms", "-c", "identity"];
+    let some = ["--cpu-hour", "1", "--gigabyte-moved", "2", "--gigabyte-month", "3", "--retention", "4d"];
+    let nowhere = [("LATENTD_CONFIG", "/nowhere/latentd.toml")];
+    let (code, told) = among(&nowhere, &[&bench[..], &some].concat());
+    assert!(code == 2 && told.contains("/nowhere/latentd.toml"), "{told}");
+    let (code, told) = among(&nowhere, &[&bench[..], &some, &["--replication", "5"]].concat());
+    assert_eq!(code, 0, "{told}");
+    let said = String::from_utf8(ok(&[&bench[..], &["--config", &config, "--cpu-hour", "1"]].concat(), None)).unwrap();
+    assert!(said.contains("An hour of a core is 1, 10⁹ bytes moved 0.05"), "{said}");
+    assert!(said.contains(&format!("for 20days on each: `[cost]` of `{config}`; by hand --cpu-hour.")), "{said}");
 }
 
 #[test]
