@@ -543,7 +543,7 @@ fn no_model_is_removed_that_the_retention_in_force_still_needs_unless_it_is_forc
     let (file, id) = dictionary(folder.path());
     ok(&["models", "--config", &config, "import", &file], None);
     let (code, told) = fails(&["models", "--config", &config, "gc", "--unused-for", "19d"], None);
-    assert!(code == 2 && told.contains("shorter than `[cost].retention`, 20days"), "{told}");
+    assert!(code == 2 && told.contains(&format!("shorter than `[cost].retention` of `{config}`, 20days")), "{told}");
     let registry = format!("file://{}", folder.path().join("registry").display());
     let (code, told) = fails(&["models", "--registry", &registry, "gc"], None);
     assert!(code == 2 && told.contains("--unused-for"), "{told}");
@@ -555,6 +555,39 @@ fn no_model_is_removed_that_the_retention_in_force_still_needs_unless_it_is_forc
         let report = ok(&[&["models"], how, &["--format", "json"]].concat(), None);
         let report: Value = serde_json::from_slice(&report).unwrap();
         assert_eq!(report["removed"][0]["model"], id, "{how:?}");
+    }
+}
+
+/// Runs a command with variables of its environment; its exit code and what it said.
+fn among(variables: &[(&str, &str)], args: &[&str]) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_latentd"));
+    let output = command.args(args).envs(variables.iter().copied()).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_configuration_of_the_environment_says_nothing_of_a_registry_that_is_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(folder.path());
+    let registry = format!("file://{}", folder.path().join("registry").display());
+    let (file, id) = dictionary(folder.path());
+    ok(&["models", "--registry", &registry, "import", &file], None);
+    let gc = ["gc", "--unused-for", "2h"];
+    let promote = ["promote", &id, "--pipeline", "later"];
+    for path in [config.as_str(), "/nowhere/latentd.toml"] {
+        for action in [&gc[..], &promote] {
+            let (code, told) =
+                among(&[("LATENTD_CONFIG", path)], &[&["models", "--registry", &registry], action].concat());
+            assert_eq!(code, 0, "{path}, {action:?}: {told}");
+        }
+    }
+    for action in [&gc[..], &promote] {
+        let both = [&["models", "--registry", &registry, "--config", &config], action].concat();
+        let pair = [("LATENTD_CONFIG", config.as_str()), ("LATENTD_REGISTRY", registry.as_str())];
+        for (variables, args) in [(&[][..], &both[..]), (&pair, &[&["models"], action].concat())] {
+            let (code, told) = among(variables, args);
+            assert_eq!(code, 2, "{args:?}: {told}");
+        }
     }
 }
 
@@ -606,6 +639,18 @@ fn bench_takes_the_prices_in_force() {
         (&known["cpu_hour"], &known["replication"], &known["retention_seconds"]),
         (&7.5.into(), &5.into(), &1_728_000.into())
     );
+    assert_eq!((&known["config"], &known["by_hand"]), (&config.as_str().into(), &vec!["--replication"].into()));
+    // Where all are said by hand, nobody asks a configuration, whatever the environment names.
+    let bench = ["bench", file.to_str().unwrap(), "--limit", "50", "--time", "1ms", "-c", "identity"];
+    let some = ["--cpu-hour", "1", "--gigabyte-moved", "2", "--gigabyte-month", "3", "--retention", "4d"];
+    let nowhere = [("LATENTD_CONFIG", "/nowhere/latentd.toml")];
+    let (code, told) = among(&nowhere, &[&bench[..], &some].concat());
+    assert!(code == 2 && told.contains("/nowhere/latentd.toml"), "{told}");
+    let (code, told) = among(&nowhere, &[&bench[..], &some, &["--replication", "5"]].concat());
+    assert_eq!(code, 0, "{told}");
+    let said = String::from_utf8(ok(&[&bench[..], &["--config", &config, "--cpu-hour", "1"]].concat(), None)).unwrap();
+    assert!(said.contains("An hour of a core is 1, 10⁹ bytes moved 0.05"), "{said}");
+    assert!(said.contains(&format!("for 20days on each: `[cost]` of `{config}`; by hand --cpu-hour.")), "{said}");
 }
 
 #[test]

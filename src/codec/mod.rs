@@ -89,6 +89,9 @@ pub trait Codec: Send {
         false
     }
 
+    /// Which it was, after [`Codec::falls_back`]: whether the block of the last column is the fallback's, or stayed this codec's.
+    fn settle(&mut self, _fell_back: bool) {}
+
     /// Values coded since the last call that the model does not fit, which zstd coded in its place. None where there is no model.
     fn take_misfits(&mut self) -> u64 {
         0

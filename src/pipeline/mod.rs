@@ -27,7 +27,7 @@ mod workshop;
 pub use augment::{Augmentation, Examiner, ExaminerParts, Licence};
 pub use holdings::Holdings;
 pub use learn::{
-    CpuTime, Curriculum, Images, Learner, Lesson, LessonParts, Publication, Run, SEED, Subject, SubjectError,
+    CpuTime, Curriculum, Images, Learner, Lesson, LessonParts, Pieces, Publication, Run, SEED, Subject, SubjectError,
 };
 pub use observer::{MemoryUse, Observer};
 pub use pulse::Pulse;

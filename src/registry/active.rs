@@ -42,8 +42,8 @@ pub struct Activation {
     pub by: String,
     /// When: RFC 3339, in UTC, by the clock of who made it.
     pub at: String,
-    /// How long the pipeline's target kept its records then, in milliseconds, or at an earlier change where whoever made this one
-    /// did not know; -1 for ever. So long after its last use the model is needed.
+    /// How long the pipeline's target kept its records at most when the pipeline started, in milliseconds (`retention.ms` and
+    /// `segment.ms`), or what an earlier change says where whoever made this one did not know; -1 for ever. So long after its last use the model is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_ms: Option<i64>,
     /// Fields of newer versions, kept as they are.

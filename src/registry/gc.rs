@@ -15,8 +15,8 @@ use crate::model::{Dictionary, Family, Manifest};
 ///
 /// A model is kept while any pipeline uses it, while it is among the last `keep_last` that a pipeline used (a rollback
 /// may want it), while it is named in `keep`, and for `unused_for` after its last use. A frame that a model coded can
-/// lie in its topic for the topic's whole retention after that: `unused_for` must be longer than the longest of them. Where the
-/// change that put a model to use says how long that is, the model is kept so long in any case.
+/// lie in its topic for the topic's whole retention after that: `unused_for` must be longer than the longest of them. Where a
+/// pipeline's log says how long that is, its models are kept so long in any case.
 #[derive(Clone, Debug)]
 pub struct GcPolicy {
     /// The time now.
@@ -112,9 +112,13 @@ struct Use {
     active: bool,
     rollback: bool,
     until: SystemTime,
-    /// How long what it coded is kept after that, in milliseconds, as far as that is known; -1 for ever.
-    retention_ms: i64,
+    /// Until when what it coded is kept, as far as that is known; `None` for ever.
+    kept: Option<SystemTime>,
 }
+
+/// How much later than a log and a retention say things may happen: workers take a change up at their next look, and brokers
+/// remove what has had its time at theirs.
+const LATE: Duration = GcPolicy::SHORTEST;
 
 impl Registry {
     /// Removes what the policy lets go: the manifest first, so that a model that is half removed is one that does not
@@ -262,41 +266,59 @@ fn judge(manifest: &Manifest, used: Option<&Use>, policy: &GcPolicy) -> Result<S
         Some(Use { until, .. }) => made.max(*until),
         None => made,
     };
-    let Some(unused) = policy.now.duration_since(unused_since).ok().filter(|unused| *unused > policy.unused_for) else {
+    if policy.now.duration_since(unused_since).map_or(true, |unused| unused <= policy.unused_for) {
         return Err(KeptWhy::Recent);
-    };
-    let retention_ms = used.map_or(0, |used| used.retention_ms);
-    let is_over = u64::try_from(retention_ms).is_ok_and(|retention| unused > Duration::from_millis(retention));
+    }
+    let is_over = used.is_none_or(|used| used.kept.is_some_and(|kept| is_past(kept, policy.now)));
     if is_over || policy.despite_retention { Ok(unused_since) } else { Err(KeptWhy::Retention) }
+}
+
+/// Whether a time is so long ago that what was to happen then has happened.
+fn is_past(time: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(time).is_ok_and(|late| late > LATE)
+}
+
+/// Until when what was coded last at a time is kept, by what a pipeline's log knows from then on: the retention at that time
+/// first, which each later change replaces as long as something is there that it can hold for. `None` for ever.
+fn kept(until: SystemTime, known: impl Iterator<Item = (SystemTime, Option<i64>)>) -> Option<SystemTime> {
+    // Where nothing is known, nothing says that what was coded has gone before something is.
+    let (mut end, mut is_known) = (Some(until), false);
+    for (time, retention_ms) in known {
+        if is_known && end.is_some_and(|end| is_past(end, time)) {
+            break;
+        }
+        if let Some(retention_ms) = retention_ms {
+            is_known = true;
+            end = u64::try_from(retention_ms).ok().and_then(|ms| until.checked_add(Duration::from_millis(ms)));
+        }
+    }
+    end
 }
 
 /// Adds what one pipeline's history says: what is in use, what a rollback may want, and until when the rest was used.
 fn note_uses(history: &[Activation], policy: &GcPolicy, uses: &mut BTreeMap<ModelId, Use>) {
     let time = |activation: &Activation| humantime::parse_rfc3339(&activation.at).unwrap_or(policy.now);
-    let retention = |activation: &Activation| activation.retention_ms.unwrap_or(0);
-    let mut note = |model, active, rollback, until, retention_ms: i64| {
-        let nothing = Use { active: false, rollback: false, until: SystemTime::UNIX_EPOCH, retention_ms: 0 };
-        let entry = uses.entry(model).or_insert(nothing);
-        if entry.retention_ms >= 0 {
-            entry.retention_ms = if retention_ms < 0 { -1 } else { entry.retention_ms.max(retention_ms) };
-        }
+    let mut note = |model, active, rollback, until, kept: Option<SystemTime>| {
+        let start = SystemTime::UNIX_EPOCH;
+        let entry =
+            uses.entry(model).or_insert(Use { active: false, rollback: false, until: start, kept: Some(start) });
         entry.active |= active;
         entry.rollback |= rollback;
         entry.until = entry.until.max(until);
+        entry.kept = entry.kept.zip(kept).map(|(one, other)| one.max(other));
     };
     // Each model was in use until the change after it; workers take a change up a little later, which the hour that a
     // policy lasts at least covers.
-    for (activation, next) in history.iter().zip(history.iter().skip(1)) {
+    for (at, (activation, next)) in history.iter().zip(history.iter().skip(1)).enumerate() {
         if let Some(model) = activation.model {
-            // Set longer since, it is as long for what lies there already.
-            let kept = [retention(activation), retention(next)];
-            let kept = if kept.contains(&-1) { -1 } else { kept[0].max(kept[1]) };
-            note(model, false, false, time(next).max(time(activation)), kept);
+            let until = time(next).max(time(activation));
+            let known = history[at..].iter().map(|change| (time(change), change.retention_ms));
+            note(model, false, false, until, kept(until, known));
         }
     }
     let Some(last) = history.last() else { return };
     if let Some(model) = last.model {
-        note(model, true, false, policy.now, retention(last));
+        note(model, true, false, policy.now, Some(policy.now));
     }
     let mut latest = BTreeSet::new();
     for activation in history.iter().rev().filter(|activation| activation.change == Change::Promote) {
@@ -305,7 +327,7 @@ fn note_uses(history: &[Activation], policy: &GcPolicy, uses: &mut BTreeMap<Mode
         }
         let Some(model) = activation.model else { continue };
         if latest.insert(model) {
-            note(model, false, true, SystemTime::UNIX_EPOCH, 0);
+            note(model, false, true, SystemTime::UNIX_EPOCH, Some(SystemTime::UNIX_EPOCH));
         }
     }
 }
@@ -341,4 +363,72 @@ fn is_staged(name: &str) -> bool {
         let ours = object == layout::ARTEFACT || object.ends_with(".json");
         ours && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn day(number: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + DAY * u32::try_from(number).unwrap()
+    }
+
+    /// Until which day that is kept which was coded until `until`, if changes on these days found these days of retention.
+    fn kept_until(until: u64, known: &[(u64, Option<i64>)]) -> Option<u64> {
+        let known =
+            known.iter().map(|(at, days)| (day(*at), days.map(|days| if days < 0 { -1 } else { days * 86_400_000 })));
+        kept(day(until), known).map(|time| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() / 86_400)
+    }
+
+    #[test]
+    fn the_retention_that_is_known_last_holds_for_all_that_still_lies_there_then() {
+        // The first of three models, in use from day 10 to day 20.
+        for (changes, is) in [
+            ([(10, Some(7)), (20, Some(7)), (25, Some(365))], Some(385)),
+            ([(10, Some(7)), (20, Some(7)), (30, Some(365))], Some(27)),
+            ([(10, Some(7)), (20, Some(7)), (25, Some(-1))], None),
+            ([(10, Some(7)), (20, Some(365)), (30, Some(365))], Some(385)),
+            ([(10, Some(-1)), (20, Some(-1)), (90, Some(7))], Some(27)),
+            ([(10, Some(365)), (20, Some(365)), (30, Some(7))], Some(27)),
+            ([(10, None), (20, None), (90, None)], Some(20)),
+            ([(10, None), (20, None), (90, Some(365))], Some(385)),
+        ] {
+            assert_eq!(kept_until(20, &changes), is, "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn a_model_stays_for_as_long_as_the_longest_of_its_uses_needs_it() {
+        let id = |number: u8| ModelId::of(&[number]);
+        let changes = |retention: [i64; 3]| -> Vec<Activation> {
+            let change = |(sequence, days): (u64, i64)| Activation {
+                version: 1,
+                pipeline: "orders".to_owned(),
+                sequence,
+                model: Some(id(sequence as u8)),
+                codec: None,
+                previous: None,
+                change: Change::Promote,
+                by: "test".to_owned(),
+                at: humantime::format_rfc3339_seconds(day(10 + 5 * sequence)).to_string(),
+                retention_ms: Some(if days < 0 { -1 } else { days * 86_400_000 }),
+                other: BTreeMap::new(),
+            };
+            (0..).zip(retention).map(change).collect()
+        };
+        let policy = GcPolicy { keep_last: 0, ..GcPolicy::new(day(60), DAY) };
+        let mut uses = BTreeMap::new();
+        note_uses(&changes([7, 7, 365]), &policy, &mut uses);
+        assert_eq!(uses[&id(0)].kept, Some(day(15 + 365)));
+        assert_eq!(uses[&id(1)].kept, Some(day(20 + 365)));
+        assert!(uses[&id(2)].active);
+        let mut uses = BTreeMap::new();
+        note_uses(&changes([-1, -1, 7]), &policy, &mut uses);
+        assert_eq!(uses[&id(0)].kept, Some(day(15 + 7)));
+        // Another pipeline's topic keeps the first one's records for ever.
+        note_uses(&changes([-1, -1, -1]), &policy, &mut uses);
+        assert_eq!((uses[&id(0)].kept, uses[&id(0)].until), (None, day(15)));
+    }
 }

@@ -35,8 +35,8 @@ pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
 pub struct TopicProperties {
     /// The largest record batch it takes.
     pub max_message_bytes: usize,
-    /// How long it keeps its records, in milliseconds; -1 for ever, as one that is only compacted does whatever else it says.
-    /// Nothing where it was not told.
+    /// How long it keeps its records at most, in milliseconds: its retention and the time of a segment, which goes as a whole.
+    /// -1 for ever, as one that is only compacted does whatever else it says. Nothing where it was not told.
     pub retention_ms: Option<i64>,
     /// What is set on the topic itself, over the brokers' defaults.
     pub own: BTreeMap<String, String>,
@@ -47,6 +47,16 @@ impl Default for TopicProperties {
     fn default() -> Self {
         Self { max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES, retention_ms: None, own: BTreeMap::new() }
     }
+}
+
+/// Kafka's default of `segment.ms`: a week.
+const SEGMENT_MS: i64 = 7 * 86_400_000;
+
+/// How long a record lies in a topic at most: brokers remove whole segments, by the newest record in each, and a segment takes
+/// records for `segment.ms`. Negative is for ever, as it is where nothing closes a segment by time.
+fn longest_ms(retention_ms: Option<i64>, segment_ms: Option<i64>) -> Option<i64> {
+    let (retention_ms, segment_ms) = (retention_ms?, segment_ms.unwrap_or(SEGMENT_MS));
+    Some(if retention_ms < 0 || segment_ms < 0 { -1 } else { retention_ms.saturating_add(segment_ms) })
 }
 
 impl TopicAdmin {
@@ -143,6 +153,7 @@ impl TopicAdmin {
         };
         let mut properties = TopicProperties::default();
         let (mut is_told, mut is_compacted) = (false, false);
+        let (mut retention_ms, mut segment_ms) = (None, None);
         for entry in resource.entries {
             is_told = true;
             let Some(value) = entry.value else { continue };
@@ -152,16 +163,36 @@ impl TopicAdmin {
                 })?;
             }
             if entry.name == "retention.ms" {
-                properties.retention_ms = value.parse().ok();
+                retention_ms = value.parse().ok();
+            }
+            if entry.name == "segment.ms" {
+                segment_ms = value.parse().ok();
             }
             is_compacted |= entry.name == "cleanup.policy" && value.trim() == "compact";
             if matches!(entry.source, ConfigSource::DynamicTopic) {
                 properties.own.insert(entry.name, value);
             }
         }
-        if is_compacted {
-            properties.retention_ms = Some(-1);
-        }
+        properties.retention_ms = if is_compacted { Some(-1) } else { longest_ms(retention_ms, segment_ms) };
         Ok(is_told.then_some(properties))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_lies_for_the_retention_and_the_time_of_a_segment() {
+        for (retention, segment, is) in [
+            (Some(1_000), Some(50), Some(1_050)),
+            (Some(1_000), None, Some(1_000 + SEGMENT_MS)),
+            (Some(-1), Some(50), Some(-1)),
+            (Some(1_000), Some(-1), Some(-1)),
+            (Some(i64::MAX), Some(50), Some(i64::MAX)),
+            (None, Some(50), None),
+        ] {
+            assert_eq!(longest_ms(retention, segment), is, "{retention:?} and {segment:?}");
+        }
     }
 }

@@ -400,6 +400,7 @@ fn the_newest_fifth_of_a_small_file_judges_and_the_report_says_in_what_blocks() 
     }
     let said = String::from_utf8(ok(&["train", text(&file)], None)).unwrap();
     assert!(said.contains("in blocks of at most ") && said.contains("hold up to 1.00 MiB"), "{said}");
+    assert!(said.contains("so that there are enough to judge by"), "{said}");
 }
 
 #[test]

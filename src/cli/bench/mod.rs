@@ -55,7 +55,7 @@ pub struct BenchArgs {
     /// Time for the passes of one row; slow ones get one pass all the same
     #[arg(long, default_value = "1s", value_parser = humantime::parse_duration, value_name = "TIME")]
     time: Duration,
-    /// A configuration whose `[cost]` says the prices
+    /// A configuration whose `[cost]` says the prices that are not written here; not read where all are
     #[arg(long, value_name = "FILE", env = "LATENTD_CONFIG")]
     config: Option<PathBuf>,
     /// Price of an hour of one core [default: of --config, or 0.04]
@@ -89,7 +89,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     if args.limit == 0 {
         return Err(UsageError::new("--limit 0 measures nothing: write a number of records").into());
     }
-    let prices = prices(args)?;
+    let quote = Quote::of(args)?;
     let path = Path::new(&args.source);
     let most = args.limit.saturating_mul(2);
     let sample = match (args.brokers.is_empty(), path.exists()) {
@@ -114,21 +114,55 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Report::new(&args.source, &sample, rows, prices).print(args.format)
+    Report::new(&args.source, &sample, rows, quote).print(args.format)
 }
 
-/// The prices in force: those of the configuration, but for what is said by hand.
-fn prices(args: &BenchArgs) -> anyhow::Result<Prices> {
-    let config = args.config.as_ref().map(|path| config::load(path)).transpose();
-    let config = config.map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?;
-    let known = config.map_or_else(Prices::default, |config| config.cost);
-    Ok(Prices {
-        cpu_hour: args.cpu_hour.unwrap_or(known.cpu_hour),
-        gigabyte_moved: args.gigabyte_moved.unwrap_or(known.gigabyte_moved),
-        gigabyte_month: args.gigabyte_month.unwrap_or(known.gigabyte_month),
-        retention: args.retention.unwrap_or(known.retention),
-        replication: args.replication.unwrap_or(known.replication),
-    })
+/// Prices, and where they are from.
+struct Quote {
+    prices: Prices,
+    /// The configuration that says those which the command line does not; without one, they are the usual ones.
+    config: Option<PathBuf>,
+    /// Those that the command line says.
+    by_hand: Vec<&'static str>,
+}
+
+/// Prices that there are.
+const PRICES: usize = 5;
+
+impl Quote {
+    /// The prices in force: those of the configuration, but for what is said by hand. Where all are, no configuration is read.
+    fn of(args: &BenchArgs) -> anyhow::Result<Self> {
+        let said: [(&'static str, bool); PRICES] = [
+            ("--cpu-hour", args.cpu_hour.is_some()),
+            ("--gigabyte-moved", args.gigabyte_moved.is_some()),
+            ("--gigabyte-month", args.gigabyte_month.is_some()),
+            ("--retention", args.retention.is_some()),
+            ("--replication", args.replication.is_some()),
+        ];
+        let by_hand: Vec<_> = said.into_iter().filter_map(|(name, is_said)| is_said.then_some(name)).collect();
+        let path = args.config.clone().filter(|_| by_hand.len() < PRICES);
+        let config = path.as_ref().map(|path| config::load(path)).transpose();
+        let config = config.map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?;
+        let known = config.map_or_else(Prices::default, |config| config.cost);
+        let prices = Prices {
+            cpu_hour: args.cpu_hour.unwrap_or(known.cpu_hour),
+            gigabyte_moved: args.gigabyte_moved.unwrap_or(known.gigabyte_moved),
+            gigabyte_month: args.gigabyte_month.unwrap_or(known.gigabyte_month),
+            retention: args.retention.unwrap_or(known.retention),
+            replication: args.replication.unwrap_or(known.replication),
+        };
+        Ok(Self { prices, config: path, by_hand })
+    }
+
+    /// Where they are from, in words.
+    fn origin(&self) -> String {
+        let others = match &self.config {
+            _ if self.by_hand.len() == PRICES => return "all by hand".to_owned(),
+            Some(path) => format!("`[cost]` of `{}`", path.display()),
+            None => "by default".to_owned(),
+        };
+        if self.by_hand.is_empty() { others } else { format!("{others}; by hand {}", self.by_hand.join(", ")) }
+    }
 }
 
 /// All ways, Kafka's own first.

@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::contest::{Figures, Way};
 use super::sample::Sample;
-use super::{SIZES, name};
+use super::{Quote, SIZES, name};
 use crate::cli::Format;
 use crate::cli::show::{print_json, table};
-use crate::cost::{Effort, Prices};
+use crate::cost::Effort;
 use crate::record::Record;
 
 /// A measured way.
@@ -29,15 +29,15 @@ pub struct Report {
     records: usize,
     raw_bytes: u64,
     rows: Vec<Row>,
-    prices: Prices,
+    quote: Quote,
 }
 
 impl Report {
     /// A report of these rows, smallest first.
-    pub fn new(source: &str, sample: &Sample, mut rows: Vec<Row>, prices: Prices) -> Self {
+    pub fn new(source: &str, sample: &Sample, mut rows: Vec<Row>, quote: Quote) -> Self {
         rows.sort_by_key(|row| row.figures.log_bytes);
         let raw_bytes = sample.test.iter().map(|record: &Record| record.as_ref().payload_len() as u64).sum();
-        Self { source: name(source), train: sample.train.len(), records: sample.test.len(), raw_bytes, rows, prices }
+        Self { source: name(source), train: sample.train.len(), records: sample.test.len(), raw_bytes, rows, quote }
     }
 
     fn per_record(&self, row: &Row) -> f64 {
@@ -45,7 +45,7 @@ impl Report {
     }
 
     fn euros(&self, row: &Row) -> f64 {
-        self.prices.per_terabyte(&Effort {
+        self.quote.prices.per_terabyte(&Effort {
             raw_bytes: self.raw_bytes as f64,
             log_bytes: row.figures.log_bytes as f64,
             encode_seconds: row.figures.encode_seconds,
@@ -124,6 +124,7 @@ impl Report {
             column.set_cell_alignment(CellAlignment::Right);
         }
         writeln!(out, "{table}")?;
+        let prices = &self.quote.prices;
         writeln!(
             out,
             "{}: {} records of {:.1} bytes (keys, values, headers), the ones after {} to learn from. Bytes are those on one\n\
@@ -131,12 +132,17 @@ impl Report {
              decoded once, moved to {} replicas and one reader, kept on each. `record, in Kafka zstd-3` are single records on a topic\n\
              whose batches are coded once more, `compression.type=zstd`. Compared with Kafka zstd-3 are blocks with batches of the same\n\
              size, and single records with batches of 16 KiB. A model is fetched once by each reader; its training, in CPU seconds, is\n\
-             not in the price.",
+             not in the price. An hour of a core is {}, 10⁹ bytes moved {}, kept for a month {}, for {} on each: {}.",
             self.source,
             HumanCount(self.records as u64),
             self.raw_bytes as f64 / self.records as f64,
             HumanCount(self.train as u64),
-            self.prices.replication,
+            prices.replication,
+            prices.cpu_hour,
+            prices.gigabyte_moved,
+            prices.gigabyte_month,
+            humantime::format_duration(prices.retention),
+            self.quote.origin(),
         )?;
         Ok(())
     }
@@ -168,11 +174,13 @@ impl Report {
             "records": self.records,
             "learned_from_records": self.train,
             "prices": {
-                "cpu_hour": self.prices.cpu_hour,
-                "gigabyte_moved": self.prices.gigabyte_moved,
-                "gigabyte_month": self.prices.gigabyte_month,
-                "retention_seconds": self.prices.retention.as_secs(),
-                "replication": self.prices.replication,
+                "cpu_hour": self.quote.prices.cpu_hour,
+                "gigabyte_moved": self.quote.prices.gigabyte_moved,
+                "gigabyte_month": self.quote.prices.gigabyte_month,
+                "retention_seconds": self.quote.prices.retention.as_secs(),
+                "replication": self.quote.prices.replication,
+                "config": self.quote.config,
+                "by_hand": self.quote.by_hand,
             },
             "raw_bytes": self.raw_bytes,
             "rows": rows,

@@ -31,14 +31,46 @@ use crate::registry::{
 };
 
 /// Which registry.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone)]
 pub struct RegistryArgs {
+    registry: Option<String>,
+    config: Option<PathBuf>,
+    /// Whether the command line names the registry, and the configuration comes from elsewhere: it may be that of other daemons.
+    is_elsewhere: bool,
+}
+
+#[derive(clap::Args)]
+struct RegistryFlags {
     /// The registry: `file://`, `s3://`, `gs://` or `az://` [default: from --config]
     #[arg(long, value_name = "URL", env = "LATENTD_REGISTRY")]
     registry: Option<String>,
     /// A configuration whose registry is used
     #[arg(long, value_name = "FILE", env = "LATENTD_CONFIG")]
     config: Option<PathBuf>,
+}
+
+impl clap::Args for RegistryArgs {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        RegistryFlags::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        RegistryFlags::augment_args_for_update(command)
+    }
+}
+
+impl clap::FromArgMatches for RegistryArgs {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let is_written = |name| matches.value_source(name) == Some(clap::parser::ValueSource::CommandLine);
+        let is_elsewhere = is_written("registry") && !is_written("config");
+        let RegistryFlags { registry, config } = RegistryFlags::from_arg_matches(matches)?;
+        Ok(Self { registry, config, is_elsewhere })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// List, show, compare, promote, roll back, move and clean up models
@@ -94,8 +126,9 @@ enum Action {
     },
     /// Remove models that nothing has used for longer than any topic keeps its records
     Gc {
-        /// How long: longer than the longest retention of a topic that the models wrote [default, and at least: `[cost].retention`
-        /// of --config]. Models that a daemon put to use stay as long as it found that their topic keeps its records
+        /// How long: longer than any topic that the models wrote keeps a record, which is its `retention.ms` and its `segment.ms`
+        /// together [default, and at least: `[cost].retention` of --config]. Models that a daemon put to use stay as long as
+        /// it found that their topic keeps its records
         #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
         unused_for: Option<Duration>,
         /// Models that each pipeline used last, and that stay whatever their age
@@ -121,10 +154,12 @@ impl RegistryArgs {
         Ok(Some((config.registry.url, options)))
     }
 
-    /// The configuration that is named, whether its registry is used or not.
-    fn config(&self) -> anyhow::Result<Option<Config>> {
-        let config = self.config.as_ref().map(|path| config::load(path)).transpose();
-        Ok(config.map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?)
+    /// The configuration that is named, whether its registry is used or not, and where it is; not one of the environment beside
+    /// a registry of the command line.
+    fn config(&self) -> anyhow::Result<Option<(&Path, Config)>> {
+        let Some(path) = self.config.as_deref().filter(|_| !self.is_elsewhere) else { return Ok(None) };
+        let config = config::load(path).map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?;
+        Ok(Some((path, config)))
     }
 
     fn open(&self) -> anyhow::Result<Registry> {
@@ -261,7 +296,7 @@ async fn act(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
             let id = registry.resolve(id).await?;
             let manifest = registry.manifest(&id).await?;
             let pipeline = log_of(pipeline.as_deref().unwrap_or(&manifest.pipeline), &manifest.family);
-            check_pipeline(&pipeline, args.registry.config()?.as_ref(), registry).await?;
+            check_pipeline(&pipeline, args.registry.config()?.map(|(_, config)| config).as_ref(), registry).await?;
             changed(args, &registry.set_active(&pipeline, &id, Expect::Anything, &signature()).await?)
         }
         Action::Rollback { pipeline } => changed(args, &registry.rollback(pipeline, &signature()).await?),
@@ -283,7 +318,7 @@ async fn act(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
             Ok(writeln!(io::stdout(), "{} ({published:?})", manifest.model)?)
         }
         Action::Gc { unused_for, keep_last, delete, force } => {
-            let retention = args.registry.config()?.map(|config| config.cost.retention);
+            let retention = args.registry.config()?.map(|(path, config)| (path, config.cost.retention));
             let unused_for = unused(*unused_for, retention, *force)?;
             let mut policy = GcPolicy::new(SystemTime::now(), unused_for);
             policy.keep_last = *keep_last;
@@ -295,17 +330,18 @@ async fn act(args: &ModelsArgs, registry: &Registry) -> anyhow::Result<()> {
 }
 
 /// How long a model is to be unused: no shorter than records are kept that it may have coded.
-fn unused(asked: Option<Duration>, retention: Option<Duration>, force: bool) -> Result<Duration, UsageError> {
+fn unused(asked: Option<Duration>, retention: Option<(&Path, Duration)>, force: bool) -> Result<Duration, UsageError> {
     match (asked, retention) {
-        (Some(asked), Some(retention)) if asked < retention && !force => {
+        (Some(asked), Some((path, retention))) if asked < retention && !force => {
             let [asked, retention] = [asked, retention].map(humantime::format_duration);
             let message = format!(
-                "--unused-for {asked} is shorter than `[cost].retention`, {retention}: topics hold records that such models coded. \
-                 --force removes them all the same"
+                "--unused-for {asked} is shorter than `[cost].retention` of `{}`, {retention}: topics hold records that such models \
+                 coded. --force removes them all the same",
+                path.display()
             );
             Err(UsageError::new(message))
         }
-        (Some(time), _) | (None, Some(time)) => Ok(time),
+        (Some(time), _) | (None, Some((_, time))) => Ok(time),
         (None, None) => {
             let message = "how long do topics keep their records? Write --unused-for TIME, or --config FILE, whose \
                            `[cost].retention` says it";

@@ -286,7 +286,7 @@ fn subject(args: &TrainArgs) -> Result<Subject, UsageError> {
         .ok_or_else(|| UsageError::new(format!("`{codec}` learns nothing: write --codec columns or --codec zstd-dict")))
 }
 
-/// Raw bytes of the blocks that a file's model is judged in: those of `compress`, and of a pipeline by default.
+/// Most raw bytes of a block: of `compress`, and of a pipeline by default. A model is judged in blocks that are no larger.
 const BLOCK: ByteSize = ByteSize::mib(1);
 
 fn bounds(args: &TrainArgs, subject: &Subject) -> Bounds {

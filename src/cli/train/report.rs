@@ -11,6 +11,7 @@ use crate::cli::Format;
 use crate::cli::show::{print_json, table};
 use crate::codec::ModelId;
 use crate::model::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Manifest, Verdict};
+use crate::pipeline::Pieces;
 use crate::registry::Activation;
 use crate::units::ByteSize;
 
@@ -26,8 +27,8 @@ pub struct Report<'a> {
     pub held_out_records: u64,
     /// Generated records of the topic, from which nothing learns.
     pub refused_records: u64,
-    /// Most raw bytes of a block that was judged, and of one where the model is used; nothing of single records.
-    pub piece: Option<(ByteSize, ByteSize)>,
+    /// Blocks that were judged, and most raw bytes of one where the model is used; nothing of single records.
+    pub piece: Option<(Pieces, ByteSize)>,
     /// CPU of the training alone.
     pub cpu_seconds: f64,
     /// The model in use that it was compared with.
@@ -64,15 +65,7 @@ impl Report<'_> {
         }
         writeln!(out, "{}", self.table())?;
         let count = HumanCount(self.held_out_records);
-        let told = match self.piece {
-            Some((piece, block)) if piece < block => format!(
-                "in blocks of at most {},\nso that there are enough to judge by. Those of the pipeline hold up to {}, and take less.",
-                HumanBytes(piece.bytes()),
-                HumanBytes(block.bytes())
-            ),
-            Some(_) => "in blocks\nwith all that is in them.".to_owned(),
-            None => "values\nwith their frames.".to_owned(),
-        };
+        let told = written_as(self.piece);
         writeln!(
             out,
             "On the {count} newest records, which no training has seen, written as the pipeline writes them: {told}"
@@ -122,7 +115,7 @@ impl Report<'_> {
             "trained_records": self.trained_records,
             "held_out_records": self.held_out_records,
             "refused_records": self.refused_records,
-            "judged_block_bytes": self.piece.map(|(piece, _)| piece.bytes()),
+            "judged_block_bytes": self.piece.map(|(piece, _)| piece.most.bytes()),
             "block_bytes": self.piece.map(|(_, block)| block.bytes()),
             "cpu_seconds": self.cpu_seconds,
             "raw_bytes": verdict.raw_bytes,
@@ -139,6 +132,23 @@ impl Report<'_> {
             "output": self.output,
             "promoted": self.promoted,
         })
+    }
+}
+
+/// In what form records were judged.
+fn written_as(piece: Option<(Pieces, ByteSize)>) -> String {
+    match piece {
+        Some((piece, block)) if piece.most < block => {
+            let why = if piece.is_small_holdout {
+                "so that there are enough to judge by"
+            } else {
+                "which is the most that is judged at once"
+            };
+            let [most, block] = [piece.most, block].map(|size| HumanBytes(size.bytes()));
+            format!("in blocks of at most {most},\n{why}. Those of the pipeline hold up to {block}, and take less.")
+        }
+        Some(_) => "in blocks\nwith all that is in them.".to_owned(),
+        None => "values\nwith their frames.".to_owned(),
     }
 }
 
@@ -162,5 +172,20 @@ pub fn explain(why: Keep, verdict: &Verdict) -> String {
                 "it saves {share:.1} % on average, and the pieces differ too much among themselves to be sure of it"
             )
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_holdout_is_the_reason_of_small_blocks_only_where_it_is() {
+        let told = |most, is_small_holdout| {
+            written_as(Some((Pieces { most: ByteSize::kib(most), is_small_holdout }, ByteSize::mib(1))))
+        };
+        assert!(told(20, true).contains("at most 20.00 KiB,\nso that there are enough"), "{}", told(20, true));
+        assert!(told(128, false).contains("at most 128.00 KiB,\nwhich is the most"), "{}", told(128, false));
+        assert!(!told(1024, false).contains("at most"));
     }
 }

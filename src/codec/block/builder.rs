@@ -2,7 +2,7 @@
 
 use super::columns::Strings;
 use super::{BlockReader, CHECKSUM_LEN, FRAMED, HEADERS, KEYS, Method, NULL, Rows, VALUES};
-use crate::codec::{Codec, CodecError, Column};
+use crate::codec::{Algorithm, Codec, CodecError, Column};
 use crate::frame::{Digest, FrameHeader, Guard, IntegerEncoder, IntegerModels, Kind, put_varint, varint_len};
 use crate::record::RecordRef;
 
@@ -78,8 +78,8 @@ impl BlockBuilder {
         self.rows.columns == reader.rows.columns
     }
 
-    /// Appends the block. On an error `output` is as it was.
-    pub fn encode(&mut self, codec: &mut dyn Codec, output: &mut Vec<u8>) -> Result<(), CodecError> {
+    /// Appends the block; gives the codec that it names, which may be a fallback. On an error `output` is as it was.
+    pub fn encode(&mut self, codec: &mut dyn Codec, output: &mut Vec<u8>) -> Result<Algorithm, CodecError> {
         let start = output.len();
         let result = self.write(codec, output);
         if result.is_err() {
@@ -88,24 +88,29 @@ impl BlockBuilder {
         result
     }
 
-    /// Writes the block with a codec, or with its fallback where that is smaller.
-    fn write(&mut self, codec: &mut dyn Codec, output: &mut Vec<u8>) -> Result<(), CodecError> {
+    /// Writes the block with a codec, or with its fallback where that is smaller; gives which.
+    fn write(&mut self, codec: &mut dyn Codec, output: &mut Vec<u8>) -> Result<Algorithm, CodecError> {
         let start = output.len();
+        let mut algorithm = codec.algorithm();
         self.write_with(codec, output)?;
         if codec.falls_back()
             && let Some(fallback) = codec.fallback()
         {
             let mut instead = std::mem::take(&mut self.instead);
             instead.clear();
+            let other = fallback.algorithm();
             let result = self.write_with(fallback, &mut instead);
-            if result.is_ok() && instead.len() < output.len() - start {
+            let fell_back = result.is_ok() && instead.len() < output.len() - start;
+            if fell_back {
                 output.truncate(start);
                 output.extend_from_slice(&instead);
+                algorithm = other;
             }
             self.instead = instead;
             result?;
+            codec.settle(fell_back);
         }
-        Ok(())
+        Ok(algorithm)
     }
 
     fn write_with(&mut self, codec: &mut dyn Codec, output: &mut Vec<u8>) -> Result<(), CodecError> {

@@ -48,6 +48,9 @@ const TRIED_EVERY: u32 = 64;
 /// Columns after which one is compared with zstd that is as the model expects. Where zstd was smaller, the next is compared too.
 const COMPARED_EVERY: u32 = 64;
 
+/// Columns after which a block is tried in the fallback's hands again where it lost; sooner where zstd saves twice as much.
+const TRIED_AGAIN_EVERY: u32 = 64;
+
 /// The first byte of a column.
 const GATHERED: u8 = 0;
 const PLAIN: u8 = 1;
@@ -73,10 +76,24 @@ pub struct ColumnsCodec {
     misfits: u64,
     /// What codes blocks that the model does not fit.
     fallback: ZstdCodec,
-    /// Whether zstd made the values of the last column smaller.
+    /// Whether zstd made the values of the last column so much smaller that the fallback is worth a try.
     falls_back: bool,
+    /// Where the fallback lost: what zstd saved, and columns until it is tried again.
+    lost: (usize, u32),
+    last: Last,
     /// Columns that may still go without a comparison with zstd, if they are as the model expects.
     trusted: u32,
+}
+
+/// The last column.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    /// Bytes by which zstd made its values smaller.
+    saved: usize,
+    /// Values that are not counted as misfits.
+    fitting: u64,
+    /// Whether zstd coded them in place of the model.
+    is_plain: bool,
 }
 
 /// Texts of a block, column by column.
@@ -158,6 +175,8 @@ impl ColumnsCodec {
             misfits: 0,
             fallback: ZstdCodec::new(LEVEL, &(Arc::new(NoModels) as Arc<dyn ModelSource>)),
             falls_back: false,
+            lost: (0, 0),
+            last: Last::default(),
             trusted: 0,
             plain: Plain::new(Algorithm::Columns),
             texts_writer: None,
@@ -415,6 +434,17 @@ impl Codec for ColumnsCodec {
         self.falls_back
     }
 
+    fn settle(&mut self, fell_back: bool) {
+        if fell_back {
+            self.misfits += std::mem::take(&mut self.last.fitting);
+            self.lost = (0, 0);
+            self.trusted = 0;
+        } else {
+            self.lost = (self.last.saved, TRIED_AGAIN_EVERY);
+            self.trusted = if self.last.is_plain { 0 } else { COMPARED_EVERY };
+        }
+    }
+
     fn take_misfits(&mut self) -> u64 {
         std::mem::take(&mut self.misfits)
     }
@@ -424,6 +454,8 @@ impl ColumnCodec for ColumnsCodec {
     fn encode_column(&mut self, values: ColumnRef<'_>, output: &mut Vec<u8>) -> Result<(), CodecError> {
         let start = output.len();
         self.falls_back = false;
+        self.last = Last::default();
+        self.lost.1 = self.lost.1.saturating_sub(1);
         let Modelled { familiar, mut foreign, .. } =
             self.encode_well(values, output).inspect_err(|_| output.truncate(start))?;
         let written = output.len() - start;
@@ -434,11 +466,12 @@ impl ColumnCodec for ColumnsCodec {
             plain.clear();
             let result = self.encode_plain(values, &mut plain);
             if let Ok(frame) = result {
-                self.falls_back = frame < written;
-                if self.falls_back {
+                let (lost, columns) = self.lost;
+                self.last.saved = written.saturating_sub(frame);
+                self.falls_back = self.last.saved > 0 && (columns == 0 || self.last.saved > 2 * lost);
+                self.last.is_plain = plain.len() < written;
+                if self.last.is_plain {
                     foreign = values.ends.len() as u64;
-                }
-                if plain.len() < written {
                     output.truncate(start);
                     output.extend_from_slice(&plain);
                     self.fields.clear();
@@ -446,9 +479,10 @@ impl ColumnCodec for ColumnsCodec {
             }
             self.coded = plain;
             result.inspect_err(|_| output.truncate(start))?;
-            self.trusted = if self.falls_back { 0 } else { COMPARED_EVERY };
+            self.trusted = if self.falls_back || self.last.is_plain { 0 } else { COMPARED_EVERY };
         }
         self.trusted = self.trusted.saturating_sub(1);
+        self.last.fitting = values.ends.len() as u64 - foreign;
         self.misfits += foreign;
         Ok(())
     }

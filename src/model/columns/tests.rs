@@ -378,7 +378,9 @@ fn a_block_that_zstd_codes_smaller_is_one_of_zstd() {
             builder.push(&record.as_ref());
         }
         let (mut block, mut plain) = (Vec::new(), Vec::new());
-        builder.encode(&mut codec, &mut block).unwrap();
+        let written = builder.encode(&mut codec, &mut block).unwrap();
+        assert_eq!(written, if zstd_wins { Algorithm::Zstd } else { Algorithm::Columns });
+        assert_eq!(codec.take_misfits(), if zstd_wins { values.len() as u64 } else { 0 });
         builder.encode(codec.fallback().unwrap(), &mut plain).unwrap();
         assert_eq!(block == plain, zstd_wins, "{} and {} bytes", block.len(), plain.len());
         assert!(block.len() <= plain.len());
@@ -391,6 +393,34 @@ fn a_block_that_zstd_codes_smaller_is_one_of_zstd() {
             assert!(builder.holds(&reader));
         }
     }
+}
+
+#[test]
+fn where_a_block_stays_the_models_its_values_fit_and_the_fallback_is_not_tried_for_each() {
+    let mut codec = ColumnsCodec::new(Arc::clone(&models()[0]));
+    // Records of a few, again and again: zstd makes the values smaller, and not what stands beside them.
+    let few = service(1500, 20);
+    let many = |count: u64| -> Vec<Vec<u8>> { (0..count).map(|i| few[(i * i % 20) as usize].clone()).collect() };
+    let values = column(&many(200));
+    let mut tries = 0;
+    for round in 0..130 {
+        let mut coded = Vec::new();
+        codec.columns().unwrap().encode_column(values.as_ref(), &mut coded).unwrap();
+        if codec.falls_back() {
+            tries += 1;
+            codec.settle(false);
+        }
+        let is_plain = coded[0] == 1;
+        assert_eq!(codec.take_misfits(), if is_plain { 200 } else { 0 }, "round {round}");
+    }
+    assert_eq!(tries, 3);
+    // Where zstd saves far more than where it lost, it is tried at once.
+    codec.columns().unwrap().encode_column(column(&many(2_000)).as_ref(), &mut Vec::new()).unwrap();
+    assert!(codec.falls_back());
+    codec.settle(true);
+    assert_eq!(codec.take_misfits(), 2_000);
+    codec.columns().unwrap().encode_column(values.as_ref(), &mut Vec::new()).unwrap();
+    assert!(codec.falls_back(), "where the fallback won, it is tried for the next");
 }
 
 #[test]

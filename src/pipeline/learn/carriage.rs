@@ -108,7 +108,7 @@ impl Carriage<'_> {
             }
             block.clear();
             let begun = (self.clocks.all)();
-            self.each(&mut carried, || builder.encode(codec, &mut block))?;
+            self.each(&mut carried, || builder.encode(codec, &mut block).map(drop))?;
             let coded = (self.clocks.all)();
             reader.decode_with(&block, codec, &DecodeLimits::UNLIMITED)?;
             carried.decode_seconds += (self.clocks.all)() - coded;

@@ -43,7 +43,7 @@ pub use renewal::{Cause, Decision, Figures, Measure, Renewal, Terms, Training, W
 pub use run::Run;
 pub use samples::{Samples, holdout_bytes, newest};
 pub use setup::Setup;
-pub use subject::{Subject, SubjectError, Taught};
+pub use subject::{Pieces, Subject, SubjectError, Taught};
 pub use tap::Tap;
 pub use trainer::Trainer;
 pub use turns::{Seat, Turn, Turns};

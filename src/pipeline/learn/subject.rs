@@ -57,6 +57,15 @@ pub struct Subject {
     piece: usize,
 }
 
+/// Blocks that a holdout is cut into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pieces {
+    /// Most raw bytes of each.
+    pub most: ByteSize,
+    /// Whether they are smaller than those of other holdouts, so that there are enough to judge by.
+    pub is_small_holdout: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Dictionary { bytes: usize, level: i32 },
@@ -283,10 +292,12 @@ impl Subject {
         }))
     }
 
-    /// Most raw bytes of a block that [`Self::judge`] cuts a holdout into; nothing where records are judged each for itself.
-    pub fn judged_in(&self, holdout: &[&Run]) -> Option<ByteSize> {
+    /// What blocks [`Self::judge`] cuts a holdout into; nothing where records are judged each for itself.
+    pub fn judged_in(&self, holdout: &[&Run]) -> Option<Pieces> {
         let raw_bytes = self.raw_bytes(&self.records(holdout));
-        (self.layout == Layout::Block).then(|| ByteSize::new(self.judged(raw_bytes) as u64))
+        let most = self.judged(raw_bytes);
+        let pieces = Pieces { most: ByteSize::new(most as u64), is_small_holdout: most < self.piece };
+        (self.layout == Layout::Block).then_some(pieces)
     }
 
     /// Smaller blocks where there would be too few to judge by.
@@ -344,7 +355,7 @@ impl Subject {
     }
 }
 
-/// Most raw bytes of what is coded at once, for a judgement.
+/// Most raw bytes of what is coded at once, for a judgement: of a block no more than [`PIECE`].
 fn piece(layout: Layout, block: ByteSize) -> usize {
     match layout {
         Layout::Record => 0,
@@ -365,8 +376,13 @@ mod tests {
         let model = subject.train(&[&run], Start::Anew, &mut CpuTime::begin()).unwrap().unwrap().artefact;
         let verdict = subject.judge(&model, None, &[&run]).unwrap();
         assert!((PIECES..=2 * PIECES).contains(&verdict.samples), "{verdict:?}");
-        let judged = subject.judged_in(&[&run]).unwrap().as_usize();
-        assert!(judged * PIECES <= verdict.raw_bytes as usize && judged < PIECE, "{judged}");
+        let judged = subject.judged_in(&[&run]).unwrap();
+        let most = judged.most.as_usize();
+        assert!(most * PIECES <= verdict.raw_bytes as usize && most < PIECE && judged.is_small_holdout, "{judged:?}");
+        let mut large = Run::default();
+        (0..40).for_each(|_| large.push(&[b' '; 64 << 10]));
+        let judged = subject.judged_in(&[&large]).unwrap();
+        assert_eq!(judged, Pieces { most: ByteSize::new(PIECE as u64), is_small_holdout: false });
         let records = Subject { layout: Layout::Record, piece: 0, ..subject };
         assert_eq!(records.judged_in(&[&run]), None);
         assert_eq!(records.judge(&model, Some(&model), &[&run]).unwrap().samples, 1_000);

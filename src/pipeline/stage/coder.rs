@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::baseline::Baseline;
-use crate::codec::{self, Algorithm, Codec, CodecError, CodecSpec, Decoders, ModelPrefix, ModelRef, ModelSource};
+use crate::codec::block::{BlockBuilder, BlockReader, DecodeLimits};
+use crate::codec::{
+    self, Algorithm, Codec, CodecError, CodecSpec, Decoders, IdentityCodec, ModelPrefix, ModelRef, ModelSource,
+};
 use crate::pipeline::augment::Augmentation;
 use crate::pipeline::deliver::SlotId;
 use crate::pipeline::learn::{Curriculum, Learner, Setup, Tap};
@@ -76,23 +79,30 @@ impl Coder {
         Ok(coder)
     }
 
-    /// Which codec it is.
-    pub fn spec(&self) -> CodecSpec {
-        self.spec
-    }
-
-    /// The codec itself.
-    pub fn codec(&mut self) -> &mut dyn Codec {
-        &mut *self.codec
-    }
-
-    /// What decodes for verification, when the settings ask for it or the codec has still to prove itself.
-    pub fn verifier(&mut self) -> Option<&mut Decoders> {
-        (self.verify || self.unproved > 0).then_some(&mut self.verifier)
+    /// Codes a block into `encoded`, which it empties first, and decodes it again when the settings ask for that or the codec has
+    /// still to prove itself. One that does not come back is written uncoded.
+    pub fn encode_block(&mut self, builder: &mut BlockBuilder, encoded: &mut Vec<u8>) -> Result<(), CodecError> {
+        encoded.clear();
+        let written = builder.encode(&mut *self.codec, encoded)?;
+        if !self.verify && self.unproved == 0 {
+            return Ok(());
+        }
+        let mut again = BlockReader::default();
+        if again.decode(encoded, &mut self.verifier, &DecodeLimits::UNLIMITED).is_ok() && builder.holds(&again) {
+            // What a fallback wrote says nothing of the codec.
+            if written == self.codec.algorithm() {
+                self.proved(builder.records());
+            }
+            return Ok(());
+        }
+        tracing::error!(codec = %self.spec, "a block did not decode to itself and is sent uncoded");
+        encoded.clear();
+        builder.encode(&mut IdentityCodec, encoded)?;
+        Ok(())
     }
 
     /// So many records were decoded to what they were.
-    pub fn proved(&mut self, records: usize) {
+    fn proved(&mut self, records: usize) {
         self.unproved = self.unproved.saturating_sub(records as u64);
     }
 
@@ -146,7 +156,7 @@ impl Coder {
         decoded.is_ok() && self.checked == value
     }
 
-    /// Counts something that was coded through [`Coder::codec`].
+    /// Counts a block that was coded.
     pub fn coded(&mut self, input: usize, output: usize, seconds: f64) {
         self.counts.coded(input, output, seconds);
     }
@@ -184,6 +194,70 @@ impl Coder {
                 self.unproved = if algorithm.is_learned() { PROOF } else { 0 };
             }
             Err(error) => tracing::error!("a published model cannot be used, and the old one stays: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{LearnedCodecs, MissingModel, ModelId, NoModels};
+    use crate::model::columns::Options;
+    use crate::model::{ColumnsModel, Learned};
+    use crate::record::{HeaderRefs, Timestamp};
+    use crate::telemetry::Metrics;
+
+    /// Has one model.
+    struct One(Arc<[u8]>);
+
+    impl ModelSource for One {
+        fn learned(&self) -> &dyn LearnedCodecs {
+            &Learned
+        }
+
+        fn artefact(&self, model: ModelRef) -> Result<Arc<[u8]>, MissingModel> {
+            if model == ModelRef::Prefix(ModelId::of(&self.0).prefix()) {
+                return Ok(Arc::clone(&self.0));
+            }
+            NoModels.artefact(model)
+        }
+    }
+
+    #[test]
+    fn a_codec_proves_itself_on_blocks_of_its_own_alone() {
+        let record = |i: u64| format!("{{\"id\":{i},\"of\":{}}}", i * 7919 % 1000).into_bytes();
+        let learned: Vec<Vec<u8>> = (0..2_000).map(record).collect();
+        let refs: Vec<&[u8]> = learned.iter().map(Vec::as_slice).collect();
+        let model = ColumnsModel::train(&refs, &Options { effort: 1_000_000, ..Options::default() });
+        let spec = CodecSpec::new(Algorithm::Columns);
+        let models: Arc<dyn ModelSource> = Arc::new(One(Arc::clone(model.artefact())));
+        let metrics = Metrics::new("1").pipeline("p");
+        let mut coder = Coder {
+            first: spec,
+            spec,
+            codec: Setup::with_model(spec, Arc::clone(model.artefact())).codec(&models).unwrap(),
+            models: Arc::clone(&models),
+            verifier: Decoders::new(&models),
+            verify: false,
+            unproved: PROOF,
+            checked: Vec::new(),
+            tap: None,
+            baseline: Baseline::new(&metrics),
+            metrics: metrics.clone(),
+            counts: metrics.codec("columns").batch(Direction::Encode),
+            records: 0,
+        };
+        let foreign = vec![b"a text of no such form".to_vec(); 3_000];
+        let own: Vec<Vec<u8>> = (2_000..3_000).map(record).collect();
+        for (values, written, proved) in [(foreign, Algorithm::Zstd, 0), (own, Algorithm::Columns, 1_000)] {
+            let (mut builder, mut encoded) = (BlockBuilder::default(), Vec::new());
+            for (value, offset) in values.iter().zip(0..) {
+                let (headers, timestamp) = (HeaderRefs::new(), Timestamp::create(1_700_000_000_000));
+                builder.push(&RecordRef { key: None, value: Some(value), headers, timestamp, offset });
+            }
+            assert_eq!(builder.encode(&mut *coder.codec, &mut Vec::new()).unwrap(), written);
+            coder.encode_block(&mut builder, &mut encoded).unwrap();
+            assert_eq!(PROOF - coder.unproved, proved, "{written}");
         }
     }
 }

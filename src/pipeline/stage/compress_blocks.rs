@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::coder::Coder;
 use super::{Halt, Output, Publication, Reason, Stage};
-use crate::codec::block::{BlockBuilder, BlockReader, DecodeLimits};
-use crate::codec::{CONTENT_ENCODING, CodecError, IdentityCodec, LATENTD};
+use crate::codec::block::{BlockBuilder, BlockReader};
+use crate::codec::{CONTENT_ENCODING, IdentityCodec, LATENTD};
 use crate::pipeline::deliver::SlotId;
 use crate::pipeline::settings::{BlockSettings, EncodingHeader};
 use crate::record::{HeaderRef, RecordRef};
@@ -66,7 +66,9 @@ impl CompressBlocks {
         output: &mut dyn Output,
     ) -> Result<(), Halt> {
         let started = Instant::now();
-        self.code(builder, encoded).map_err(|error| Halt::Stop(format!("a block could not be coded: {error}")))?;
+        self.coder
+            .encode_block(builder, encoded)
+            .map_err(|error| Halt::Stop(format!("a block could not be coded: {error}")))?;
         let seconds = started.elapsed().as_secs_f64();
         let header = [HeaderRef { name: CONTENT_ENCODING, value: Some(LATENTD.as_bytes()) }];
         let headers: &[HeaderRef<'_>] = match self.header {
@@ -81,21 +83,6 @@ impl CompressBlocks {
             return output.publish(&publication, position);
         }
         self.split(builder, encoded, position, output)
-    }
-
-    fn code(&mut self, builder: &mut BlockBuilder, encoded: &mut Vec<u8>) -> Result<(), CodecError> {
-        encoded.clear();
-        builder.encode(self.coder.codec(), encoded)?;
-        let Some(verifier) = self.coder.verifier() else { return Ok(()) };
-        let mut again = BlockReader::default();
-        if again.decode(encoded, verifier, &DecodeLimits::UNLIMITED).is_ok() && builder.holds(&again) {
-            self.coder.proved(builder.records());
-            return Ok(());
-        }
-        tracing::error!(codec = %self.coder.spec(), "a block did not decode to itself and is sent uncoded");
-        encoded.clear();
-        builder.encode(&mut IdentityCodec, encoded)?;
-        Ok(())
     }
 
     /// A block that the topic does not take is halved until its parts fit; a single record that does not is a dead letter.
