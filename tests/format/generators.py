@@ -595,7 +595,7 @@ class Rows:
         for link in book.links:
             place, a, b, relation, variable = link
             if not is_made(link):
-                self.solve(link, values, texts, numbers)
+                self.solve(link, values, texts, numbers, chance)
                 continue
             _, slots[place], off = of(variable)
             number = None
@@ -647,21 +647,53 @@ class Rows:
                 way += 1
         return None
 
-    def solve(self, link, values, texts, numbers):
+    def solve(self, link, values, texts, numbers, chance):
         """What is fixed is made of others."""
-        place, *of, relation, _ = link
+        place, *of, relation, variable = link
         if place not in values or None in (numbers[place], numbers[of[0]], numbers[of[1]]):
             return
-        for second in (1, 0):
-            one = of[second]
-            makes = sum(one in other[1:3] for other in self.book.links)
-            is_free = one not in values and makes == 1 and self.book.fields[one][2] not in self.book.guards
-            if is_free:
-                number = solved(relation, numbers[place], numbers[of[0]], numbers[of[1]], second)
-                codes = self.book.variables[self.book.fields[one][2]][1]
-                if number is not None and any(code[0] == 4 and holds(code[2], number) for code in codes):
-                    texts[one], numbers[one] = Alphabet.written(self.book.fields[one][3], number), number
-                return
+        number, pair = numbers[place], [numbers[one] for one in of]
+        offs = [code[2] for code in self.book.variables[variable][1] if code[0] == 10]
+        if any(made(relation, *pair, off) == number for off in offs):
+            return
+        bins = [
+            [code[2] for code in self.book.variables[self.book.fields[one][2]][1] if code[0] == 4] for one in of
+        ]
+
+        def one_of(first, second, which):
+            for off in offs:
+                if relation in (5, 6) and minutes(number) is None:
+                    continue
+                wanted = clock(minutes(number) - off) if relation in (5, 6) else number - off
+                one = solved(relation, wanted, first, second, which)
+                if one is not None and any(holds(more, one) for more in bins[which]):
+                    return one
+            return None
+
+        def put(which, one):
+            field = of[which]
+            texts[field], numbers[field] = Alphabet.written(self.book.fields[field][3], one), one
+
+        makes = lambda one: sum(one in other[1:3] for other in self.book.links)  # noqa: E731
+        free = [
+            which
+            for which in (1, 0)
+            if of[which] not in values
+            and makes(of[which]) == 1
+            and self.book.fields[of[which]][2] not in self.book.guards
+        ]
+        for which in free:
+            one = one_of(*pair, which)
+            if one is not None:
+                return put(which, one)
+        if len(free) == 2 and of[0] != of[1]:
+            firsts = [of_bin(more, chance) for more in bins[0]]
+            both = [(first, one_of(first, pair[1], 1)) for first in firsts]
+            both = [(first, second) for first, second in both if second is not None]
+            number_of = chance.below(len(both))
+            if both:
+                put(0, both[number_of][0])
+                put(1, both[number_of][1])
 
     def written(self, trail, ways, codes, texts):
         record = b""
