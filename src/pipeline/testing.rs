@@ -422,10 +422,9 @@ impl TransactionalProducer for MemoryProducer {
     }
 }
 
-/// An observer that nobody listens to.
-pub fn observer() -> Observer {
-    let board = StatusBoard::new("test");
-    let status = board.add(PipelineInfo {
+/// A pipeline that carries a topic.
+pub fn info() -> PipelineInfo {
+    PipelineInfo {
         name: "p".to_owned(),
         operation: "compress".to_owned(),
         from: vec!["t".to_owned()],
@@ -434,6 +433,12 @@ pub fn observer() -> Observer {
         layout: None,
         delivery: "exactly-once".to_owned(),
         several_topics: false,
-    });
+    }
+}
+
+/// An observer that nobody listens to.
+pub fn observer() -> Observer {
+    let board = StatusBoard::new("test");
+    let status = board.add(info());
     Observer::new(board, status, Arc::default(), Holdings::default())
 }

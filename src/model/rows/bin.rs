@@ -68,6 +68,14 @@ impl Bin {
         (!bin.atoms.is_empty() || !bin.edges.is_empty()).then_some(bin)
     }
 
+    /// The number that it stands for, if it stands for one alone.
+    pub fn single(&self) -> Option<i64> {
+        match (self.atoms.as_slice(), self.edges.is_empty()) {
+            ([(number, _)], true) if *number == self.last => Some(*number),
+            _ => None,
+        }
+    }
+
     /// Whether it can draw a number.
     pub fn holds(&self, number: i64) -> bool {
         self.atoms.binary_search_by_key(&number, |(atom, _)| *atom).is_ok()

@@ -84,13 +84,19 @@ impl Variable {
         })
     }
 
+    /// The bins of its numbers.
+    pub fn bins(&self) -> impl Iterator<Item = &Bin> {
+        self.codes.iter().filter_map(|code| if let Code::Number { bin, .. } = code { Some(bin) } else { None })
+    }
+
+    /// By how much a number is frequently off what others make, where it says so.
+    pub fn offs(&self) -> impl Iterator<Item = i64> {
+        self.codes.iter().filter_map(|code| if let Code::Off { by, .. } = code { Some(*by) } else { None })
+    }
+
     /// The least and the largest number that its codes say.
     pub fn range(&self) -> Option<(i64, i64)> {
-        let bins = self.codes.iter().filter_map(|code| match code {
-            Code::Number { bin, .. } => Some(bin),
-            _ => None,
-        });
-        let ends = bins.flat_map(|bin| {
+        let ends = self.bins().flat_map(|bin| {
             let atoms = [bin.atoms.first(), bin.atoms.last()].into_iter().flatten().map(|(atom, _)| *atom);
             atoms.chain([bin.edges.first(), bin.edges.last()].into_iter().flatten().copied()).collect::<Vec<_>>()
         });
@@ -245,6 +251,11 @@ impl Codebook {
         let fork_of = forks.iter().enumerate().map(|(number, fork)| ((fork.from, fork.to), number as u16)).collect();
         let (links, guards, walk) = (Vec::new(), vec![None; variables.len()], None);
         Self { grammar, columns, column_of, fields, forks, variables, links, guards, walk, field_of, readers, fork_of }
+    }
+
+    /// The variable that says what a field has.
+    pub fn variable_of(&self, field: u16) -> &Variable {
+        &self.variables[usize::from(self.fields[usize::from(field)].variable)]
     }
 
     /// With fields that are made of others, and a time that goes on.
@@ -411,9 +422,9 @@ impl Lookup {
                 }
                 Code::Number { slot, bin } => {
                     lookup.slot = Some(*slot);
-                    match (bin.atoms.as_slice(), bin.edges.is_empty()) {
-                        ([(number, _)], true) if *number == bin.last => drop(lookup.exact.insert(*number, place)),
-                        _ => lookup.bins.push((bin.last, place)),
+                    match bin.single() {
+                        Some(number) => drop(lookup.exact.insert(number, place)),
+                        None => lookup.bins.push((bin.last, place)),
                     }
                 }
                 Code::Sequence { slot, .. } => (lookup.slot, lookup.sequence) = (Some(*slot), Some(place)),

@@ -243,17 +243,14 @@ impl Scheme {
                 continue;
             }
             let of = link.of.map(number);
-            let codes = &book.variables[usize::from(link.variable)].codes;
-            let off = || codes.iter().filter_map(|code| if let Code::Off { by, .. } = code { Some(*by) } else { None });
+            let mut offs = book.variables[usize::from(link.variable)].offs();
             let can_be = match of {
-                [Some(a), Some(b)] => {
-                    link.relation.off(made, [a, b]).is_some_and(|found| off().any(|off| off == found))
-                }
+                [Some(a), Some(b)] => link.relation.off(made, [a, b]).is_some_and(|found| offs.any(|off| off == found)),
                 [None, None] => true,
                 [a, b] => {
                     let which = usize::from(a.is_some());
                     let known = [a.unwrap_or(0), b.unwrap_or(0)];
-                    off().any(|off| {
+                    offs.any(|off| {
                         // Of nothing, everything makes nothing.
                         let with = |open: i64| if which == 0 { [open, known[1]] } else { [known[0], open] };
                         if [0, 1].iter().all(|open| link.relation.apply(with(*open), off) == Some(made)) {
@@ -266,7 +263,7 @@ impl Scheme {
                 }
             };
             if !can_be {
-                let [a, b] = link.of.map(|of| &book.variables[usize::from(book.fields[usize::from(of)].variable)].name);
+                let [a, b] = link.of.map(|of| &book.variable_of(of).name);
                 let name = &book.variables[own].name;
                 return Err(format!("`{name}` is always what `{a}` and `{b}` make, and these cannot make it then"));
             }
@@ -281,16 +278,10 @@ impl Scheme {
 
     /// Whether a field may have a number; of minutes to a clock, so many days more or less too.
     fn may_be(&self, field: u16, number: i64, relation: Relation) -> bool {
-        let variable = usize::from(self.book.fields[usize::from(field)].variable);
-        let holds = |number: i64| {
-            let codes = &self.book.variables[variable].codes;
-            codes.iter().any(|code| match code {
-                Code::Number { bin, .. } => bin.holds(number),
-                // Whatever they are, they are no bins.
-                Code::Time { .. } | Code::Sequence { .. } => true,
-                _ => false,
-            })
-        };
+        let variable = self.book.variable_of(field);
+        // Whatever times and what goes on are, they are no bins.
+        let goes_on = variable.codes.iter().any(|code| matches!(code, Code::Time { .. } | Code::Sequence { .. }));
+        let holds = |number: i64| goes_on || variable.bins().any(|bin| bin.holds(number));
         let days = if matches!(relation, Relation::ClockSum | Relation::ClockLess) { -2..=2 } else { 0..=0 };
         days.into_iter().any(|days: i64| number.checked_add(days * 1440).is_some_and(holds))
     }

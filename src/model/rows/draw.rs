@@ -261,9 +261,9 @@ impl Scheme {
         self.writer.write(&self.book, draft, record)
     }
 
-    /// Where a condition fixes a number that others make and do not, by any difference that is frequent, one of these becomes what makes it: the second, or else the first, if it is neither fixed
-    /// nor made of others nor makes any, and it can be that number. Where neither can beside the other, both become some that make it, if
-    /// there are such.
+    /// Where a condition fixes a number that others make and do not, by any difference that is frequent, one of these becomes what makes it:
+    /// the second, or else the first, if it is neither fixed nor made of others nor makes any, and it can be that number. Where neither can
+    /// beside the other, both become some that make it, if there are such.
     fn solve(&self, link: &Link, fixed: &Fixed, chance: &mut Chance, draft: &mut Draft) {
         let (fields, links) = (&self.book.fields, &self.book.links);
         let number = fixed.values[usize::from(link.field)].as_ref().and(draft.numbers[usize::from(link.field)]);
@@ -275,19 +275,15 @@ impl Scheme {
             let is_made = self.book.guards[usize::from(fields[usize::from(of)].variable)].is_some();
             fixed.values[usize::from(of)].is_none() && makes == 1 && !is_made
         };
-        let bins = |which: usize| {
-            let codes = &self.book.variables[usize::from(fields[usize::from(link.of[which])].variable)].codes;
-            codes.iter().filter_map(|code| if let Code::Number { bin, .. } = code { Some(bin) } else { None })
-        };
-        let codes = &self.book.variables[usize::from(link.variable)].codes;
-        let offs = || codes.iter().filter_map(|code| if let Code::Off { by, .. } = code { Some(*by) } else { None });
-        if link.relation.off(number, [a, b]).is_some_and(|off| offs().any(|known| known == off)) {
+        let bins = |which: usize| self.book.variable_of(link.of[which]).bins();
+        let told = &self.book.variables[usize::from(link.variable)];
+        if link.relation.off(number, [a, b]).is_some_and(|off| told.offs().any(|known| known == off)) {
             return;
         }
-        let wanted: Vec<i64> = offs().filter_map(|off| link.relation.wanted(number, off)).collect();
         let solved = |of: [i64; 2], which: usize| {
-            let solved = wanted.iter().filter_map(|wanted| link.relation.solved(*wanted, of, which));
-            solved.into_iter().find(|solved| bins(which).any(|bin| bin.holds(*solved)))
+            let wanted = told.offs().filter_map(|off| link.relation.wanted(number, off));
+            let mut solved = wanted.filter_map(|wanted| link.relation.solved(wanted, of, which));
+            solved.find(|solved| bins(which).any(|bin| bin.holds(*solved)))
         };
         let free: Vec<usize> = [1, 0].into_iter().filter(is_free).collect();
         let mut put = |which: usize, solved: i64| {

@@ -571,9 +571,9 @@ mod tests {
     use crate::model::{ColumnsModel, Manifest};
     use crate::pipeline::learn::{Run, Turns};
     use crate::pipeline::settings::{AugmentSettings, GeneratorChoice, TopicTemplate};
-    use crate::pipeline::testing::observer;
+    use crate::pipeline::testing::{info, observer};
     use crate::record::TopicPartition;
-    use crate::telemetry::{PipelineInfo, StatusBoard};
+    use crate::telemetry::StatusBoard;
     use crate::units::ByteSize;
 
     fn settings() -> AugmentSettings {
@@ -609,16 +609,6 @@ mod tests {
             registry.keep_report(&model.id(), 5, report.into()).await.unwrap();
         });
         let augmentation = Augmentation::new(settings(), "/latentd/test/p".to_owned());
-        let status = StatusBoard::new("test").add(PipelineInfo {
-            name: "p".to_owned(),
-            operation: "compress".to_owned(),
-            from: vec!["t".to_owned()],
-            to: "t.z".to_owned(),
-            codec: None,
-            layout: None,
-            delivery: "exactly-once".to_owned(),
-            several_topics: false,
-        });
         let mut examiner = Examiner::new(ExaminerParts {
             augmentation: augmentation.clone(),
             pipeline: "p".to_owned(),
@@ -626,7 +616,7 @@ mod tests {
             registry,
             runtime: runtime.handle().clone(),
             by: "test".to_owned(),
-            status,
+            status: StatusBoard::new("test").add(info()),
             clock: Instant::now,
         });
         let learner = Learner::new(ByteSize::mib(4), 1, observer().metrics().clone());

@@ -298,11 +298,7 @@ impl<'a> Learner<'a> {
 
 /// Whether each of some numbers is of a bin: beyond the last one that is a range they are of that.
 fn has_all(bins: &[Bin], numbers: &[i64]) -> bool {
-    let single = |bin: &Bin| match (bin.atoms.as_slice(), bin.edges.is_empty()) {
-        ([(number, _)], true) if *number == bin.last => Some(*number),
-        _ => None,
-    };
-    let own: HashSet<i64> = bins.iter().filter_map(single).collect();
+    let own: HashSet<i64> = bins.iter().filter_map(Bin::single).collect();
     own.len() < bins.len() || numbers.iter().all(|number| own.contains(number))
 }
 
