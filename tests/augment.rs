@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use latentd::augment::{Headers, Lineage, Usage};
 use latentd::codec::ModelId;
 use latentd::config;
-use latentd::model::{ColumnsModel, Condition, Family, Manifest, open_generator};
+use latentd::model::{ColumnsModel, Condition, Family, Manifest, Split, open_generator};
 use latentd::pipeline::augment::Subject as Examinee;
 use latentd::pipeline::learn::{Learner, Seat, Tap, Turns};
 use latentd::pipeline::{Augmentation, Examiner, ExaminerParts, Settings};
@@ -64,7 +64,7 @@ fn tapped(
 ) -> (Vec<Vec<u8>>, u64) {
     let board = StatusBoard::new("1");
     let status = status(&board);
-    let learner = Learner::new(settings().learn.unwrap().reservoir, 1, status.metrics().clone());
+    let learner = Learner::new(settings().learn.unwrap().reservoir, Split::Time, 1, status.metrics().clone());
     let mut tap = Tap::new(learner.clone(), RUN);
     if let Some(augmentation) = augmentation {
         tap = tap.knowing(augmentation.clone());
@@ -156,7 +156,7 @@ fn a_stream_that_changes_takes_the_licence_back_at_the_next_judgement() {
     };
     let board = StatusBoard::new("1");
     let status = status(&board);
-    let learner = Learner::new(settings().learn.unwrap().reservoir, 1, status.metrics().clone());
+    let learner = Learner::new(settings().learn.unwrap().reservoir, Split::Time, 1, status.metrics().clone());
     let (mut tap, mut count) = (Tap::new(learner.clone(), RUN), 0);
     real[..12_000].iter().for_each(|row| show(&mut tap, &mut count, row, HeaderRefs::new()));
     tap.at_boundary();

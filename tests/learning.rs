@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use latentd::config;
 use latentd::cost::Prices;
-use latentd::model::Start;
+use latentd::model::{Split, Start};
 use latentd::pipeline::Settings;
 use latentd::pipeline::learn::{
     Cause, CpuTime, Curriculum, Decision, Learner, Load, Outcome, Run, Setup, Stream, Subject, Trainer,
@@ -55,7 +55,7 @@ fn learner(settings: &Settings) -> Learner {
         delivery: "exactly-once".to_owned(),
         several_topics: false,
     });
-    Learner::new(settings.learn.unwrap().reservoir, 1, status.metrics().clone())
+    Learner::new(settings.learn.unwrap().reservoir, Split::Time, 1, status.metrics().clone())
 }
 
 fn runs(rows: &[&[u8]]) -> Vec<Run> {
@@ -157,7 +157,7 @@ fn follow(rows: &[&[u8]], weight: u64) -> Course {
 
 fn train(subject: &Subject, runs: &[Run]) -> Arc<[u8]> {
     let runs: Vec<&Run> = runs.iter().collect();
-    subject.train(&runs, Start::Anew, &mut CpuTime::begin()).unwrap().unwrap().artefact
+    subject.train(&runs, &[], Start::Anew, &mut CpuTime::begin()).unwrap().unwrap().artefact
 }
 
 /// Bytes that a row takes under a model made of all rows before it.

@@ -30,6 +30,8 @@ const LOOK: u64 = 4096;
 pub struct Bounds {
     /// Bytes of values in a run; one record with 0.
     pub run_bytes: usize,
+    /// Whether a topic's records keep their keys where a run is one record.
+    pub keys: bool,
     /// Bytes of values that are kept, the newest.
     pub bytes: usize,
     /// Records.
@@ -198,7 +200,7 @@ fn in_a_file(value: &[u8], number: u64) -> RecordRef<'_> {
 
 /// Records in a row as a training takes them: with all that they have.
 pub fn runs<'a>(records: impl Iterator<Item = RecordRef<'a>>, run_bytes: usize) -> Vec<Run> {
-    let mut newest = Newest::new(&Bounds { run_bytes, bytes: usize::MAX, records: u64::MAX }, true);
+    let mut newest = Newest::new(&Bounds { run_bytes, keys: false, bytes: usize::MAX, records: u64::MAX }, true);
     records.for_each(|record| newest.push(&record));
     newest.finish().map(|dated| dated.run).collect()
 }
@@ -218,7 +220,7 @@ struct Newest {
 impl Newest {
     fn new(bounds: &Bounds, has_framing: bool) -> Self {
         // What is learned from single values has no use for the rest.
-        let whole = has_framing && bounds.run_bytes > 0;
+        let whole = has_framing && (bounds.run_bytes > 0 || bounds.keys);
         Self { bounds: *bounds, whole, runs: VecDeque::new(), bytes: 0, records: 0, refused: 0 }
     }
 
@@ -268,7 +270,7 @@ mod tests {
     use super::*;
 
     fn newest(bytes: usize, run_bytes: usize, records: u64) -> Vec<Vec<String>> {
-        let mut newest = Newest::new(&Bounds { run_bytes, bytes, records }, false);
+        let mut newest = Newest::new(&Bounds { run_bytes, keys: false, bytes, records }, false);
         for number in 0..10 {
             newest.push(&in_a_file(format!("{number:04}").as_bytes(), number));
         }
@@ -287,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_run_knows_its_offsets_and_its_time() {
-        let mut newest = Newest::new(&Bounds { run_bytes: 100, bytes: 1000, records: 100 }, true);
+        let mut newest = Newest::new(&Bounds { run_bytes: 100, keys: false, bytes: 1000, records: 100 }, true);
         newest.push(&RecordRef { value: None, offset: 9, ..in_a_file(b"", 0) });
         for (offset, millis) in [(10, 5), (12, 6), (13, 9)] {
             let timestamp = Timestamp::create(millis);

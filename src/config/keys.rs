@@ -303,6 +303,13 @@ pub const KEYS: &[Key] = &[
         "CPU time that a training on images takes. More of it makes a smaller topic, and less so each time.",
     ),
     key(
+        "pipelines.*.learn.split",
+        "`time` or `key`",
+        Some("\"time\""),
+        "\"key\"",
+        "What records are divided by: eight tenths are learned from, one is what a training is tuned on, one judges. `time`: the newest judge, as they are what comes next. `key`: all records of a key fall on one side, for topics in which a key's records repeat each other; records without one are divided by time.",
+    ),
+    key(
         "pipelines.*.augment.to",
         "topic",
         None,

@@ -9,10 +9,11 @@ use super::node::{Node, Value};
 use super::resolve::{NAME, is_name, lasting, sized, within};
 use super::section::{Notes, Placed, Read, Section, Word, Words, nearest};
 use crate::codec::{Algorithm, CodecSpec, ParseCodecSpecError};
+use crate::model::Split;
 use crate::payload::image::{Shape, ShapeError};
 use crate::pipeline::{
     AugmentSettings, AutoSettings, BlockSettings, CodecChoice, DeadLetter, Delivery, EncodingHeader, GeneratorChoice,
-    Layout, LearnSettings, MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
+    LabelSource, Layout, LearnSettings, MissingModelPolicy, Operation, Payload, Settings, SourceTopics, TopicTemplate,
 };
 use crate::units::ByteSize;
 
@@ -39,6 +40,10 @@ impl Words for Layout {
 impl Words for Delivery {
     const WORDS: &'static [(&'static str, Self)] =
         &[("exactly-once", Self::ExactlyOnce), ("at-least-once", Self::AtLeastOnce)];
+}
+
+impl Words for Split {
+    const WORDS: &'static [(&'static str, Self)] = &[("time", Self::Time), ("key", Self::Key)];
 }
 
 impl Words for EncodingHeader {
@@ -257,6 +262,16 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         let message = "`latent` learns images: write `payload = \"image\"`";
         notes.problem(codec.key.as_str(), &codec.origin, message);
     }
+    let by_key = learn.filter(|learn| learn.split == Split::Key);
+    if let Some(placed) =
+        augmented.as_ref().filter(|placed| by_key.is_some() && placed.value.label == Some(LabelSource::Key))
+    {
+        let message = format!(
+            "the key is the class of an image: with `{}.learn.split = \"key\"` whole classes would be left out of what is learned from",
+            section.path()
+        );
+        notes.problem(format!("{}.label", placed.key), &placed.origin, message);
+    }
     if operation == Operation::Generate && delivery.value.0 == Delivery::AtLeastOnce {
         let message =
             "what only generates writes nothing for each record by which an offset could move: take `exactly-once`";
@@ -385,11 +400,13 @@ fn block(path: String, node: Option<&Node>, notes: &mut Notes) -> BlockSettings 
 fn learn(path: String, node: Option<&Node>, notes: &mut Notes) -> LearnSettings {
     let mut section = Section::new(path, node, notes);
     let long = Duration::from_secs(365 * 86_400);
+    let split: Placed<Word<Split>> = section.get("split", notes);
     let settings = LearnSettings {
         every: lasting(section.get("every", notes), Duration::from_secs(1), long, notes),
         reservoir: sized(section.get("reservoir", notes), ByteSize::kib(64), ByteSize::mib(16 << 10), notes),
         dictionary: sized(section.get("dictionary", notes), ByteSize::kib(1), ByteSize::mib(1), notes),
         cpu: lasting(section.get("cpu", notes), Duration::from_secs(1), Duration::from_secs(86_400), notes),
+        split: split.value.0,
     };
     section.finish(notes);
     settings

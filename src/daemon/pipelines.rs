@@ -132,7 +132,8 @@ impl PipelineSet {
         let curriculum = Curriculum::of(settings);
         let learner = curriculum
             .as_ref()
-            .map(|own| Learner::new(own.learn().reservoir, RESERVOIR_SEED, observer.metrics().clone()));
+            .map(|own| own.learn())
+            .map(|own| Learner::new(own.reservoir, own.split, RESERVOIR_SEED, observer.metrics().clone()));
         let augmentation = settings
             .augment
             .clone()

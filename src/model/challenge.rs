@@ -1,4 +1,5 @@
-//! Whether a new model replaces the one in use: both, and a codec without one, on the same held-out samples.
+//! Whether a new model replaces the one in use: both, codecs without one, and Kafka's own compression, on the same held-out
+//! samples.
 
 use std::collections::BTreeMap;
 
@@ -41,8 +42,42 @@ pub struct Verdict {
     pub candidate_artefact_bytes: Option<usize>,
     /// What the candidate saves against the better of the others.
     pub saving: Option<Saving>,
+    /// What lies on the broker's log, where that was measured.
+    pub on_log: Option<OnLog>,
     /// What to do.
     pub decision: Decision,
+}
+
+/// Bytes of the whole holdout on the broker's log, everything in: what Kafka itself needs for each output record, and keys and
+/// headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnLog {
+    /// With the new model.
+    pub candidate: u64,
+    /// Of what needs no model.
+    pub rivals: Vec<Rival>,
+}
+
+/// A way to write the holdout without a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rival {
+    /// A codec with its level, or [`KAFKA`].
+    pub name: String,
+    /// What it takes.
+    pub bytes: u64,
+    /// Whether a candidate that takes more is not put to use.
+    pub bars: bool,
+}
+
+/// The name of the rival that is Kafka itself: batches of the records as they are, compressed as `compression.type=zstd` does.
+pub const KAFKA: &str = "kafka-zstd:3";
+
+impl OnLog {
+    /// The smallest that bars the candidate.
+    pub fn barred_by(&self) -> Option<&Rival> {
+        let better = self.rivals.iter().filter(|rival| rival.bars && rival.bytes <= self.candidate);
+        better.min_by_key(|rival| rival.bytes)
+    }
 }
 
 /// Bytes saved per sample, from the differences sample by sample.
@@ -76,6 +111,8 @@ pub enum Keep {
     SavesTooLittle,
     /// The candidate saves enough on average, but the samples differ too much among themselves to be sure of it.
     Unsure,
+    /// A codec that needs no model, or Kafka's own compression, takes no more ([`OnLog::barred_by`]).
+    RivalIsSmaller,
 }
 
 impl Verdict {
@@ -95,7 +132,44 @@ impl Verdict {
         ]);
         let measured = [(metric::INCUMBENT, self.incumbent_bytes), (metric::CANDIDATE, self.candidate_bytes)];
         metrics.extend(measured.into_iter().filter_map(|(name, bytes)| Some((name.to_owned(), per_record(bytes?)))));
+        if let Some(OnLog { candidate, rivals }) = &self.on_log {
+            metrics.insert(metric::on_log(metric::ON_LOG_CANDIDATE), per_record(*candidate));
+            metrics.extend(rivals.iter().map(|rival| (metric::on_log(&rival.name), per_record(rival.bytes))));
+        }
         metrics
+    }
+
+    /// Why what is in use stays; `None` where the candidate takes its place.
+    pub fn reason(&self) -> Option<String> {
+        let Decision::Keep(why) = self.decision else { return None };
+        let share = 100.0 * self.saving.map_or(0.0, |saving| saving.share);
+        Some(match why {
+            Keep::NoCandidate => "there is no new model".to_owned(),
+            Keep::HoldoutTooSmall => {
+                format!("{} held-out pieces are too few to judge by, {MIN_HOLDOUT} at least", self.samples)
+            }
+            Keep::SavesTooLittle if share < 0.0 => {
+                format!("it needs {:.1} % more than the best of the others", -share)
+            }
+            Keep::SavesTooLittle => {
+                let least = 100.0 * MIN_SAVING;
+                format!(
+                    "it saves {share:.1} % against the best of the others, and a change is worth it from {least:.0} % on"
+                )
+            }
+            Keep::Unsure => {
+                format!(
+                    "it saves {share:.1} % on average, and the pieces differ too much among themselves to be sure of it"
+                )
+            }
+            Keep::RivalIsSmaller => match self.on_log.as_ref().and_then(|log| Some((log, log.barred_by()?))) {
+                Some((log, rival)) => format!(
+                    "on the log it takes {} bytes, and {} without any model {}: `codec = \"auto\"` takes what is cheapest",
+                    log.candidate, rival.name, rival.bytes
+                ),
+                None => "something without any model takes no more".to_owned(),
+            },
+        })
     }
 }
 
@@ -112,10 +186,12 @@ pub struct Sizes {
     pub candidate: Option<Vec<u64>>,
     /// Size of the new model.
     pub candidate_artefact_bytes: Option<usize>,
+    /// What lies on the broker's log, where that was measured.
+    pub on_log: Option<OnLog>,
 }
 
 /// Compares the contenders.
-pub fn judge(sizes: &Sizes) -> Verdict {
+pub fn judge(sizes: Sizes) -> Verdict {
     let total = |sizes: &Vec<u64>| sizes.iter().sum::<u64>();
     let best_other = match &sizes.incumbent {
         Some(incumbent) if total(incumbent) <= total(&sizes.plain) => incumbent,
@@ -129,6 +205,7 @@ pub fn judge(sizes: &Sizes) -> Verdict {
         None => Decision::Keep(Keep::HoldoutTooSmall),
         Some(saving) if saving.share < MIN_SAVING => Decision::Keep(Keep::SavesTooLittle),
         Some(saving) if saving.mean < MIN_STANDARD_ERRORS * saving.standard_error => Decision::Keep(Keep::Unsure),
+        _ if sizes.on_log.as_ref().is_some_and(|log| log.barred_by().is_some()) => Decision::Keep(Keep::RivalIsSmaller),
         Some(_) => Decision::Replace,
     };
     Verdict {
@@ -139,6 +216,7 @@ pub fn judge(sizes: &Sizes) -> Verdict {
         candidate_bytes: sizes.candidate.as_ref().map(total),
         candidate_artefact_bytes: sizes.candidate_artefact_bytes,
         saving,
+        on_log: sizes.on_log,
         decision,
     }
 }
@@ -170,12 +248,13 @@ mod tests {
         holdout: &[&[u8]],
         level: i32,
     ) -> Result<Verdict, DictionaryError> {
-        Ok(judge(&Sizes {
+        Ok(judge(Sizes {
             raw_bytes: holdout.iter().map(|sample| sample.len() as u64).sum(),
             plain: coded_sizes(None, holdout, level)?,
             incumbent: incumbent.map(|dictionary| coded_sizes(Some(dictionary), holdout, level)).transpose()?,
             candidate: candidate.map(|dictionary| coded_sizes(Some(dictionary), holdout, level)).transpose()?,
             candidate_artefact_bytes: candidate.map(|dictionary| dictionary.artefact().len()),
+            on_log: None,
         }))
     }
 
@@ -263,6 +342,29 @@ mod tests {
         assert_eq!(verdict.decision, Decision::Keep(Keep::NoCandidate));
         assert!(verdict.incumbent_bytes.unwrap() < verdict.plain_bytes);
         assert_eq!(verdict.candidate_bytes, None);
+    }
+
+    #[test]
+    fn a_rival_that_bars_and_takes_no_more_keeps_the_candidate_out() {
+        let rival = |name: &str, bytes, bars| Rival { name: name.to_owned(), bytes, bars };
+        let verdict = |rivals| {
+            judge(Sizes {
+                raw_bytes: 10_000,
+                plain: vec![200; 10],
+                incumbent: None,
+                candidate: Some(vec![100; 10]),
+                candidate_artefact_bytes: None,
+                on_log: Some(OnLog { candidate: 1_100, rivals }),
+            })
+        };
+        let better = verdict(vec![rival("xz:6", 1_101, true), rival(KAFKA, 900, false)]);
+        assert_eq!((better.decision, better.reason()), (Decision::Replace, None));
+        let metrics = better.metrics(100);
+        assert_eq!(metrics[&metric::on_log(metric::ON_LOG_CANDIDATE)], 11.0);
+        assert_eq!((metrics["log_bytes_per_record.xz:6"], metrics[&metric::on_log(KAFKA)]), (11.01, 9.0));
+        let worse = verdict(vec![rival("brotli:11", 1_100, true), rival("xz:6", 1_050, true)]);
+        assert_eq!(worse.decision, Decision::Keep(Keep::RivalIsSmaller));
+        assert!(worse.reason().unwrap().contains("xz:6 without any model 1050"), "{:?}", worse.reason());
     }
 
     #[test]

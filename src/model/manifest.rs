@@ -46,6 +46,16 @@ pub mod metric {
     pub const PRICE: &str = "price_per_million";
     /// Records in the holdout.
     pub const HOLDOUT_RECORDS: &str = "holdout.records";
+    /// The model itself, among [`on_log`].
+    pub const ON_LOG_CANDIDATE: &str = "candidate";
+    /// In front of what was measured on the broker's log.
+    pub const ON_LOG: &str = "log_bytes_per_record.";
+
+    /// Bytes of each record of the holdout on the broker's log, everything in, as somebody writes it: the model, or a rival that
+    /// needs none ([`crate::model::Rival`]).
+    pub fn on_log(who: &str) -> String {
+        format!("{ON_LOG}{who}")
+    }
 }
 
 /// The kind of a model: an open set of names, lower case with dashes.

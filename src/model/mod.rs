@@ -28,7 +28,7 @@ mod plain;
 mod tensors;
 mod wrapped;
 
-pub use challenge::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Saving, Sizes, Verdict, judge};
+pub use challenge::{Decision, KAFKA, Keep, MIN_HOLDOUT, MIN_SAVING, OnLog, Rival, Saving, Sizes, Verdict, judge};
 pub use classical::{ClassicalError, ClassicalImages};
 pub use columns::{ColumnsCodec, ColumnsError, ColumnsGenerator, ColumnsModel};
 pub use dictionary::{Dictionary, DictionaryError};
@@ -41,5 +41,5 @@ pub use manifest::{CurvePoint, Family, Manifest, ManifestError, Span};
 pub use monitor::{Monitor, Phase, Progress, Start};
 pub use reservoir::{Kept, Reservoir, Sample, Snapshot};
 pub use rows::{ClassicalRows, RowsDecoder, RowsError, RowsModel};
-pub use split::{Parts, Split, SplitBy};
+pub use split::Split;
 pub use wrapped::{WrappedError, with_wrapping};

@@ -20,7 +20,6 @@ use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
-use crate::model::split::{Parts, Split};
 use crate::record::{Header, Record};
 use crate::units::ByteSize;
 
@@ -28,20 +27,12 @@ use crate::units::ByteSize;
 pub trait Sample {
     /// Bytes of memory that it holds on to.
     fn bytes(&self) -> usize;
-
-    /// What a split by key divides by, if there is such a thing.
-    fn key(&self) -> Option<&[u8]> {
-        None
-    }
 }
 
 /// A record, with everything that a front end for keys, headers and timestamps can learn from.
 impl Sample for Record {
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.headers.len() * size_of::<Header>() + self.as_ref().payload_len()
-    }
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_deref()
     }
 }
 
@@ -189,12 +180,6 @@ impl<T: Sample> Snapshot<T> {
     pub fn samples(&self) -> &[Arc<Kept<T>>] {
         &self.samples
     }
-
-    /// The samples divided. A sample is in one part only, also when both halves held it.
-    pub fn split(&self, split: Split) -> Parts<'_, T> {
-        let samples: Vec<&T> = self.samples.iter().map(|kept| &kept.sample).collect();
-        split.divide(&samples, T::key)
-    }
 }
 
 impl<T> PartialEq for Ranked<T> {
@@ -296,17 +281,6 @@ mod tests {
         assert_eq!((reservoir.bytes(), sequences(&reservoir)), (0, vec![]));
         reservoir.offer(Bytes::new());
         assert_eq!(sequences(&reservoir), [2]);
-    }
-
-    #[test]
-    fn no_sample_is_learned_from_and_judged_by() {
-        let mut reservoir = reservoir(10_000, 9);
-        (0..500u32).for_each(|i| reservoir.offer(Bytes::copy_from_slice(&i.to_le_bytes())));
-        let snapshot = reservoir.snapshot();
-        let parts = snapshot.split(Split::BY_TIME);
-        let newest_learned = parts.train.last().copied().unwrap();
-        let order = |bytes: &Bytes| u32::from_le_bytes(bytes[..].try_into().unwrap());
-        assert!(parts.validation.iter().chain(&parts.holdout).all(|bytes| order(bytes) > order(newest_learned)));
     }
 
     proptest! {

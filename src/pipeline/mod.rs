@@ -7,6 +7,7 @@ mod faults;
 mod health;
 mod holdings;
 mod inheritance;
+pub mod kafka_zstd;
 pub mod learn;
 mod observer;
 mod output;

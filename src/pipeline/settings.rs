@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::augment::Rate;
 use crate::codec::{Algorithm, CodecSpec};
-use crate::model::Condition;
 use crate::model::images::MAX_LABEL;
+use crate::model::{Condition, Split};
 use crate::payload::image::Shape;
 use crate::record::RecordRef;
 use crate::units::ByteSize;
@@ -230,6 +230,8 @@ pub struct LearnSettings {
     pub dictionary: ByteSize,
     /// CPU time of a training that takes minutes.
     pub cpu: Duration,
+    /// How records are divided into what is learned from and what judges.
+    pub split: Split,
 }
 
 /// Which models records are drawn from.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::contest::Way;
 use crate::cli::corpus;
 use crate::codec::{Algorithm, CodecSpec};
+use crate::model::split::PARTS;
 use crate::model::{Dictionary, DictionaryError, Start};
 use crate::pipeline::{CpuTime, Images, Layout, Run, Subject};
 use crate::record::Record;
@@ -102,7 +103,8 @@ fn learned(subject: Option<Subject>, records: &[Record]) -> anyhow::Result<Resul
     let Some(subject) = subject else { return Ok(Err("there is nothing to learn".to_owned())) };
     let runs = corpus::runs(records.iter().map(Record::as_ref), subject.run_bytes());
     let runs: Vec<&Run> = runs.iter().collect();
-    Ok(subject.train(&runs, Start::Anew, &mut CpuTime::begin())?.map(|taught| taught.artefact))
+    let (train, validation) = runs.split_at(runs.len() - runs.len() / PARTS);
+    Ok(subject.train(train, validation, Start::Anew, &mut CpuTime::begin())?.map(|taught| taught.artefact))
 }
 
 /// A dictionary of the newest records, which are the most like what comes; zstd's own advice is a hundred bytes of samples

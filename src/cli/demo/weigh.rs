@@ -3,9 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::frame::{BatchCompression, BatchSizer};
+use crate::pipeline::kafka_zstd::{Compress, compressor};
 use crate::record::RecordRef;
-
-type Compress = Box<dyn FnMut(&[u8], &mut Vec<u8>) -> Result<(), String> + Send>;
 
 /// Puts a topic's records into Kafka's own batches, one open batch per partition, and adds up their bytes.
 pub struct Scales {
@@ -22,16 +21,9 @@ impl Scales {
     }
 
     /// Records as a producer with `compression.type=zstd` (level 3) and batches of so many bytes writes them.
-    pub fn zstd(partitions: i32, batch: usize) -> anyhow::Result<Self> {
-        let sizer = || -> anyhow::Result<BatchSizer<Compress>> {
-            let mut compressor = zstd::bulk::Compressor::new(3)?;
-            let compress: Compress = Box::new(move |plain, coded| {
-                coded.extend_from_slice(&compressor.compress(plain).map_err(|error| error.to_string())?);
-                Ok(())
-            });
-            Ok(BatchSizer::new(batch, BatchCompression::Zstd, compress))
-        };
-        Ok(Self { partitions: Mutex::new((0..partitions).map(|_| sizer()).collect::<anyhow::Result<_>>()?) })
+    pub fn zstd(partitions: i32, batch: usize) -> Self {
+        let sizer = |_| BatchSizer::new(batch, BatchCompression::Zstd, compressor());
+        Self { partitions: Mutex::new((0..partitions).map(sizer).collect()) }
     }
 
     /// Adds a record of a partition.

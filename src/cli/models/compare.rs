@@ -122,7 +122,7 @@ struct Measured {
 fn measure(args: &CompareArgs, registry: &RegistryArgs, models: &[Loaded; 2]) -> anyhow::Result<Measured> {
     let subjects = [subject(&models[0].manifest)?, subject(&models[1].manifest)?];
     let run_bytes = subjects.iter().map(Subject::run_bytes).max().unwrap_or(0);
-    let bounds = Bounds { run_bytes, bytes: MEMORY, records: args.limit };
+    let bounds = Bounds { run_bytes, keys: false, bytes: MEMORY, records: args.limit };
     // A model of a file may know the records with their line ends, one of a topic knows them without.
     let bare = models.each_ref().map(|model| model.manifest.config["line_ends"] != true);
     let first = corpus(args, registry, bare[0], &bounds)?;

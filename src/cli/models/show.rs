@@ -13,7 +13,7 @@ use crate::cli::Format;
 use crate::cli::page::{Ancestor, Drawn, Judgement, Page};
 use crate::cli::show::print_json;
 use crate::model::manifest::metric;
-use crate::model::{Condition, Manifest};
+use crate::model::{Condition, KAFKA, Manifest};
 use crate::registry::{Registry, RegistryError};
 
 /// Newest judgements that a page has.
@@ -112,14 +112,28 @@ fn figures(manifest: &Manifest) -> String {
     let of = |name| metric_of(manifest, name);
     let holdout = manifest.metrics.get(metric::HOLDOUT_RECORDS);
     let holdout = holdout.map_or_else(String::new, |records| format!(" on {} records", HumanCount(*records as u64)));
+    let rivals = on_log(manifest).map_or_else(String::new, |rivals| format!("; on the log {rivals}"));
     format!(
-        "{}  {}, the one before {}, zstd {}, raw {}{holdout}",
+        "{}  {}, the one before {}, zstd {}, raw {}{holdout}{rivals}",
         manifest.created,
         of(metric::CANDIDATE),
         of(metric::INCUMBENT),
         of(metric::PLAIN),
         of(metric::RAW),
     )
+}
+
+/// What a model takes on the broker's log, and what does that needs none: the best codec, and Kafka itself.
+fn on_log(manifest: &Manifest) -> Option<String> {
+    let of = |name: &str| manifest.metrics.get(&metric::on_log(name)).copied();
+    let classical = manifest.metrics.iter().filter_map(|(name, bytes)| {
+        let rival = name.strip_prefix(metric::ON_LOG).filter(|who| ![KAFKA, metric::ON_LOG_CANDIDATE].contains(who))?;
+        Some((rival, *bytes))
+    });
+    let best = classical.min_by(|(_, a), (_, b)| a.total_cmp(b));
+    let best = best.map_or_else(String::new, |(name, bytes)| format!(", {name} {bytes:.2}"));
+    let kafka = of(KAFKA).map_or_else(String::new, |bytes| format!(", Kafka's zstd {bytes:.2}"));
+    of(metric::ON_LOG_CANDIDATE).map(|own| format!("{own:.2}{best}{kafka}"))
 }
 
 /// A model and the ones it came from, up to the first, as far as they are there.

@@ -43,7 +43,7 @@ pub fn run(args: &TrainArgs, kind: GeneratorKind, file: &Path, bar: &ProgressBar
         return Err(UsageError::new(message).into());
     }
     let (mode, mut reader) = of_file_records(args, file)?;
-    let bounds = Bounds { run_bytes: 0, bytes: args.memory.as_usize(), records: args.limit };
+    let bounds = Bounds { run_bytes: 0, keys: false, bytes: args.memory.as_usize(), records: args.limit };
     let corpus = Corpus::of_file(file, mode, &mut reader, args.bare, &bounds, bar)?;
     let records: Vec<&[u8]> = corpus.runs.iter().flat_map(|run| run.values()).collect();
     let learned = learn(args, kind, &records, bar)?;

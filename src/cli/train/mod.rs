@@ -1,6 +1,6 @@
 //! `latentd train`: one training by hand, of a file's records or a pipeline's topic.
 //!
-//! What is learned, and how it is judged, is what the daemon does ([`Subject`]): the newest fifth of the records is held
+//! What is learned, and how it is judged, is what the daemon does ([`Subject`], [`Samples`]): the newest tenth of the records is held
 //! out, and the model that was learned from the others is measured on it.
 
 mod classical;
@@ -28,19 +28,20 @@ use crate::codec::{Algorithm, CodecSpec, ModelId};
 use crate::config::{self, Config};
 use crate::model::classical::Operation;
 use crate::model::manifest::is_pipeline_name;
-use crate::model::{Decision, Manifest, Start, Verdict, package};
+use crate::model::{Decision, Manifest, Split, Start, Verdict, package};
 use crate::payload::image::Shape;
+use crate::pipeline::learn::{HOLDOUT, Samples};
 use crate::pipeline::{Images, Layout, Publication, Run, Settings, Subject};
 use crate::registry::{Activation, Expect, Registry};
 use crate::telemetry::thread_cpu_seconds;
 use crate::units::ByteSize;
 use progress::Shown;
 use report::Report;
-pub use report::explain;
 
 /// Train a model once: of a file, or of a pipeline's topic, whose group and offsets stay as they are
 ///
-/// The oldest four fifths of the records teach, the newest fifth judges the model beside zstd and the model in use. With -o
+/// The older nine tenths of the records teach, the newest tenth judges the model (1 MiB of it at most) beside the model in use, the
+/// codecs that need none and Kafka's own zstd. With -o
 /// the model becomes a file that --model and `models import` take. `compress --records` codes records with their line ends,
 /// so these are learned; --bare leaves them out, as a topic's records have none. Images are trained on for minutes, with
 /// --payload image.
@@ -149,6 +150,8 @@ struct Task {
     corpus: Corpus,
     /// Most raw bytes of a block where it is used.
     block: ByteSize,
+    /// How records are divided into what is learned from and what judges.
+    split: Split,
     /// Settings of the training beside the subject's own.
     config: serde_json::Value,
 }
@@ -215,26 +218,33 @@ fn check_classical(args: &TrainArgs, kind: GeneratorKind) -> Result<(), UsageErr
 fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &ProgressBar) -> anyhow::Result<Task> {
     let name = settings.name.clone();
     let subject = Subject::of(settings).filter(|_| settings.operation == crate::pipeline::Operation::Compress);
-    let (subject, _) = subject.ok_or_else(|| {
+    let (subject, learn) = subject.ok_or_else(|| {
         let message = format!(
             "pipeline `{name}` learns nothing: give it `codec = \"columns\"` or `\"zstd-dict\"`, and a table \
              `[pipelines.{name}.learn]`, even empty"
         );
         UsageError::new(message)
     })?;
-    let corpus = Corpus::of_topics(&settings.from, &config.kafka, &bounds(args, &subject), Generated::Refused, bar)?;
-    Ok(Task { name, subject, corpus, block: settings.block.max_bytes, config: json!({}) })
+    let corpus = Corpus::of_topics(
+        &settings.from,
+        &config.kafka,
+        &bounds(args, &subject, learn.split),
+        Generated::Refused,
+        bar,
+    )?;
+    Ok(Task { name, subject, corpus, block: settings.block.max_bytes, split: learn.split, config: json!({}) })
 }
 
 fn of_file(args: &TrainArgs, file: &Path, bar: &ProgressBar) -> anyhow::Result<Task> {
     let subject = subject(args)?;
     let (mode, mut reader) = of_file_records(args, file)?;
-    let corpus = Corpus::of_file(file, mode, &mut reader, args.bare, &bounds(args, &subject), bar)?;
+    let corpus = Corpus::of_file(file, mode, &mut reader, args.bare, &bounds(args, &subject, Split::Time), bar)?;
     Ok(Task {
         name: name_of(file),
         subject,
         corpus,
         block: BLOCK,
+        split: Split::Time,
         config: json!({ "records": mode.to_string(), "line_ends": !args.bare }),
     })
 }
@@ -289,14 +299,19 @@ fn subject(args: &TrainArgs) -> Result<Subject, UsageError> {
 /// Most raw bytes of a block: of `compress`, and of a pipeline by default. A model is judged in blocks that are no larger.
 const BLOCK: ByteSize = ByteSize::mib(1);
 
-fn bounds(args: &TrainArgs, subject: &Subject) -> Bounds {
-    Bounds { run_bytes: subject.run_bytes(), bytes: args.memory.as_usize(), records: args.limit }
+fn bounds(args: &TrainArgs, subject: &Subject, split: Split) -> Bounds {
+    Bounds {
+        run_bytes: subject.run_bytes(),
+        keys: split == Split::Key,
+        bytes: args.memory.as_usize(),
+        records: args.limit,
+    }
 }
 
 /// Trains, judges, and does with the model what is asked.
 fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &ProgressBar) -> anyhow::Result<()> {
     let runtime = Runtime::new().context("no runtime")?;
-    let Task { name, subject, corpus, block, config } = task;
+    let Task { name, subject, corpus, block, split, config } = task;
     let incumbent = match registry {
         Some(registry) => runtime.block_on(incumbent(registry, &name, &subject))?,
         None => None,
@@ -306,20 +321,22 @@ fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &Progre
         (Some(registry), Some((id, _))) if subject.is_long() => runtime.block_on(registry.state(id))?,
         _ => None,
     };
-    let divided = Divided::of(&corpus.runs, &subject);
-    let (train, holdout) = (divided.train(), divided.holdout());
+    let records = corpus.records();
+    let samples = Samples::of_runs(corpus.runs, split, HOLDOUT);
+    let (train, validation, holdout) = (samples.train(), samples.validation(), samples.holdout());
     let count = |runs: &[&Run]| runs.iter().map(|run| run.len() as u64).sum::<u64>();
-    bar.set_message(format!("training {} on {} of {} records", subject.family(), count(&train), corpus.records()));
+    bar.set_message(format!("training {} on {} of {} records", subject.family(), count(&samples.learned()), records));
     let before = thread_cpu_seconds();
     let start = warm.as_deref().map_or(Start::Anew, Start::Warm);
-    let taught = match subject.train(&train, start, &mut Shown::on(bar))? {
+    let taught = match subject.train(&train, &validation, start, &mut Shown::on(bar))? {
         Ok(taught) => taught,
         Err(reason) => bail!("nothing was learned: {reason}"),
     };
     let candidate = taught.artefact;
     let cpu_seconds = thread_cpu_seconds() - before;
     bar.set_message(format!("judging on {} newer records", count(&holdout)));
-    let verdict = subject.judge(&candidate, used.map(|(_, artefact)| artefact.as_slice()), &holdout)?;
+    let incumbent_artefact = used.map(|(_, artefact)| artefact.as_slice());
+    let verdict = subject.challenge(&candidate, incumbent_artefact, &holdout, &thread_cpu_seconds)?;
     bar.finish_and_clear();
 
     let signature = signature();
@@ -351,7 +368,7 @@ fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &Progre
     let report = Report {
         manifest: &publication.manifest,
         verdict: &verdict,
-        trained_records: count(&train),
+        trained_records: count(&samples.learned()),
         held_out_records: count(&holdout),
         refused_records: corpus.refused,
         piece: subject.judged_in(&holdout).map(|piece| (piece, block)),
@@ -366,56 +383,9 @@ fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &Progre
 
 /// The gate said no: a failure, so that a script notices.
 fn refusal(args: &TrainArgs, verdict: &Verdict) -> anyhow::Result<()> {
-    match verdict.decision {
-        Decision::Keep(why) if args.promote => bail!("not promoted: {}", explain(why, verdict)),
+    match verdict.reason() {
+        Some(reason) if args.promote => bail!("not promoted: {reason}"),
         _ => Ok(()),
-    }
-}
-
-/// What teaches and what judges.
-struct Divided<'a> {
-    older: &'a [Run],
-    /// The run that the border goes through, in two.
-    split: Option<[Run; 2]>,
-    newer: &'a [Run],
-}
-
-impl<'a> Divided<'a> {
-    /// Divides what was read, the newest fifth of its bytes to judge. Runs are many records each, and of a small file few: the
-    /// one that the border goes through is cut in two there.
-    fn of(runs: &'a [Run], subject: &Subject) -> Self {
-        if subject.run_bytes() == 0 {
-            let all: Vec<&Run> = runs.iter().collect();
-            let (older, newer) = runs.split_at(all.len() - subject.split().divide(&all, |_| None).holdout.len());
-            return Self { older, split: None, newer };
-        }
-        let total: usize = runs.iter().map(Run::all_len).sum();
-        let mut left = total - total / 5;
-        let Some(place) = runs.iter().position(|run| match left.checked_sub(run.all_len()) {
-            Some(rest) => {
-                left = rest;
-                false
-            }
-            None => true,
-        }) else {
-            return Self { older: runs, split: None, newer: &[] };
-        };
-        let (older, newer) = runs.split_at(place);
-        match newer {
-            [run, newer @ ..] if run.len() > 1 || older.is_empty() => {
-                Self { older, split: Some(run.split(left)), newer }
-            }
-            newer => Self { older, split: None, newer },
-        }
-    }
-
-    fn train(&self) -> Vec<&Run> {
-        self.older.iter().chain(self.split.iter().map(|[older, _]| older)).collect()
-    }
-
-    fn holdout(&self) -> Vec<&Run> {
-        let split = self.split.iter().map(|[_, newer]| newer).filter(|newer| !newer.is_empty());
-        split.chain(self.newer).collect()
     }
 }
 

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanBytes, HumanCount};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::cli::Format;
 use crate::cli::show::{print_json, table};
 use crate::codec::ModelId;
-use crate::model::{Decision, Keep, MIN_HOLDOUT, MIN_SAVING, Manifest, Verdict};
+use crate::model::{Decision, Manifest, Verdict};
 use crate::pipeline::Pieces;
 use crate::registry::Activation;
 use crate::units::ByteSize;
@@ -70,12 +70,15 @@ impl Report<'_> {
             out,
             "On the {count} newest records, which no training has seen, written as the pipeline writes them: {told}"
         )?;
-        match verdict.decision {
-            Decision::Replace => {
+        if let Some(on_log) = self.on_log_table() {
+            writeln!(out, "On the broker's log, with all that Kafka itself needs:\n{on_log}")?;
+        }
+        match verdict.reason() {
+            None => {
                 let share = verdict.saving.map_or(0.0, |saving| saving.share);
                 writeln!(out, "It saves {:.1} % against the best of the others.", 100.0 * share)?;
             }
-            Decision::Keep(why) => writeln!(out, "It would not be put to use: {}.", explain(why, verdict))?,
+            Some(reason) => writeln!(out, "It would not be put to use: {reason}.")?,
         }
         if let Some(path) = self.output {
             writeln!(out, "written   {}", path.display())?;
@@ -108,6 +111,23 @@ impl Report<'_> {
         table
     }
 
+    /// What needs no model, beside the candidate; nothing where it was not measured.
+    fn on_log_table(&self) -> Option<Table> {
+        let log = self.verdict.on_log.as_ref()?;
+        let mut table = table(["", "bytes/record", "times the new model"]);
+        let mut row = |name: &str, bytes: u64| {
+            let per_record = bytes as f64 / self.held_out_records.max(1) as f64;
+            let times = bytes as f64 / log.candidate.max(1) as f64;
+            table.add_row([name.to_owned(), format!("{per_record:.2}"), format!("{times:.2}")]);
+        };
+        row("new", log.candidate);
+        log.rivals.iter().for_each(|rival| row(&rival.name, rival.bytes));
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        Some(table)
+    }
+
     fn json(&self) -> serde_json::Value {
         let verdict = self.verdict;
         json!({
@@ -125,10 +145,11 @@ impl Report<'_> {
             "candidate_bytes": verdict.candidate_bytes,
             "saving": verdict.saving.map(|saving| saving.share),
             "wins": verdict.decision == Decision::Replace,
-            "reason": match verdict.decision {
-                Decision::Replace => None,
-                Decision::Keep(why) => Some(explain(why, verdict)),
-            },
+            "on_log": verdict.on_log.as_ref().map(|log| json!({
+                "candidate_bytes": log.candidate,
+                "rivals": log.rivals.iter().map(|rival| (rival.name.clone(), rival.bytes.into())).collect::<Map<_, _>>(),
+            })),
+            "reason": verdict.reason(),
             "output": self.output,
             "promoted": self.promoted,
         })
@@ -149,29 +170,6 @@ fn written_as(piece: Option<(Pieces, ByteSize)>) -> String {
         }
         Some(_) => "in blocks\nwith all that is in them.".to_owned(),
         None => "values\nwith their frames.".to_owned(),
-    }
-}
-
-/// Why a model is not put to use.
-pub fn explain(why: Keep, verdict: &Verdict) -> String {
-    let share = 100.0 * verdict.saving.map_or(0.0, |saving| saving.share);
-    match why {
-        Keep::NoCandidate => "there is no new model".to_owned(),
-        Keep::HoldoutTooSmall => {
-            format!("{} held-out pieces are too few to judge by, {MIN_HOLDOUT} at least", verdict.samples)
-        }
-        Keep::SavesTooLittle if share < 0.0 => format!("it needs {:.1} % more than the best of the others", -share),
-        Keep::SavesTooLittle => {
-            let least = 100.0 * MIN_SAVING;
-            format!(
-                "it saves {share:.1} % against the best of the others, and a change is worth it from {least:.0} % on"
-            )
-        }
-        Keep::Unsure => {
-            format!(
-                "it saves {share:.1} % on average, and the pieces differ too much among themselves to be sure of it"
-            )
-        }
     }
 }
 

@@ -15,9 +15,11 @@ use super::shown::{self};
 use super::{Augmentation, Licence};
 use crate::augment::{Balance, Lineage, Usage};
 use crate::codec::ModelId;
-use crate::model::{Condition, DrawError, Family, Generator, GeneratorError, Span, is_generative, open_generator};
+use crate::model::{
+    Condition, DrawError, Family, Generator, GeneratorError, Span, Split, is_generative, open_generator,
+};
 use crate::payload::image::Shape;
-use crate::pipeline::learn::{Learner, Samples, Seat, Turn, holdout_bytes};
+use crate::pipeline::learn::{HOLDOUT, Learner, Samples, Seat, Turn, holdout_bytes};
 use crate::pipeline::settings::Gates;
 use crate::quality::{Gate, GateName, QualityError, Report, Validator, Verdict};
 use crate::registry::{Registry, RegistryError};
@@ -342,8 +344,11 @@ impl Examiner {
         let shape = self.parts.shape;
         let one = &mut self.examined[place];
         // What is drawn from a codec's model is judged by what that did not learn from.
-        let divide = if one.generator.name() == Family::COLUMNS.as_str() { Samples::of } else { Samples::scattered };
-        let samples = divide(&learner.snapshot(), holdout_bytes(shape)).learning_from(train_bytes(shape));
+        let samples = match one.generator.name() == Family::COLUMNS.as_str() {
+            true => Samples::of(&learner.snapshot(), learner.split(), HOLDOUT),
+            false => learner.scattered(holdout_bytes(shape)),
+        };
+        let samples = samples.learning_from(train_bytes(shape));
         let (clock, cpu) = (self.parts.clock, thread_cpu_seconds());
         let began = clock();
         let exam =
@@ -550,7 +555,7 @@ impl Standing {
 
 /// Who knows what real records of rows are written like; nobody yet while few were seen.
 fn validator(learner: &Learner, seed: u64) -> Option<Validator> {
-    let samples = Samples::of(&learner.snapshot(), holdout_bytes(None)).learning_from(train_bytes(None));
+    let samples = Samples::of(&learner.snapshot(), Split::Time, HOLDOUT).learning_from(train_bytes(None));
     let runs = [samples.learned(), samples.holdout()].concat();
     let records: Vec<&[u8]> = runs.iter().flat_map(|run| run.values()).collect();
     (records.len() >= FEWEST).then(|| Validator::learn(&records, seed).ok()).flatten()
@@ -619,7 +624,7 @@ mod tests {
             status: StatusBoard::new("test").add(info()),
             clock: Instant::now,
         });
-        let learner = Learner::new(ByteSize::mib(4), 1, observer().metrics().clone());
+        let learner = Learner::new(ByteSize::mib(4), Split::Time, 1, observer().metrics().clone());
         let mut seat = Seat::new(Turns::default());
         let mut look = |learner: &Learner| {
             examiner.examined.iter_mut().for_each(|one| one.due = Instant::now());

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::carriage::CarriageError;
+use super::carriage::{CarriageError, Manner};
 use super::choice::{Choice, Load};
 use super::contest::{Better, Contest, figures, try_one};
 use super::renewal::Measure;
 use super::samples::newest;
 use super::subject::{SubjectError, Taught};
-use super::{CpuClock, Curriculum, Run, Samples, Setup, Subject};
+use super::{CpuClock, Curriculum, Run, Samples, Setup, Subject, rivals};
 use crate::cost::Prices;
 use crate::model::manifest::metric;
-use crate::model::{CurvePoint, Decision, Monitor, Start, Verdict};
+use crate::model::{CurvePoint, Monitor, Start, Verdict};
+use crate::record::RecordRef;
 
 /// Newest bytes of records that are coded to see what the stream takes now.
 pub const LOOK_BYTES: usize = 512 << 10;
@@ -101,10 +102,10 @@ impl Assignment {
         monitor: &mut dyn Monitor,
     ) -> Result<Lecture, TrainerError> {
         let begun = clock();
-        let (learned, holdout) = (self.samples.learned(), self.samples.holdout());
+        let holdout = self.samples.holdout();
         let mut lecture = match self.curriculum.subject() {
-            Some(subject) => self.one(&subject, &learned, &holdout, start, monitor)?,
-            None => self.choice(&learned, &holdout, clock, start, monitor)?,
+            Some(subject) => self.one(&subject, &holdout, clock, start, monitor)?,
+            None => self.choice(&holdout, clock, start, monitor)?,
         };
         lecture.sample_bytes = self.sample_bytes;
         lecture.against.clone_from(&self.setup);
@@ -129,23 +130,25 @@ impl Assignment {
     fn one(
         &self,
         subject: &Subject,
-        learned: &[&Run],
         holdout: &[&Run],
+        clock: CpuClock<'_>,
         start: Start<'_>,
         monitor: &mut dyn Monitor,
     ) -> Result<Lecture, TrainerError> {
-        let Taught { artefact, state, curve, rewinds } = match subject.train(learned, start, monitor)? {
+        let (train, validation) = (self.samples.train(), self.samples.validation());
+        let Taught { artefact, state, curve, rewinds } = match subject.train(&train, &validation, start, monitor)? {
             Ok(taught) => taught,
             Err(reason) => return Ok(Lecture::new(Outcome::Nothing(format!("no {} yet: {reason}", subject.family())))),
         };
         let incumbent = self.setup.as_ref().and_then(|setup| setup.artefact.as_deref());
-        let verdict: Verdict = subject.judge(&artefact, incumbent, holdout)?;
+        let verdict: Verdict = subject.challenge(&artefact, incumbent, holdout, clock)?;
         let records: u64 = holdout.iter().map(|run| run.len() as u64).sum();
-        let outcome = if verdict.decision == Decision::Replace {
-            let setup = Setup::with_model(subject.spec(), artefact);
-            Outcome::Take(Better { setup, config: subject.config(), state })
-        } else {
-            Outcome::Keep(format!("{:?}", verdict.decision))
+        let outcome = match verdict.reason() {
+            None => {
+                let setup = Setup::with_model(subject.spec(), artefact);
+                Outcome::Take(Better { setup, config: subject.config(), state })
+            }
+            Some(reason) => Outcome::Keep(reason),
         };
         let both = verdict.candidate_bytes.zip(verdict.incumbent_bytes);
         let gain = both.map(|(candidate, incumbent)| 1.0 - candidate as f64 / incumbent.max(1) as f64);
@@ -159,7 +162,6 @@ impl Assignment {
     /// Lets all codecs that fit carry the holdout, and chooses.
     fn choice(
         &self,
-        learned: &[&Run],
         holdout: &[&Run],
         clock: CpuClock<'_>,
         start: Start<'_>,
@@ -174,9 +176,10 @@ impl Assignment {
         let mut learning = Vec::new();
         let mut contenders: Vec<Better> =
             self.curriculum.plain().into_iter().map(|spec| Better::known(Setup::plain(spec))).collect();
-        for subject in self.curriculum.subjects(learned) {
+        let (train, validation) = (self.samples.train(), self.samples.validation());
+        for subject in self.curriculum.subjects(&train) {
             let start = if subject.is_long() { start } else { Start::Anew };
-            match subject.train(learned, start, monitor)? {
+            match subject.train(&train, &validation, start, monitor)? {
                 Ok(Taught { artefact, state, curve, .. }) => {
                     learning.extend(curve);
                     contenders.extend(self.curriculum.codecs_of(&subject).into_iter().map(|spec| Better {
@@ -219,7 +222,8 @@ impl Assignment {
         let gain =
             contest.in_use.and_then(|place| choice.candidates.get(place)).zip(choice.candidates.get(choice.chosen));
         let gain = gain.map(|(in_use, chosen)| 1.0 - chosen.bytes_per_record() / in_use.bytes_per_record());
-        let metrics = figures(&choice);
+        let mut metrics = figures(&choice);
+        metrics.extend(on_log(&contest, &choice, holdout, &manner));
         Ok(Lecture {
             metrics,
             choice: Some(choice),
@@ -229,6 +233,18 @@ impl Assignment {
             ..Lecture::new(outcome)
         })
     }
+}
+
+/// Bytes of each record on the broker's log, for the manifest: of what was chosen, of all that needs no model, and of Kafka itself.
+fn on_log(contest: &Contest, choice: &Choice, holdout: &[&Run], manner: &Manner) -> BTreeMap<String, f64> {
+    let records: Vec<RecordRef<'_>> = holdout.iter().flat_map(|run| run.records()).collect();
+    let kafka = rivals::kafka(&records, manner);
+    let kafka = kafka.map(|rival| (metric::on_log(&rival.name), rival.bytes as f64 / records.len().max(1) as f64));
+    let chosen = choice.candidates.get(choice.chosen);
+    let chosen = chosen.map(|chosen| (metric::on_log(metric::ON_LOG_CANDIDATE), chosen.bytes_per_record()));
+    let plain = contest.contenders.iter().zip(&choice.candidates).filter(|(one, _)| one.setup.artefact.is_none());
+    let plain = plain.map(|(one, tried)| (metric::on_log(&one.setup.spec.to_string()), tried.bytes_per_record()));
+    plain.chain(chosen).chain(kafka).collect()
 }
 
 impl Lecture {

@@ -50,7 +50,7 @@ pub fn audition(
 type Nothing = fn(&[u8], &mut Vec<u8>) -> Result<(), std::convert::Infallible>;
 
 /// What output records come to on the broker's log.
-struct Log {
+pub(super) struct Log {
     sizer: BatchSizer<Nothing>,
     records: i64,
 }
@@ -62,13 +62,15 @@ impl Default for Log {
 }
 
 impl Log {
-    fn push(&mut self, output: &RecordRef<'_>) {
+    /// Adds a record.
+    pub fn push(&mut self, output: &RecordRef<'_>) {
         let record = RecordRef { offset: self.records, ..output.clone() };
         self.records += 1;
         let Ok(_) = self.sizer.push(&record);
     }
 
-    fn bytes(mut self) -> u64 {
+    /// Bytes of all, with what Kafka itself needs.
+    pub fn bytes(mut self) -> u64 {
         let Ok(_) = self.sizer.close();
         self.sizer.totals().bytes
     }

@@ -12,15 +12,14 @@ use super::carriage::Manner;
 use super::choice::{Rules, Tried};
 use super::contest::try_one;
 use super::renewal::Measure;
+use super::samples::HOLDOUT;
 use super::{CpuClock, Run, Setup, Subject};
 
 /// A choice is made from so many records, or so many bytes of them, whichever comes first.
 const ENOUGH_RECORDS: u64 = 20_000;
 const ENOUGH_BYTES: u64 = 4 << 20;
 
-/// Most bytes of a holdout. What a model has not learned from is missing where a stream drifts, so it is as small as it can be
-/// and still judge; a choice is made from more, because blocks are large.
-const HOLDOUT: usize = 1 << 20;
+/// Most bytes of a holdout that a choice is made from: more than [`HOLDOUT`], because blocks are large.
 const HOLDOUT_OF_CHOICE: usize = 2 << 20;
 
 /// Largest blocks of a look at what the newest records take.

@@ -20,6 +20,7 @@ mod pace;
 pub(super) mod pictures;
 mod publication;
 mod renewal;
+mod rivals;
 mod run;
 mod samples;
 mod setup;
@@ -41,7 +42,7 @@ pub use lesson::{Lesson, LessonParts};
 pub use publication::Publication;
 pub use renewal::{Cause, Decision, Figures, Measure, Renewal, Terms, Training, Wait};
 pub use run::Run;
-pub use samples::{Samples, holdout_bytes, newest};
+pub use samples::{HOLDOUT, Samples, holdout_bytes, newest};
 pub use setup::Setup;
 pub use subject::{Pieces, Subject, SubjectError, Taught};
 pub use tap::Tap;
@@ -55,7 +56,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::model::manifest::Span;
-use crate::model::{Kept, Reservoir, Snapshot};
+use crate::model::{Kept, Reservoir, Snapshot, Split};
 use crate::record::TopicPartition;
 use crate::telemetry::PipelineMetrics;
 use crate::units::ByteSize;
@@ -71,6 +72,7 @@ pub struct Learner {
 
 struct Shared {
     notes: Mutex<Notes>,
+    split: Split,
     current: Mutex<Current>,
     metrics: PipelineMetrics,
     /// How long what is coded is kept, in milliseconds, where that is known; -1 for ever.
@@ -97,11 +99,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Learner {
-    /// A learner with an empty reservoir. The same stream under the same seed keeps the same records.
-    pub fn new(reservoir: ByteSize, seed: u64, metrics: PipelineMetrics) -> Self {
+    /// A learner with an empty reservoir, whose samples are divided so. The same stream under the same seed keeps the same records.
+    pub fn new(reservoir: ByteSize, split: Split, seed: u64, metrics: PipelineMetrics) -> Self {
         let reservoir = Reservoir::new(reservoir, ChaCha8Rng::seed_from_u64(seed));
         let notes = Mutex::new(Notes { reservoir, spans: BTreeMap::new(), records: 0, bytes: 0 });
-        Self { shared: Arc::new(Shared { notes, current: Mutex::default(), metrics, retention_ms: Mutex::default() }) }
+        let (current, retention_ms) = (Mutex::default(), Mutex::default());
+        Self { shared: Arc::new(Shared { notes, split, current, metrics, retention_ms }) }
     }
 
     /// Shows consecutive records of a partition, from one offset to another. Never waits: while the reservoir is being
@@ -172,6 +175,16 @@ impl Learner {
     /// Everything that is kept.
     pub fn snapshot(&self) -> Snapshot<Run> {
         lock(&self.shared.notes).reservoir.snapshot()
+    }
+
+    /// How samples are divided.
+    pub fn split(&self) -> Split {
+        self.shared.split
+    }
+
+    /// What is kept, divided for what draws ([`Samples::scattered`]).
+    pub fn scattered(&self, most: usize) -> Samples {
+        Samples::scattered(&self.snapshot(), self.split(), most)
     }
 
     fn spans(&self) -> Vec<Span> {

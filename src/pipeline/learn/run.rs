@@ -101,6 +101,19 @@ impl Run {
         [older, newer]
     }
 
+    /// Some of the records, in their order.
+    pub fn only(&self, takes: impl Fn(&RecordRef<'_>) -> bool) -> Self {
+        let mut some = Self::default();
+        for record in self.records().filter(takes) {
+            match record.value {
+                Some(value) if self.framing.is_none() => some.push(value),
+                _ => some.push_record(&record),
+            }
+        }
+        some.shrink();
+        some
+    }
+
     /// Gives back memory that is not needed.
     pub fn shrink(&mut self) {
         self.values.bytes.shrink_to_fit();

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use crate::codec::{Algorithm, CodecError, CodecSpec};
 use crate::model::columns::{FRAMED_RECORDS, Options};
 use crate::model::{
-    ColumnsModel, CurvePoint, Dictionary, DictionaryError, Family, LatentError, MIN_HOLDOUT, Monitor, Sizes, Split,
+    ColumnsModel, CurvePoint, Dictionary, DictionaryError, Family, LatentError, MIN_HOLDOUT, Monitor, OnLog, Sizes,
     Start, Verdict, WrappedError, judge,
 };
 use crate::pipeline::settings::{CodecChoice, EncodingHeader, Layout, LearnSettings, Settings};
 use crate::record::RecordRef;
 use crate::units::ByteSize;
 
+use super::audition::Log;
 use super::carriage::{Carriage, CarriageError, Clocks, Manner};
 use super::images::{Images, SEED};
 use super::renewal::Measure;
 use super::samples::newest;
-use super::{Run, Setup};
+use super::{CpuClock, Run, Setup, rivals};
 
 /// Largest piece of a block's value column that is judged at once.
 const PIECE: usize = 128 << 10;
@@ -219,23 +220,20 @@ impl Subject {
         }
     }
 
-    /// How samples are divided.
-    pub fn split(&self) -> Split {
-        // What is there to tune is tuned on a part of the training samples.
-        Split::DICTIONARY
-    }
-
     fn options(&self) -> Options {
         Options { alone: self.layout == Layout::Record, ..Options::default() }
     }
 
-    /// Learns a model from samples, the oldest first; `None` where there is nothing to learn yet, and why.
+    /// Learns a model from samples, the oldest first; `None` where there is nothing to learn yet, and why. What has nothing to tune
+    /// learns from what validates too: dictionaries, and models of fields, which are searched by what all of it takes together.
     pub fn train(
         &self,
-        samples: &[&Run],
+        train: &[&Run],
+        validation: &[&Run],
         start: Start<'_>,
         monitor: &mut dyn Monitor,
     ) -> Result<Result<Taught, String>, SubjectError> {
+        let samples = [train, validation].concat();
         match self.kind {
             Kind::Dictionary { bytes, .. } => {
                 let values: Vec<&[u8]> = samples.iter().flat_map(|run| run.values()).collect();
@@ -249,7 +247,7 @@ impl Subject {
             }
             // The newest are the most like what comes.
             Kind::Columns => {
-                let newest = newest(samples, COLUMNS_MOST);
+                let newest = newest(&samples, COLUMNS_MOST);
                 let values: Vec<&[u8]> = newest.iter().flat_map(|run| run.values()).collect();
                 if values.is_empty() {
                     return Ok(Err("there are no records yet".to_owned()));
@@ -261,7 +259,7 @@ impl Subject {
                 let model = ColumnsModel::train_framed(&values, &records, &self.options());
                 Ok(Ok(Taught::at_once(Arc::clone(model.artefact()))))
             }
-            Kind::Images(images) => images.train(newest(samples, IMAGES_MOST), start, monitor),
+            Kind::Images(images) => images.train(newest(train, IMAGES_MOST), validation, start, monitor),
         }
     }
 
@@ -279,17 +277,50 @@ impl Subject {
     /// Compares a candidate with what is in use and with plain zstd, on samples that neither has seen: what the pipeline would
     /// write, and that it comes back.
     pub fn judge(&self, candidate: &[u8], incumbent: Option<&[u8]>, holdout: &[&Run]) -> Result<Verdict, SubjectError> {
+        Ok(judge(self.measured(candidate, incumbent, holdout)?.0))
+    }
+
+    /// The same, and against all that needs no model: the best of the codecs, and Kafka's own compression. A dictionary is one
+    /// more way to use a codec that somebody has chosen: other codecs are measured beside it and bar nothing.
+    pub fn challenge(
+        &self,
+        candidate: &[u8],
+        incumbent: Option<&[u8]>,
+        holdout: &[&Run],
+        clock: CpuClock<'_>,
+    ) -> Result<Verdict, SubjectError> {
+        let (mut sizes, on_log) = self.measured(candidate, incumbent, holdout)?;
+        let records = self.records(holdout);
+        let manner = self.manner(self.judged(self.raw_bytes(&records)));
+        let is_dictionary = matches!(self.kind, Kind::Dictionary { .. });
+        let mut rivals = rivals::classical(holdout, &manner, !is_dictionary, clock);
+        rivals.extend(rivals::kafka(&records, &manner));
+        sizes.on_log = Some(OnLog { candidate: on_log, rivals });
+        Ok(judge(sizes))
+    }
+
+    /// What the holdout takes with either model and without, and on the log with the candidate.
+    fn measured(
+        &self,
+        candidate: &[u8],
+        incumbent: Option<&[u8]>,
+        holdout: &[&Run],
+    ) -> Result<(Sizes, u64), SubjectError> {
         let records = self.records(holdout);
         let raw_bytes = self.raw_bytes(&records);
         let block_bytes = self.judged(raw_bytes);
-        let sizes = |setup: &Setup| self.sizes(setup, &records, block_bytes);
-        Ok(judge(&Sizes {
+        let written = |setup: &Setup| self.written(setup, &records, block_bytes);
+        let each = |setup: &Setup| written(setup).map(|written| written.each);
+        let of_candidate = written(&self.setup(candidate))?;
+        let sizes = Sizes {
             raw_bytes: raw_bytes as u64,
-            plain: sizes(&self.plain())?,
-            incumbent: incumbent.map(|artefact| sizes(&self.setup(artefact))).transpose()?,
-            candidate: Some(sizes(&self.setup(candidate))?),
+            plain: each(&self.plain())?,
+            incumbent: incumbent.map(|artefact| each(&self.setup(artefact))).transpose()?,
+            candidate: Some(of_candidate.each),
             candidate_artefact_bytes: Some(candidate.len()),
-        }))
+            on_log: None,
+        };
+        Ok((sizes, of_candidate.on_log))
     }
 
     /// What blocks [`Self::judge`] cuts a holdout into; nothing where records are judged each for itself.
@@ -317,8 +348,8 @@ impl Subject {
     pub fn measure(&self, artefact: &[u8], runs: &[&Run]) -> Result<Measure, SubjectError> {
         let records = self.records(runs);
         let each = |setup: Setup| -> Result<f64, SubjectError> {
-            let sizes = self.sizes(&setup, &records, self.piece)?;
-            Ok(sizes.iter().sum::<u64>() as f64 / records.len().max(1) as f64)
+            let written = self.written(&setup, &records, self.piece)?;
+            Ok(written.each.iter().sum::<u64>() as f64 / records.len().max(1) as f64)
         };
         Ok(Measure { model: each(self.setup(artefact))?, plain: each(self.plain())? })
     }
@@ -339,20 +370,30 @@ impl Subject {
         records.filter(|record| self.layout == Layout::Block || record.value.is_some()).collect()
     }
 
-    /// Bytes of each output record: of a block with all that is in it, or of a value with its frame, if it has one.
-    fn sizes(&self, setup: &Setup, records: &[RecordRef<'_>], block_bytes: usize) -> Result<Vec<u64>, SubjectError> {
-        let clock = || 0.0;
-        let carriage = Carriage {
-            manner: Manner { layout: self.layout, block_bytes, headers: EncodingHeader::ContentEncoding },
-            clocks: Clocks { all: &clock, each: &clock },
-            patience: f64::INFINITY,
-        };
-        let mut sizes = Vec::new();
-        carriage.carry(&mut *setup.alone()?, records, &mut |output| {
-            sizes.push(output.value.map_or(0, <[u8]>::len) as u64);
-        })?;
-        Ok(sizes)
+    /// How records are written, to be judged.
+    fn manner(&self, block_bytes: usize) -> Manner {
+        Manner { layout: self.layout, block_bytes, headers: EncodingHeader::ContentEncoding }
     }
+
+    fn written(&self, setup: &Setup, records: &[RecordRef<'_>], block_bytes: usize) -> Result<Written, SubjectError> {
+        let clock = || 0.0;
+        let manner = self.manner(block_bytes);
+        let carriage = Carriage { manner, clocks: Clocks { all: &clock, each: &clock }, patience: f64::INFINITY };
+        let (mut each, mut log) = (Vec::new(), Log::default());
+        carriage.carry(&mut *setup.alone()?, records, &mut |output| {
+            each.push(output.value.map_or(0, <[u8]>::len) as u64);
+            log.push(output);
+        })?;
+        Ok(Written { each, on_log: log.bytes() })
+    }
+}
+
+/// What records become.
+struct Written {
+    /// Bytes of each output record: of a block with all that is in it, or of a value with its frame, if it has one.
+    each: Vec<u64>,
+    /// Bytes on the broker's log.
+    on_log: u64,
 }
 
 /// Most raw bytes of what is coded at once, for a judgement: of a block no more than [`PIECE`].
@@ -373,7 +414,7 @@ mod tests {
         let subject = Subject { kind: Kind::Columns, layout: Layout::Block, piece: PIECE };
         let mut run = Run::default();
         (0..1_000).for_each(|number| run.push(format!("{{\"number\":{number},\"of\":1000}}").as_bytes()));
-        let model = subject.train(&[&run], Start::Anew, &mut CpuTime::begin()).unwrap().unwrap().artefact;
+        let model = subject.train(&[&run], &[], Start::Anew, &mut CpuTime::begin()).unwrap().unwrap().artefact;
         let verdict = subject.judge(&model, None, &[&run]).unwrap();
         assert!((PIECES..=2 * PIECES).contains(&verdict.samples), "{verdict:?}");
         let judged = subject.judged_in(&[&run]).unwrap();

@@ -2,6 +2,7 @@
 
 use super::{Learner, Run, Setup};
 use crate::augment::is_generated;
+use crate::model::Split;
 use crate::pipeline::augment::Augmentation;
 use crate::record::{RecordRef, TopicPartition};
 
@@ -44,6 +45,8 @@ struct Open {
 impl Tap {
     /// A tap that begins with the first record.
     pub fn new(learner: Learner, run_bytes: usize) -> Self {
+        // What learns from runs learns from all that records have; and what is divided by keys needs these.
+        let whole = run_bytes > 0 || learner.split() == Split::Key;
         Self {
             learner,
             version: 0,
@@ -55,8 +58,7 @@ impl Tap {
             passed: 0,
             refused: 0,
             augmentation: None,
-            // What learns from runs learns from all that records have.
-            whole: run_bytes > 0,
+            whole,
         }
     }
 
@@ -161,7 +163,7 @@ mod tests {
     use crate::units::ByteSize;
 
     fn learner() -> Learner {
-        Learner::new(ByteSize::mib(64), 1, observer().metrics().clone())
+        Learner::new(ByteSize::mib(64), Split::Time, 1, observer().metrics().clone())
     }
 
     /// The runs that were shown, as offsets.

@@ -108,7 +108,7 @@ impl Trainer {
 
     /// What is to be done for a training now.
     pub fn assign(&self, stream: &Stream) -> Assignment {
-        let samples = Samples::of(&self.learner.snapshot(), self.curriculum.holdout_bytes());
+        let samples = Samples::of(&self.learner.snapshot(), self.learner.split(), self.curriculum.holdout_bytes());
         self.assignment(stream, samples.learning_from(self.curriculum.most_bytes()))
     }
 

@@ -6,22 +6,15 @@
 
 use crate::frame::{BatchCompression, BatchSizer};
 use crate::pipeline::deliver::SlotId;
+use crate::pipeline::kafka_zstd::{BATCH_BYTES, Compress, compressor};
 use crate::record::RecordRef;
 use crate::telemetry::PipelineMetrics;
-
-/// Uncompressed bytes of a sampled batch.
-const BATCH_BYTES: usize = 128 << 10;
-
-/// Kafka's default level for zstd.
-const LEVEL: i32 = 3;
 
 /// One byte in so many is sampled on a busy stream, so that the measurement costs about as much of the CPU.
 const SHARE: usize = 64;
 
 /// A quiet stream is sampled at least once in so many commits.
 const COMMITS: u32 = 20;
-
-type Compress = Box<dyn FnMut(&[u8], &mut Vec<u8>) -> Result<(), String> + Send>;
 
 /// Samples batches of one worker.
 pub struct Baseline {
@@ -40,7 +33,7 @@ impl Baseline {
     /// A sampler that begins with the first record.
     pub fn new(metrics: &PipelineMetrics) -> Self {
         Self {
-            sizer: BatchSizer::new(BATCH_BYTES, BatchCompression::Zstd, zstd()),
+            sizer: BatchSizer::new(BATCH_BYTES, BatchCompression::Zstd, compressor()),
             sampling: None,
             skip: 0,
             commits: 0,
@@ -112,17 +105,6 @@ impl Baseline {
         self.input = 0;
         self.sampling = None;
     }
-}
-
-/// Kafka's own compression of a batch: a plain zstd frame. The context is made once.
-fn zstd() -> Compress {
-    let mut compressor = zstd::bulk::Compressor::new(LEVEL);
-    Box::new(move |plain, coded| {
-        let compressor = compressor.as_mut().map_err(|error| error.to_string())?;
-        let frame = compressor.compress(plain).map_err(|error| error.to_string())?;
-        coded.extend_from_slice(&frame);
-        Ok(())
-    })
 }
 
 #[cfg(test)]

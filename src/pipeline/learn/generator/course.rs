@@ -16,7 +16,7 @@ use crate::model::{Manifest, Monitor, Start};
 use crate::pipeline::augment::{Examiner, Subject as Examinee};
 use crate::pipeline::learn::study::{Beginning, Bookmark, Plan, SAVE, Study};
 use crate::pipeline::learn::subject::SubjectError;
-use crate::pipeline::learn::{Learner, Publication, Samples, Seat, Turn};
+use crate::pipeline::learn::{Learner, Publication, Seat, Turn};
 use crate::pipeline::settings::{LearnSettings, Settings};
 use crate::quality::Verdict;
 use crate::registry::{Activation, Change, Expect, Registry, RegistryError, Signature, Unfinished, generator_of};
@@ -247,7 +247,7 @@ impl Course {
         };
         self.tell("train", reason.name(), reason.to_string(), None);
         // What the reservoir gives up meanwhile is to be free: what is learned from is a copy.
-        let samples = Samples::scattered(&self.parts.learner.snapshot(), self.drawing.holdout_bytes());
+        let samples = self.parts.learner.scattered(self.drawing.holdout_bytes());
         let material = self.drawing.material(&samples);
         drop(samples);
         let samples = material.to_bytes();

@@ -141,7 +141,7 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     use super::*;
-    use crate::model::Reservoir;
+    use crate::model::{Reservoir, Split};
     use crate::pipeline::learn::Run;
     use crate::record::{RecordRef, Timestamp};
     use crate::units::ByteSize;
@@ -157,7 +157,7 @@ mod tests {
             run.push_record(&RecordRef { key, value: Some(&value), headers: Default::default(), timestamp, offset: 0 });
             reservoir.offer(run);
         }
-        Samples::of(&reservoir.snapshot(), 100)
+        Samples::of(&reservoir.snapshot(), Split::Time, 590)
     }
 
     #[test]

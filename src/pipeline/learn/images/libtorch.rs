@@ -11,9 +11,6 @@ use crate::pipeline::learn::subject::{SubjectError, Taught};
 use crate::training::TrainingError;
 use crate::training::latent::{Budget, Data, Recipe, train};
 
-/// One image in so many validates.
-const VALIDATES: usize = 15;
-
 /// Fewest images that are worth a training.
 const FEWEST: usize = 200;
 
@@ -31,22 +28,25 @@ impl Images {
     /// Learns a model of the values that are images.
     pub fn train(
         &self,
-        samples: &[&Run],
+        train_runs: &[&Run],
+        validation_runs: &[&Run],
         start: Start<'_>,
         monitor: &mut dyn Monitor,
     ) -> Result<Result<Taught, String>, SubjectError> {
-        let values = || samples.iter().flat_map(|run| run.values());
+        let values = || train_runs.iter().chain(validation_runs).flat_map(|run| run.values());
         let wrappings = Wrapping::learn(values(), self.shape, MAX_WRAPPINGS);
         let mut opened = Opened::default();
-        let (mut training, mut validation) = (Vec::new(), Vec::new());
-        let mut found = 0usize;
-        for value in values() {
-            if wrappings.iter().any(|wrapping| wrapping.open(value, self.shape, &mut opened)) {
-                let part = if found.is_multiple_of(VALIDATES) { &mut validation } else { &mut training };
-                part.extend_from_slice(&opened.samples);
-                found += 1;
+        let mut images = |runs: &[&Run]| {
+            let mut samples = Vec::new();
+            for value in runs.iter().flat_map(|run| run.values()) {
+                if wrappings.iter().any(|wrapping| wrapping.open(value, self.shape, &mut opened)) {
+                    samples.extend_from_slice(&opened.samples);
+                }
             }
-        }
+            samples
+        };
+        let (training, validation) = (images(train_runs), images(validation_runs));
+        let found = (training.len() + validation.len()) / self.shape.samples();
         if found < FEWEST {
             return Ok(Err(format!(
                 "{found} of {} records are images of {}: its samples alone, or a PGM, PPM or PNG file of them; a training \
@@ -54,6 +54,9 @@ impl Images {
                 values().count(),
                 self.shape
             )));
+        }
+        if validation.is_empty() {
+            return Ok(Err("none of the records that a training is tuned on is an image".to_owned()));
         }
         let data = Data { shape: self.shape, training: &training, validation: &validation };
         let budget = Budget { steps: u32::MAX, cpu: Some(self.cpu) };

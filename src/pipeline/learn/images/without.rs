@@ -14,7 +14,8 @@ impl Images {
     /// Says that this program cannot.
     pub fn train(
         &self,
-        _samples: &[&Run],
+        _train: &[&Run],
+        _validation: &[&Run],
         _start: Start<'_>,
         _monitor: &mut dyn Monitor,
     ) -> Result<Result<Taught, String>, SubjectError> {
