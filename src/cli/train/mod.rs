@@ -222,7 +222,9 @@ fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &Pro
         );
         UsageError::new(message)
     })?;
-    let corpus = Corpus::of_topics(&settings.from, &config.kafka, &bounds(args, &subject), Generated::Refused, bar)?;
+    let emitted = crate::cli::corpus::emitted(config, &name)?;
+    let generated = Generated::Refused(&emitted);
+    let corpus = Corpus::of_topics(&settings.from, &config.kafka, &bounds(args, &subject), generated, bar)?;
     Ok(Task { name, subject, corpus, block: settings.block.max_bytes, config: json!({}) })
 }
 

@@ -20,6 +20,7 @@ mod pace;
 pub(super) mod pictures;
 mod publication;
 mod renewal;
+mod returned;
 mod run;
 mod samples;
 mod setup;
@@ -49,13 +50,14 @@ pub use trainer::Trainer;
 pub use turns::{Seat, Turn, Turns};
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::augment::Ledger;
 use crate::model::manifest::Span;
-use crate::model::{Kept, Reservoir, Snapshot};
+use crate::model::{Kept, Reservoir};
 use crate::record::TopicPartition;
 use crate::telemetry::PipelineMetrics;
 use crate::units::ByteSize;
@@ -75,6 +77,8 @@ struct Shared {
     metrics: PipelineMetrics,
     /// How long what is coded is kept, in milliseconds, where that is known; -1 for ever.
     retention_ms: Mutex<Option<i64>>,
+    /// What was published, where the pipeline generates.
+    ledger: OnceLock<Ledger>,
 }
 
 /// What was seen.
@@ -101,7 +105,8 @@ impl Learner {
     pub fn new(reservoir: ByteSize, seed: u64, metrics: PipelineMetrics) -> Self {
         let reservoir = Reservoir::new(reservoir, ChaCha8Rng::seed_from_u64(seed));
         let notes = Mutex::new(Notes { reservoir, spans: BTreeMap::new(), records: 0, bytes: 0 });
-        Self { shared: Arc::new(Shared { notes, current: Mutex::default(), metrics, retention_ms: Mutex::default() }) }
+        let (current, retention_ms, ledger) = (Mutex::default(), Mutex::default(), OnceLock::new());
+        Self { shared: Arc::new(Shared { notes, current, metrics, retention_ms, ledger }) }
     }
 
     /// Shows consecutive records of a partition, from one offset to another. Never waits: while the reservoir is being
@@ -167,11 +172,6 @@ impl Learner {
     /// How long what is coded is kept.
     fn retention_ms(&self) -> Option<i64> {
         *lock(&self.shared.retention_ms)
-    }
-
-    /// Everything that is kept.
-    pub fn snapshot(&self) -> Snapshot<Run> {
-        lock(&self.shared.notes).reservoir.snapshot()
     }
 
     fn spans(&self) -> Vec<Span> {

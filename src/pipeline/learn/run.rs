@@ -101,6 +101,24 @@ impl Run {
         [older, newer]
     }
 
+    /// The run without the records of some values, which may leave none; `None` when it has none of them.
+    pub fn without(&self, goes: impl Fn(&[u8]) -> bool) -> Option<Self> {
+        let going: Vec<bool> = self.values().map(goes).collect();
+        if !going.contains(&true) {
+            return None;
+        }
+        let (mut rest, mut going) = (Self::default(), going.into_iter());
+        for record in self.records() {
+            match record.value {
+                Some(_) if going.next() == Some(true) => {}
+                Some(value) if self.framing.is_none() => rest.push(value),
+                _ => rest.push_record(&record),
+            }
+        }
+        rest.shrink();
+        Some(rest)
+    }
+
     /// Gives back memory that is not needed.
     pub fn shrink(&mut self) {
         self.values.bytes.shrink_to_fit();
@@ -146,6 +164,10 @@ mod tests {
             let both = parts.iter().flat_map(Run::records).map(|record| record.to_owned());
             assert_eq!(both.collect::<Vec<_>>(), records);
         }
+        assert_eq!(run.without(|value| value == b"three"), None);
+        let rest = run.without(|value| value.is_empty() || value == b"two").unwrap();
+        assert_eq!(rest.records().map(|record| record.to_owned()).collect::<Vec<_>>(), records[..2]);
+        assert!(run.without(|_| true).unwrap().is_empty());
         run.shrink();
         assert!((4_000..6_000).contains(&run.bytes()), "{}", run.bytes());
         assert!((4_000..6_000).contains(&run.all_len()), "{}", run.all_len());
@@ -153,6 +175,8 @@ mod tests {
         [&b"a"[..], b"b"].iter().for_each(|value| plain.push(value));
         let records: Vec<_> = plain.records().map(|record| (record.offset, record.value)).collect();
         assert_eq!(records, [(1, Some(&b"a"[..])), (2, Some(b"b"))]);
+        let rest = plain.without(|value| value == b"a").unwrap();
+        assert_eq!(rest.records().map(|record| record.value).collect::<Vec<_>>(), [Some(&b"b"[..])]);
         assert_eq!(plain.split(1).map(|part| part.values().collect::<Vec<_>>().concat()), [b"a", b"b"]);
     }
 }
