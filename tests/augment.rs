@@ -1,5 +1,6 @@
 //! What becomes of models when their own output comes back to them, without Kafka: nothing while the tap refuses it, and with the
-//! guard off each learns from the one before it. And of a licence when the stream is no longer what was learned: it is taken back.
+//! guard off each learns from the one before it; whichever process published it, before a restart too. And of a licence when the stream is
+//! no longer what was learned: it is taken back.
 
 #![cfg(feature = "daemon")]
 #![allow(clippy::unwrap_used, reason = "what cannot be had fails the test, in helpers too")]
@@ -17,7 +18,7 @@ use latentd::config;
 use latentd::model::{ColumnsModel, Condition, Family, Manifest, Split, open_generator};
 use latentd::pipeline::augment::Subject as Examinee;
 use latentd::pipeline::learn::{Learner, Seat, Tap, Turns};
-use latentd::pipeline::{Augmentation, Examiner, ExaminerParts, Settings};
+use latentd::pipeline::{Augmentation, Examiner, ExaminerParts, Ledger, LedgerParts, Settings};
 use latentd::quality::{GateName, Judge, Options};
 use latentd::record::{HeaderRefs, RecordRef, Timestamp, TopicPartition};
 use latentd::registry::Registry;
@@ -195,6 +196,87 @@ fn a_stream_that_changes_takes_the_licence_back_at_the_next_judgement() {
     assert!(augmentation.licence().is_none() && told.state == "blocked", "{told:?}");
     assert!(examiner.has_fallen(&model.id()) && !examiner.has_fallen(&model.id()), "it is told once");
     assert!(told.reason.contains("`c2st_auc` is") || told.reason.contains("`column_pairs` is"), "{}", told.reason);
+}
+
+/// A process of the pipeline: what it publishes by, what it keeps, and how many it refused.
+struct Process {
+    augmentation: Augmentation,
+    learner: Learner,
+    tap: Tap,
+    count: i64,
+    status: Arc<PipelineStatus>,
+}
+
+impl Process {
+    fn start(instance: &str, registry: &Registry, runtime: &tokio::runtime::Runtime) -> Self {
+        let status = status(&StatusBoard::new("1"));
+        let augmentation = Augmentation::new(settings().augment.unwrap(), "/latentd/test/p".to_owned());
+        let ledger = Ledger::new(LedgerParts {
+            augmentation: augmentation.clone(),
+            pipeline: "p".to_owned(),
+            instance: instance.to_owned(),
+            registry: registry.clone(),
+            runtime: runtime.handle().clone(),
+            status: Arc::clone(&status),
+        });
+        let learner = Learner::new(settings().learn.unwrap().reservoir, 1, status.metrics().clone()).knowing(ledger);
+        // As a lesson does that begins.
+        learner.look_around();
+        let tap = Tap::new(learner.clone(), RUN).knowing(augmentation.clone());
+        Self { augmentation, learner, tap, count: 0, status }
+    }
+
+    fn read(&mut self, rows: &[&str]) {
+        rows.iter().for_each(|row| show(&mut self.tap, &mut self.count, row.as_bytes(), HeaderRefs::new()));
+        self.tap.at_boundary();
+    }
+
+    fn refused(&self) -> u64 {
+        self.status.metrics().tap_refused_records.get()
+    }
+
+    /// What a training would learn from now.
+    fn kept(&self) -> Vec<String> {
+        let snapshot = self.learner.snapshot();
+        let values = snapshot.samples().iter().flat_map(|kept| kept.sample.values());
+        values.map(|value| String::from_utf8(value.to_vec()).unwrap()).collect()
+    }
+}
+
+#[test]
+fn what_another_process_published_is_not_learned_from_nor_what_one_before_a_restart_did() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let registry = Registry::open("memory:///", &BTreeMap::new()).unwrap();
+    let mut b = Process::start("b", &registry, &runtime);
+    let a = Process::start("a", &registry, &runtime);
+    a.augmentation.emitted([&b"drawn 1"[..], b"drawn 2", b"drawn 3"].into_iter());
+    // They come back to the other one before anybody has told it.
+    b.read(&["real 1", "drawn 1", "real 2"]);
+    b.read(&["drawn 2"]);
+    assert_eq!(b.kept(), ["real 1", "drawn 1", "real 2", "drawn 2"]);
+    assert_eq!(b.refused(), 0);
+    a.learner.look_around();
+    // What was kept already goes before anything learns from it; what comes from now on is refused.
+    assert_eq!(b.kept(), ["real 1", "real 2"]);
+    assert_eq!(b.refused(), 2);
+    b.read(&["drawn 3", "real 3"]);
+    assert_eq!(b.kept(), ["real 1", "real 2", "real 3"]);
+    assert_eq!(b.refused(), 3);
+    // It goes from what is kept, once and for all, with the look that comes without a training too.
+    a.augmentation.emitted([&b"drawn 4"[..]].into_iter());
+    b.read(&["drawn 4"]);
+    a.learner.save_published();
+    b.learner.look_around();
+    assert_eq!(b.refused(), 4);
+    // Under the same name, on another host.
+    drop(a);
+    let mut a = Process::start("a", &registry, &runtime);
+    a.read(&["drawn 1", "real 1", "drawn 4"]);
+    assert_eq!(a.kept(), ["real 1"]);
+    assert_eq!(a.refused(), 2);
+    let first = b.learner.snapshot();
+    let places: Vec<u64> = first.samples().iter().map(|kept| kept.sequence).collect();
+    assert_eq!(places, [0, 2], "runs keep their places: which of them judge is told by these");
 }
 
 #[test]

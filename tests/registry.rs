@@ -20,8 +20,8 @@ use latentd::model::columns::Options;
 use latentd::model::{ColumnsCodec, ColumnsModel, Dictionary, Family, Manifest, Span};
 use latentd::record::{HeaderRefs, RecordRef, Timestamp};
 use latentd::registry::{
-    CacheSettings, Change, Expect, GcPolicy, KeptWhy, ModelCache, Published, Registry, RegistryError, Signature,
-    Unfinished, generator_of, log_of,
+    CacheSettings, Change, EmittedPage, EmittedPages, Expect, GcPolicy, KeptWhy, ModelCache, Published, Registry,
+    RegistryError, Signature, Unfinished, generator_of, log_of,
 };
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -71,6 +71,7 @@ suite! {
     what_nothing_needs_any_more_is_removed_and_nothing_else,
     a_short_name_stays_with_the_model_that_had_it_first,
     a_training_is_gone_on_with_by_whoever_comes_next_and_forgotten_when_it_has_ended,
+    what_processes_published_is_known_to_all_of_them_and_is_no_model,
     a_model_of_fields_stays_as_long_as_its_topic_keeps_what_it_coded,
     a_cache_finds_models_as_frames_name_them,
     an_empty_store_is_told_from_a_missing_model,
@@ -563,6 +564,32 @@ async fn a_training_is_gone_on_with_by_whoever_comes_next_and_forgotten_when_it_
     assert_eq!(registry.state(&model).await.unwrap(), None);
 }
 
+async fn what_processes_published_is_known_to_all_of_them_and_is_no_model(registry: Registry) {
+    let model = publish(&registry, 0).await;
+    let page = |instance: &str, digests: std::ops::Range<u64>| EmittedPage {
+        begun_ms: 1_800_000_000_000,
+        instance: instance.to_owned(),
+        digests: digests.collect(),
+    };
+    let (mut one, mut other) = (EmittedPages::default(), EmittedPages::default());
+    for upto in [3, 5] {
+        registry.keep_emitted("a/b", &page("host/1", 0..upto), &mut one).await.unwrap();
+        registry.keep_emitted("a/b", &page("host/2", 10..10 + upto), &mut other).await.unwrap();
+        let before = if upto == 3 { 0 } else { 3 };
+        let news = registry.emitted("a/b", &mut one).await.unwrap();
+        assert_eq!((news.digests, news.damaged.len()), ((10 + before..10 + upto).collect(), 0));
+        assert_eq!(registry.emitted("a/b", &mut other).await.unwrap().digests, (before..upto).collect::<Vec<_>>());
+    }
+    assert!(registry.emitted("a", &mut EmittedPages::default()).await.unwrap().digests.is_empty());
+    // What removes models looks past it, however old it is.
+    let mut policy = GcPolicy::new(SystemTime::now(), Duration::from_secs(1 << 40));
+    policy.now += 2 * policy.half_written_after;
+    assert!(registry.gc(&policy).await.unwrap().debris.is_empty());
+    assert_eq!(registry.emitted("a/b", &mut EmittedPages::default()).await.unwrap().digests.len(), 10);
+    assert!(registry.pipelines().await.unwrap().is_empty());
+    assert_eq!(registry.list().await.unwrap().models[0].model, model);
+}
+
 /// A model of the fields of some rows, and a block of them that it coded.
 fn fields(word: &str) -> (ColumnsModel, Vec<u8>) {
     let rows: Vec<String> = (0..400).map(|i| format!("{{\"{word}\":{i},\"half\":{}}}", i / 2)).collect();
@@ -711,6 +738,8 @@ async fn a_folder_keeps_nothing_of_a_writer_that_was_killed_half_way() {
     let unfinished = root.join("models").join(&lost[..8]).join(&lost);
     std::fs::create_dir_all(&unfinished).unwrap();
     std::fs::write(unfinished.join("artefact#1"), b"half").unwrap();
+    std::fs::create_dir_all(root.join("emitted/p")).unwrap();
+    std::fs::write(root.join("emitted/p/1800000000000-host.bin#7"), b"half a page").unwrap();
     std::fs::write(root.join("active.json#1"), b"not ours to remove: not in our folders").unwrap();
     assert_eq!(registry.list().await.unwrap().models.len(), 1);
 
@@ -718,8 +747,8 @@ async fn a_folder_keeps_nothing_of_a_writer_that_was_killed_half_way() {
     assert!(registry.gc(&policy).await.unwrap().debris.is_empty(), "too young");
     policy.now += 2 * policy.half_written_after;
     let report = registry.gc(&policy).await.unwrap();
-    assert_eq!((report.debris.len(), report.freed_bytes), (1, 4));
-    assert!(!unfinished.exists());
+    assert_eq!((report.debris.len(), report.freed_bytes), (2, 4 + 11));
+    assert!(!unfinished.exists() && !root.join("emitted/p").exists());
     assert!(root.join("active.json#1").exists());
     registry.load(&model).await.unwrap();
 

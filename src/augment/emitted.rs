@@ -1,52 +1,98 @@
 //! The newest records that were published, by digest: what comes back without its headers is known all the same.
+//!
+//! A digest has 64 bits. A record that nobody published is taken for one of 262,144 that somebody did once in 7 * 10^13 records.
 
 use std::collections::{HashSet, VecDeque};
 
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::xxh3_64;
 
-/// Records that are remembered.
-const MOST: usize = 1 << 17;
-
-/// Digests of what was published.
+/// Digests of what was published, by this process and by others.
 #[derive(Debug, Default)]
 pub struct Emitted {
-    known: HashSet<u128>,
-    order: VecDeque<u128>,
+    known: HashSet<u64>,
+    order: VecDeque<u64>,
+    /// Those of this process that nobody else was told of yet.
+    untold: VecDeque<u64>,
 }
 
 impl Emitted {
-    /// A record was published. The oldest of too many is forgotten.
+    /// Records that are remembered, over all who publish.
+    pub const MOST: usize = 1 << 18;
+
+    /// A record was published here. The oldest of too many is forgotten.
     pub fn add(&mut self, record: &[u8]) {
-        let digest = xxh3_128(record);
-        if !self.known.insert(digest) {
-            return;
+        let digest = xxh3_64(record);
+        if self.remember(digest) {
+            push(&mut self.untold, digest);
         }
-        self.order.push_back(digest);
-        if self.order.len() > MOST
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
+    }
+
+    /// Others published these, the oldest first. How many of them are news.
+    pub fn add_of_others(&mut self, digests: &[u64]) -> usize {
+        digests.iter().filter(|digest| self.remember(**digest)).count()
     }
 
     /// Whether a record is one of them.
     pub fn knows(&self, record: &[u8]) -> bool {
-        !self.known.is_empty() && self.known.contains(&xxh3_128(record))
+        !self.known.is_empty() && self.known.contains(&xxh3_64(record))
     }
+
+    /// What was published here and nobody else was told of yet, the oldest first. From here on it counts as told.
+    pub fn take_untold(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.untold).into()
+    }
+
+    /// Whether a digest is a new one.
+    fn remember(&mut self, digest: u64) -> bool {
+        let is_new = self.known.insert(digest);
+        if is_new && let Some(oldest) = push(&mut self.order, digest) {
+            self.known.remove(&oldest);
+        }
+        is_new
+    }
+}
+
+/// Adds the newest; the oldest, when it has to go for it.
+fn push(digests: &mut VecDeque<u64>, newest: u64) -> Option<u64> {
+    digests.push_back(newest);
+    if digests.len() > Emitted::MOST { digests.pop_front() } else { None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const MOST: usize = Emitted::MOST;
+
+    fn record(number: usize) -> Vec<u8> {
+        number.to_string().into_bytes()
+    }
+
     #[test]
     fn the_newest_are_known_and_no_more_than_there_is_room_for() {
         let mut emitted = Emitted::default();
         assert!(!emitted.knows(b"0"));
-        let record = |number: usize| number.to_string().into_bytes();
         (0..MOST + 10).for_each(|number| emitted.add(&record(number)));
         emitted.add(&record(MOST));
         assert!(!emitted.knows(b"9") && emitted.knows(b"10") && emitted.knows(&record(MOST + 9)));
-        assert_eq!((emitted.known.len(), emitted.order.len()), (MOST, MOST));
+        assert_eq!((emitted.known.len(), emitted.order.len(), emitted.untold.len()), (MOST, MOST, MOST));
+    }
+
+    #[test]
+    fn what_others_published_is_known_and_takes_room_but_is_not_told_again() {
+        let (mut one, mut other) = (Emitted::default(), Emitted::default());
+        (0..100).for_each(|number| one.add(&record(number)));
+        let told = one.take_untold();
+        assert_eq!((told.len(), one.take_untold().len()), (100, 0));
+        assert_eq!((other.add_of_others(&told), other.add_of_others(&told)), (100, 0));
+        assert!(other.knows(b"0") && other.knows(b"99") && !other.knows(b"100"));
+        // What another one published is that one's to tell.
+        other.add(b"99");
+        assert_eq!(other.take_untold().len(), 0);
+        other.add(b"100");
+        assert_eq!(other.take_untold().len(), 1);
+        // All together have one bound.
+        (1_000..1_000 + MOST - 1).for_each(|number| other.add(&record(number)));
+        assert!(!other.knows(b"99") && other.knows(b"100") && other.order.len() == MOST);
     }
 }

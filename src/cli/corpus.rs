@@ -7,12 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use indicatif::ProgressBar;
 use regex::Regex;
+use tokio::runtime::Runtime;
 
-use crate::augment::is_generated;
+use crate::augment::{Emitted, is_generated};
 use crate::cli::records::{self, RecordMode};
+use crate::config::Config;
 use crate::model::Span;
 use crate::pipeline::{Run, SourceTopics};
 use crate::record::{HeaderRefs, RecordRef, Timestamp};
+use crate::registry::EmittedPages;
 use crate::source::topics::{TopicInfo, TopicReader};
 use crate::source::{KafkaSettings, ScanFrom, ScanSettings, Scanned, SourceRecord, TopicScan};
 
@@ -39,12 +42,35 @@ pub struct Bounds {
 }
 
 /// What becomes of generated records that a topic holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Generated {
+#[derive(Clone, Copy, Debug)]
+pub enum Generated<'a> {
     /// They are read like any other.
     Read,
-    /// They are left out, and counted: nothing learns from them.
-    Refused,
+    /// They are left out, and counted: nothing learns from them. They say so in their headers, or a pipeline is known to have
+    /// published them.
+    Refused(&'a Emitted),
+}
+
+impl Generated<'_> {
+    fn refuses(self, record: &RecordRef<'_>) -> bool {
+        match self {
+            Self::Read => false,
+            Self::Refused(emitted) => {
+                is_generated(&record.headers) || record.value.is_some_and(|value| emitted.knows(value))
+            }
+        }
+    }
+}
+
+/// What a pipeline published, as far as the registry knows.
+pub fn emitted(config: &Config, pipeline: &str) -> anyhow::Result<Emitted> {
+    let registry = super::models::of_config(config)?;
+    let runtime = Runtime::new().context("no runtime")?;
+    let news = runtime.block_on(registry.emitted(pipeline, &mut EmittedPages::default()))?;
+    news.damaged.iter().for_each(|damaged| eprintln!("latentd: {damaged}"));
+    let mut emitted = Emitted::default();
+    emitted.add_of_others(&news.digests);
+    Ok(emitted)
 }
 
 /// Records in runs, the oldest first.
@@ -89,7 +115,7 @@ impl Corpus {
         from: &SourceTopics,
         kafka: &KafkaSettings,
         bounds: &Bounds,
-        generated: Generated,
+        generated: Generated<'_>,
         bar: &ProgressBar,
     ) -> anyhow::Result<Self> {
         let topics = topics(from, kafka)?;
@@ -148,7 +174,7 @@ fn scan(
     topic: &str,
     kafka: &KafkaSettings,
     share: &Bounds,
-    generated: Generated,
+    generated: Generated<'_>,
     bar: &ProgressBar,
 ) -> anyhow::Result<BTreeMap<i32, Newest>> {
     let settings = ScanSettings {
@@ -165,7 +191,7 @@ fn scan(
             Ok(Scanned::Record(record)) => {
                 let newest = partitions.entry(record.partition()).or_insert_with(|| Newest::new(share, true));
                 let record = record.record()?;
-                if generated == Generated::Refused && is_generated(&record.headers) {
+                if generated.refuses(&record) {
                     newest.refused += 1;
                 } else {
                     newest.push(&record);
@@ -285,6 +311,16 @@ mod tests {
         assert_eq!(newest(1000, 8, 3), [["0006", "0007"], ["0008", "0009"]]);
         assert_eq!(newest(1000, 0, 2), [["0008"], ["0009"]]);
         assert_eq!(newest(1, 0, 100), [["0009"]], "one run stays, however large");
+    }
+
+    #[test]
+    fn generated_records_are_told_by_their_headers_or_by_what_is_known_to_be_published() {
+        let mut emitted = Emitted::default();
+        emitted.add(b"drawn");
+        let record = in_a_file(b"drawn", 0);
+        assert!(Generated::Refused(&emitted).refuses(&record) && !Generated::Read.refuses(&record));
+        assert!(!Generated::Refused(&emitted).refuses(&in_a_file(b"real", 0)));
+        assert!(!Generated::Refused(&emitted).refuses(&RecordRef { value: None, ..record }));
     }
 
     #[test]

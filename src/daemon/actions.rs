@@ -249,7 +249,11 @@ impl Actions for DaemonActions {
                 "pipeline `{pipeline}` publishes no generated records: {reason}"
             )));
         };
-        drawing::drawn(&licence, request)
+        let generated = drawing::drawn(&licence, request)?;
+        // Whoever asked for them may write them to the topic that is learned from.
+        let values: Vec<_> = generated.records.iter().map(drawing::bytes).collect();
+        augmentation.emitted(values.iter().map(AsRef::as_ref));
+        Ok(generated)
     }
 
     fn rollback(&self, pipeline: &str, of: Role) -> Result<Value, ActionError> {

@@ -1,5 +1,7 @@
 //! Records that somebody asks for: drawn from the model that a pipeline publishes from, and held to what it publishes.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -95,6 +97,14 @@ pub fn drawn(licence: &Licence, request: &GenerateRequest) -> Result<Generated, 
     })
 }
 
+/// The bytes of a record that was drawn.
+pub fn bytes(record: &GeneratedRecord) -> Cow<'_, [u8]> {
+    match (&record.value, &record.value_base64) {
+        (Some(text), _) => Cow::Borrowed(text.as_bytes()),
+        (None, coded) => BASE64.decode(coded.as_deref().unwrap_or_default()).unwrap_or_default().into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -183,6 +193,10 @@ mod tests {
                 (Some("r"), Some("training"))
             );
         }
+        assert_eq!(bytes(&generated.records[0]), &b"{\"n\":1,\"age\":1}"[..]);
+        let coded =
+            GeneratedRecord { value: None, value_base64: Some("/wA=".to_owned()), ..generated.records[0].clone() };
+        assert_eq!(bytes(&coded), &[255, 0][..]);
         // Where nothing is valid it comes to an end.
         let none = ask("{\"where\":{\"age\":\"x\"}}").unwrap();
         assert!(none.records.is_empty() && none.left_out >= 256, "{}", none.left_out);

@@ -14,8 +14,8 @@ use crate::config::Config;
 use crate::cost::Prices;
 use crate::pipeline::learn::Turns;
 use crate::pipeline::{
-    Augmentation, Curriculum, Examiner, ExaminerParts, Holdings, Identity, Learner, Lesson, LessonParts, MemoryUse,
-    Observer, Operation, Pipeline, Pulse, Settings, SourceTopics, Workshop, WorkshopParts,
+    Augmentation, Curriculum, Examiner, ExaminerParts, Holdings, Identity, Learner, Ledger, LedgerParts, Lesson,
+    LessonParts, MemoryUse, Observer, Operation, Pipeline, Pulse, Settings, SourceTopics, Workshop, WorkshopParts,
 };
 use crate::registry::{CacheSettings, ModelCache, Registry};
 use crate::source::KafkaSettings;
@@ -65,6 +65,7 @@ struct Running {
     pipeline: Pipeline,
     lesson: Option<(Arc<Pulse>, JoinHandle<()>)>,
     augmentation: Option<Augmentation>,
+    ledger: Option<Ledger>,
 }
 
 /// What all pipelines of one configuration have in common.
@@ -130,14 +131,25 @@ impl PipelineSet {
         let observer =
             Observer::new(self.board.clone(), Arc::clone(status), Arc::clone(&self.memory), holdings.clone());
         let curriculum = Curriculum::of(settings);
-        let learner = curriculum
-            .as_ref()
-            .map(|own| own.learn())
-            .map(|own| Learner::new(own.reservoir, own.split, RESERVOIR_SEED, observer.metrics().clone()));
         let augmentation = settings
             .augment
             .clone()
             .map(|augment| Augmentation::new(augment, format!("/latentd/{}/{}", self.identity.name, settings.name)));
+        let ledger = augmentation.clone().map(|augmentation| {
+            Ledger::new(LedgerParts {
+                augmentation,
+                pipeline: settings.name.clone(),
+                instance: self.identity.instance.clone(),
+                registry: self.registry.clone(),
+                runtime: self.runtime.clone(),
+                status: Arc::clone(status),
+            })
+        });
+        let learner = curriculum.as_ref().map(|own| {
+            let learn = own.learn();
+            let learner = Learner::new(learn.reservoir, learn.split, RESERVOIR_SEED, observer.metrics().clone());
+            ledger.iter().cloned().fold(learner, Learner::knowing)
+        });
         let by = format!("{}/{}", self.identity.name, self.identity.instance);
         let examiner = augmentation.clone().map(|augmentation| {
             Examiner::new(ExaminerParts {
@@ -181,7 +193,7 @@ impl PipelineSet {
             observer,
         });
         match Pipeline::spawn(workshop) {
-            Ok(pipeline) => Ok(Running { pipeline, lesson, augmentation }),
+            Ok(pipeline) => Ok(Running { pipeline, lesson, augmentation, ledger }),
             Err(error) => {
                 if let Some((wishes, _)) = lesson {
                     wishes.stop();
@@ -232,10 +244,14 @@ impl PipelineSet {
         }
         let ended = |(name, running): (String, Running)| {
             let left = (!running.pipeline.join(deadline)).then_some(name);
+            // What the workers published while they ended, when the learning may have ended before them.
+            let saving =
+                running.ledger.and_then(|ledger| std::thread::Builder::new().spawn(move || ledger.save()).ok());
+            let threads = running.lesson.map(|(_, thread)| thread).into_iter().chain(saving);
+            let threads: Vec<JoinHandle<()>> = threads.collect();
             // A training is ended and what it came to is kept; one that does not end holds nothing that anybody waits for.
             let farewell = deadline.min(Instant::now() + FAREWELL);
-            while running.lesson.as_ref().is_some_and(|(_, thread)| !thread.is_finished()) && Instant::now() < farewell
-            {
+            while threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < farewell {
                 std::thread::sleep(Duration::from_millis(10));
             }
             left

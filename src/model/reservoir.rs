@@ -13,7 +13,7 @@
 //! A sample in both halves is held once and counted against both. Pure: the random numbers are a seeded generator's
 //! that is passed in, so the same stream under the same seed keeps the same samples.
 
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -159,6 +159,18 @@ impl<T: Sample> Reservoir<T> {
         newest
     }
 
+    /// Puts other samples in the place of some, by their places in the stream, or none.
+    pub fn revise(&mut self, revised: &Revised<T>) {
+        let uniform = std::mem::take(&mut self.uniform).into_iter();
+        let now = |Ranked { priority, kept }| Some(Ranked { priority, kept: revision(revised, kept)? });
+        self.uniform = uniform.filter_map(now).collect();
+        let recent = std::mem::take(&mut self.recent).into_iter();
+        self.recent = recent.filter_map(|kept| revision(revised, kept)).collect();
+        let bytes = |kept: &Arc<Kept<T>>| kept.sample.bytes() + ENTRY_BYTES;
+        self.uniform_bytes = self.uniform.iter().map(|ranked| bytes(&ranked.kept)).sum();
+        self.recent_bytes = self.recent.iter().map(bytes).sum();
+    }
+
     /// What is kept now, to learn from in another thread while this one goes on. Shares the samples, copies none.
     pub fn snapshot(&self) -> Snapshot<T> {
         let mut samples: Vec<Arc<Kept<T>>> =
@@ -166,6 +178,17 @@ impl<T: Sample> Reservoir<T> {
         samples.sort_unstable_by_key(|kept| kept.sequence);
         samples.dedup_by_key(|kept| kept.sequence);
         Snapshot { samples }
+    }
+}
+
+/// What stands in the place of samples, by their places in the stream; `None` where nothing does.
+pub type Revised<T> = BTreeMap<u64, Option<Arc<Kept<T>>>>;
+
+/// What stands in the place of a sample: itself, where nothing is said of it.
+fn revision<T>(revised: &Revised<T>, kept: Arc<Kept<T>>) -> Option<Arc<Kept<T>>> {
+    match revised.get(&kept.sequence) {
+        Some(other) => other.clone(),
+        None => Some(kept),
     }
 }
 
@@ -179,6 +202,11 @@ impl<T: Sample> Snapshot<T> {
     /// The samples, oldest first.
     pub fn samples(&self) -> &[Arc<Kept<T>>] {
         &self.samples
+    }
+
+    /// The same with other samples in the place of some, or none.
+    pub fn revised(self, revised: &Revised<T>) -> Self {
+        Self { samples: self.samples.into_iter().filter_map(|kept| revision(revised, kept)).collect() }
     }
 }
 
@@ -281,6 +309,29 @@ mod tests {
         assert_eq!((reservoir.bytes(), sequences(&reservoir)), (0, vec![]));
         reservoir.offer(Bytes::new());
         assert_eq!(sequences(&reservoir), [2]);
+    }
+
+    #[test]
+    fn samples_are_replaced_in_both_halves_and_counted_anew() {
+        let mut reservoir = reservoir(4_000, 5);
+        (0..500u32).for_each(|i| reservoir.offer(Bytes::copy_from_slice(&i.to_le_bytes())));
+        let before = reservoir.snapshot();
+        let kept = sequences(&reservoir);
+        let (first, last) = (kept[0], kept[kept.len() - 1]);
+        let shorter = Arc::new(Kept { sequence: last, sample: Bytes::from_static(b"x") });
+        let revised = BTreeMap::from([(first, None), (last, Some(shorter)), (1_000, None)]);
+        reservoir.revise(&revised);
+        assert_eq!(sequences(&reservoir), kept[1..]);
+        let samples: Vec<Bytes> = reservoir.snapshot().samples().iter().map(|kept| kept.sample.clone()).collect();
+        let of_snapshot: Vec<Bytes> =
+            before.revised(&revised).samples().iter().map(|kept| kept.sample.clone()).collect();
+        assert!(samples == of_snapshot && samples.last().unwrap() == "x");
+        let counted: usize = reservoir.recent.iter().map(|kept| kept.sample.bytes() + ENTRY_BYTES).sum();
+        assert_eq!(counted, reservoir.recent_bytes);
+        assert_eq!(&reservoir.newest(last, 1_000)[0].sample[..], b"x");
+        // It goes on.
+        reservoir.offer(Bytes::from_static(b"next"));
+        assert_eq!(sequences(&reservoir).last(), Some(&500));
     }
 
     proptest! {

@@ -25,7 +25,7 @@ mod topology;
 mod worker;
 mod workshop;
 
-pub use augment::{Augmentation, Examiner, ExaminerParts, Licence};
+pub use augment::{Augmentation, Examiner, ExaminerParts, Ledger, LedgerParts, Licence};
 pub use holdings::Holdings;
 pub use learn::{
     CpuTime, Curriculum, Images, Learner, Lesson, LessonParts, Pieces, Publication, Run, SEED, Subject, SubjectError,

@@ -11,6 +11,9 @@ use bytes::Bytes;
 
 use super::holdings::Holdings;
 use super::observer::Observer;
+use super::settings::{AugmentSettings, Gates, GeneratorChoice, TopicTemplate};
+use crate::augment::Rate;
+use crate::model::Condition;
 use crate::record::{Record, RecordRef, Timestamp, TopicPartition};
 use crate::sink::{OutRecord, Producer, SendError, TransactionalProducer};
 use crate::source::{
@@ -441,4 +444,22 @@ pub fn observer() -> Observer {
     let board = StatusBoard::new("test");
     let status = board.add(info());
     Observer::new(board, status, Arc::default(), Holdings::default())
+}
+
+/// What a pipeline is told that draws from its codec's model.
+pub fn augment() -> AugmentSettings {
+    AugmentSettings {
+        to: TopicTemplate::new("t.augmented"),
+        generator: GeneratorChoice::Columns,
+        condition: Condition::new(),
+        balance: None,
+        label: None,
+        rate: Rate::PerRecord(0.1),
+        share: 1.0,
+        gates: Gates::Default,
+        target: None,
+        seed: 0,
+        cpu: Duration::from_secs(1),
+        bases: None,
+    }
 }

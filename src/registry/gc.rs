@@ -232,7 +232,7 @@ impl Registry {
             let dry_run = policy.dry_run;
             let sweep = move || {
                 let mut swept = Vec::new();
-                for part in ["models", "dictionaries", "names", "active"] {
+                for part in ["models", "dictionaries", "names", "active", "emitted"] {
                     sweep_folder(&folder.join(part), before, dry_run, &mut swept);
                 }
                 swept
@@ -360,7 +360,7 @@ fn sweep_folder(folder: &Path, before: SystemTime, dry_run: bool, swept: &mut Ve
 /// Whether a file name is that of a write under way: the object's name, `#`, a number.
 fn is_staged(name: &str) -> bool {
     name.rsplit_once('#').is_some_and(|(object, number)| {
-        let ours = object == layout::ARTEFACT || object.ends_with(".json");
+        let ours = object == layout::ARTEFACT || object.ends_with(".json") || object.ends_with(".bin");
         ours && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
     })
 }

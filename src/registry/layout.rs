@@ -121,6 +121,22 @@ pub(super) fn parse_activation(path: &Path) -> Option<u64> {
     (digits.len() >= 10 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
+/// The folder of what a pipeline's processes emitted.
+pub(super) fn emitted(pipeline: &str) -> Path {
+    Path::from("emitted").join(pipeline)
+}
+
+/// A page of what one process of a pipeline emitted, by when it was begun.
+pub(super) fn emitted_page(pipeline: &str, begun_ms: i64, instance: &str) -> Path {
+    emitted(pipeline).join(format!("{:013}-{instance}.bin", begun_ms.max(0)))
+}
+
+/// Whether a path is that of such a page.
+pub(super) fn is_emitted_page(path: &Path) -> bool {
+    let name = path.filename().and_then(|name| name.strip_suffix(".bin")?.split_once('-'));
+    name.is_some_and(|(begun, _)| begun.len() >= 13 && begun.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +160,13 @@ mod tests {
         assert_eq!(parse_report(&report), Some((1_700_000_000_000, "0123456789abcdef".to_owned())));
         assert_eq!(parse_report(&Path::from("report-1-x.json")), None);
         assert_eq!(progress("images").as_ref(), "trainings/images/progress");
+        let page = emitted_page("a/b", 1_700_000_000_000, "host/7");
+        assert_eq!(page.as_ref(), "emitted/a%2Fb/1700000000000-host%2F7.bin");
+        assert!(is_emitted_page(&page) && is_emitted_page(&emitted_page("p", 7, "a-b.c")));
+        assert!(["README.md", "7-x.bin", "0000000000007.bin", "0000000000007-x.bin#1"].iter().all(|name| {
+            let stranger = Path::from(format!("emitted/p/{name}"));
+            !is_emitted_page(&stranger)
+        }));
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! active/<pipeline>%2Fgenerator/...       the same for what it draws from beside its codec, where it learns that
 //! trainings/<pipeline>/samples           what a training learns from that has not ended
 //! trainings/<pipeline>/progress          how far it is
+//! emitted/<pipeline>/<ms>-<instance>.bin digests of records that one process published as generated, from when on
 //! ```
 //!
 //! **Atomicity.** Every object is written by one put that readers see whole or not at all: a staged file and a rename
@@ -31,6 +32,7 @@
 
 mod active;
 mod cache;
+mod emitted;
 mod error;
 mod gc;
 mod layout;
@@ -41,6 +43,7 @@ mod trainings;
 
 pub use active::{Activation, Change, Expect, Signature, generator_of, log_of};
 pub use cache::{CacheSettings, ModelCache};
+pub use emitted::{EmittedNews, EmittedPage, EmittedPages, PAGE};
 pub use error::RegistryError;
 pub use gc::{GcPolicy, GcReport, KeptModel, KeptWhy, RemovedModel};
 pub use models::{Listing, Model, Published};

@@ -191,7 +191,7 @@ pub const TAP_REFUSED_RECORDS: Family = Family::pipeline(
     "latentd_tap_refused_records_total",
     Counter,
     &[],
-    "Generated records that came in and were not learned from: they say so in their headers, or this process published them. They were processed all the same.",
+    "Generated records that came in and were not learned from: they say so in their headers, or a process of the pipeline is known to have published them. They were processed all the same.",
 );
 /// `latentd_gate_value`.
 pub const GATE_VALUE: Family = Family::pipeline(

@@ -1,5 +1,6 @@
 //! Models made by hand from a topic, put to use and taken back while a daemon runs; and records whose model is missing.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -7,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use latentd::augment::Emitted;
 use latentd::codec::{Algorithm, Codec as _, seal};
 use latentd::model::columns::Options;
 use latentd::model::{ColumnsCodec, ColumnsModel, Family, Manifest, package};
 use latentd::record::{Header, Record, Timestamp};
+use latentd::registry::{EmittedPage, EmittedPages, Registry};
 use serde_json::Value;
 
 use crate::broker::shared;
@@ -140,9 +143,18 @@ fn a_model_trained_by_hand_from_a_topic_learns_from_no_generated_records() {
     let count = |name: &str| trained[name].as_u64().unwrap();
     assert_eq!(count("refused_records"), generated, "{trained}");
     assert_eq!(count("trained_records") + count("held_out_records"), 4_000 - generated, "{trained}");
-    // Nothing else is there.
+    // Nothing else is there, and it has lost its headers: the registry knows it.
     broker.create("only-generated", 2, &[]);
     records.values_mut().for_each(|records| records.retain(|record| !record.headers.is_empty()));
+    let mut emitted = Emitted::default();
+    for record in records.values_mut().flatten() {
+        record.headers.clear();
+        emitted.add(record.value.as_deref().unwrap());
+    }
+    let registry = Registry::open(&format!("file://{}", folder.path().display()), &BTreeMap::new()).unwrap();
+    let page = EmittedPage { begun_ms: 1, instance: "elsewhere".to_owned(), digests: emitted.take_untold() };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(registry.keep_emitted("p", &page, &mut EmittedPages::default())).unwrap();
     broker.produce("only-generated", &records, false);
     let output = latentd(&["train", "--pipeline", "p", "--config", &write("only.toml", "only-generated")]);
     let said = String::from_utf8_lossy(&output.stderr);

@@ -225,13 +225,10 @@ fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &Pro
         );
         UsageError::new(message)
     })?;
-    let corpus = Corpus::of_topics(
-        &settings.from,
-        &config.kafka,
-        &bounds(args, &subject, learn.split),
-        Generated::Refused,
-        bar,
-    )?;
+    let emitted = crate::cli::corpus::emitted(config, &name)?;
+    let generated = Generated::Refused(&emitted);
+    let bounds = bounds(args, &subject, learn.split);
+    let corpus = Corpus::of_topics(&settings.from, &config.kafka, &bounds, generated, bar)?;
     Ok(Task { name, subject, corpus, block: settings.block.max_bytes, split: learn.split, config: json!({}) })
 }
 

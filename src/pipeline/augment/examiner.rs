@@ -572,31 +572,12 @@ mod tests {
     use tokio::runtime::Runtime;
 
     use super::*;
-    use crate::augment::Rate;
     use crate::model::{ColumnsModel, Manifest};
     use crate::pipeline::learn::{Run, Turns};
-    use crate::pipeline::settings::{AugmentSettings, GeneratorChoice, TopicTemplate};
-    use crate::pipeline::testing::{info, observer};
+    use crate::pipeline::testing::{augment, info, observer};
     use crate::record::TopicPartition;
     use crate::telemetry::StatusBoard;
     use crate::units::ByteSize;
-
-    fn settings() -> AugmentSettings {
-        AugmentSettings {
-            to: TopicTemplate::new("t.augmented"),
-            generator: GeneratorChoice::Columns,
-            condition: Condition::new(),
-            balance: None,
-            label: None,
-            rate: Rate::PerRecord(0.1),
-            share: 1.0,
-            gates: Gates::Default,
-            target: None,
-            seed: 0,
-            cpu: Duration::from_secs(1),
-            bases: None,
-        }
-    }
 
     #[test]
     fn who_does_not_judge_looks_at_single_records_too_once_enough_real_ones_were_seen() {
@@ -613,7 +594,7 @@ mod tests {
             registry.publish(&manifest, model.artefact().to_vec()).await.unwrap();
             registry.keep_report(&model.id(), 5, report.into()).await.unwrap();
         });
-        let augmentation = Augmentation::new(settings(), "/latentd/test/p".to_owned());
+        let augmentation = Augmentation::new(augment(), "/latentd/test/p".to_owned());
         let mut examiner = Examiner::new(ExaminerParts {
             augmentation: augmentation.clone(),
             pipeline: "p".to_owned(),

@@ -1,14 +1,17 @@
 //! Records drawn beside those that are carried: whether they may be published is decided in one place, the [`Examiner`] on the
-//! learning thread; workers hold an [`Augmenter`] each, which draws as long as there is a [`Licence`].
+//! learning thread; workers hold an [`Augmenter`] each, which draws as long as there is a [`Licence`]. What was published, by whichever
+//! process, the [`Ledger`] knows.
 
 mod augmenter;
 mod exam;
 mod examiner;
+mod ledger;
 mod licence;
 mod shown;
 
 pub use augmenter::Augmenter;
 pub use examiner::{Examiner, ExaminerError, ExaminerParts, Subject};
+pub use ledger::{Ledger, LedgerParts};
 pub use licence::Licence;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -79,8 +82,18 @@ impl Augmentation {
         records.for_each(|record| emitted.add(record));
     }
 
-    /// Whether a record is one that was published here not long ago.
+    /// Whether a record is one that was published not long ago, as far as this process knows.
     pub fn knows(&self, record: &[u8]) -> bool {
         lock(&self.shared.emitted).knows(record)
+    }
+
+    /// What was published here and nobody else was told of yet, by digest. From here on it counts as told.
+    fn take_untold(&self) -> Vec<u64> {
+        lock(&self.shared.emitted).take_untold()
+    }
+
+    /// Other processes published these. How many of them are news.
+    fn published_elsewhere(&self, digests: &[u64]) -> usize {
+        lock(&self.shared.emitted).add_of_others(digests)
     }
 }

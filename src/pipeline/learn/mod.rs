@@ -20,6 +20,7 @@ mod pace;
 pub(super) mod pictures;
 mod publication;
 mod renewal;
+mod returned;
 mod rivals;
 mod run;
 mod samples;
@@ -50,13 +51,14 @@ pub use trainer::Trainer;
 pub use turns::{Seat, Turn, Turns};
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::augment::Ledger;
 use crate::model::manifest::Span;
-use crate::model::{Kept, Reservoir, Snapshot, Split};
+use crate::model::{Kept, Reservoir, Split};
 use crate::record::TopicPartition;
 use crate::telemetry::PipelineMetrics;
 use crate::units::ByteSize;
@@ -77,6 +79,8 @@ struct Shared {
     metrics: PipelineMetrics,
     /// How long what is coded is kept, in milliseconds, where that is known; -1 for ever.
     retention_ms: Mutex<Option<i64>>,
+    /// What was published, where the pipeline generates.
+    ledger: OnceLock<Ledger>,
 }
 
 /// What was seen.
@@ -103,8 +107,8 @@ impl Learner {
     pub fn new(reservoir: ByteSize, split: Split, seed: u64, metrics: PipelineMetrics) -> Self {
         let reservoir = Reservoir::new(reservoir, ChaCha8Rng::seed_from_u64(seed));
         let notes = Mutex::new(Notes { reservoir, spans: BTreeMap::new(), records: 0, bytes: 0 });
-        let (current, retention_ms) = (Mutex::default(), Mutex::default());
-        Self { shared: Arc::new(Shared { notes, split, current, metrics, retention_ms }) }
+        let (current, retention_ms, ledger) = (Mutex::default(), Mutex::default(), OnceLock::new());
+        Self { shared: Arc::new(Shared { notes, split, current, metrics, retention_ms, ledger }) }
     }
 
     /// Shows consecutive records of a partition, from one offset to another. Never waits: while the reservoir is being
@@ -170,11 +174,6 @@ impl Learner {
     /// How long what is coded is kept.
     fn retention_ms(&self) -> Option<i64> {
         *lock(&self.shared.retention_ms)
-    }
-
-    /// Everything that is kept.
-    pub fn snapshot(&self) -> Snapshot<Run> {
-        lock(&self.shared.notes).reservoir.snapshot()
     }
 
     /// How samples are divided.

@@ -102,7 +102,7 @@ impl Run {
     }
 
     /// Some of the records, in their order.
-    pub fn only(&self, takes: impl Fn(&RecordRef<'_>) -> bool) -> Self {
+    pub fn only(&self, takes: impl FnMut(&RecordRef<'_>) -> bool) -> Self {
         let mut some = Self::default();
         for record in self.records().filter(takes) {
             match record.value {
@@ -112,6 +112,13 @@ impl Run {
         }
         some.shrink();
         some
+    }
+
+    /// The run without the records of some values, which may leave none; `None` when it has none of them.
+    pub fn without(&self, goes: impl Fn(&[u8]) -> bool) -> Option<Self> {
+        let going: Vec<bool> = self.values().map(goes).collect();
+        let mut of_values = going.iter();
+        going.contains(&true).then(|| self.only(|record| record.value.is_none() || of_values.next() == Some(&false)))
     }
 
     /// Gives back memory that is not needed.
@@ -159,6 +166,10 @@ mod tests {
             let both = parts.iter().flat_map(Run::records).map(|record| record.to_owned());
             assert_eq!(both.collect::<Vec<_>>(), records);
         }
+        assert_eq!(run.without(|value| value == b"three"), None);
+        let rest = run.without(|value| value.is_empty() || value == b"two").unwrap();
+        assert_eq!(rest.records().map(|record| record.to_owned()).collect::<Vec<_>>(), records[..2]);
+        assert!(run.without(|_| true).unwrap().is_empty());
         run.shrink();
         assert!((4_000..6_000).contains(&run.bytes()), "{}", run.bytes());
         assert!((4_000..6_000).contains(&run.all_len()), "{}", run.all_len());
@@ -166,6 +177,8 @@ mod tests {
         [&b"a"[..], b"b"].iter().for_each(|value| plain.push(value));
         let records: Vec<_> = plain.records().map(|record| (record.offset, record.value)).collect();
         assert_eq!(records, [(1, Some(&b"a"[..])), (2, Some(b"b"))]);
+        let rest = plain.without(|value| value == b"a").unwrap();
+        assert_eq!(rest.records().map(|record| record.value).collect::<Vec<_>>(), [Some(&b"b"[..])]);
         assert_eq!(plain.split(1).map(|part| part.values().collect::<Vec<_>>().concat()), [b"a", b"b"]);
     }
 }

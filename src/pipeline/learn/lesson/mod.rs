@@ -147,8 +147,10 @@ impl Lesson {
         }
     }
 
-    /// Takes the model that the registry says is in use, if it says so in time: a restart goes on where it was.
+    /// Takes the model that the registry says is in use, if it says so in time: a restart goes on where it was, and knows what was
+    /// published before it.
     pub fn resume(&mut self) {
+        self.parts.learner.look_around();
         if !self.parts.curriculum.is_idle()
             && let Err(error) = self.follow()
         {
@@ -178,6 +180,7 @@ impl Lesson {
         if let Some(course) = &mut self.course {
             course.leave();
         }
+        self.parts.learner.save_published();
     }
 
     fn complain(&self, kind: &'static str, error: &LessonError) {
@@ -223,6 +226,7 @@ impl Lesson {
         }
         if self.followed.is_none_or(|followed| followed.elapsed() >= FOLLOW) {
             self.followed = Some(Instant::now());
+            self.parts.learner.look_around();
             self.follow_course();
             if !self.parts.curriculum.is_idle() {
                 self.follow()?;
