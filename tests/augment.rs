@@ -160,8 +160,9 @@ impl Process {
         self.status.metrics().tap_refused_records.get()
     }
 
-    /// What a training would learn from now.
+    /// What a training would learn from after the next look.
     fn kept(&self) -> Vec<String> {
+        self.learner.look_around();
         let snapshot = self.learner.snapshot();
         let values = snapshot.samples().iter().flat_map(|kept| kept.sample.values());
         values.map(|value| String::from_utf8(value.to_vec()).unwrap()).collect()
@@ -202,6 +203,25 @@ fn what_another_process_published_is_not_learned_from_nor_what_one_before_a_rest
     let first = b.learner.snapshot();
     let places: Vec<u64> = first.samples().iter().map(|kept| kept.sequence).collect();
     assert_eq!(places, [0, 2], "runs keep their places: which of them judge is told by these");
+}
+
+#[test]
+fn what_a_topic_repeats_of_itself_is_learned_from_though_its_generator_draws_it_too() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let registry = Registry::open("memory:///", &BTreeMap::new()).unwrap();
+    let mut process = Process::start("a", &registry, &runtime);
+    process.read(&["on", "off", "on", "off", "once"]);
+    process.learner.look_around();
+    process.augmentation.emitted([&b"on"[..], b"drawn", b"once"].into_iter());
+    process.read(&["on", "drawn", "off"]);
+    assert_eq!(process.kept(), ["on", "off", "on", "off", "on", "off"]);
+    assert_eq!(process.refused(), 2, "what was drawn, and what was there once and nobody can tell from it");
+    // Another process is told of nothing that the topic repeats.
+    let mut other = Process::start("b", &registry, &runtime);
+    process.learner.save_published();
+    other.learner.look_around();
+    other.read(&["on", "drawn"]);
+    assert_eq!(other.kept(), ["on"]);
 }
 
 #[cfg(feature = "training")]

@@ -1,6 +1,9 @@
 //! The newest records that were published, by digest: what comes back without its headers is known all the same.
 //!
 //! A digest has 64 bits. A record that nobody published is taken for one of 262,144 that somebody did once in 7 * 10^13 records.
+//!
+//! What the topic repeats of itself is not among them: a generator of a topic of few values draws just these, and nobody could tell
+//! the one from the other. Refused, they would be missing where they are most of the topic.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -13,6 +16,13 @@ pub struct Emitted {
     order: VecDeque<u64>,
     /// Those of this process that nobody else was told of yet.
     untold: VecDeque<u64>,
+    /// What the topic repeats of itself.
+    repeated: HashSet<u64>,
+}
+
+/// What a record is known by.
+pub fn digest(record: &[u8]) -> u64 {
+    xxh3_64(record)
 }
 
 impl Emitted {
@@ -21,7 +31,7 @@ impl Emitted {
 
     /// A record was published here. The oldest of too many is forgotten.
     pub fn add(&mut self, record: &[u8]) {
-        let digest = xxh3_64(record);
+        let digest = digest(record);
         if self.remember(digest) {
             push(&mut self.untold, digest);
         }
@@ -34,7 +44,16 @@ impl Emitted {
 
     /// Whether a record is one of them.
     pub fn knows(&self, record: &[u8]) -> bool {
-        !self.known.is_empty() && self.known.contains(&xxh3_64(record))
+        if self.known.is_empty() {
+            return false;
+        }
+        let digest = digest(record);
+        self.known.contains(&digest) && !self.repeated.contains(&digest)
+    }
+
+    /// The topic repeats these of itself now, by digest, and no others.
+    pub fn repeats(&mut self, repeated: HashSet<u64>) {
+        self.repeated = repeated;
     }
 
     /// What was published here and nobody else was told of yet, the oldest first. From here on it counts as told.
@@ -44,7 +63,7 @@ impl Emitted {
 
     /// Whether a digest is a new one.
     fn remember(&mut self, digest: u64) -> bool {
-        let is_new = self.known.insert(digest);
+        let is_new = !self.repeated.contains(&digest) && self.known.insert(digest);
         if is_new && let Some(oldest) = push(&mut self.order, digest) {
             self.known.remove(&oldest);
         }
@@ -76,6 +95,21 @@ mod tests {
         emitted.add(&record(MOST));
         assert!(!emitted.knows(b"9") && emitted.knows(b"10") && emitted.knows(&record(MOST + 9)));
         assert_eq!((emitted.known.len(), emitted.order.len(), emitted.untold.len()), (MOST, MOST, MOST));
+    }
+
+    #[test]
+    fn what_the_topic_repeats_is_not_taken_for_generated() {
+        let mut emitted = Emitted::default();
+        emitted.repeats([digest(b"often"), digest(b"sometimes")].into());
+        [&b"often"[..], b"drawn"].iter().for_each(|record| emitted.add(record));
+        assert!(emitted.knows(b"drawn") && !emitted.knows(b"often"));
+        assert_eq!(
+            (emitted.take_untold(), emitted.add_of_others(&[digest(b"sometimes")])),
+            (vec![digest(b"drawn")], 0)
+        );
+        // What was published before the topic repeated it is let through from then on.
+        emitted.repeats([digest(b"drawn")].into());
+        assert!(!emitted.knows(b"drawn"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod provenance;
 mod quota;
 
 pub use balance::Balance;
-pub use emitted::Emitted;
+pub use emitted::{Emitted, digest};
 pub use provenance::{
     EVENT_TYPE, Headers, Lineage, Origin, ProvenanceError, SPEC_VERSION, Usage, header, is_generated, seed_of,
 };

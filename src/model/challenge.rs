@@ -163,6 +163,10 @@ impl Verdict {
                 )
             }
             Keep::RivalIsSmaller => match self.on_log.as_ref().and_then(|log| Some((log, log.barred_by()?))) {
+                Some((log, rival)) if rival.name == KAFKA => format!(
+                    "on the log it takes {} bytes, and Kafka's own zstd without any model {}: let the producer compress this topic",
+                    log.candidate, rival.bytes
+                ),
                 Some((log, rival)) => format!(
                     "on the log it takes {} bytes, and {} without any model {}: `codec = \"auto\"` takes what is cheapest",
                     log.candidate, rival.name, rival.bytes

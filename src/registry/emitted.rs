@@ -66,6 +66,8 @@ pub struct EmittedNews {
     pub digests: Vec<u64>,
     /// Pages that cannot be read, in words. Each is told once.
     pub damaged: Vec<String>,
+    /// Why pages that are too old were not removed.
+    pub untidy: Option<RegistryError>,
 }
 
 impl Registry {
@@ -96,12 +98,6 @@ impl Registry {
         // By when they were written last: one that is written seldom is no old one.
         objects.sort_by(|a, b| (a.last_modified, &a.location).cmp(&(b.last_modified, &b.location)));
         let old: Vec<ObjectMeta> = objects.drain(..too_old(&objects)).collect();
-        if pages.wrote {
-            for object in old {
-                self.store.delete(&object.location).await?;
-            }
-            pages.wrote = false;
-        }
         let there: BTreeSet<&Path> = objects.iter().map(|object| &object.location).collect();
         pages.known.retain(|path, _| there.contains(path));
         let is_news = |object: &ObjectMeta| pages.known.get(&object.location).is_none_or(|it| it.bytes != object.size);
@@ -135,7 +131,18 @@ impl Registry {
                 Read::Gone => {}
             }
         }
+        // Last: whoever may not remove anything reads all the same.
+        if std::mem::take(&mut pages.wrote) {
+            news.untidy = self.tidy(&old).await.err();
+        }
         Ok(news)
+    }
+
+    async fn tidy(&self, old: &[ObjectMeta]) -> Result<()> {
+        for object in old {
+            self.store.delete(&object.location).await?;
+        }
+        Ok(())
     }
 
     async fn read_page(&self, object: &ObjectMeta) -> Result<Read> {

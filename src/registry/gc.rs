@@ -216,6 +216,14 @@ impl Registry {
                 self.discard(&object.location, object.size, policy, report).await?;
             }
         }
+        // Who publishes writes pages all the time, and nobody asks what was published so long ago.
+        let unread = policy.now.checked_sub(policy.unused_for.max(policy.half_written_after));
+        for object in self.store.list(&layout::all_emitted()).await? {
+            let is_old = unread.is_some_and(|unread| SystemTime::from(object.last_modified) < unread);
+            if is_old && layout::is_emitted_page(&object.location) {
+                self.discard(&object.location, object.size, policy, report).await?;
+            }
+        }
         for object in self.store.list(&layout::dictionaries()).await? {
             let path = &object.location;
             if SystemTime::from(object.last_modified) >= before {

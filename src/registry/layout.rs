@@ -121,9 +121,14 @@ pub(super) fn parse_activation(path: &Path) -> Option<u64> {
     (digits.len() >= 10 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
+/// The folder of what all pipelines emitted.
+pub(super) fn all_emitted() -> Path {
+    Path::from("emitted")
+}
+
 /// The folder of what a pipeline's processes emitted.
 pub(super) fn emitted(pipeline: &str) -> Path {
-    Path::from("emitted").join(pipeline)
+    all_emitted().join(pipeline)
 }
 
 /// A page of what one process of a pipeline emitted, by when it was begun.

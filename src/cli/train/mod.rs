@@ -28,7 +28,7 @@ use crate::codec::{Algorithm, CodecSpec, ModelId};
 use crate::config::{self, Config};
 use crate::model::classical::Operation;
 use crate::model::manifest::is_pipeline_name;
-use crate::model::{Decision, Manifest, Split, Start, Verdict, package};
+use crate::model::{Decision, MIN_HOLDOUT, Manifest, Split, Start, Verdict, package};
 use crate::payload::image::Shape;
 use crate::pipeline::learn::{HOLDOUT, Samples};
 use crate::pipeline::{Images, Layout, Publication, Run, Settings, Subject};
@@ -40,7 +40,7 @@ use report::Report;
 
 /// Train a model once: of a file, or of a pipeline's topic, whose group and offsets stay as they are
 ///
-/// The older nine tenths of the records teach, the newest tenth judges the model (1 MiB of it at most) beside the model in use, the
+/// The older nine tenths of the records teach, the newest tenth judges the model (1 MiB of it, or 16 records) beside the model in use, the
 /// codecs that need none and Kafka's own zstd. With -o
 /// the model becomes a file that --model and `models import` take. `compress --records` codes records with their line ends,
 /// so these are learned; --bare leaves them out, as a topic's records have none. Images are trained on for minutes, with
@@ -99,7 +99,7 @@ pub struct TrainArgs {
     /// The configuration that has the pipeline
     #[arg(short, long, value_name = "FILE", env = "LATENTD_CONFIG")]
     config: Option<PathBuf>,
-    /// Publish the model and put it to use if it beats the model in use and zstd on the newest records
+    /// Publish the model and put it to use if it beats the model in use, the codecs that need none, and Kafka's own zstd
     #[arg(long, requires = "pipeline")]
     promote: bool,
     /// Most records that are read, the newest
@@ -319,7 +319,9 @@ fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &Progre
         _ => None,
     };
     let records = corpus.records();
-    let samples = Samples::of_runs(corpus.runs, split, HOLDOUT);
+    // As much as there has to be to judge by, where records are large.
+    let largest = corpus.runs.iter().map(|run| run.all_len() / run.records_len().max(1)).max().unwrap_or(0);
+    let samples = Samples::of_runs(corpus.runs, split, HOLDOUT.max(2 * MIN_HOLDOUT * largest));
     let (train, validation, holdout) = (samples.train(), samples.validation(), samples.holdout());
     let count = |runs: &[&Run]| runs.iter().map(|run| run.len() as u64).sum::<u64>();
     bar.set_message(format!("training {} on {} of {} records", subject.family(), count(&samples.learned()), records));

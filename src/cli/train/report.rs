@@ -66,10 +66,7 @@ impl Report<'_> {
         writeln!(out, "{}", self.table())?;
         let count = HumanCount(self.held_out_records);
         let told = written_as(self.piece);
-        writeln!(
-            out,
-            "On the {count} newest records, which no training has seen, written as the pipeline writes them: {told}"
-        )?;
+        writeln!(out, "On {count} records, which no training has seen, written as the pipeline writes them: {told}")?;
         if let Some(on_log) = self.on_log_table() {
             writeln!(out, "On the broker's log, with all that Kafka itself needs:\n{on_log}")?;
         }

@@ -19,7 +19,7 @@ use crate::model::{
     Condition, DrawError, Family, Generator, GeneratorError, Span, Split, is_generative, open_generator,
 };
 use crate::payload::image::Shape;
-use crate::pipeline::learn::{HOLDOUT, Learner, Samples, Seat, Turn, holdout_bytes};
+use crate::pipeline::learn::{Learner, Samples, Seat, Turn, holdout_bytes};
 use crate::pipeline::settings::Gates;
 use crate::quality::{Gate, GateName, QualityError, Report, Validator, Verdict};
 use crate::registry::{Registry, RegistryError};
@@ -345,7 +345,7 @@ impl Examiner {
         let one = &mut self.examined[place];
         // What is drawn from a codec's model is judged by what that did not learn from.
         let samples = match one.generator.name() == Family::COLUMNS.as_str() {
-            true => Samples::of(&learner.snapshot(), learner.split(), HOLDOUT),
+            true => Samples::of(&learner.snapshot(), learner.split(), holdout_bytes(None)),
             false => learner.scattered(holdout_bytes(shape)),
         };
         let samples = samples.learning_from(train_bytes(shape));
@@ -555,7 +555,7 @@ impl Standing {
 
 /// Who knows what real records of rows are written like; nobody yet while few were seen.
 fn validator(learner: &Learner, seed: u64) -> Option<Validator> {
-    let samples = Samples::of(&learner.snapshot(), Split::Time, HOLDOUT).learning_from(train_bytes(None));
+    let samples = Samples::of(&learner.snapshot(), Split::Time, holdout_bytes(None)).learning_from(train_bytes(None));
     let runs = [samples.learned(), samples.holdout()].concat();
     let records: Vec<&[u8]> = runs.iter().flat_map(|run| run.values()).collect();
     (records.len() >= FEWEST).then(|| Validator::learn(&records, seed).ok()).flatten()

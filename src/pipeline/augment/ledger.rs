@@ -1,8 +1,9 @@
 //! What every process of a pipeline published, in the registry: written there by each, and read by all.
 //!
 //! Workers only note digests in memory. The learning thread takes them from there to the registry, and brings what others wrote, every
-//! few seconds, when it begins, when it ends, and before it learns from records.
+//! few seconds, when it begins, and when it ends.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
@@ -81,6 +82,11 @@ impl Ledger {
         }
     }
 
+    /// The topic repeats these of itself, by digest: they are not taken for generated ones.
+    pub fn repeats(&self, repeated: HashSet<u64>) {
+        self.shared.parts.augmentation.repeats(repeated);
+    }
+
     /// Whether a record was published not long ago, as far as this process knows.
     pub fn knows(&self, record: &[u8]) -> bool {
         self.shared.parts.augmentation.knows(record)
@@ -117,6 +123,9 @@ impl Shared {
         let news = runtime.block_on(registry.emitted(pipeline, &mut state.pages))?;
         for damaged in news.damaged {
             tracing::warn!(target: "latentd", pipeline, "{damaged}");
+        }
+        if let Some(error) = &news.untidy {
+            self.parts.status.error("registry", error);
         }
         Ok(augmentation.published_elsewhere(&news.digests) > 0)
     }

@@ -14,6 +14,7 @@ pub use examiner::{Examiner, ExaminerError, ExaminerParts, Subject};
 pub use ledger::{Ledger, LedgerParts};
 pub use licence::Licence;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -90,6 +91,11 @@ impl Augmentation {
     /// What was published here and nobody else was told of yet, by digest. From here on it counts as told.
     fn take_untold(&self) -> Vec<u64> {
         lock(&self.shared.emitted).take_untold()
+    }
+
+    /// The topic repeats these of itself, by digest.
+    fn repeats(&self, repeated: HashSet<u64>) {
+        lock(&self.shared.emitted).repeats(repeated);
     }
 
     /// Other processes published these. How many of them are news.

@@ -173,6 +173,7 @@ impl Assignment {
         }
         // As large as they really are, were it one: what large blocks are worth differs from codec to codec.
         let manner = self.curriculum.manner(self.stream.block_bytes);
+        let records: Vec<RecordRef<'_>> = holdout.iter().flat_map(|run| run.records()).collect();
         let mut learning = Vec::new();
         let mut contenders: Vec<Better> =
             self.curriculum.plain().into_iter().map(|spec| Better::known(Setup::plain(spec))).collect();
@@ -198,7 +199,7 @@ impl Assignment {
         let mut carried = Vec::new();
         for contender in contenders {
             let in_use = self.setup.as_ref() == Some(&contender.setup);
-            match try_one(&contender.setup, holdout, &manner, clock) {
+            match try_one(&contender.setup, &records, &manner, clock) {
                 Ok(mut one) => {
                     // What readers have already they need not fetch.
                     let fetched = contender.setup.artefact.as_ref().filter(|_| !in_use);
@@ -223,7 +224,7 @@ impl Assignment {
             contest.in_use.and_then(|place| choice.candidates.get(place)).zip(choice.candidates.get(choice.chosen));
         let gain = gain.map(|(in_use, chosen)| 1.0 - chosen.bytes_per_record() / in_use.bytes_per_record());
         let mut metrics = figures(&choice);
-        metrics.extend(on_log(&contest, &choice, holdout, &manner));
+        metrics.extend(on_log(&contest, &choice, &records, &manner));
         Ok(Lecture {
             metrics,
             choice: Some(choice),
@@ -236,9 +237,8 @@ impl Assignment {
 }
 
 /// Bytes of each record on the broker's log, for the manifest: of what was chosen, of all that needs no model, and of Kafka itself.
-fn on_log(contest: &Contest, choice: &Choice, holdout: &[&Run], manner: &Manner) -> BTreeMap<String, f64> {
-    let records: Vec<RecordRef<'_>> = holdout.iter().flat_map(|run| run.records()).collect();
-    let kafka = rivals::kafka(&records, manner);
+fn on_log(contest: &Contest, choice: &Choice, records: &[RecordRef<'_>], manner: &Manner) -> BTreeMap<String, f64> {
+    let kafka = rivals::kafka(records, manner);
     let kafka = kafka.map(|rival| (metric::on_log(&rival.name), rival.bytes as f64 / records.len().max(1) as f64));
     let chosen = choice.candidates.get(choice.chosen);
     let chosen = chosen.map(|chosen| (metric::on_log(metric::ON_LOG_CANDIDATE), chosen.bytes_per_record()));

@@ -8,29 +8,29 @@ use crate::cost::Effort;
 use crate::frame::{BatchCompression, BatchSizer};
 use crate::record::RecordRef;
 
+use super::CpuClock;
 use super::carriage::{Carriage, CarriageError, Clocks, Manner};
 use super::choice::Tried;
-use super::{CpuClock, Run};
 
 /// Uncompressed bytes of a batch of our output: librdkafka's default `batch.size`.
 const OUTPUT_BATCH: usize = 1_000_000;
 
-/// Most CPU seconds that a codec may take to code the holdout.
-const PATIENCE: f64 = 2.0;
+/// Most CPU seconds that a codec may take to code what a choice is made from.
+pub const PATIENCE: f64 = 2.0;
 
-/// Lets a codec carry runs of records.
+/// Lets a codec carry records.
 pub fn audition(
     spec: CodecSpec,
     codec: &mut dyn Codec,
-    runs: &[&Run],
+    records: &[RecordRef<'_>],
     manner: &Manner,
     clock: CpuClock<'_>,
+    patience: f64,
 ) -> Result<Tried, CarriageError> {
-    let records: Vec<RecordRef<'_>> = runs.iter().flat_map(|run| run.records()).collect();
     let raw_bytes: usize = records.iter().map(RecordRef::payload_len).sum();
     let mut log = Log::default();
-    let carriage = Carriage { manner: *manner, clocks: Clocks { all: clock, each: clock }, patience: PATIENCE };
-    let mut carried = carriage.carry(codec, &records, &mut |output| log.push(output))?;
+    let carriage = Carriage { manner: *manner, clocks: Clocks { all: clock, each: clock }, patience };
+    let mut carried = carriage.carry(codec, records, &mut |output| log.push(output))?;
     carried.each.sort_by(f64::total_cmp);
     Ok(Tried {
         spec,
@@ -82,6 +82,7 @@ mod tests {
 
     use super::*;
     use crate::codec::{ModelSource, NoModels, build};
+    use crate::pipeline::learn::Run;
     use crate::pipeline::settings::{EncodingHeader, Layout};
 
     fn run() -> Run {
@@ -105,7 +106,9 @@ mod tests {
             looks.set(looks.get() + 1e-5);
             looks.get()
         };
-        audition(spec, &mut *build(spec, &models).unwrap(), &[&run(), &run()], &manner, &clock).unwrap()
+        let runs = [run(), run()];
+        let records: Vec<RecordRef<'_>> = runs.iter().flat_map(Run::records).collect();
+        audition(spec, &mut *build(spec, &models).unwrap(), &records, &manner, &clock, PATIENCE).unwrap()
     }
 
     #[test]
@@ -141,7 +144,10 @@ mod tests {
             looks.get()
         };
         let spec: CodecSpec = "zstd".parse().unwrap();
-        let error = audition(spec, &mut *build(spec, &models).unwrap(), &[&run()], &manner, &clock).unwrap_err();
+        let run = run();
+        let records: Vec<RecordRef<'_>> = run.records().collect();
+        let error =
+            audition(spec, &mut *build(spec, &models).unwrap(), &records, &manner, &clock, PATIENCE).unwrap_err();
         assert!(matches!(error, CarriageError::TooSlow { .. }), "{error}");
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::audition::audition;
+use super::audition::{PATIENCE, audition};
 use super::carriage::{CarriageError, Manner};
 use super::choice::{Choice, Load, Rules, Tried, choose};
-use super::{CpuClock, Run, Setup};
+use super::{CpuClock, Setup};
 use crate::codec::{Algorithm, CodecSpec};
 use crate::model::manifest::metric;
+use crate::record::RecordRef;
 
 /// Something better than what is in use.
 #[derive(Clone, Debug)]
@@ -51,8 +52,13 @@ impl Contest {
 }
 
 /// Lets a codec carry records.
-pub fn try_one(setup: &Setup, runs: &[&Run], manner: &Manner, clock: CpuClock<'_>) -> Result<Tried, CarriageError> {
-    audition(setup.spec, &mut *setup.alone()?, runs, manner, clock)
+pub fn try_one(
+    setup: &Setup,
+    records: &[RecordRef<'_>],
+    manner: &Manner,
+    clock: CpuClock<'_>,
+) -> Result<Tried, CarriageError> {
+    audition(setup.spec, &mut *setup.alone()?, records, manner, clock, PATIENCE)
 }
 
 /// The figures of a choice for the manifest of the chosen model.

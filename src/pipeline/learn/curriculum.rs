@@ -6,13 +6,14 @@ use crate::payload::fields::Grammar;
 use crate::pipeline::settings::{
     AutoSettings, CodecChoice, EncodingHeader, Layout, LearnSettings, Operation, Payload, Settings,
 };
+use crate::record::RecordRef;
 
 use super::assignment::TrainerError;
 use super::carriage::Manner;
 use super::choice::{Rules, Tried};
 use super::contest::try_one;
 use super::renewal::Measure;
-use super::samples::HOLDOUT;
+use super::samples::{HOLDOUT, holdout_bytes};
 use super::{CpuClock, Run, Setup, Subject};
 
 /// A choice is made from so many records, or so many bytes of them, whichever comes first.
@@ -61,6 +62,8 @@ pub struct Curriculum {
     headers: EncodingHeader,
     most_block_bytes: usize,
     learn: LearnSettings,
+    /// Whether records are drawn, from the codec's model too.
+    draws: bool,
 }
 
 impl Curriculum {
@@ -88,6 +91,7 @@ impl Curriculum {
             headers: settings.headers,
             most_block_bytes: settings.block.max_bytes.as_usize(),
             learn,
+            draws: settings.augment.is_some(),
         })
     }
 
@@ -134,7 +138,10 @@ impl Curriculum {
 
     /// Most bytes of records that judge.
     pub fn holdout_bytes(&self) -> usize {
-        if self.auto.is_some() { HOLDOUT_OF_CHOICE } else { HOLDOUT }
+        // What is drawn from the model is judged by the same records, which it must not have learned from.
+        let of_draws = if self.draws { holdout_bytes(None) } else { 0 };
+        let of_codec = if self.auto.is_some() { HOLDOUT_OF_CHOICE } else { HOLDOUT };
+        of_draws.max(of_codec)
     }
 
     /// By what is chosen.
@@ -155,11 +162,12 @@ impl Curriculum {
             return Ok(subject.measure(artefact, runs)?);
         }
         let manner = self.manner(block_bytes.min(LOOK_BLOCK));
+        let records: Vec<RecordRef<'_>> = runs.iter().flat_map(|run| run.records()).collect();
         let each = |tried: Tried| tried.effort.log_bytes / tried.records.max(1) as f64;
         let plain = Setup::plain(CodecSpec::new(Algorithm::Zstd));
         Ok(Measure {
-            model: each(try_one(setup, runs, &manner, clock)?),
-            plain: each(try_one(&plain, runs, &manner, clock)?),
+            model: each(try_one(setup, &records, &manner, clock)?),
+            plain: each(try_one(&plain, &records, &manner, clock)?),
         })
     }
 

@@ -89,6 +89,8 @@ struct Notes {
     spans: BTreeMap<TopicPartition, (i64, i64)>,
     records: u64,
     bytes: u64,
+    /// Records when it was looked last at what the topic repeats of itself.
+    told: u64,
 }
 
 /// What records are coded with, and how often it has changed.
@@ -106,7 +108,7 @@ impl Learner {
     /// A learner with an empty reservoir, whose samples are divided so. The same stream under the same seed keeps the same records.
     pub fn new(reservoir: ByteSize, split: Split, seed: u64, metrics: PipelineMetrics) -> Self {
         let reservoir = Reservoir::new(reservoir, ChaCha8Rng::seed_from_u64(seed));
-        let notes = Mutex::new(Notes { reservoir, spans: BTreeMap::new(), records: 0, bytes: 0 });
+        let notes = Mutex::new(Notes { reservoir, spans: BTreeMap::new(), records: 0, bytes: 0, told: 0 });
         let (current, retention_ms, ledger) = (Mutex::default(), Mutex::default(), OnceLock::new());
         Self { shared: Arc::new(Shared { notes, split, current, metrics, retention_ms, ledger }) }
     }

@@ -1,11 +1,30 @@
 //! Generated records that came back before this process knew of them: given up as soon as it does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::{Learner, Run, lock};
+use crate::augment::digest;
 use crate::model::{Kept, Snapshot};
 use crate::pipeline::augment::Ledger;
+
+/// Most records between two looks at what the topic repeats.
+const OFTEN: u64 = 100_000;
+
+/// Values that are looked at for it, the newest.
+const LOOKED_AT: usize = 1 << 18;
+
+/// The values that are kept more than once, by digest.
+fn repeated(snapshot: &Snapshot<Run>) -> HashSet<u64> {
+    let (mut once, mut again) = (HashSet::new(), HashSet::new());
+    let newest = snapshot.samples().iter().rev().flat_map(|kept| kept.sample.values());
+    for digest in newest.take(LOOKED_AT).map(digest) {
+        if !once.insert(digest) {
+            again.insert(digest);
+        }
+    }
+    again
+}
 
 impl Learner {
     /// The same that knows what a pipeline published.
@@ -17,11 +36,25 @@ impl Learner {
 
     /// Looks what other processes published, and gives it up where it is kept. Asks the registry, where the pipeline generates.
     pub fn look_around(&self) {
-        if let Some(ledger) = self.shared.ledger.get()
-            && ledger.look()
-        {
+        let Some(ledger) = self.shared.ledger.get() else { return };
+        let is_news = ledger.look();
+        if let Some(snapshot) = self.moved() {
+            ledger.repeats(repeated(&snapshot));
+        }
+        if is_news {
             self.without_returned(ledger);
         }
+    }
+
+    /// What is kept, where it has become so much more since it was asked for last that what the topic repeats may have changed.
+    fn moved(&self) -> Option<Snapshot<Run>> {
+        let mut notes = lock(&self.shared.notes);
+        let seen = notes.records;
+        let has_moved = seen - notes.told >= (notes.told / 8).clamp(1, OFTEN);
+        has_moved.then(|| {
+            notes.told = seen;
+            notes.reservoir.snapshot()
+        })
     }
 
     /// Writes what was published here.
@@ -31,12 +64,12 @@ impl Learner {
         }
     }
 
-    /// Everything that is kept, without what is known by now to be generated. Asks the registry what that is, where the pipeline
-    /// generates.
+    /// Everything that is kept, without what is known by now to be generated.
     pub fn snapshot(&self) -> Snapshot<Run> {
-        let Some(ledger) = self.shared.ledger.get() else { return lock(&self.shared.notes).reservoir.snapshot() };
-        ledger.look();
-        self.without_returned(ledger)
+        match self.shared.ledger.get() {
+            Some(ledger) => self.without_returned(ledger),
+            None => lock(&self.shared.notes).reservoir.snapshot(),
+        }
     }
 
     /// Gives up what is known to be generated. The workers are kept from showing records only while runs change places.

@@ -1,9 +1,9 @@
 //! What a new model has to be smaller than beside the one in use: the best of the codecs that need none, and Kafka's own
 //! compression. Bytes on the broker's log, everything in.
 
-use super::carriage::{CarriageError, Manner};
-use super::contest::try_one;
-use super::{CpuClock, Run, Setup};
+use super::audition::audition;
+use super::carriage::Manner;
+use super::{CpuClock, Setup};
 use crate::codec::{Algorithm, CodecSpec};
 use crate::frame::{BatchCompression, BatchSizer};
 use crate::model::{KAFKA, Rival};
@@ -15,14 +15,20 @@ use crate::record::RecordRef;
 const CLASSICAL: [(Algorithm, i32); 4] =
     [(Algorithm::Zstd, 19), (Algorithm::Brotli, 11), (Algorithm::Xz, 6), (Algorithm::Bzip2, 9)];
 
-/// Lets codecs without a model carry the holdout. One that takes too long for a try is left out.
-pub fn classical(runs: &[&Run], manner: &Manner, bars: bool, clock: CpuClock<'_>) -> Vec<Rival> {
+/// Most CPU seconds that one may take to code the holdout, which is a megabyte or two: several times of what the slowest takes.
+const PATIENCE: f64 = 15.0;
+
+/// Lets codecs without a model carry the holdout. One that takes far too long is left out.
+pub fn classical(records: &[RecordRef<'_>], manner: &Manner, bars: bool, clock: CpuClock<'_>) -> Vec<Rival> {
     let specs = CLASSICAL.into_iter().filter_map(|(algorithm, level)| CodecSpec::with_level(algorithm, level));
-    let tried = specs.filter_map(|spec| match try_one(&Setup::plain(spec), runs, manner, clock) {
+    let try_one = |spec| {
+        let mut codec = Setup::plain(spec).alone()?;
+        audition(spec, &mut *codec, records, manner, clock, PATIENCE)
+    };
+    let tried = specs.filter_map(|spec| match try_one(spec) {
         Ok(tried) => Some(Rival { name: spec.to_string(), bytes: tried.effort.log_bytes as u64, bars }),
         Err(error) => {
-            let error: CarriageError = error;
-            tracing::debug!(codec = %spec, "no rival of a new model: {error}");
+            tracing::warn!(target: "latentd", codec = %spec, "a new model is not compared with this codec: {error}");
             None
         }
     });
@@ -55,6 +61,7 @@ fn batches(records: &[RecordRef<'_>], limit: usize) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::learn::Run;
     use crate::pipeline::settings::EncodingHeader;
 
     fn run() -> Run {
@@ -73,7 +80,7 @@ mod tests {
         let raw: u64 = run.values_len() as u64;
         let clock = || 0.0;
         let manner = |layout| Manner { layout, block_bytes: 16 << 10, headers: EncodingHeader::ContentEncoding };
-        let rivals = classical(&[&run], &manner(Layout::Block), true, &clock);
+        let rivals = classical(&records, &manner(Layout::Block), true, &clock);
         let names: Vec<&str> = rivals.iter().map(|rival| rival.name.as_str()).collect();
         assert_eq!(names, ["zstd:19", "brotli:11", "xz:6", "bzip2:9"]);
         assert!(rivals.iter().all(|rival| rival.bars && rival.bytes * 3 < raw), "{rivals:?}");
@@ -88,6 +95,6 @@ mod tests {
             looks.set(looks.get() + 10.0);
             looks.get()
         };
-        assert_eq!(classical(&[&run], &manner(Layout::Block), true, &slow), []);
+        assert_eq!(classical(&records, &manner(Layout::Block), true, &slow), []);
     }
 }

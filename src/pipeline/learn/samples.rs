@@ -6,6 +6,7 @@ use super::Run;
 use crate::model::split::{PARTS, Side};
 use crate::model::{Kept, Snapshot, Split};
 use crate::payload::image::Shape;
+use crate::record::RecordRef;
 
 /// Most bytes of one value that is read back: of whatever is larger no image is made.
 const MAX_VALUE: usize = 64 << 20;
@@ -67,13 +68,15 @@ impl Samples {
         let mut divided = Self::default();
         let parts = [(Side::Train, self.train), (Side::Validation, self.validation), (Side::Holdout, self.holdout)];
         for (side, kept) in parts.into_iter().flat_map(|(side, runs)| runs.into_iter().map(move |kept| (side, kept))) {
-            if kept.sample.records().all(|record| record.key.is_none()) {
-                divided.part(side).push(kept);
+            let side_of = |record: &RecordRef<'_>| record.key.map_or(side, Side::of_key);
+            let first = kept.sample.records().next().map_or(side, |record| side_of(&record));
+            if kept.sample.records().all(|record| side_of(&record) == first) {
+                divided.part(first).push(kept);
                 continue;
             }
             for of in [Side::Train, Side::Validation, Side::Holdout] {
-                let part = kept.sample.only(|record| record.key.map_or(side, Side::of_key) == of);
-                if !part.is_empty() {
+                let part = kept.sample.only(|record| side_of(record) == of);
+                if part.records_len() > 0 {
                     divided.part(of).push(Arc::new(Kept { sequence: kept.sequence, sample: part }));
                 }
             }
@@ -97,7 +100,7 @@ impl Samples {
     }
 
     /// A fifth judges what is drawn, no more than so many bytes of the newest of it: every fifth run of the stream, or the keys that
-    /// neither validate nor teach a codec. Always the same, so that none is ever learned from by what they judge. What is drawn is to be
+    /// judge a codec and those that validate it. Always the same, so that none is ever learned from by what they judge. What is drawn is to be
     /// like all that was learned from, and how a topic changes is no fault of it.
     pub fn scattered(snapshot: &Snapshot<Run>, split: Split, most: usize) -> Self {
         let judges = |kept: &Arc<Kept<Run>>| kept.sequence % JUDGES == JUDGES - 1;
@@ -118,9 +121,12 @@ impl Samples {
     /// The same with no more to learn from than its newest, so many bytes at most: what is not read is not held on to, and the
     /// reservoir gives it up.
     pub fn learning_from(mut self, most: usize) -> Self {
-        let keep = fitting(&self.train, most, |kept| kept.sample.values_len());
-        self.train.drain(..self.train.len() - keep);
-        self.train.shrink_to_fit();
+        // What validates is an eighth of what is learned from.
+        for (part, most) in [(&mut self.train, most), (&mut self.validation, most / (PARTS - 2))] {
+            let keep = fitting(part, most, |kept| kept.sample.values_len());
+            part.drain(..part.len() - keep);
+            part.shrink_to_fit();
+        }
         self
     }
 
@@ -295,7 +301,9 @@ mod tests {
         assert_eq!(count(&train)[1] + count(&validation)[1] + count(&holdout)[1], all);
         assert_eq!(validation.last().unwrap().values().last(), Some(&[97; 97][..]));
         let few = samples.clone().learning_from(3 * 80 + 5);
-        assert!(count(&few.train())[1] <= 3 * 80 + 5 && few.holdout() == holdout && few.validation() == validation);
+        assert!(count(&few.train())[1] <= 3 * 80 + 5 && few.holdout() == holdout && few.validation().is_empty());
+        let some = samples.clone().learning_from(8 * 700);
+        assert!((400..=700).contains(&count(&some.validation())[1]), "{:?}", count(&some.validation()));
         let uncapped = Samples::of_runs(train.into_iter().cloned().collect(), Split::Time, usize::MAX);
         let [learned, judging] = [uncapped.learned(), uncapped.holdout()].map(|runs| count(&runs)[1]);
         let tenth = (learned + judging) / 10;

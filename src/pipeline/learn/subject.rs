@@ -54,7 +54,9 @@ const PLAIN_LEVEL: i32 = 3;
 pub struct Subject {
     kind: Kind,
     layout: Layout,
-    /// Most raw bytes of what is coded at once.
+    /// Most raw bytes of a block.
+    block: usize,
+    /// Most raw bytes of what is coded at once, to be compared piece by piece.
     piece: usize,
 }
 
@@ -136,7 +138,7 @@ impl Subject {
 
     /// What there is to learn of images.
     pub fn of_images(images: Images, layout: Layout, block: ByteSize) -> Self {
-        Self { kind: Kind::Images(images), layout, piece: piece(layout, block) }
+        Self { kind: Kind::Images(images), layout, block: block.as_usize(), piece: piece(layout, block) }
     }
 
     /// What there is to learn for a codec in a layout where no pipeline says it: blocks hold so many raw bytes at most, and
@@ -147,7 +149,7 @@ impl Subject {
             Algorithm::Columns => Kind::Columns,
             _ => return None,
         };
-        Some(Self { kind, layout, piece: piece(layout, block) })
+        Some(Self { kind, layout, block: block.as_usize(), piece: piece(layout, block) })
     }
 
     /// The codec that its models are for.
@@ -277,7 +279,7 @@ impl Subject {
     /// Compares a candidate with what is in use and with plain zstd, on samples that neither has seen: what the pipeline would
     /// write, and that it comes back.
     pub fn judge(&self, candidate: &[u8], incumbent: Option<&[u8]>, holdout: &[&Run]) -> Result<Verdict, SubjectError> {
-        Ok(judge(self.measured(candidate, incumbent, holdout)?.0))
+        Ok(judge(self.measured(candidate, incumbent, holdout)?))
     }
 
     /// The same, and against all that needs no model: the best of the codecs, and Kafka's own compression. A dictionary is one
@@ -289,38 +291,32 @@ impl Subject {
         holdout: &[&Run],
         clock: CpuClock<'_>,
     ) -> Result<Verdict, SubjectError> {
-        let (mut sizes, on_log) = self.measured(candidate, incumbent, holdout)?;
+        let mut sizes = self.measured(candidate, incumbent, holdout)?;
         let records = self.records(holdout);
-        let manner = self.manner(self.judged(self.raw_bytes(&records)));
+        // In blocks as large as the pipeline's: large ones are worth more to some than to others.
+        let manner = self.manner(self.block.min(self.raw_bytes(&records)));
+        let on_log = self.written(&self.setup(candidate), &records, manner.block_bytes)?.on_log;
         let is_dictionary = matches!(self.kind, Kind::Dictionary { .. });
-        let mut rivals = rivals::classical(holdout, &manner, !is_dictionary, clock);
+        let mut rivals = rivals::classical(&records, &manner, !is_dictionary, clock);
         rivals.extend(rivals::kafka(&records, &manner));
         sizes.on_log = Some(OnLog { candidate: on_log, rivals });
         Ok(judge(sizes))
     }
 
-    /// What the holdout takes with either model and without, and on the log with the candidate.
-    fn measured(
-        &self,
-        candidate: &[u8],
-        incumbent: Option<&[u8]>,
-        holdout: &[&Run],
-    ) -> Result<(Sizes, u64), SubjectError> {
+    /// What the holdout takes with either model and without, piece by piece.
+    fn measured(&self, candidate: &[u8], incumbent: Option<&[u8]>, holdout: &[&Run]) -> Result<Sizes, SubjectError> {
         let records = self.records(holdout);
         let raw_bytes = self.raw_bytes(&records);
         let block_bytes = self.judged(raw_bytes);
-        let written = |setup: &Setup| self.written(setup, &records, block_bytes);
-        let each = |setup: &Setup| written(setup).map(|written| written.each);
-        let of_candidate = written(&self.setup(candidate))?;
-        let sizes = Sizes {
+        let each = |setup: &Setup| self.written(setup, &records, block_bytes).map(|written| written.each);
+        Ok(Sizes {
             raw_bytes: raw_bytes as u64,
             plain: each(&self.plain())?,
             incumbent: incumbent.map(|artefact| each(&self.setup(artefact))).transpose()?,
-            candidate: Some(of_candidate.each),
+            candidate: Some(each(&self.setup(candidate))?),
             candidate_artefact_bytes: Some(candidate.len()),
             on_log: None,
-        };
-        Ok((sizes, of_candidate.on_log))
+        })
     }
 
     /// What blocks [`Self::judge`] cuts a holdout into; nothing where records are judged each for itself.
@@ -411,7 +407,7 @@ mod tests {
 
     #[test]
     fn a_small_holdout_of_blocks_is_cut_into_enough_pieces_to_judge_by() {
-        let subject = Subject { kind: Kind::Columns, layout: Layout::Block, piece: PIECE };
+        let subject = Subject { kind: Kind::Columns, layout: Layout::Block, block: PIECE, piece: PIECE };
         let mut run = Run::default();
         (0..1_000).for_each(|number| run.push(format!("{{\"number\":{number},\"of\":1000}}").as_bytes()));
         let model = subject.train(&[&run], &[], Start::Anew, &mut CpuTime::begin()).unwrap().unwrap().artefact;

@@ -11,6 +11,7 @@ use super::renewal::{Cause, Decision, Ended, Figures, Measure, Renewal, Terms, T
 use super::{CpuClock, Curriculum, Learner, Run, Samples, Setup};
 use crate::cost::Prices;
 use crate::model::manifest::metric;
+use crate::record::RecordRef;
 
 /// Fewest new bytes that are worth a look.
 const LOOK_LEAST: usize = 32 << 10;
@@ -136,10 +137,11 @@ impl Trainer {
     pub fn hindsight(&self, runs: &[&Run], stream: &Stream, clock: CpuClock<'_>) -> Option<(Choice, Option<usize>)> {
         let contest = self.contest.as_ref()?;
         let manner = self.curriculum.manner(stream.block_bytes);
+        let records: Vec<RecordRef<'_>> = runs.iter().flat_map(|run| run.records()).collect();
         let mut in_use = None;
         let mut tried = Vec::new();
         for (place, one) in contest.contenders.iter().enumerate() {
-            let Ok(mut again) = try_one(&one.setup, runs, &manner, clock) else { continue };
+            let Ok(mut again) = try_one(&one.setup, &records, &manner, clock) else { continue };
             again.model_bytes = contest.tried.get(place).map_or(0, |before| before.model_bytes);
             if Some(place) == contest.in_use {
                 in_use = Some(tried.len());

@@ -46,12 +46,12 @@ impl Images {
             samples
         };
         let (training, validation) = (images(train_runs), images(validation_runs));
-        let found = (training.len() + validation.len()) / self.shape.samples();
+        let found = training.len() / self.shape.samples();
         if found < FEWEST {
             return Ok(Err(format!(
                 "{found} of {} records are images of {}: its samples alone, or a PGM, PPM or PNG file of them; a training \
                  takes {FEWEST}",
-                values().count(),
+                train_runs.iter().map(|run| run.len()).sum::<usize>(),
                 self.shape
             )));
         }
