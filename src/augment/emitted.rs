@@ -5,19 +5,34 @@
 //! What the topic repeats of itself is not among them: a generator of a topic of few values draws just these, and nobody could tell
 //! the one from the other. Refused, they would be missing where they are most of the topic.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Digests of what was published, by this process and by others.
 #[derive(Debug, Default)]
 pub struct Emitted {
-    known: HashSet<u64>,
+    known: HashMap<u64, Times>,
     order: VecDeque<u64>,
     /// Those of this process that nobody else was told of yet.
     untold: VecDeque<u64>,
     /// What the topic repeats of itself.
     repeated: HashSet<u64>,
+}
+
+/// How often something was published, and came back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Times {
+    published: u32,
+    returned: u32,
+}
+
+impl Times {
+    /// Whether it comes back so much more often than it was published that it must be the topic's own. What is read again after a
+    /// transaction was aborted, or written twice on its way, is not that often.
+    fn is_of_the_topic(self) -> bool {
+        self.returned > self.published.saturating_add(1).saturating_mul(4)
+    }
 }
 
 /// What a record is known by.
@@ -32,7 +47,9 @@ impl Emitted {
     /// A record was published here. The oldest of too many is forgotten.
     pub fn add(&mut self, record: &[u8]) {
         let digest = digest(record);
-        if self.remember(digest) {
+        if let Some(times) = self.known.get_mut(&digest) {
+            times.published = times.published.saturating_add(1);
+        } else if self.remember(digest) {
             push(&mut self.untold, digest);
         }
     }
@@ -48,7 +65,22 @@ impl Emitted {
             return false;
         }
         let digest = digest(record);
-        self.known.contains(&digest) && !self.repeated.contains(&digest)
+        self.known.contains_key(&digest) && !self.repeated.contains(&digest)
+    }
+
+    /// The same of a record that comes in now, which is counted.
+    pub fn refuses(&mut self, record: &[u8]) -> bool {
+        if self.known.is_empty() {
+            return false;
+        }
+        let digest = digest(record);
+        let Some(times) = self.known.get_mut(&digest) else { return false };
+        times.returned = times.returned.saturating_add(1);
+        if times.is_of_the_topic() {
+            self.known.remove(&digest);
+            return false;
+        }
+        !self.repeated.contains(&digest)
     }
 
     /// The topic repeats these of itself now, by digest, and no others.
@@ -63,7 +95,10 @@ impl Emitted {
 
     /// Whether a digest is a new one.
     fn remember(&mut self, digest: u64) -> bool {
-        let is_new = !self.repeated.contains(&digest) && self.known.insert(digest);
+        let is_new = !self.repeated.contains(&digest) && !self.known.contains_key(&digest);
+        if is_new {
+            self.known.insert(digest, Times { published: 1, returned: 0 });
+        }
         if is_new && let Some(oldest) = push(&mut self.order, digest) {
             self.known.remove(&oldest);
         }
@@ -110,6 +145,15 @@ mod tests {
         // What was published before the topic repeated it is let through from then on.
         emitted.repeats([digest(b"drawn")].into());
         assert!(!emitted.knows(b"drawn"));
+    }
+
+    #[test]
+    fn what_comes_back_far_more_often_than_it_was_published_is_of_the_topic() {
+        let mut emitted = Emitted::default();
+        (0..2).for_each(|_| emitted.add(b"ok"));
+        // Four times of one more than that.
+        let refused = (0..40).filter(|_| emitted.refuses(b"ok")).count();
+        assert_eq!((refused, emitted.knows(b"ok"), emitted.refuses(b"other")), (12, false, false));
     }
 
     #[test]

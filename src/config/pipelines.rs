@@ -262,15 +262,15 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         let message = "`latent` learns images: write `payload = \"image\"`";
         notes.problem(codec.key.as_str(), &codec.origin, message);
     }
-    let by_key = learn.filter(|learn| learn.split == Split::Key);
-    if let Some(placed) =
-        augmented.as_ref().filter(|placed| by_key.is_some() && placed.value.label == Some(LabelSource::Key))
+    let by_key = learn.is_some_and(|learn| learn.split == Split::Key);
+    if let Some(label) = augment_node.filter(|_| by_key && images).and_then(label_of)
+        && matches!(LabelSource::read(label), Ok(LabelSource::Key))
     {
         let message = format!(
             "the key is the class of an image: with `{}.learn.split = \"key\"` whole classes would be left out of what is learned from",
             section.path()
         );
-        notes.problem(format!("{}.label", placed.key), &placed.origin, message);
+        notes.problem(format!("{}.augment.label", section.path()), &label.origin, message);
     }
     if operation == Operation::Generate && delivery.value.0 == Delivery::AtLeastOnce {
         let message =
@@ -360,6 +360,14 @@ fn one(name: &str, path: String, node: &Node, notes: &mut Notes) -> Resolved {
         augment: augmented.as_ref().map(|augmented| augmented.value.clone()),
     };
     Resolved { settings, from, to, dead, augmented }
+}
+
+/// What the table `augment` says of labels.
+fn label_of(augment: &Node) -> Option<&Node> {
+    match &augment.value {
+        Value::Table(table) => table.get("label").map(|entry| &entry.node),
+        _ => None,
+    }
 }
 
 /// Whether a codec has something to learn.

@@ -52,10 +52,14 @@ pub struct Verdict {
 /// headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnLog {
+    /// Most raw bytes of a block; 0 where each record is written alone.
+    pub block_bytes: u64,
     /// With the new model.
     pub candidate: u64,
     /// Of what needs no model.
     pub rivals: Vec<Rival>,
+    /// Codecs that take too long to be compared with.
+    pub left_out: Vec<String>,
 }
 
 /// A way to write the holdout without a model.
@@ -65,7 +69,7 @@ pub struct Rival {
     pub name: String,
     /// What it takes.
     pub bytes: u64,
-    /// Whether a candidate that takes more is not put to use.
+    /// Whether a first model that takes more is not put to use.
     pub bars: bool,
 }
 
@@ -73,10 +77,19 @@ pub struct Rival {
 pub const KAFKA: &str = "kafka-zstd:3";
 
 impl OnLog {
-    /// The smallest that bars the candidate.
+    /// The smallest rival that counts.
+    pub fn best_rival(&self) -> Option<&Rival> {
+        self.rivals.iter().filter(|rival| rival.bars).min_by_key(|rival| rival.bytes)
+    }
+
+    /// Share of the bytes that the candidate saves against the smallest rival that counts.
+    pub fn saving(&self) -> Option<f64> {
+        self.best_rival().map(|rival| 1.0 - self.candidate as f64 / rival.bytes.max(1) as f64)
+    }
+
+    /// The smallest that bars the candidate, which is clearly larger ([`MIN_SAVING`]).
     pub fn barred_by(&self) -> Option<&Rival> {
-        let better = self.rivals.iter().filter(|rival| rival.bars && rival.bytes <= self.candidate);
-        better.min_by_key(|rival| rival.bytes)
+        self.best_rival().filter(|rival| (rival.bytes as f64) < (1.0 - MIN_SAVING) * self.candidate as f64)
     }
 }
 
@@ -111,7 +124,8 @@ pub enum Keep {
     SavesTooLittle,
     /// The candidate saves enough on average, but the samples differ too much among themselves to be sure of it.
     Unsure,
-    /// A codec that needs no model, or Kafka's own compression, takes no more ([`OnLog::barred_by`]).
+    /// A codec that needs no model, or Kafka's own compression, takes less ([`OnLog::barred_by`]), and nothing was learned yet. A
+    /// model in use gives way to a better one whatever else there is: it is what records are written with.
     RivalIsSmaller,
 }
 
@@ -132,7 +146,7 @@ impl Verdict {
         ]);
         let measured = [(metric::INCUMBENT, self.incumbent_bytes), (metric::CANDIDATE, self.candidate_bytes)];
         metrics.extend(measured.into_iter().filter_map(|(name, bytes)| Some((name.to_owned(), per_record(bytes?)))));
-        if let Some(OnLog { candidate, rivals }) = &self.on_log {
+        if let Some(OnLog { candidate, rivals, .. }) = &self.on_log {
             metrics.insert(metric::on_log(metric::ON_LOG_CANDIDATE), per_record(*candidate));
             metrics.extend(rivals.iter().map(|rival| (metric::on_log(&rival.name), per_record(rival.bytes))));
         }
@@ -149,12 +163,12 @@ impl Verdict {
                 format!("{} held-out pieces are too few to judge by, {MIN_HOLDOUT} at least", self.samples)
             }
             Keep::SavesTooLittle if share < 0.0 => {
-                format!("it needs {:.1} % more than the best of the others", -share)
+                format!("it needs {:.1} % more than zstd, or the model in use", -share)
             }
             Keep::SavesTooLittle => {
                 let least = 100.0 * MIN_SAVING;
                 format!(
-                    "it saves {share:.1} % against the best of the others, and a change is worth it from {least:.0} % on"
+                    "it saves {share:.1} % against zstd, or the model in use, and a change is worth it from {least:.0} % on"
                 )
             }
             Keep::Unsure => {
@@ -171,7 +185,7 @@ impl Verdict {
                     "on the log it takes {} bytes, and {} without any model {}: `codec = \"auto\"` takes what is cheapest",
                     log.candidate, rival.name, rival.bytes
                 ),
-                None => "something without any model takes no more".to_owned(),
+                None => "something without any model takes less".to_owned(),
             },
         })
     }
@@ -209,7 +223,9 @@ pub fn judge(sizes: Sizes) -> Verdict {
         None => Decision::Keep(Keep::HoldoutTooSmall),
         Some(saving) if saving.share < MIN_SAVING => Decision::Keep(Keep::SavesTooLittle),
         Some(saving) if saving.mean < MIN_STANDARD_ERRORS * saving.standard_error => Decision::Keep(Keep::Unsure),
-        _ if sizes.on_log.as_ref().is_some_and(|log| log.barred_by().is_some()) => Decision::Keep(Keep::RivalIsSmaller),
+        _ if sizes.incumbent.is_none() && sizes.on_log.as_ref().is_some_and(|log| log.barred_by().is_some()) => {
+            Decision::Keep(Keep::RivalIsSmaller)
+        }
         Some(_) => Decision::Replace,
     };
     Verdict {
@@ -349,26 +365,30 @@ mod tests {
     }
 
     #[test]
-    fn a_rival_that_bars_and_takes_no_more_keeps_the_candidate_out() {
+    fn a_rival_that_is_clearly_smaller_keeps_a_first_model_out_and_no_later_one() {
         let rival = |name: &str, bytes, bars| Rival { name: name.to_owned(), bytes, bars };
-        let verdict = |rivals| {
+        let verdict = |rivals, incumbent| {
             judge(Sizes {
                 raw_bytes: 10_000,
                 plain: vec![200; 10],
-                incumbent: None,
+                incumbent,
                 candidate: Some(vec![100; 10]),
                 candidate_artefact_bytes: None,
-                on_log: Some(OnLog { candidate: 1_100, rivals }),
+                on_log: Some(OnLog { block_bytes: 100, candidate: 1_100, rivals, left_out: Vec::new() }),
             })
         };
-        let better = verdict(vec![rival("xz:6", 1_101, true), rival(KAFKA, 900, false)]);
+        let better = verdict(vec![rival("xz:6", 1_090, true), rival(KAFKA, 900, false)], None);
         assert_eq!((better.decision, better.reason()), (Decision::Replace, None));
+        let log = better.on_log.as_ref().unwrap();
+        assert!((log.saving().unwrap() - (1.0 - 1_100.0 / 1_090.0)).abs() < 1e-9);
         let metrics = better.metrics(100);
         assert_eq!(metrics[&metric::on_log(metric::ON_LOG_CANDIDATE)], 11.0);
-        assert_eq!((metrics["log_bytes_per_record.xz:6"], metrics[&metric::on_log(KAFKA)]), (11.01, 9.0));
-        let worse = verdict(vec![rival("brotli:11", 1_100, true), rival("xz:6", 1_050, true)]);
+        assert_eq!((metrics["log_bytes_per_record.xz:6"], metrics[&metric::on_log(KAFKA)]), (10.9, 9.0));
+        let rivals = vec![rival("brotli:11", 1_070, true), rival("xz:6", 1_050, true)];
+        let worse = verdict(rivals.clone(), None);
         assert_eq!(worse.decision, Decision::Keep(Keep::RivalIsSmaller));
         assert!(worse.reason().unwrap().contains("xz:6 without any model 1050"), "{:?}", worse.reason());
+        assert_eq!(verdict(rivals, Some(vec![150; 10])).decision, Decision::Replace);
     }
 
     #[test]

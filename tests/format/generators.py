@@ -350,7 +350,7 @@ class Book:
         self.slots, names = [], []
         for _ in range(reader.varint()):
             name, scan = string(reader), reader.byte()
-            reader.take((0, 0, 0, 0, 1, 2)[scan])
+            reader.take((0, 0, 0, 0, 1, 2, 1)[scan])
             names += [name] if name not in names else []
             self.slots.append((names.index(name), scan))
         self.states = [

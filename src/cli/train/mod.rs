@@ -28,7 +28,7 @@ use crate::codec::{Algorithm, CodecSpec, ModelId};
 use crate::config::{self, Config};
 use crate::model::classical::Operation;
 use crate::model::manifest::is_pipeline_name;
-use crate::model::{Decision, MIN_HOLDOUT, Manifest, Split, Start, Verdict, package};
+use crate::model::{Decision, Manifest, Split, Start, Verdict, package};
 use crate::payload::image::Shape;
 use crate::pipeline::learn::{HOLDOUT, Samples};
 use crate::pipeline::{Images, Layout, Publication, Run, Settings, Subject};
@@ -102,7 +102,7 @@ pub struct TrainArgs {
     /// Publish the model and put it to use if it beats the model in use, the codecs that need none, and Kafka's own zstd
     #[arg(long, requires = "pipeline")]
     promote: bool,
-    /// Most records that are read, the newest
+    /// About how many records are read, the newest: runs of 64 KiB are read whole
     #[arg(short, long, default_value_t = 200_000, value_name = "N")]
     limit: u64,
     /// Most bytes of records that are held, the newest
@@ -319,9 +319,7 @@ fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &Progre
         _ => None,
     };
     let records = corpus.records();
-    // As much as there has to be to judge by, where records are large.
-    let largest = corpus.runs.iter().map(|run| run.all_len() / run.records_len().max(1)).max().unwrap_or(0);
-    let samples = Samples::of_runs(corpus.runs, split, HOLDOUT.max(2 * MIN_HOLDOUT * largest));
+    let samples = Samples::of_runs(corpus.runs, split, HOLDOUT);
     let (train, validation, holdout) = (samples.train(), samples.validation(), samples.holdout());
     let count = |runs: &[&Run]| runs.iter().map(|run| run.len() as u64).sum::<u64>();
     bar.set_message(format!("training {} on {} of {} records", subject.family(), count(&samples.learned()), records));
@@ -335,7 +333,7 @@ fn learn(args: &TrainArgs, task: Task, registry: Option<&Registry>, bar: &Progre
     let cpu_seconds = thread_cpu_seconds() - before;
     bar.set_message(format!("judging on {} newer records", count(&holdout)));
     let incumbent_artefact = used.map(|(_, artefact)| artefact.as_slice());
-    let verdict = subject.challenge(&candidate, incumbent_artefact, &holdout, &thread_cpu_seconds)?;
+    let verdict = subject.challenge(&candidate, incumbent_artefact, &holdout, usize::MAX, &thread_cpu_seconds)?;
     bar.finish_and_clear();
 
     let signature = signature();

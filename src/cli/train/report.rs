@@ -10,7 +10,7 @@ use serde_json::{Map, json};
 use crate::cli::Format;
 use crate::cli::show::{print_json, table};
 use crate::codec::ModelId;
-use crate::model::{Decision, Manifest, Verdict};
+use crate::model::{Decision, Manifest, OnLog, Verdict};
 use crate::pipeline::Pieces;
 use crate::registry::Activation;
 use crate::units::ByteSize;
@@ -67,13 +67,27 @@ impl Report<'_> {
         let count = HumanCount(self.held_out_records);
         let told = written_as(self.piece);
         writeln!(out, "On {count} records, which no training has seen, written as the pipeline writes them: {told}")?;
-        if let Some(on_log) = self.on_log_table() {
-            writeln!(out, "On the broker's log, with all that Kafka itself needs:\n{on_log}")?;
+        if let Some(log) = verdict.on_log.as_ref().filter(|_| self.held_out_records > 0) {
+            let how = match log.block_bytes {
+                0 => "each record alone".to_owned(),
+                most => format!("in blocks, or batches, of at most {}", HumanBytes(most)),
+            };
+            writeln!(out, "On the broker's log, {how}, with all that Kafka itself needs:\n{}", self.on_log_table(log))?;
+            if !log.left_out.is_empty() {
+                writeln!(out, "Left out, since they take too long: {}.", log.left_out.join(", "))?;
+            }
         }
         match verdict.reason() {
             None => {
-                let share = verdict.saving.map_or(0.0, |saving| saving.share);
-                writeln!(out, "It saves {:.1} % against the best of the others.", 100.0 * share)?;
+                let share = 100.0 * verdict.saving.map_or(0.0, |saving| saving.share);
+                let others = if self.incumbent.is_some() { "the better of zstd and the model in use" } else { "zstd" };
+                write!(out, "It saves {share:.1} % against {others}")?;
+                match verdict.on_log.as_ref().and_then(|log| Some((log.saving()?, log.best_rival()?))) {
+                    Some((saving, rival)) => {
+                        writeln!(out, ", and on the log {:.1} % against {}.", 100.0 * saving, rival.name)?;
+                    }
+                    None => writeln!(out, ".")?,
+                }
             }
             Some(reason) => writeln!(out, "It would not be put to use: {reason}.")?,
         }
@@ -108,9 +122,8 @@ impl Report<'_> {
         table
     }
 
-    /// What needs no model, beside the candidate; nothing where it was not measured.
-    fn on_log_table(&self) -> Option<Table> {
-        let log = self.verdict.on_log.as_ref()?;
+    /// What needs no model, beside the candidate.
+    fn on_log_table(&self, log: &OnLog) -> Table {
         let mut table = table(["", "bytes/record", "times the new model"]);
         let mut row = |name: &str, bytes: u64| {
             let per_record = bytes as f64 / self.held_out_records.max(1) as f64;
@@ -118,11 +131,14 @@ impl Report<'_> {
             table.add_row([name.to_owned(), format!("{per_record:.2}"), format!("{times:.2}")]);
         };
         row("new", log.candidate);
-        log.rivals.iter().for_each(|rival| row(&rival.name, rival.bytes));
+        for rival in &log.rivals {
+            let name = if rival.bars { rival.name.clone() } else { format!("{} (bars nothing)", rival.name) };
+            row(&name, rival.bytes);
+        }
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        Some(table)
+        table
     }
 
     fn json(&self) -> serde_json::Value {
@@ -143,7 +159,10 @@ impl Report<'_> {
             "saving": verdict.saving.map(|saving| saving.share),
             "wins": verdict.decision == Decision::Replace,
             "on_log": verdict.on_log.as_ref().map(|log| json!({
+                "block_bytes": log.block_bytes,
                 "candidate_bytes": log.candidate,
+                "bars": log.rivals.iter().filter(|rival| rival.bars).map(|rival| rival.name.as_str()).collect::<Vec<_>>(),
+                "left_out": log.left_out,
                 "rivals": log.rivals.iter().map(|rival| (rival.name.clone(), rival.bytes.into())).collect::<Map<_, _>>(),
             })),
             "reason": verdict.reason(),

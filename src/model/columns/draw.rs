@@ -81,11 +81,14 @@ impl Generator for ColumnsGenerator {
     }
 
     fn content_type(&self) -> &'static str {
-        match self.model.model.grammar.slots().first().map(|slot| slot.scan) {
-            Some(Scan::JsonString | Scan::JsonBare) => "application/json",
-            Some(Scan::CsvPlain(_) | Scan::CsvQuoted) => "text/csv",
-            Some(Scan::Rest | Scan::Hex { .. }) | None => "application/octet-stream",
-        }
+        // Parts of strings say nothing of it.
+        let type_of = |scan| match scan {
+            Scan::JsonString | Scan::JsonBare => Some("application/json"),
+            Scan::CsvPlain(_) | Scan::CsvQuoted => Some("text/csv"),
+            Scan::Rest | Scan::Hex { .. } | Scan::Time { .. } => None,
+        };
+        let mut slots = self.model.model.grammar.slots().iter();
+        slots.find_map(|slot| type_of(slot.scan)).unwrap_or("application/octet-stream")
     }
 
     fn run_length(&self) -> u32 {

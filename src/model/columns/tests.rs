@@ -151,6 +151,41 @@ fn identifiers_cost_their_random_bits() {
     round_trip(&model, &later);
 }
 
+#[test]
+fn times_with_their_distance_from_utc_cost_what_times_do() {
+    let records = |from: u64, count: u64, zone: &dyn Fn(u64) -> &'static str| -> Vec<Vec<u8>> {
+        let record = |i: u64| {
+            let (day, of_day) = (i * 37 / 86_400, i * 37 % 86_400);
+            let time =
+                format!("2024-03-{:02}T{:02}:{:02}:{:02}", 1 + day % 31, of_day / 3600, of_day / 60 % 60, of_day % 60);
+            format!(r#"{{"id":{i},"at":"{time}{}","v":{}}}"#, zone(i), i * 7919 % 100).into_bytes()
+        };
+        (from..from + count).map(record).collect()
+    };
+    let size = |zone: &dyn Fn(u64) -> &'static str| {
+        let model = Arc::new(ColumnsModel::train(&refs(&records(0, 6_000, zone)), &quick()));
+        let mut later = records(6_000, 1_000, zone);
+        let (block, singles) = round_trip(&model, &later);
+        // What is no such time comes back too, and a distance that was never seen.
+        for odd in ["2024-03-01T10:00:00+05:30", "2024-03-01T10:00:00", "2024-03-01T10:00:00.5+01:00", "", "T+01:00"] {
+            later.push(format!(r#"{{"id":1,"at":"{odd}","v":1}}"#).into_bytes());
+        }
+        later.push(br#"{"id":1,"at":null,"v":1}"#.to_vec());
+        later.push(later[0][..30].to_vec());
+        round_trip(&model, &later);
+        (block, singles)
+    };
+    let (block, singles) = size(&|_| "Z");
+    let (zoned_block, zoned_singles) = size(&|_| "+01:00");
+    assert!(
+        zoned_block <= block + 16 && zoned_singles <= singles + 64,
+        "{zoned_block} {block} {zoned_singles} {singles}"
+    );
+    // Two of them cost a bit each at most.
+    let (two_block, _) = size(&|i| ["+01:00", "+02:00"][(i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63) as usize]);
+    assert!(two_block <= block + 1_000 / 8 + 64, "{two_block} {block}");
+}
+
 /// Records whose texts are new words of the same syllables, in letters of every case.
 fn names(from: u64, count: u64) -> Vec<Vec<u8>> {
     let record = |i: u64| {

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::artefact::book;
 use super::bases::{Bases, Crowd, PLACES, Space};
 use super::classical::ClassicalParts;
@@ -386,6 +388,36 @@ fn every_record_drawn_under_a_condition_meets_it() {
             assert!(value["city"] == "Split" && value["out"].is_null() && value["back"].is_null(), "{value}");
             assert_eq!(value["at"], "2024-03-07T10:00:00Z");
         }
+    }
+}
+
+#[test]
+fn times_with_their_distance_from_utc_are_drawn_with_one_that_the_topic_has() {
+    let record = |n: u64| {
+        let (day, hour, city) = (n % 28 + 1, n * 7 % 24, ["Zagreb", "Split"][n as usize % 2]);
+        let zone = if n.is_multiple_of(3) { "+02:00" } else { "+01:00" };
+        let at =
+            if n.is_multiple_of(5) { "null".into() } else { format!("\"2024-03-{day:02}T{hour:02}:00:00{zone}\"") };
+        format!("{{\"city\":\"{city}\",\"at\":{at},\"n\":{}}}", n % 10).into_bytes()
+    };
+    let records: Vec<Vec<u8>> = (0..3000).map(record).collect();
+    let coded = learn(&records.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+    let model = RowsModel::new(&coded, &weights(coded.book.codes())).unwrap();
+    let mut zones: BTreeMap<String, usize> = BTreeMap::new();
+    for record in drawn(&model, &Condition::new()) {
+        let value = parsed(&record);
+        let Some(at) = value["at"].as_str() else {
+            assert!(value["at"].is_null(), "{value}");
+            continue;
+        };
+        let (time, zone) = at.split_at(19);
+        assert!(time.starts_with("2024-03-") && time.ends_with(":00:00"), "{value}");
+        *zones.entry(zone.to_owned()).or_default() += 1;
+    }
+    assert!(zones.len() == 2 && zones["+01:00"] > 0 && zones["+02:00"] > 0, "{zones:?}");
+    for record in drawn(&model, &condition(&[("at", "2024-03-07T10:00:00")])) {
+        let value = parsed(&record);
+        assert!(value["at"].as_str().unwrap().starts_with("2024-03-07T10:00:00+0"), "{value}");
     }
 }
 

@@ -1,12 +1,13 @@
 //! Strings that are made of numbers: identifiers of hexadecimal groups (UUIDs, RFC 9562; trace and span ids; digests; MAC
 //! addresses) and IPv6 addresses (RFC 5952). Each group becomes a value of its own, so that what counts up counts, what is
-//! constant costs nothing, and what is random costs four bits a digit. For learning, as [`super::json`].
+//! constant costs nothing, and what is random costs four bits a digit. And times with their distance from UTC (RFC 3339:
+//! `2024-03-01T10:00:00+01:00`), which is one of few literals behind a time. For learning, as [`super::json`].
 
 use core::net::Ipv6Addr;
 use std::collections::HashMap;
 
-use super::grammar::{HEX_DIGITS, Scan};
-use super::learn::Scalar;
+use super::grammar::{HEX_DIGITS, Scan, TIME_BYTES};
+use super::learn::{Part, Scalar};
 
 /// Values that a shape is learned from at most, and at least.
 const LOOKED_AT: usize = 1000;
@@ -25,6 +26,8 @@ pub(super) enum Shape {
     Groups { upper: bool, pieces: Vec<Piece> },
     /// IPv6 addresses as RFC 5952 writes them.
     Ipv6,
+    /// Times of so many bytes, and how far the clock is from UTC.
+    Zoned { time: usize },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -84,7 +87,7 @@ impl Shapes {
                 None => found.push(scalar),
                 Some((shape, groups)) => {
                     found.extend(groups.into_iter().enumerate().map(|(part, (from, to))| Scalar {
-                        part: Some((part as u8, shape.scan(to - from))),
+                        part: Some((shape.part(part), shape.scan(to - from))),
                         start: scalar.start + from,
                         end: scalar.start + to,
                         ..scalar
@@ -102,6 +105,9 @@ impl Shape {
             return None;
         }
         let nearly_all = |count: usize| count * 10 >= values.len() * 9;
+        if let Some(time) = common_time(values, nearly_all) {
+            return Some(Self::Zoned { time });
+        }
         let mut distinct: Vec<&[u8]> = values.to_vec();
         distinct.sort_unstable();
         distinct.dedup();
@@ -175,6 +181,10 @@ impl Shape {
                     }
                 }
             }
+            Self::Zoned { time } => {
+                groups.push((0, zoned(value).filter(|found| found == time)?));
+                at = value.len();
+            }
         }
         (at == value.len() && !groups.is_empty()).then_some(groups)
     }
@@ -184,8 +194,49 @@ impl Shape {
         match self {
             Self::Groups { upper, .. } => Scan::Hex { digits: digits as u8, upper: *upper },
             Self::Ipv6 => Scan::Hex { digits: 0, upper: false },
+            Self::Zoned { time } => Scan::Time { length: *time as u8 },
         }
     }
+
+    /// Which part a group is.
+    fn part(&self, number: usize) -> Part {
+        match self {
+            Self::Groups { .. } | Self::Ipv6 => Part::Of(number as u8),
+            Self::Zoned { .. } => Part::Main,
+        }
+    }
+}
+
+/// How many bytes of a value are a time of day on a date, where all others say how far its clock is from UTC: `+01:00`, `-0330`,
+/// ` +00`.
+fn zoned(value: &[u8]) -> Option<usize> {
+    fn pattern<'a>(text: &'a [u8], pattern: &[u8]) -> Option<&'a [u8]> {
+        let (head, rest) = text.split_at_checked(pattern.len())?;
+        let fits = |(byte, wanted): (&u8, &u8)| match wanted {
+            b'0' => byte.is_ascii_digit(),
+            b'T' => matches!(byte, b'T' | b' '),
+            b'+' => matches!(byte, b'+' | b'-'),
+            _ => byte == wanted,
+        };
+        head.iter().zip(pattern).all(fits).then_some(rest)
+    }
+    let mut rest = pattern(value, b"0000-00-00T00:00")?;
+    if let Some(seconds) = pattern(rest, b":00") {
+        let digits =
+            seconds.strip_prefix(b".").map_or(0, |text| text.iter().take_while(|byte| byte.is_ascii_digit()).count());
+        rest = if digits > 0 { &seconds[1 + digits..] } else { seconds };
+    }
+    let time = value.len() - rest.len();
+    let hours = pattern(rest.strip_prefix(b" ").unwrap_or(rest), b"+00")?;
+    let is_whole = hours.is_empty() || [&b":00"[..], b"00"].iter().any(|minutes| pattern(hours, minutes) == Some(b""));
+    (is_whole && time <= TIME_BYTES).then_some(time)
+}
+
+/// The length that nearly all of these values have as times with their distance from UTC.
+fn common_time(values: &[&[u8]], nearly_all: impl Fn(usize) -> bool) -> Option<usize> {
+    let mut counts: HashMap<usize, usize> = HashMap::new();
+    values.iter().filter_map(|value| zoned(value)).for_each(|time| *counts.entry(time).or_insert(0) += 1);
+    counts.into_iter().find(|(_, count)| nearly_all(*count)).map(|(time, _)| time)
 }
 
 /// A value as digits and literals by turns; `None` when it is too much of both.
@@ -259,6 +310,31 @@ mod tests {
         for other in ["2001:0db8::1", "::ffff:192.0.2.1", "::", "1:2", "", "x"] {
             assert_eq!(groups(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn times_end_where_their_distance_from_utc_begins() {
+        for (text, time) in [
+            ("2024-03-01T10:00:00+01:00", Some(19)),
+            ("2024-03-01 10:00:00.123456-03:30", Some(26)),
+            ("2024-03-01T10:00+0000", Some(16)),
+            ("2024-03-01 10:00:00 +00", Some(19)),
+            ("2024-03-01T10:00:00Z", None),
+            ("2024-03-01T10:00:00", None),
+            ("2024-03-01T10:00:00+01:00[Europe/Zagreb]", None),
+            ("2024-03-01T10:00:00.+01:00", None),
+            ("2024-03-01+01:00", None),
+            ("+01:00", None),
+            ("", None),
+        ] {
+            assert_eq!(zoned(text.as_bytes()), time, "{text}");
+        }
+        // Few different ones will do, and one in ten may be something else.
+        let times = |n: u64| format!("2024-03-01T10:0{}:00+0{}:00", n % 2, 1 + n / 20);
+        let mut values: Vec<String> = (0..40).map(times).collect();
+        assert_eq!(learn(&values), Some(Shape::Zoned { time: 19 }));
+        (0..5).for_each(|place| values[place] = "soon".to_owned());
+        assert_eq!(learn(&values), None);
     }
 
     #[test]

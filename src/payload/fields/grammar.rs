@@ -33,10 +33,24 @@ pub enum Scan {
         /// Whether its letters are capital ones.
         upper: bool,
     },
+    /// A time of so many bytes, behind which stands how far its clock is from UTC.
+    Time {
+        /// Its length: [`TIME_BYTES`] at most.
+        length: u8,
+    },
 }
 
 /// Most hexadecimal digits of one value.
 pub const HEX_DIGITS: usize = 12;
+
+/// Most bytes of a time: `2024-03-01T10:00:00.123456789`, and some more.
+pub const TIME_BYTES: usize = 40;
+
+/// Whether a byte is one of those that times are written with.
+#[inline]
+fn is_of_times(byte: u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b'-' | b':' | b'.' | b'T' | b' ')
+}
 
 /// Whether a byte is a hexadecimal digit of one case.
 #[inline]
@@ -65,6 +79,10 @@ impl Scan {
                 let end = start + usize::from(digits);
                 record.get(start..end)?.iter().all(|byte| is_hex(*byte, upper)).then_some(end)
             }
+            Self::Time { length } => {
+                let end = start + usize::from(length);
+                record.get(start..end)?.iter().all(|byte| is_of_times(*byte)).then_some(end)
+            }
         }
     }
 
@@ -79,7 +97,7 @@ impl Scan {
                     && csv::quoted_end(value, 0).is_none()
             }
             Self::Rest => true,
-            Self::Hex { .. } => self.end(value, 0) == Some(value.len()),
+            Self::Hex { .. } | Self::Time { .. } => self.end(value, 0) == Some(value.len()),
         }
     }
 }
@@ -219,6 +237,7 @@ impl Grammar {
                 Scan::Rest => output.push(3),
                 Scan::CsvPlain(delimiter) => output.extend_from_slice(&[4, delimiter]),
                 Scan::Hex { digits, upper } => output.extend_from_slice(&[5, digits, u8::from(upper)]),
+                Scan::Time { length } => output.extend_from_slice(&[6, length]),
             }
         }
         for state in &self.states {
@@ -255,6 +274,10 @@ impl Grammar {
                         Scan::Hex { digits, upper: upper == 1 }
                     }
                     _ => return Err(GrammarError::Invalid("a slot has too many hexadecimal digits")),
+                },
+                6 => match input.byte()? {
+                    length if (1..=TIME_BYTES).contains(&usize::from(length)) => Scan::Time { length },
+                    _ => return Err(GrammarError::Invalid("a slot's times have too many bytes, or none")),
                 },
                 _ => return Err(GrammarError::Invalid("a slot's values end nobody knows where")),
             };

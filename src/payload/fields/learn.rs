@@ -14,9 +14,18 @@ pub(super) struct Scalar {
     /// Whether it stands between quotes, which are not among its bytes.
     pub quoted: bool,
     /// Which part of the value at the place it is, and how far that reaches, where values there are made of parts.
-    pub part: Option<(u8, Scan)>,
+    pub part: Option<(Part, Scan)>,
     pub start: usize,
     pub end: usize,
+}
+
+/// Which part of a value that is made of parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    /// One of several, by its number.
+    Of(u8),
+    /// The one that says all there is to say: what stands around it goes by the name of syntax.
+    Main,
 }
 
 /// What the samples are written in.
@@ -123,9 +132,9 @@ fn format(samples: &[&[u8]]) -> Format {
 /// Counts slots and literals.
 #[derive(Default)]
 struct Learner {
-    slots: HashMap<(usize, Option<u8>, Scan), usize>,
+    slots: HashMap<(usize, Option<Part>, Scan), usize>,
     /// Place, part, scan and how often it was met.
-    seen: Vec<(usize, Option<u8>, Scan, usize)>,
+    seen: Vec<(usize, Option<Part>, Scan, usize)>,
     /// By slot + 1 (0 is the start), the literal and the slot + 1 that it leads to (0 is the end).
     edges: HashMap<(usize, Vec<u8>, usize), usize>,
     samples: usize,
@@ -169,7 +178,11 @@ impl Learner {
             .filter_map(|slot| {
                 let (place, part, scan, _) = self.seen[slot];
                 let name = name(place)?;
-                Some((slot, Slot { name: part.map_or(name.clone(), |part| format!("{name}({part})")), scan }))
+                let name = match part {
+                    Some(Part::Of(number)) => format!("{name}({number})"),
+                    Some(Part::Main) | None => name,
+                };
+                Some((slot, Slot { name, scan }))
             })
             .take(MAX_SLOTS)
             .collect();

@@ -83,6 +83,11 @@ impl Augmentation {
         records.for_each(|record| emitted.add(record));
     }
 
+    /// Whether a record that comes in now is one that was published not long ago, and not the topic's own.
+    pub fn refuses(&self, record: &[u8]) -> bool {
+        lock(&self.shared.emitted).refuses(record)
+    }
+
     /// Whether a record is one that was published not long ago, as far as this process knows.
     pub fn knows(&self, record: &[u8]) -> bool {
         lock(&self.shared.emitted).knows(record)

@@ -141,7 +141,7 @@ impl Assignment {
             Err(reason) => return Ok(Lecture::new(Outcome::Nothing(format!("no {} yet: {reason}", subject.family())))),
         };
         let incumbent = self.setup.as_ref().and_then(|setup| setup.artefact.as_deref());
-        let verdict: Verdict = subject.challenge(&artefact, incumbent, holdout, clock)?;
+        let verdict: Verdict = subject.challenge(&artefact, incumbent, holdout, self.stream.block_bytes, clock)?;
         let records: u64 = holdout.iter().map(|run| run.len() as u64).sum();
         let outcome = match verdict.reason() {
             None => {
@@ -238,7 +238,7 @@ impl Assignment {
 
 /// Bytes of each record on the broker's log, for the manifest: of what was chosen, of all that needs no model, and of Kafka itself.
 fn on_log(contest: &Contest, choice: &Choice, records: &[RecordRef<'_>], manner: &Manner) -> BTreeMap<String, f64> {
-    let kafka = rivals::kafka(records, manner);
+    let kafka = rivals::kafka(records, manner, false);
     let kafka = kafka.map(|rival| (metric::on_log(&rival.name), rival.bytes as f64 / records.len().max(1) as f64));
     let chosen = choice.candidates.get(choice.chosen);
     let chosen = chosen.map(|chosen| (metric::on_log(metric::ON_LOG_CANDIDATE), chosen.bytes_per_record()));

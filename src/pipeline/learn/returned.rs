@@ -37,12 +37,12 @@ impl Learner {
     /// Looks what other processes published, and gives it up where it is kept. Asks the registry, where the pipeline generates.
     pub fn look_around(&self) {
         let Some(ledger) = self.shared.ledger.get() else { return };
-        let is_news = ledger.look();
+        if ledger.look() {
+            self.without_returned(ledger);
+        }
+        // Behind it: what came back twice before it was known is none of the topic's.
         if let Some(snapshot) = self.moved() {
             ledger.repeats(repeated(&snapshot));
-        }
-        if is_news {
-            self.without_returned(ledger);
         }
     }
 

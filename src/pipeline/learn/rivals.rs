@@ -2,7 +2,7 @@
 //! compression. Bytes on the broker's log, everything in.
 
 use super::audition::audition;
-use super::carriage::Manner;
+use super::carriage::{CarriageError, Manner};
 use super::{CpuClock, Setup};
 use crate::codec::{Algorithm, CodecSpec};
 use crate::frame::{BatchCompression, BatchSizer};
@@ -19,28 +19,34 @@ const CLASSICAL: [(Algorithm, i32); 4] =
 const PATIENCE: f64 = 15.0;
 
 /// Lets codecs without a model carry the holdout. One that takes far too long is left out.
-pub fn classical(records: &[RecordRef<'_>], manner: &Manner, bars: bool, clock: CpuClock<'_>) -> Vec<Rival> {
+pub fn classical(
+    records: &[RecordRef<'_>],
+    manner: &Manner,
+    bars: bool,
+    clock: CpuClock<'_>,
+) -> (Vec<Rival>, Vec<String>) {
+    let (mut rivals, mut left_out) = (Vec::new(), Vec::new());
     let specs = CLASSICAL.into_iter().filter_map(|(algorithm, level)| CodecSpec::with_level(algorithm, level));
-    let try_one = |spec| {
-        let mut codec = Setup::plain(spec).alone()?;
-        audition(spec, &mut *codec, records, manner, clock, PATIENCE)
-    };
-    let tried = specs.filter_map(|spec| match try_one(spec) {
-        Ok(tried) => Some(Rival { name: spec.to_string(), bytes: tried.effort.log_bytes as u64, bars }),
-        Err(error) => {
-            tracing::warn!(target: "latentd", codec = %spec, "a new model is not compared with this codec: {error}");
-            None
+    for spec in specs {
+        let tried = Setup::plain(spec).alone().map_err(CarriageError::from);
+        let tried = tried.and_then(|mut codec| audition(spec, &mut *codec, records, manner, clock, PATIENCE));
+        match tried {
+            Ok(tried) => rivals.push(Rival { name: spec.to_string(), bytes: tried.effort.log_bytes as u64, bars }),
+            Err(error) => {
+                tracing::warn!(target: "latentd", codec = %spec, "a new model is not compared with this codec: {error}");
+                left_out.push(spec.to_string());
+            }
         }
-    });
-    tried.collect()
+    }
+    (rivals, left_out)
 }
 
 /// The records as they are in Kafka's own batches, compressed as a producer does, at the same latency: as many bytes in a batch
 /// as there are in a block. Single records wait for nobody, and Kafka's batches do: there it is measured, and bars nothing.
-pub fn kafka(records: &[RecordRef<'_>], manner: &Manner) -> Option<Rival> {
+pub fn kafka(records: &[RecordRef<'_>], manner: &Manner, bars: bool) -> Option<Rival> {
     let limit = if manner.layout == Layout::Block { manner.block_bytes } else { BATCH_BYTES };
     match batches(records, limit) {
-        Ok(bytes) => Some(Rival { name: KAFKA.to_owned(), bytes, bars: manner.layout == Layout::Block }),
+        Ok(bytes) => Some(Rival { name: KAFKA.to_owned(), bytes, bars: bars && manner.layout == Layout::Block }),
         Err(error) => {
             tracing::warn!(target: "latentd", "a new model is not compared with Kafka's own zstd: {error}");
             None
@@ -80,12 +86,12 @@ mod tests {
         let raw: u64 = run.values_len() as u64;
         let clock = || 0.0;
         let manner = |layout| Manner { layout, block_bytes: 16 << 10, headers: EncodingHeader::ContentEncoding };
-        let rivals = classical(&records, &manner(Layout::Block), true, &clock);
-        let names: Vec<&str> = rivals.iter().map(|rival| rival.name.as_str()).collect();
-        assert_eq!(names, ["zstd:19", "brotli:11", "xz:6", "bzip2:9"]);
+        let (rivals, left_out) = classical(&records, &manner(Layout::Block), true, &clock);
+        let names = ["zstd:19", "brotli:11", "xz:6", "bzip2:9"].to_vec();
+        assert_eq!(rivals.iter().map(|rival| rival.name.as_str()).collect::<Vec<_>>(), names);
         assert!(rivals.iter().all(|rival| rival.bars && rival.bytes * 3 < raw), "{rivals:?}");
-        let kafka_blocks = kafka(&records, &manner(Layout::Block)).unwrap();
-        let kafka_single = kafka(&records, &manner(Layout::Record)).unwrap();
+        let kafka_blocks = kafka(&records, &manner(Layout::Block), true).unwrap();
+        let kafka_single = kafka(&records, &manner(Layout::Record), true).unwrap();
         assert!(kafka_blocks.bars && !kafka_single.bars);
         assert!(rivals.iter().all(|rival| rival.bytes < kafka_blocks.bytes), "{rivals:?} {kafka_blocks:?}");
         assert!(kafka_single.bytes < kafka_blocks.bytes, "larger batches take less");
@@ -95,6 +101,8 @@ mod tests {
             looks.set(looks.get() + 10.0);
             looks.get()
         };
-        assert_eq!(classical(&records, &manner(Layout::Block), true, &slow), []);
+        assert!(left_out.is_empty());
+        let (rivals, left_out) = classical(&records, &manner(Layout::Block), true, &slow);
+        assert_eq!((rivals, left_out), (Vec::new(), names.into_iter().map(str::to_owned).collect()));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Run;
 use crate::model::split::{PARTS, Side};
-use crate::model::{Kept, Snapshot, Split};
+use crate::model::{Kept, MIN_HOLDOUT, Snapshot, Split};
 use crate::payload::image::Shape;
 use crate::record::RecordRef;
 
@@ -47,9 +47,11 @@ impl Samples {
             Split::Time => Self::by_time(runs, most),
             Split::Key => {
                 let by_key = Self::by_time(runs.clone(), usize::MAX).by_key();
-                // Few keys can fall on one side all together.
-                let divides = !by_key.holdout.is_empty() && !by_key.train.is_empty();
-                if divides { by_key.judged_by(most) } else { Self::by_time(runs, most) }
+                if by_key.divides() {
+                    return by_key.judged_by(most);
+                }
+                tracing::info!(target: "latentd", "records are divided by time: of so few keys most fall on one side");
+                Self::by_time(runs, most)
             }
         }
     }
@@ -57,7 +59,10 @@ impl Samples {
     /// The newest judge. A run that a border goes through is cut in two there.
     fn by_time(mut runs: Vec<Arc<Kept<Run>>>, most: usize) -> Self {
         let tenth = runs.iter().map(|kept| kept.sample.all_len()).sum::<usize>() / PARTS;
-        let holdout = cut(&mut runs, tenth.min(most));
+        // Large records are few: then there have to be enough to judge by, a fifth of all at most.
+        let largest = runs.iter().map(|kept| kept.sample.all_len() / kept.sample.records_len().max(1)).max();
+        let enough = (2 * MIN_HOLDOUT * largest.unwrap_or(0)).min(2 * tenth);
+        let holdout = cut(&mut runs, tenth.min(most).max(enough));
         // What validates is a part of what is learned from where there is only one run.
         let validation = if runs.len() > 1 { cut(&mut runs, tenth) } else { Vec::new() };
         Self { train: runs, validation, holdout }
@@ -82,6 +87,14 @@ impl Samples {
             }
         }
         divided
+    }
+
+    /// Whether each side has its share: few keys, or one that most records have, can fall on one side all together.
+    fn divides(&self) -> bool {
+        let count = |part: &[Arc<Kept<Run>>]| part.iter().map(|kept| kept.sample.records_len()).sum::<usize>();
+        let [train, validation, holdout] = [&self.train, &self.validation, &self.holdout].map(|part| count(part));
+        let all = train + validation + holdout;
+        holdout >= MIN_HOLDOUT && holdout * 3 * PARTS >= all && train * 2 >= all
     }
 
     fn part(&mut self, side: Side) -> &mut Vec<Arc<Kept<Run>>> {
@@ -252,14 +265,15 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
 
-    fn samples() -> Samples {
+    /// A hundred runs of so many records, each as long as its run's number.
+    fn samples(records: usize, most: usize) -> Samples {
         let mut reservoir = Reservoir::new(ByteSize::mib(1), ChaCha8Rng::seed_from_u64(1));
         for number in 0..100u32 {
             let mut run = Run::default();
-            (0..3).for_each(|_| run.push(&vec![number as u8; number as usize]));
+            (0..records).for_each(|_| run.push(&vec![number as u8; number as usize]));
             reservoir.offer(run);
         }
-        Samples::of(&reservoir.snapshot(), Split::Time, 600)
+        Samples::of(&reservoir.snapshot(), Split::Time, most)
     }
 
     #[test]
@@ -290,24 +304,26 @@ mod tests {
 
     #[test]
     fn the_newest_judge_and_no_more_than_they_have_to() {
-        let samples = samples();
-        // Three records of 99 bytes and three of 98 are 591; the border of 600 goes through those of 97.
-        let all: usize = (0..100).map(|number| 3 * number).sum();
+        let samples = samples(30, 6_000);
+        // Thirty records of 99 bytes and thirty of 98 are 5,910; the border of 6,000 goes through those of 97.
+        let all: usize = (0..100).map(|number| 30 * number).sum();
         let [train, validation, holdout] = [samples.train(), samples.validation(), samples.holdout()];
-        assert_eq!(count(&holdout), [7, 591 + 97]);
+        assert_eq!(count(&holdout), [61, 5_910 + 97]);
         assert_eq!(holdout.last().unwrap().values().next(), Some(&[99; 99][..]));
         let tenth = all / 10;
         assert!((tenth..tenth + 97).contains(&count(&validation)[1]), "{:?} of {tenth}", count(&validation));
         assert_eq!(count(&train)[1] + count(&validation)[1] + count(&holdout)[1], all);
         assert_eq!(validation.last().unwrap().values().last(), Some(&[97; 97][..]));
-        let few = samples.clone().learning_from(3 * 80 + 5);
-        assert!(count(&few.train())[1] <= 3 * 80 + 5 && few.holdout() == holdout && few.validation().is_empty());
-        let some = samples.clone().learning_from(8 * 700);
-        assert!((400..=700).contains(&count(&some.validation())[1]), "{:?}", count(&some.validation()));
+        let few = samples.clone().learning_from(30 * 80 + 5);
+        assert!(count(&few.train())[1] <= 30 * 80 + 5 && few.holdout() == holdout && few.validation().is_empty());
+        let some = samples.clone().learning_from(8 * 7_000);
+        assert!((4_000..=7_000).contains(&count(&some.validation())[1]), "{:?}", count(&some.validation()));
+        // Large records are judged by sixteen of them, if that is no more than a fifth.
+        assert_eq!(count(&self::samples(3, 100).holdout()), [17, 591 + 582 + 485 - 15]);
         let uncapped = Samples::of_runs(train.into_iter().cloned().collect(), Split::Time, usize::MAX);
         let [learned, judging] = [uncapped.learned(), uncapped.holdout()].map(|runs| count(&runs)[1]);
         let tenth = (learned + judging) / 10;
-        assert!((tenth..tenth + 97).contains(&judging), "{judging} of {learned}");
+        assert!((tenth - 97..tenth + 97).contains(&judging), "{judging} of {learned}");
     }
 
     #[test]
@@ -373,7 +389,7 @@ mod tests {
 
     #[test]
     fn values_come_back_and_damage_is_seen() {
-        let samples = samples();
+        let samples = samples(3, 600);
         let bytes = samples.to_bytes();
         let back = Samples::from_bytes(&bytes).unwrap();
         let values = |runs: Vec<&Run>| runs.iter().flat_map(|run| run.values().map(<[u8]>::to_vec)).collect::<Vec<_>>();

@@ -282,24 +282,27 @@ impl Subject {
         Ok(judge(self.measured(candidate, incumbent, holdout)?))
     }
 
-    /// The same, and against all that needs no model: the best of the codecs, and Kafka's own compression. A dictionary is one
-    /// more way to use a codec that somebody has chosen: other codecs are measured beside it and bar nothing.
+    /// The same, and against all that needs no model, in blocks of so many raw bytes: the best of the codecs, and Kafka's own
+    /// compression. A dictionary is one more way to use a codec that somebody has chosen: all else is measured beside it and bars
+    /// nothing.
     pub fn challenge(
         &self,
         candidate: &[u8],
         incumbent: Option<&[u8]>,
         holdout: &[&Run],
+        block_bytes: usize,
         clock: CpuClock<'_>,
     ) -> Result<Verdict, SubjectError> {
         let mut sizes = self.measured(candidate, incumbent, holdout)?;
         let records = self.records(holdout);
         // In blocks as large as the pipeline's: large ones are worth more to some than to others.
-        let manner = self.manner(self.block.min(self.raw_bytes(&records)));
+        let manner = self.manner(self.block.min(block_bytes).min(self.raw_bytes(&records)));
         let on_log = self.written(&self.setup(candidate), &records, manner.block_bytes)?.on_log;
         let is_dictionary = matches!(self.kind, Kind::Dictionary { .. });
-        let mut rivals = rivals::classical(&records, &manner, !is_dictionary, clock);
-        rivals.extend(rivals::kafka(&records, &manner));
-        sizes.on_log = Some(OnLog { candidate: on_log, rivals });
+        let (mut rivals, left_out) = rivals::classical(&records, &manner, !is_dictionary, clock);
+        rivals.extend(rivals::kafka(&records, &manner, !is_dictionary));
+        let block_bytes = if self.layout == Layout::Block { manner.block_bytes as u64 } else { 0 };
+        sizes.on_log = Some(OnLog { block_bytes, candidate: on_log, rivals, left_out });
         Ok(judge(sizes))
     }
 

@@ -72,7 +72,7 @@ impl Tap {
 
     /// Whether a record was generated: a model that learned from such ones would become a copy of a copy.
     fn refuses(&self, record: &RecordRef<'_>, value: &[u8]) -> bool {
-        is_generated(&record.headers) || self.augmentation.as_ref().is_some_and(|known| known.knows(value))
+        is_generated(&record.headers) || self.augmentation.as_ref().is_some_and(|known| known.refuses(value))
     }
 
     /// Shows a record: one without a value only between others.
