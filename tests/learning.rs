@@ -94,7 +94,7 @@ fn follow(rows: &[&[u8]], weight: u64) -> Course {
     let curriculum = Curriculum::of(&settings).unwrap();
     let subject = curriculum.subject().unwrap();
     let mut trainer = Trainer::new(curriculum, Prices::default(), learner.clone());
-    // Each look at the clock is a training later.
+    // Each look at the clock is a training later: nobody waits for codecs that no model is barred by.
     let looks = Cell::new(0.0);
     let clock = || {
         looks.set(looks.get() + TRAINING);
@@ -137,7 +137,8 @@ fn follow(rows: &[&[u8]], weight: u64) -> Course {
         }
         let now = Duration::from_secs_f64(seconds);
         if let Decision::Train(cause) = trainer.decide(now, stream.records) {
-            let lecture = trainer.assign(&stream).work(&clock, Start::Anew, &mut CpuTime::begin()).unwrap();
+            let mut lecture = trainer.assign(&stream).work(&clock, Start::Anew, &mut CpuTime::begin()).unwrap();
+            lecture.cpu_seconds = TRAINING;
             let ended = now + Duration::from_secs_f64(TRAINING);
             let took = Duration::from_secs_f64(TRAINING);
             let setup = match &lecture.outcome {

