@@ -35,7 +35,7 @@ pub enum Scan {
     },
     /// A time of so many bytes, behind which stands how far its clock is from UTC.
     Time {
-        /// Its length: [`TIME_BYTES`] at most.
+        /// Its length: 40 at most.
         length: u8,
     },
 }
