@@ -226,12 +226,11 @@ fn what_a_topic_repeats_of_itself_is_learned_from_though_its_generator_draws_it_
 
 #[cfg(feature = "training")]
 mod generations {
-    use std::ops::ControlFlow;
-
     use latentd::augment::{Lineage, Usage};
     use latentd::codec::ModelId;
     use latentd::model::rows::learn;
-    use latentd::model::{Condition, Generator, Monitor, Progress, open_generator};
+    use latentd::model::{Condition, Generator, open_generator};
+    use latentd::pipeline::CpuTime;
     use latentd::quality::{GateName, Judge, Options, Report};
     use latentd::training::{Budget, rows as training};
     use latentd::units::ByteSize;
@@ -260,19 +259,6 @@ mod generations {
     const SEED: u64 = 1;
 
     const SOURCE: &str = "/latentd/test/p";
-
-    /// Nobody watches.
-    struct Unwatched;
-
-    impl Monitor for Unwatched {
-        fn spent(&mut self) -> Duration {
-            Duration::ZERO
-        }
-
-        fn progress(&mut self, _: &Progress) -> ControlFlow<()> {
-            ControlFlow::Continue(())
-        }
-    }
 
     fn refs(rows: &[Vec<u8>]) -> Vec<&[u8]> {
         rows.iter().map(Vec::as_slice).collect()
@@ -346,7 +332,8 @@ mod generations {
     /// A generator of such rows, and its model.
     fn trained(learned: &[Vec<u8>]) -> (Arc<dyn Generator>, ModelId) {
         let coded = learn(&refs(learned)).unwrap();
-        let model = training::vae::train(&coded, &Default::default(), SEED, BUDGET, &mut Unwatched).unwrap().model;
+        let model =
+            training::vae::train(&coded, &Default::default(), SEED, BUDGET, &mut CpuTime::begin()).unwrap().model;
         (open_generator(&Family::VAE, model.artefact()).unwrap(), ModelId::of(model.artefact()))
     }
 

@@ -11,11 +11,10 @@ use tokio::runtime::Runtime;
 
 use crate::augment::{Emitted, is_generated};
 use crate::cli::records::{self, RecordMode};
-use crate::config::Config;
 use crate::model::Span;
 use crate::pipeline::{Run, SourceTopics};
 use crate::record::{HeaderRefs, RecordRef, Timestamp};
-use crate::registry::EmittedPages;
+use crate::registry::{EmittedPages, Registry};
 use crate::source::topics::{TopicInfo, TopicReader};
 use crate::source::{KafkaSettings, ScanFrom, ScanSettings, Scanned, SourceRecord, TopicScan};
 
@@ -63,8 +62,7 @@ impl Generated<'_> {
 }
 
 /// What a pipeline published, as far as the registry knows.
-pub fn emitted(config: &Config, pipeline: &str) -> anyhow::Result<Emitted> {
-    let registry = super::models::of_config(config)?;
+pub fn emitted(registry: &Registry, pipeline: &str) -> anyhow::Result<Emitted> {
     let runtime = Runtime::new().context("no runtime")?;
     let news = runtime.block_on(registry.emitted(pipeline, &mut EmittedPages::default()))?;
     news.damaged.iter().for_each(|damaged| eprintln!("latentd: {damaged}"));

@@ -27,6 +27,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 use crate::cli::{Format, UsageError};
 use crate::daemon::Daemon;
 use crate::pipeline::Delivery;
+use crate::pipeline::kafka_zstd::BATCH_BYTES;
 use crate::registry::Registry;
 use crate::sink::topics::TopicAdmin;
 use crate::source::{EmbeddedBroker, KafkaSettings};
@@ -89,7 +90,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
             ledger: Ledger::new(PARTITIONS),
             ours: Scales::plain(PARTITIONS),
             kafka: Scales::zstd(PARTITIONS, 16 << 10),
-            kafka_large: Scales::zstd(PARTITIONS, 128 << 10),
+            kafka_large: Scales::zstd(PARTITIONS, BATCH_BYTES),
             learned: Learned::new(stream.name),
             enough: AtomicBool::new(false),
             over: AtomicBool::new(false),

@@ -19,13 +19,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::corpus::{Bounds, Corpus, Generated};
+use super::corpus::{self, Bounds, Corpus, Generated};
 use super::models::signature;
 use super::output::Output;
 use super::records::{self, RecordMode};
 use super::{Format, UsageError};
 use crate::codec::{Algorithm, CodecSpec, ModelId};
-use crate::config::{self, Config};
+use crate::config;
 use crate::model::classical::Operation;
 use crate::model::manifest::is_pipeline_name;
 use crate::model::{Decision, Manifest, Split, Start, Verdict, package};
@@ -33,6 +33,7 @@ use crate::payload::image::Shape;
 use crate::pipeline::learn::{HOLDOUT, Samples};
 use crate::pipeline::{Images, Layout, Publication, Run, Settings, Subject};
 use crate::registry::{Activation, Expect, Registry};
+use crate::source::KafkaSettings;
 use crate::telemetry::thread_cpu_seconds;
 use crate::units::ByteSize;
 use progress::Shown;
@@ -191,7 +192,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let config = config::load(path).map_err(|errors| UsageError::new(errors.rendered(config::Style::Plain)))?;
     let settings = super::models::of_pipeline(&config, name)?;
     let registry = super::models::of_config(&config)?;
-    let task = of_pipeline(args, settings, &config, &bar)?;
+    let task = of_pipeline(args, settings, &config.kafka, &registry, &bar)?;
     learn(args, task, Some(&registry), &bar)
 }
 
@@ -215,7 +216,13 @@ fn check_classical(args: &TrainArgs, kind: GeneratorKind) -> Result<(), UsageErr
     Ok(())
 }
 
-fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &ProgressBar) -> anyhow::Result<Task> {
+fn of_pipeline(
+    args: &TrainArgs,
+    settings: &Settings,
+    kafka: &KafkaSettings,
+    registry: &Registry,
+    bar: &ProgressBar,
+) -> anyhow::Result<Task> {
     let name = settings.name.clone();
     let subject = Subject::of(settings).filter(|_| settings.operation == crate::pipeline::Operation::Compress);
     let (subject, learn) = subject.ok_or_else(|| {
@@ -225,10 +232,10 @@ fn of_pipeline(args: &TrainArgs, settings: &Settings, config: &Config, bar: &Pro
         );
         UsageError::new(message)
     })?;
-    let emitted = crate::cli::corpus::emitted(config, &name)?;
+    let emitted = corpus::emitted(registry, &name)?;
     let generated = Generated::Refused(&emitted);
     let bounds = bounds(args, &subject, learn.split);
-    let corpus = Corpus::of_topics(&settings.from, &config.kafka, &bounds, generated, bar)?;
+    let corpus = Corpus::of_topics(&settings.from, kafka, &bounds, generated, bar)?;
     Ok(Task { name, subject, corpus, block: settings.block.max_bytes, split: learn.split, config: json!({}) })
 }
 

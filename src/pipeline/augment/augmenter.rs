@@ -134,7 +134,7 @@ impl Augmenter {
         }
         let partition = Route::partition(slot.at.partition, slot.route.source_partitions, to.partitions, false);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_millis() as i64);
-        let mut published = vec![false; self.records.len()];
+        let mut published: Vec<&[u8]> = Vec::new();
         for (number, record) in self.records.iter().enumerate() {
             if !licence.admits(record) {
                 self.metrics.discarded("invalid").inc();
@@ -157,12 +157,11 @@ impl Augmenter {
                 continue;
             }
             tally.published(PublishedKind::Augmented, out.payload_len());
-            published[number] = true;
+            published.push(record);
             // It belongs to no record of its own: an offset moves when the next output of the slot is durable.
             deliver.emit(&out, &to.topic, slot.id, None)?;
         }
-        self.augmentation
-            .emitted(self.records.iter().zip(&published).filter(|(_, it)| **it).map(|(one, _)| one.as_slice()));
+        self.augmentation.emitted(published.into_iter());
         self.quota.drawn(u64::from(count));
         Ok(u64::from(count))
     }

@@ -279,7 +279,7 @@ impl Subject {
     /// Compares a candidate with what is in use and with plain zstd, on samples that neither has seen: what the pipeline would
     /// write, and that it comes back.
     pub fn judge(&self, candidate: &[u8], incumbent: Option<&[u8]>, holdout: &[&Run]) -> Result<Verdict, SubjectError> {
-        Ok(judge(self.measured(candidate, incumbent, holdout)?))
+        Ok(judge(self.measured(candidate, incumbent, &self.records(holdout))?))
     }
 
     /// The same, and against all that needs no model, in blocks of so many raw bytes: the best of the codecs, and Kafka's own
@@ -293,8 +293,8 @@ impl Subject {
         block_bytes: usize,
         clock: CpuClock<'_>,
     ) -> Result<Verdict, SubjectError> {
-        let mut sizes = self.measured(candidate, incumbent, holdout)?;
         let records = self.records(holdout);
+        let mut sizes = self.measured(candidate, incumbent, &records)?;
         // In blocks as large as the pipeline's: large ones are worth more to some than to others.
         let manner = self.manner(self.block.min(block_bytes).min(self.raw_bytes(&records)));
         let on_log = self.written(&self.setup(candidate), &records, manner.block_bytes)?.on_log;
@@ -307,11 +307,15 @@ impl Subject {
     }
 
     /// What the holdout takes with either model and without, piece by piece.
-    fn measured(&self, candidate: &[u8], incumbent: Option<&[u8]>, holdout: &[&Run]) -> Result<Sizes, SubjectError> {
-        let records = self.records(holdout);
-        let raw_bytes = self.raw_bytes(&records);
+    fn measured(
+        &self,
+        candidate: &[u8],
+        incumbent: Option<&[u8]>,
+        records: &[RecordRef<'_>],
+    ) -> Result<Sizes, SubjectError> {
+        let raw_bytes = self.raw_bytes(records);
         let block_bytes = self.judged(raw_bytes);
-        let each = |setup: &Setup| self.written(setup, &records, block_bytes).map(|written| written.each);
+        let each = |setup: &Setup| self.written(setup, records, block_bytes).map(|written| written.each);
         Ok(Sizes {
             raw_bytes: raw_bytes as u64,
             plain: each(&self.plain())?,
